@@ -1,0 +1,1 @@
+"""The intermediate representation: exact numbers, linear maps, ops, graphs, regions."""

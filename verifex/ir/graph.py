@@ -1,0 +1,276 @@
+"""Graphs: immutable, shape-checked, hash-consed lists of operations, and the builder that makes them.
+
+A node is an op on earlier nodes, named by its position. `Builder` gives equal nodes the same
+position, checks shapes and kinds as nodes are added, and folds affine steps of constants exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from verifex.errors import InputError
+from verifex.ir.exact import ExactArray, Values, as_exact
+from verifex.ir.linmap import Gather, LinearMap, Shape, apply_exact, identity, is_identity, scale
+from verifex.ir.ops import (
+    UNIVARIATES, Affine, Concat, Const, Gate, Input, Mul, Op, Relu, Step, Univariate,
+)
+
+
+class GraphError(InputError):
+    """A node that does not fit its arguments; the message names the node."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation on earlier nodes. `boolean` marks values that are 0 or 1 only (gates)."""
+
+    op: Op
+    args: tuple[int, ...]
+    shape: Shape
+    boolean: bool = False
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in topological order, the inputs (in the order of the flat input vector), named outputs.
+
+    `labels` names nodes after the file they came from (for messages and drawings); `notes` are
+    sentences that a verdict about this graph must repeat, such as a folded BatchNormalization.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: Mapping[str, int]
+    labels: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def input_size(self) -> int:
+        """The length of the flat input vector: all inputs one after the other."""
+        return sum(self.nodes[i].size for i in self.inputs)
+
+    @cached_property
+    def input_offsets(self) -> Mapping[int, int]:
+        """Where each input node starts in the flat input vector."""
+        offsets, at = {}, 0
+        for i in self.inputs:
+            offsets[i] = at
+            at += self.nodes[i].size
+        return offsets
+
+    def ancestors(self, targets: Iterable[int]) -> list[int]:
+        """The nodes that the targets depend on (themselves included), in order."""
+        needed, stack = set(), list(targets)
+        while stack:
+            i = stack.pop()
+            if i not in needed:
+                needed.add(i)
+                stack.extend(self.nodes[i].args)
+        return sorted(needed)
+
+    def describe(self, i: int) -> str:
+        """A node as a person would name it."""
+        label = self.labels.get(i)
+        return f"{type(self.nodes[i].op).__name__} node {i}" + (f" ({label})" if label else "")
+
+
+class Builder:
+    """Grows a graph. Every method returns the position of the (new or equal) node."""
+
+    def __init__(self, start: Graph | None = None) -> None:
+        self._nodes: list[Node] = []
+        self._index: dict[tuple[Op, tuple[int, ...]], int] = {}
+        self._inputs: list[int] = []
+        self.labels: dict[int, str] = {}
+        self.notes: list[str] = []
+        self.outputs: dict[str, int] = {}
+        if start is not None:
+            self._nodes = list(start.nodes)
+            self._index = {(n.op, n.args): i for i, n in enumerate(start.nodes)}
+            self._inputs = list(start.inputs)
+            self.labels, self.notes = dict(start.labels), list(start.notes)
+            self.outputs = dict(start.outputs)
+
+    def node(self, i: int) -> Node:
+        return self._nodes[i]
+
+    def shape(self, i: int) -> Shape:
+        return self._nodes[i].shape
+
+    def build(self, outputs: Mapping[str, int] | None = None) -> Graph:
+        """The finished graph; `outputs` defaults to those set on the builder."""
+        return Graph(
+            tuple(self._nodes), tuple(self._inputs), dict(outputs or self.outputs),
+            dict(self.labels), tuple(dict.fromkeys(self.notes)),
+        )
+
+    def add(self, op: Op, *args: int, label: str = "") -> int:
+        """Add a node after checking that `op` fits its arguments (GraphError if not)."""
+        if isinstance(op, Affine):
+            known = [self._nodes[a].op for a in args]
+            values = [k.value for k in known if isinstance(k, Const)]
+            if args and len(values) == len(args):
+                self._check(op, args)
+                op, args = Const(_fold(op, values)), ()
+        found = self._index.get((op, args))
+        if found is not None:
+            return found
+        shape, boolean = self._check(op, args)
+        self._nodes.append(Node(op, args, shape, boolean))
+        i = len(self._nodes) - 1
+        self._index[(op, args)] = i
+        if isinstance(op, Input):
+            self._inputs.append(i)
+        if label:
+            self.labels[i] = label
+        return i
+
+    # --- shorthands -------------------------------------------------------------------------
+
+    def input(self, name: str, shape: Shape) -> int:
+        return self.add(Input(name, tuple(shape)), label=name)
+
+    def const(self, value: Values, label: str = "") -> int:
+        return self.add(Const(value), label=label)
+
+    def affine(self, m: LinearMap, x: int, bias: Values | None = None, label: str = "") -> int:
+        """`m x + bias`; a map that keeps everything in place and shape adds no node."""
+        if bias is None and is_identity(m) and m.out_shape == self.shape(x):
+            return x
+        return self.add(Affine((m,), bias), x, label=label)
+
+    def sum(self, terms: Sequence[int], signs: Sequence[int] | None = None, label: str = "") -> int:
+        """`sum_i signs[i] * terms[i]` of tensors of one shape."""
+        shape = self.shape(terms[0])
+        signs = signs or [1] * len(terms)
+        maps = tuple(identity(shape) if s == 1 else scale(shape, s) for s in signs)
+        if len(terms) == 1 and signs[0] == 1:
+            return terms[0]
+        return self.add(Affine(maps), *terms, label=label)
+
+    def scaled(self, x: int, factor: int | float, label: str = "") -> int:
+        return self.affine(scale(self.shape(x), factor), x, label=label)
+
+    def relu(self, z: int, label: str = "") -> int:
+        return self.add(Relu(), z, label=label)
+
+    def step(self, z: int, label: str = "") -> int:
+        return self.add(Step(), z, label=label)
+
+    def gate(self, d: int, v: int, label: str = "") -> int:
+        return self.add(Gate(), d, v, label=label)
+
+    def mul(self, v: int, w: int, label: str = "") -> int:
+        return self.add(Mul(), v, w, label=label)
+
+    def univariate(self, name: str, x: int, label: str = "") -> int:
+        return self.add(Univariate(name), x, label=label)
+
+    def absolute(self, x: int, label: str = "") -> int:
+        """`|x| = 2 relu(x) - x`, exactly."""
+        return self.add(
+            Affine((scale(self.shape(x), 2), scale(self.shape(x), -1))), self.relu(x), x,
+            label=label,
+        )
+
+    # --- checks -----------------------------------------------------------------------------
+
+    def _fail(self, op: Op, args: tuple[int, ...], what: str, expected: str) -> GraphError:
+        names = ", ".join(f"{a}{list(self._nodes[a].shape)}" for a in args)
+        key = f"node {len(self._nodes)} {type(op).__name__}({names})"
+        return GraphError(what, expected=expected, key=key)
+
+    def _check(self, op: Op, args: tuple[int, ...]) -> tuple[Shape, bool]:
+        """The shape and kind of the result; raises GraphError where the arguments do not fit."""
+        for a in args:
+            if not 0 <= a < len(self._nodes):
+                raise GraphError(f"argument {a} does not exist", expected="an earlier node")
+        nodes = [self._nodes[a] for a in args]
+        arity = {Input: 0, Const: 0, Relu: 1, Step: 1, Gate: 2, Mul: 2, Univariate: 1}
+        wanted = arity.get(type(op))
+        if wanted is not None and len(args) != wanted:
+            raise self._fail(op, args, f"{len(args)} arguments", f"{wanted}")
+        match op:
+            case Input():
+                if any(d < 0 for d in op.shape):
+                    raise self._fail(op, args, f"shape {list(op.shape)}", "dimensions >= 0")
+                taken = {self._nodes[i].op for i in self._inputs}
+                if op.name in {o.name for o in taken if isinstance(o, Input)}:
+                    raise self._fail(op, args, f"a second input '{op.name}'", "distinct names")
+                return op.shape, False
+            case Const():
+                return op.value.shape, False
+            case Affine():
+                return self._check_affine(op, args, nodes)
+            case Concat():
+                return self._check_concat(op, args, nodes)
+            case Gate():
+                if not nodes[0].boolean:
+                    raise self._fail(op, args, "the gate can take values besides 0 and 1", "a Step")
+                return self._same_shape(op, args, nodes), nodes[1].boolean
+            case Mul():
+                return self._same_shape(op, args, nodes), False
+            case Univariate() if op.name not in UNIVARIATES:
+                raise self._fail(op, args, f"function '{op.name}'", f"one of {', '.join(UNIVARIATES)}")
+            case _:
+                return nodes[0].shape, isinstance(op, Step)
+
+    def _same_shape(self, op: Op, args: tuple[int, ...], nodes: list[Node]) -> Shape:
+        if nodes[0].shape != nodes[1].shape:
+            raise self._fail(op, args, "the shapes of the arguments differ", "equal shapes")
+        return nodes[0].shape
+
+    def _check_affine(
+        self, op: Affine, args: tuple[int, ...], nodes: list[Node]
+    ) -> tuple[Shape, bool]:
+        if len(op.maps) != len(args) or not args:
+            raise self._fail(op, args, f"{len(op.maps)} maps for {len(args)} arguments", "as many")
+        for m, n in zip(op.maps, nodes, strict=True):
+            if m.in_shape != n.shape:
+                raise self._fail(op, args, f"the map takes {list(m.in_shape)}", f"{list(n.shape)}")
+            if m.out_shape != op.maps[0].out_shape:
+                raise self._fail(op, args, "the maps give different shapes", "one shape")
+        shape = op.maps[0].out_shape
+        if op.bias is not None and op.bias.shape != shape:
+            raise self._fail(op, args, f"bias of shape {list(op.bias.shape)}", f"{list(shape)}")
+        first = op.maps[0]
+        picks = len(args) == 1 and op.bias is None and isinstance(first, Gather)
+        return shape, picks and nodes[0].boolean  # gathered gates are gates (a -1 picks 0)
+
+    def _check_concat(
+        self, op: Concat, args: tuple[int, ...], nodes: list[Node]
+    ) -> tuple[Shape, bool]:
+        if not nodes:
+            raise self._fail(op, args, "nothing to concatenate", "at least one argument")
+        first = nodes[0].shape
+        if not 0 <= op.axis < len(first):
+            raise self._fail(op, args, f"axis {op.axis}", f"0..{len(first) - 1}")
+        for n in nodes:
+            rest = [d for k, d in enumerate(n.shape) if k != op.axis]
+            if len(n.shape) != len(first) or rest != [d for k, d in enumerate(first) if k != op.axis]:
+                raise self._fail(op, args, "the shapes differ off the axis", "equal shapes there")
+        length = sum(n.shape[op.axis] for n in nodes)
+        return (*first[: op.axis], length, *first[op.axis + 1 :]), all(n.boolean for n in nodes)
+
+
+def _fold(op: Affine, values: list[Values]) -> ExactArray:
+    """The exact value of an affine step whose arguments are all constant."""
+    out = None if op.bias is None else as_exact(op.bias)
+    for m, v in zip(op.maps, values, strict=True):
+        exact = as_exact(v)
+        batched = ExactArray(exact.num.reshape(1, *exact.shape), exact.den)
+        term = apply_exact(m, batched)
+        term = ExactArray(np.asarray(term.num[0], dtype=object).reshape(m.out_shape), term.den)
+        out = term if out is None else out + term
+    if out is None:
+        raise GraphError("an affine step without arguments", expected="at least one")
+    return out

@@ -1,0 +1,101 @@
+"""Input regions: a box in exact numbers, cut by linear rows, integer features and norm balls.
+
+A region speaks about the flat input vector (all inputs of the graph, one after the other, in C
+order). Everything is exact: bounds and coefficients are fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from verifex.errors import InputError
+from verifex.ir.exact import ExactArray, FloatArray
+
+
+@dataclass(frozen=True)
+class LinearRow:
+    """`sum_i coefs[i] * x_i <= rhs`."""
+
+    coefs: Mapping[int, Fraction]
+    rhs: Fraction
+
+    def holds(self, x: Sequence[Fraction]) -> bool:
+        return sum((c * x[i] for i, c in self.coefs.items()), Fraction(0)) <= self.rhs
+
+
+@dataclass(frozen=True)
+class Ball:
+    """`norm(x[indices] - center) <= radius` with norm "l1" or "l2"; center is aligned to indices."""
+
+    norm: str
+    indices: tuple[int, ...]
+    center: tuple[Fraction, ...]
+    radius: Fraction
+
+    def holds(self, x: Sequence[Fraction]) -> bool:
+        diffs = [x[i] - c for i, c in zip(self.indices, self.center, strict=True)]
+        if self.norm == "l1":
+            return sum(map(abs, diffs), Fraction(0)) <= self.radius
+        return sum((d * d for d in diffs), Fraction(0)) <= self.radius**2
+
+
+@dataclass(frozen=True)
+class Region:
+    """A bounded box `lo <= x <= hi` and what cuts it.
+
+    `integers` are flat indices that take whole numbers only; each of `one_hot` is a group of 0/1
+    features of which exactly one is 1. `names` (optional) are feature names for messages.
+    """
+
+    lo: tuple[Fraction, ...]
+    hi: tuple[Fraction, ...]
+    rows: tuple[LinearRow, ...] = ()
+    balls: tuple[Ball, ...] = ()
+    integers: frozenset[int] = frozenset()
+    one_hot: tuple[tuple[int, ...], ...] = ()
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.lo) != len(self.hi):
+            raise InputError("the bounds have different lengths", key="region", expected="as many")
+        for i, (a, b) in enumerate(zip(self.lo, self.hi, strict=True)):
+            if a > b:
+                raise InputError(
+                    f"the region is empty: {self.name(i)} has lower bound {float(a)!r} "
+                    f"above upper bound {float(b)!r}", expected="lower <= upper", key="region",
+                )
+
+    @property
+    def size(self) -> int:
+        return len(self.lo)
+
+    def name(self, i: int) -> str:
+        """The feature's name, or `x[i]`."""
+        return self.names[i] if i < len(self.names) else f"x[{i}]"
+
+    @property
+    def is_box(self) -> bool:
+        return not (self.rows or self.balls or self.integers or self.one_hot)
+
+    def contains(self, x: Sequence[Fraction]) -> bool:
+        """Whether the exact point lies in the region."""
+        if len(x) != self.size:
+            return False
+        if any(not a <= v <= b for a, v, b in zip(self.lo, x, self.hi, strict=True)):
+            return False
+        if any(x[i].denominator != 1 for i in self.integers):
+            return False
+        for group in self.one_hot:
+            if sorted(x[i] for i in group) != [Fraction(0)] * (len(group) - 1) + [Fraction(1)]:
+                return False
+        return all(r.holds(x) for r in self.rows) and all(b.holds(x) for b in self.balls)
+
+    def float_box(self) -> tuple[FloatArray, FloatArray]:
+        """Outward rounded float bounds of the box, each of shape (size,)."""
+        lo, _ = ExactArray.from_numbers(self.lo).float_bounds()
+        _, hi = ExactArray.from_numbers(self.hi).float_bounds()
+        return np.asarray(lo), np.asarray(hi)

@@ -1,0 +1,1 @@
+"""What the ops mean: one table a page, each a mapping from op to rule."""

@@ -1,0 +1,230 @@
+"""The value of a graph at a point: the same rules on numpy float64, torch and exact rationals.
+
+Values carry one leading batch axis. A backend supplies the arithmetic; the rules below never name
+a library. Exact evaluation has no value for functions that leave the rationals and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+
+from verifex.errors import UnsupportedError
+from verifex.ir.exact import ExactArray, FloatArray, Values, as_exact, as_float
+from verifex.ir.graph import Graph
+from verifex.ir.linmap import LinearMap, apply_exact, apply_numpy
+from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.table import Table
+
+
+class Backend(Protocol):
+    """Arithmetic on batched arrays of one kind."""
+
+    def const(self, value: Values) -> Any: ...
+    def linear(self, m: LinearMap, x: Any) -> Any: ...
+    def add(self, a: Any, b: Any) -> Any: ...
+    def mul(self, a: Any, b: Any) -> Any: ...
+    def relu(self, z: Any) -> Any: ...
+    def step(self, z: Any) -> Any: ...
+    def concat(self, parts: Sequence[Any], axis: int) -> Any: ...
+    def univariate(self, name: str, x: Any) -> Any: ...
+
+
+evaluate: Table[Callable[..., Any]] = Table("evaluate")
+
+
+@evaluate.rule(Const)
+def _const(op: Const, xp: Backend) -> Any:
+    return xp.const(op.value)
+
+
+@evaluate.rule(Affine)
+def _affine(op: Affine, xp: Backend, *args: Any) -> Any:
+    out = xp.linear(op.maps[0], args[0])
+    for m, x in zip(op.maps[1:], args[1:], strict=True):
+        out = xp.add(out, xp.linear(m, x))
+    return out if op.bias is None else xp.add(out, xp.const(op.bias))
+
+
+@evaluate.rule(Relu)
+def _relu(op: Relu, xp: Backend, z: Any) -> Any:
+    return xp.relu(z)
+
+
+@evaluate.rule(Step)
+def _step(op: Step, xp: Backend, z: Any) -> Any:
+    return xp.step(z)
+
+
+@evaluate.rule(Gate)
+def _gate(op: Gate, xp: Backend, d: Any, v: Any) -> Any:
+    return xp.mul(d, v)
+
+
+@evaluate.rule(Mul)
+def _mul(op: Mul, xp: Backend, v: Any, w: Any) -> Any:
+    return xp.mul(v, w)
+
+
+@evaluate.rule(Concat)
+def _concat(op: Concat, xp: Backend, *args: Any) -> Any:
+    return xp.concat(args, op.axis + 1)
+
+
+@evaluate.rule(Univariate)
+def _univariate(op: Univariate, xp: Backend, x: Any) -> Any:
+    return xp.univariate(op.name, x)
+
+
+evaluate.refuse(Input, "an input has no value of its own; it is supplied by the caller")
+
+
+def run(
+    graph: Graph, xp: Backend, inputs: Mapping[int, Any], targets: Iterable[int]
+) -> dict[int, Any]:
+    """Values of the nodes that `targets` need; `inputs` maps input nodes to (B, *shape) arrays."""
+    values: dict[int, Any] = {}
+    for i in graph.ancestors(targets):
+        node = graph.nodes[i]
+        if isinstance(node.op, Input):
+            values[i] = inputs[i]
+        else:
+            try:
+                values[i] = evaluate[node.op](node.op, xp, *(values[a] for a in node.args))
+            except UnsupportedError as error:
+                raise error.at(key=graph.describe(i)) from None
+    return values
+
+
+# --- numpy ----------------------------------------------------------------------------------
+
+
+class NumpyBackend:
+    """float64 arithmetic."""
+
+    def const(self, value: Values) -> FloatArray:
+        return as_float(value)[None]
+
+    def linear(self, m: LinearMap, x: FloatArray) -> FloatArray:
+        return apply_numpy(m, x)
+
+    def add(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        return a + b
+
+    def mul(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        return a * b
+
+    def relu(self, z: FloatArray) -> FloatArray:
+        return np.maximum(z, 0.0)
+
+    def step(self, z: FloatArray) -> FloatArray:
+        return (z > 0).astype(np.float64)
+
+    def concat(self, parts: Sequence[FloatArray], axis: int) -> FloatArray:
+        batch = max(p.shape[0] for p in parts)
+        full = [np.broadcast_to(p, (batch, *p.shape[1:])) for p in parts]
+        return np.concatenate(full, axis=axis)
+
+    def univariate(self, name: str, x: FloatArray) -> FloatArray:
+        return NUMPY_UNIVARIATES[name](x)
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):
+        return np.asarray(np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x))))
+
+
+def _erf(x: FloatArray) -> FloatArray:
+    import math
+
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
+
+
+NUMPY_UNIVARIATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+    "sigmoid": _sigmoid, "tanh": np.tanh, "exp": np.exp, "log": np.log,
+    "reciprocal": np.reciprocal, "sqrt": np.sqrt, "square": np.square, "sin": np.sin,
+    "cos": np.cos, "erf": _erf,
+}
+
+
+def split_input(graph: Graph, x: Any) -> dict[int, Any]:
+    """A batch of flat input vectors (B, n) as one array per input node."""
+    return {
+        i: x[:, at : at + graph.nodes[i].size].reshape(x.shape[0], *graph.nodes[i].shape)
+        for i, at in graph.input_offsets.items()
+    }
+
+
+def evaluate_float(graph: Graph, x: FloatArray, targets: Iterable[int]) -> dict[int, FloatArray]:
+    """float64 values of `targets` at flat inputs x of shape (B, n); each (B, *shape)."""
+    wanted = list(targets)
+    values = run(graph, NumpyBackend(), split_input(graph, np.asarray(x, dtype=np.float64)), wanted)
+    shape = {i: (x.shape[0], *graph.nodes[i].shape) for i in wanted}
+    return {i: np.broadcast_to(values[i], shape[i]) for i in wanted}
+
+
+# --- exact ----------------------------------------------------------------------------------
+
+
+class ExactBackend:
+    """Exact rational arithmetic on `ExactArray`."""
+
+    def const(self, value: Values) -> ExactArray:
+        exact = as_exact(value)
+        return exact.reshape((1, *exact.shape))
+
+    def linear(self, m: LinearMap, x: ExactArray) -> ExactArray:
+        return apply_exact(m, x)
+
+    def add(self, a: ExactArray, b: ExactArray) -> ExactArray:
+        return a + b
+
+    def mul(self, a: ExactArray, b: ExactArray) -> ExactArray:
+        return a * b
+
+    def relu(self, z: ExactArray) -> ExactArray:
+        return ExactArray(np.asarray(np.maximum(z.num, 0), dtype=object), z.den)
+
+    def step(self, z: ExactArray) -> ExactArray:
+        return ExactArray((z.num > 0).astype(int).astype(object))
+
+    def concat(self, parts: Sequence[ExactArray], axis: int) -> ExactArray:
+        den = 1
+        for p in parts:
+            den = den * p.den // np.gcd.reduce(np.array([den, p.den], dtype=object))
+        batch = max(p.shape[0] for p in parts)
+        full = [np.broadcast_to(p.over(den), (batch, *p.shape[1:])) for p in parts]
+        return ExactArray(np.concatenate(full, axis=axis), den)
+
+    def univariate(self, name: str, x: ExactArray) -> ExactArray:
+        if name == "square":
+            return x * x
+        if name == "reciprocal":
+            if (x.num == 0).any():
+                raise UnsupportedError("reciprocal of an exact zero", key="evaluate")
+            return ExactArray.from_numbers((1 / f for f in x.fractions()), x.shape)
+        raise UnsupportedError(f"{name} has no exact rational value", key="evaluate")
+
+
+def exact_inputs(graph: Graph, x: Sequence[Fraction]) -> dict[int, ExactArray]:
+    """One exact point of the flat input vector as a batch of one per input node."""
+    if len(x) != graph.input_size:
+        raise ValueError(f"{len(x)} values for {graph.input_size} inputs")
+    return {
+        i: ExactArray.from_numbers(
+            x[at : at + graph.nodes[i].size], (1, *graph.nodes[i].shape)
+        )
+        for i, at in graph.input_offsets.items()
+    }
+
+
+def evaluate_exact(
+    graph: Graph, x: Sequence[Fraction], targets: Iterable[int]
+) -> dict[int, ExactArray]:
+    """Exact values of `targets` at the flat input x; each has the node's shape (no batch axis)."""
+    wanted = list(targets)
+    values = run(graph, ExactBackend(), exact_inputs(graph, x), wanted)
+    return {i: values[i].reshape(graph.nodes[i].shape) for i in wanted}

@@ -1,0 +1,138 @@
+"""Reverse-mode differentiation as a graph-to-graph transform: the result is nodes of the same ops.
+
+Source of the scheme: reverse accumulation (Griewank and Walther, Evaluating Derivatives, ch. 3).
+Because the op set is closed under it, the gradient of a gradient needs nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from verifex.ir.graph import Builder
+from verifex.ir.linmap import gather, transpose
+from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.table import Table
+
+Cotangents = Sequence[int | None]
+"""One node (or None for zero) per argument."""
+
+vjp: Table[Callable[..., Cotangents]] = Table("vjp")
+
+
+@vjp.rule(Input)
+def _input(op: Input, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return ()
+
+
+@vjp.rule(Const)
+def _const(op: Const, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return ()
+
+
+@vjp.rule(Affine)
+def _affine(op: Affine, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return [b.affine(transpose(m), g) for m in op.maps]
+
+
+@vjp.rule(Relu)
+def _relu(op: Relu, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return [b.gate(b.step(args[0]), g)]
+
+
+@vjp.rule(Step)
+def _step(op: Step, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return [None]  # constant off the kink; on the kink a gate has no derivative
+
+
+@vjp.rule(Gate)
+def _gate(op: Gate, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return [None, b.gate(args[0], g)]  # d is locally constant
+
+
+@vjp.rule(Mul)
+def _mul(op: Mul, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return [b.mul(args[1], g), b.mul(args[0], g)]
+
+
+@vjp.rule(Concat)
+def _concat(op: Concat, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    whole = np.arange(b.node(out).size).reshape(b.shape(out))
+    parts, at = [], 0
+    for a in args:
+        n = b.shape(a)[op.axis]
+        picked = np.take(whole, range(at, at + n), axis=op.axis)
+        parts.append(b.affine(gather(b.shape(out), picked), g))
+        at += n
+    return parts
+
+
+@vjp.rule(Univariate)
+def _univariate(op: Univariate, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+    return [b.mul(DERIVATIVES[op.name](b, args[0], out), g)]
+
+
+def _one_minus(b: Builder, v: int) -> int:
+    ones = b.const(np.ones(b.shape(v)))
+    return b.sum([ones, v], [1, -1])
+
+
+DERIVATIVES: dict[str, Callable[[Builder, int, int], int]] = {
+    "sigmoid": lambda b, x, y: b.mul(y, _one_minus(b, y)),
+    "tanh": lambda b, x, y: _one_minus(b, b.univariate("square", y)),
+    "exp": lambda b, x, y: y,
+    "log": lambda b, x, y: b.univariate("reciprocal", x),
+    "reciprocal": lambda b, x, y: b.scaled(b.univariate("square", y), -1),
+    "sqrt": lambda b, x, y: b.scaled(b.univariate("reciprocal", y), 0.5),
+    "square": lambda b, x, y: b.scaled(x, 2),
+    "sin": lambda b, x, y: b.univariate("cos", x),
+    "cos": lambda b, x, y: b.scaled(b.univariate("sin", x), -1),
+    "erf": lambda b, x, y: b.scaled(
+        b.univariate("exp", b.scaled(b.univariate("square", x), -1)), TWO_OVER_SQRT_PI
+    ),
+}
+"""The derivative of y = f(x) as nodes, given x and y. `erf` carries a rounded constant: see
+TWO_OVER_SQRT_PI."""
+
+TWO_OVER_SQRT_PI = 1.1283791670955126
+"""2/sqrt(pi) rounded to float64: a derivative of erf is that of the rounded function."""
+
+
+def gradients(b: Builder, output: int, wrt: Sequence[int]) -> list[int]:
+    """Nodes holding d output / d wrt[k], one per entry of `wrt`; `output` must have one element.
+
+    Walks back over the nodes between; nodes that do not depend on `wrt` are left alone.
+    """
+    if b.node(output).size != 1:
+        raise ValueError(f"the output has {b.node(output).size} elements, not one")
+    below = _reachable(b, output, set(wrt))
+    cotangent: dict[int, list[int]] = {output: [b.const(np.ones(b.shape(output)))]}
+    totals: dict[int, int] = {}
+    for i in sorted(below, reverse=True):
+        if i not in cotangent:
+            continue
+        totals[i] = g = b.sum(cotangent.pop(i))
+        node = b.node(i)
+        if i in wrt and not node.args:
+            continue
+        for a, part in zip(node.args, vjp[node.op](node.op, b, node.args, i, g), strict=True):
+            if part is not None and a in below:
+                cotangent.setdefault(a, []).append(part)
+    return [totals[w] if w in totals else b.const(np.zeros(b.shape(w))) for w in wrt]
+
+
+def _reachable(b: Builder, output: int, wrt: set[int]) -> set[int]:
+    """Ancestors of `output` that depend on one of `wrt`."""
+    seen, order, stack = set(), [], [output]
+    while stack:
+        i = stack.pop()
+        if i not in seen:
+            seen.add(i)
+            stack.extend(b.node(i).args)
+    order = sorted(seen)
+    depends: set[int] = set()
+    for i in order:
+        if i in wrt or any(a in depends for a in b.node(i).args):
+            depends.add(i)
+    return depends
