@@ -1,0 +1,56 @@
+# How to set up, try, test and check verifex. Every target sets up what it needs in .venv first.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint types fuzz bench venv wheel clean distclean
+
+demo: venv
+	$(PY) examples/demo.py $(ARGS)
+
+test: venv
+	$(PY) -m pytest -n 2 $(ARGS)
+
+lint: venv
+	$(PY) -m ruff check .
+
+# solvers/ and specs/ are packages of verifex only once installed; mypy sees them in their installed
+# places through a tree of links.
+types: venv
+	@rm -rf build/types && mkdir -p build/types
+	@cp -rs "$(CURDIR)/verifex" build/types/
+	@cp -rs "$(CURDIR)/solvers" "$(CURDIR)/specs" build/types/verifex/
+	cd build/types && "$(CURDIR)/$(PY)" -m mypy --config-file "$(CURDIR)/pyproject.toml" \
+		--cache-dir "$(CURDIR)/.mypy_cache" -p verifex
+
+fuzz: venv
+	$(PY) tests/soundness/fuzz.py --questions 2000 $(ARGS)
+
+bench: venv
+	$(PY) benchmarks/run_all.py $(ARGS)
+
+wheel: venv
+	rm -rf build/lib build/bdist.* dist
+	$(PY) -m build --wheel --no-isolation --outdir dist
+
+venv: $(STAMP)
+
+# torch first and alone: a package that merely asks for torch must find the pinned build in place.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install "$$(grep '^torch==' requirements.lock)"
+	$(PIP) install -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
