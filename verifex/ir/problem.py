@@ -1,0 +1,63 @@
+"""The narrow waist: a `Problem` is a graph, a region and a claim. Everything before builds one,
+everything after only reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from verifex.ir.formula import TRUE, Form, Formula, nodes
+from verifex.ir.graph import Graph
+from verifex.ir.ops import Step
+from verifex.ir.region import Region
+
+
+@dataclass(frozen=True)
+class Problem:
+    """For all x in `region` with `assume(x)`: `require(x)`.
+
+    `point` is the reference input (the centre), if there is one; `notes` are sentences that a
+    verdict repeats. Formulas read nodes of `graph`.
+    """
+
+    graph: Graph
+    region: Region
+    require: Formula
+    assume: Formula = TRUE
+    point: tuple[Fraction, ...] | None = None
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+    def targets(self) -> list[int]:
+        """The nodes that the claim reads."""
+        return sorted(nodes(self.require) | nodes(self.assume))
+
+    def kinks(self) -> list[int]:
+        """The pre-activation nodes of the gates that the claim depends on.
+
+        Where one of their elements is exactly zero the attribution is not defined (a gate may be
+        0 or 1): a proof covers both values and a refuting input must avoid them all. Relu without
+        a gate is continuous and has no such points.
+        """
+        graph = self.graph
+        steps = (i for i in graph.ancestors(self.targets()) if isinstance(graph.nodes[i].op, Step))
+        return sorted({graph.nodes[i].args[0] for i in steps})
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A linear form of graph values whose worst case over the region is asked for."""
+
+    form: Form
+    maximise: bool
+
+
+def with_require(problem: Problem, require: Formula) -> Problem:
+    """The same problem with another claim."""
+    return replace(problem, require=require)
+
+
+def as_point(values: Sequence[Fraction | int | float]) -> tuple[Fraction, ...]:
+    """An exact point from Python numbers."""
+    return tuple(Fraction(v) for v in values)
