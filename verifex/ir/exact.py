@@ -145,8 +145,7 @@ def numbers(values: Values) -> list[Number]:
     """The elements as exact Python numbers, flat: floats stay floats."""
     if isinstance(values, ExactArray):
         return list(values.fractions())
-    flat: list[Number] = values.ravel().tolist()
-    return flat
+    return list(values.ravel().tolist())
 
 
 def content_key(values: Values) -> bytes:

@@ -39,7 +39,7 @@ class Form:
         total = self.const
         for (node, index), c in self.terms:
             array = values[node]
-            total += c * Fraction(array.num.flat[index], array.den)
+            total += c * Fraction(int(array.num.flat[index]), array.den)
         return total
 
     def bounds(self, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]) -> tuple[
@@ -248,13 +248,11 @@ def _simplify_dominance(
 ) -> Formula:
     low, high = lo[f.node].ravel(), hi[f.node].ravel()
     w, x = list(f.winners), list(f.losers)
-    # sense * (v[w] - v[l]): greatest where the first is high and the second low.
-    first = (low[w], high[w]) if f.sense > 0 else (low[x], high[x])
-    other = (low[x], high[x]) if f.sense > 0 else (low[w], high[w])
-    shape = (lambda a, b: (a[:, None], b[None, :])) if f.sense > 0 else (
-        lambda a, b: (a[None, :], b[:, None]))
-    a_lo, b_hi = shape(first[0], other[1])
-    a_hi, b_lo = shape(first[1], other[0])
+    w_lo, w_hi, x_lo, x_hi = low[w][:, None], high[w][:, None], low[x][None], high[x][None]
+    # The comparison is a - b > 0 (or >= 0), with rows for winners and columns for losers.
+    a_lo, a_hi, b_lo, b_hi = (
+        (w_lo, w_hi, x_lo, x_hi) if f.sense > 0 else (x_lo, x_hi, w_lo, w_hi)
+    )
     sure = a_lo > b_hi if f.strict else a_lo >= b_hi
     never = a_hi <= b_lo if f.strict else a_hi < b_lo
     wins, open_ = sure.sum(axis=1), ~(sure | never)

@@ -249,11 +249,11 @@ def fan_in(m: LinearMap) -> int:
     """An upper bound of the number of terms summed into one output element."""
     match m:
         case Dense():
-            return m.weight.shape[1]
+            return int(m.weight.shape[1])
         case Conv():
             kernel = math.prod(m.weight.shape[2:])
             channels = m.weight.shape[0] // m.groups if m.transposed else m.weight.shape[1]
-            return kernel * channels
+            return int(kernel * channels)
         case ScatterAdd():
             used = m.index[m.index >= 0]
             return int(np.bincount(used.ravel()).max(initial=1)) if used.size else 1
@@ -296,8 +296,10 @@ def _conv_entries(m: Conv) -> Iterator[tuple[int, list[tuple[int, Number]]]]:
     rows: list[list[tuple[int, Number]]] = [[] for _ in range(math.prod(m.out_shape))]
     n, outs, space = fwd_out[0], fwd_out[1], math.prod(fwd_out[2:])
     flat_out = np.arange(math.prod(fwd_out)).reshape(n, m.groups, outs // m.groups, space)
-    padded = _pad(places, m.pads, _Np)
-    weight = m.weight.reshape(m.groups, outs // m.groups, m.weight.shape[1], *m.weight.shape[2:])
+    padded: Any = _pad(places, m.pads, _Np)
+    weight: Any = m.weight.reshape(
+        m.groups, outs // m.groups, m.weight.shape[1], *m.weight.shape[2:]
+    )
     for offset in product(*(range(k) for k in m.weight.shape[2:])):
         window = padded[(slice(None), slice(None), slice(None), *_window(m, offset, fwd_out[2:]))]
         window = window.reshape(n, m.groups, m.weight.shape[1], space)
@@ -465,4 +467,5 @@ def _gather(m: Gather, flat: Any) -> Any:
 
 def _scatter(m: ScatterAdd, flat: Any, out: Any) -> None:
     used = np.flatnonzero(m.index.ravel() >= 0)
-    np.add.at(out, (slice(None), m.index.ravel()[used]), flat[:, used])
+    every: Any = slice(None)
+    np.add.at(out, (every, m.index.ravel()[used]), flat[:, used])

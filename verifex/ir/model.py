@@ -8,6 +8,8 @@ a proven bound of how far the row can be violated (big-M).
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -112,21 +114,47 @@ def relaxed_row(rule: Implies) -> Row:
 
 # --- text form (what goes to a solver's process) ----------------------------------------------
 
+_DECIMAL_BITS = 4096
+_LONGEST_NUMBER = 400_000
+_RATIONAL = re.compile(
+    r"-?(0|[1-9][0-9]{0,3999}|0x[0-9a-f]+)(/([1-9][0-9]{0,3999}|0x[0-9a-f]+))?", re.ASCII
+)
+
 
 def number_to_json(n: Number | None) -> Any:
-    """A JSON value that keeps the number exactly: floats as floats, fractions as "p/q"."""
-    if isinstance(n, Fraction):
-        return n.numerator if n.denominator == 1 else f"{n.numerator}/{n.denominator}"
-    return n
+    """A JSON value that keeps the number exactly: floats as floats, fractions as "p/q".
+
+    Very long integers are written in hexadecimal: Python bounds the length of decimal ones.
+    """
+    if n is None or isinstance(n, float):
+        return n
+    if isinstance(n, int):
+        return n if n.bit_length() <= _DECIMAL_BITS else hex(n)
+    if n.denominator == 1:
+        return number_to_json(n.numerator)
+    if max(n.numerator.bit_length(), n.denominator.bit_length()) <= _DECIMAL_BITS:
+        return f"{n.numerator}/{n.denominator}"
+    return f"{n.numerator:#x}/{n.denominator:#x}"
 
 
 def number_from_json(value: Any) -> Number | None:
-    """The inverse of `number_to_json`; raises ValueError on anything else."""
-    if value is None or isinstance(value, int | float):
+    """The inverse of `number_to_json`; raises ValueError on anything else, NaN and infinity too.
+
+    The text may come from a hostile process: only plain integers are parsed, so that neither an
+    exponent (`1e999999999`) nor a number of absurd length can hang the reader.
+    """
+    if value is None:
+        return None
+    if isinstance(value, float) and math.isfinite(value):
         return value
-    if isinstance(value, str):
-        return Fraction(value)
-    raise ValueError(f"not a number: {value!r}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _RATIONAL.fullmatch(value):
+        top, _, bottom = value.partition("/")
+        denominator = int(bottom, 0) if bottom else 1
+        if denominator > 0:
+            return Fraction(int(top, 0), denominator)
+    raise ValueError(f"not a number: {str(value)[:40]!r}")
 
 
 def _required(value: Any) -> Number:

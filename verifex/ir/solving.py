@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
 from verifex.ir.exact import Number
-from verifex.ir.model import Model
+from verifex.ir.model import Model, number_from_json, number_to_json
 
 
 class Status(Enum):
@@ -106,3 +107,55 @@ class ProblemSolver(Protocol):
     def availability(self) -> Availability: ...
 
     def solve_problem(self, problem: dict[str, Any], limits: SolveLimits) -> Answer: ...
+
+
+# --- text form (what goes to and comes from a solver's process) --------------------------------
+
+
+def answer_to_json(answer: Answer) -> dict[str, Any]:
+    """The answer as JSON data; numbers keep their exact value, NaN and infinity become null."""
+    point = answer.point
+    return {
+        "status": answer.status.value,
+        "stop": answer.stop.value,
+        "objective": _finite_to_json(answer.objective),
+        "bound": _finite_to_json(answer.bound),
+        "point": None if point is None else [[i, number_to_json(n)] for i, n in point.items()],
+        "seconds": answer.seconds,
+        "note": answer.note,
+        "extra": dict(answer.extra),
+    }
+
+
+def answer_from_json(data: Any) -> Answer:
+    """The inverse of `answer_to_json`; raises ValueError on anything that is not an answer."""
+    try:
+        entries, note, extra = data["point"], data["note"], data["extra"]
+        if not isinstance(note, str) or not isinstance(extra, dict):
+            raise ValueError("note or extra of the wrong type")
+        return Answer(
+            Status(data["status"]),
+            Stop(data["stop"]),
+            number_from_json(data["objective"]),
+            number_from_json(data["bound"]),
+            None if entries is None else _point_from_json(entries),
+            float(data["seconds"]),
+            note,
+            extra,
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError) as e:
+        raise ValueError(f"not an answer: {type(e).__name__} {e}") from e
+
+
+def _finite_to_json(n: Number | None) -> Any:
+    return None if isinstance(n, float) and not math.isfinite(n) else number_to_json(n)
+
+
+def _point_from_json(entries: Any) -> dict[int, Number]:
+    point: dict[int, Number] = {}
+    for position, value in entries:
+        number = number_from_json(value)
+        if type(position) is not int or position < 0 or number is None:
+            raise ValueError("a point maps positions to numbers")
+        point[position] = number
+    return point

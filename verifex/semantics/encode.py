@@ -1,0 +1,388 @@
+"""Exact logical rows for a graph over a region: one rule an op serves MILP and SMT.
+
+Every element of every node that is needed becomes an expression `coef * variable + const`; sums
+get a variable of their own, so that the model's coefficients are the network's own numbers. The
+element-wise bounds that come in fix gates (a fixed gate gets no binary) and give every implication
+its slack. `Relu(z)` and `Step(z)` on one `z` share one binary.
+
+Products: `f * v` with `v` linear through gates down to constants is exact in this form, because
+`f * Gate(d, v) = Gate(d, f * v)`. So input*gradient, and squares of a gradient, need no bilinear
+term; other products are left to solvers that take them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from verifex.errors import UnsupportedError
+from verifex.ir.exact import FloatArray, Number, Values, numbers
+from verifex.ir.formula import Cell
+from verifex.ir.graph import Graph
+from verifex.ir.linmap import Dense, Gather, LinearMap, entries
+from verifex.ir.model import Model, Product, Row
+from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.table import Table
+
+
+@dataclass(frozen=True)
+class Expr:
+    """`coef * var + const`; a plain constant has var None."""
+
+    var: int | None
+    coef: Number = 1
+    const: Number = 0
+
+    @staticmethod
+    def number(value: Number) -> Expr:
+        return Expr(None, 0, value)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Exact bounds of an expression."""
+
+    lo: Fraction
+    hi: Fraction
+
+    def times(self, other: Range) -> Range:
+        ends = [a * b for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
+        return Range(min(ends), max(ends))
+
+
+def times(a: Number, b: Number) -> Number:
+    """The exact product; keeps floats as they are when a factor is 1."""
+    if a == 1:
+        return b
+    return a if b == 1 else Fraction(a) * Fraction(b)
+
+
+def plus(a: Number, b: Number) -> Number:
+    """The exact sum; keeps floats as they are when a term is 0."""
+    if a == 0:
+        return b
+    return a if b == 0 else Fraction(a) + Fraction(b)
+
+
+encode: Table[Callable[..., Expr]] = Table("encode")
+
+
+class Encoder:
+    """Builds the model of a graph. `lo` and `hi` are sound float bounds of every node (unbatched).
+
+    `inputs` are the model variables of the flat input vector. `products` says whether the solver
+    takes bilinear terms. `open_gates` are pre-activation nodes whose gates must be strictly off
+    their kink (for refutations in exact arithmetic); elsewhere both gate values are allowed at 0.
+    """
+
+    def __init__(
+        self, graph: Graph, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray],
+        model: Model, inputs: list[int], *, products: bool, open_gates: Iterable[int] = (),
+    ) -> None:
+        self.graph, self.model, self.inputs = graph, model, inputs
+        self._lo, self._hi = lo, hi
+        self._products, self._open = products, frozenset(open_gates)
+        self._exprs: dict[Cell, Expr] = {}
+        self._gates: dict[Cell, Expr] = {}
+        self._linked: set[Cell] = set()
+        self._rows: dict[LinearMap, list[list[tuple[int, Number]]]] = {}
+        self._scaled: dict[tuple[Cell, Expr], Expr] = {}
+        self._gated: dict[int, bool] = {}
+        self._lists: dict[int, list[Number]] = {}
+
+    # --- what rules use -----------------------------------------------------------------------
+
+    def expr(self, node: int, index: int) -> Expr:
+        """The expression of one element, encoded on first use (operands first)."""
+        cell = (node, index)
+        if cell not in self._exprs:
+            op = self.graph.nodes[node].op
+            try:
+                self._exprs[cell] = encode[op](op, self, node, index)
+            except UnsupportedError as error:
+                raise error.at(key=self.graph.describe(node)) from None
+        return self._exprs[cell]
+
+    def bounds(self, node: int, index: int) -> Range:
+        """Proven bounds of one element; refuses where nothing is known."""
+        lo, hi = float(self._lo[node].flat[index]), float(self._hi[node].flat[index])
+        if not (np.isfinite(lo) and np.isfinite(hi)):
+            raise UnsupportedError(
+                f"element {index} has no finite bounds", key=self.graph.describe(node)
+            )
+        return Range(Fraction(lo), Fraction(hi))
+
+    def number(self, values: Values, index: int) -> Number:
+        """One element of a constant array of the graph, exactly."""
+        if id(values) not in self._lists:  # the graph keeps the array alive, so the id is its own
+            self._lists[id(values)] = numbers(values)
+        return self._lists[id(values)][index]
+
+    def relu_tied(self, z: int, index: int) -> None:
+        """A Relu's rows tie its gate to the sign of z already: no further rows are needed."""
+        if z not in self._open:
+            self._linked.add((z, index))
+
+    def map_row(self, m: LinearMap, j: int) -> list[tuple[int, Number]]:
+        """Row j of a linear map as (flat input index, coefficient) pairs."""
+        if isinstance(m, Dense):
+            cols = np.flatnonzero(m.weight[j])
+            return list(zip(cols.tolist(), m.weight[j, cols].tolist(), strict=True))
+        if isinstance(m, Gather):
+            i = int(m.index.flat[j])
+            return [(i, 1)] if i >= 0 else []
+        if m not in self._rows:
+            self._rows[m] = [row for _, row in entries(m)]
+        return self._rows[m][j]
+
+    def total(self, terms: list[tuple[Number, Expr]], const: Number, box: Range, name: str) -> Expr:
+        """`sum c * expr + const`: kept as it is when it has one variable, else a new variable."""
+        coefs: dict[int, Number] = {}
+        for c, e in terms:
+            const = plus(const, times(c, e.const) if e.const != 0 else 0)
+            if e.var is not None:
+                coefs[e.var] = plus(coefs.get(e.var, 0), times(c, e.coef))
+        coefs = {v: c for v, c in coefs.items() if c != 0}
+        if not coefs:
+            return Expr.number(const)
+        if len(coefs) == 1:
+            ((v, c),) = coefs.items()
+            return Expr(v, c, const)
+        z = self.model.new(name, box.lo, box.hi)
+        coefs[z] = -1
+        self.model.add(coefs, "==", -const)
+        return Expr(z)
+
+    def gate_var(self, z: int, index: int, link: bool) -> Expr:
+        """The 0/1 value of the gate of element `index` of node z: a constant or a shared binary.
+
+        `link` ties the binary to the sign of z; a Relu's own rows do that already.
+        """
+        box, is_open = self.bounds(z, index), z in self._open
+        if box.lo > 0 or box.hi < 0:
+            return Expr.number(1 if box.lo > 0 else 0)
+        cell = (z, index)
+        if cell not in self._gates:
+            s = self.model.new(f"s{z}_{index}", 0, 1, integer=True)
+            self._gates[cell] = Expr(s)
+        gate = self._gates[cell]
+        if (link or is_open) and cell not in self._linked and gate.var is not None:
+            self._linked.add(cell)
+            e = self.expr(z, index)
+            self.when(gate.var, 1, e, ">=", max(Fraction(0), -box.lo), is_open)
+            self.when(gate.var, 0, e, "<=", max(Fraction(0), box.hi), is_open)
+        return gate
+
+    def when(
+        self, var: int, value: int, e: Expr, sense: str, slack: Number, strict: bool = False
+    ) -> None:
+        """`var == value -> e (sense) 0`."""
+        coefs = () if e.var is None else ((e.var, e.coef),)
+        row = Row(coefs, sense, times(-1, e.const) if e.const != 0 else 0, strict)
+        self.model.imply(var, value, row, slack)
+
+    def gated(self, d: Expr, v: Expr, box: Range, name: str, integer: bool = False) -> Expr:
+        """`d * v` for a 0/1 expression d and v within `box`."""
+        if d.var is None:
+            return v if d.const == 1 else Expr.number(0)
+        if v.var is None:
+            return Expr(d.var, v.const) if v.const != 0 else Expr.number(0)
+        lo, hi = min(box.lo, Fraction(0)), max(box.hi, Fraction(0))
+        w = self.model.new(name, lo, hi, integer)
+        self.tie(d.var, 1, w, v, "<=", -lo)
+        self.tie(d.var, 1, w, v, ">=", hi)
+        self.when(d.var, 0, Expr(w), "<=", hi)
+        self.when(d.var, 0, Expr(w), ">=", -lo)
+        return Expr(w)
+
+    def tie(self, var: int, value: int, w: int, v: Expr, sense: str, slack: Number) -> None:
+        """`var == value -> w - v (sense) 0`."""
+        coefs: dict[int, Number] = {w: 1}
+        if v.var is not None:
+            coefs[v.var] = plus(coefs.get(v.var, 0), times(-1, v.coef))
+        self.model.imply(var, value, Row(tuple(coefs.items()), sense, v.const), slack)
+
+    # --- products that stay linear --------------------------------------------------------------
+
+    def is_gated(self, node: int) -> bool:
+        """Whether the node is a sum of gated constants: linear through gates down to constants."""
+        if node not in self._gated:
+            n = self.graph.nodes[node]
+            match n.op:
+                case Const() | Step():
+                    answer = True
+                case Gate():
+                    answer = self.is_gated(n.args[1])
+                case Affine() | Concat():
+                    answer = all(self.is_gated(a) for a in n.args)
+                case _:
+                    answer = False
+            self._gated[node] = answer
+        return self._gated[node]
+
+    def times_gated(self, f: Expr, f_box: Range, node: int, index: int) -> Expr:
+        """`f * value(node)[index]` for a node with `is_gated`; f has bounds `f_box`."""
+        if f.var is None:
+            return _scale(self.expr(node, index), f.const)
+        known = self._scaled.get(((node, index), f))
+        if known is not None:
+            return known
+        n, box = self.graph.nodes[node], f_box.times(self.bounds(node, index))
+        name = f"p{f.var}_{node}_{index}"
+        match n.op:
+            case Const():
+                out = _scale(f, self.number(n.op.value, index))
+            case Step():
+                out = self.gated(self.expr(node, index), f, f_box, name)
+            case Gate():
+                d = self.expr(n.args[0], index)
+                out = Expr.number(0)
+                if d.var is not None or d.const != 0:
+                    inner = self.times_gated(f, f_box, n.args[1], index)
+                    inner_box = f_box.times(self.bounds(n.args[1], index))
+                    out = self.gated(d, inner, inner_box, name)
+            case Affine():
+                terms = [
+                    (c, self.times_gated(f, f_box, a, i))
+                    for m, a in zip(n.op.maps, n.args, strict=True) for i, c in self.map_row(m, index)
+                ]
+                if n.op.bias is not None:
+                    terms.append((self.number(n.op.bias, index), f))
+                out = self.total(terms, 0, box, name)
+            case _:
+                out = self.times_gated(f, f_box, *_concat_part(self.graph, node, index))
+        self._scaled[((node, index), f)] = out
+        return out
+
+    def product(self, a: Expr, b: Expr, box: Range, name: str) -> Expr:
+        """`a * b` as a bilinear term, if the solver takes them."""
+        if not self._products:
+            raise UnsupportedError("a product of two variables", expected="a solver that takes them")
+        left, right = self._as_var(a, name + "l"), self._as_var(b, name + "r")
+        out = self.model.new(name, box.lo, box.hi)
+        self.model.products.append(Product(out, left, right))
+        return Expr(out)
+
+    def _as_var(self, e: Expr, name: str) -> int:
+        if e.var is not None and e.coef == 1 and e.const == 0:
+            return e.var
+        v = self.model.new(name)
+        coefs: dict[int, Number] = {v: -1}
+        if e.var is not None:
+            coefs[e.var] = e.coef
+        self.model.add(coefs, "==", times(-1, e.const) if e.const != 0 else 0)
+        return v
+
+
+def _scale(e: Expr, c: Number) -> Expr:
+    """`c * e`."""
+    if c == 0 or e.var is None:
+        return Expr.number(0 if c == 0 else times(c, e.const))
+    return Expr(e.var, times(c, e.coef), times(c, e.const) if e.const != 0 else 0)
+
+
+def _concat_part(graph: Graph, node: int, index: int) -> Cell:
+    """Which element of which argument an element of a Concat is."""
+    n = graph.nodes[node]
+    axis = n.op.axis if isinstance(n.op, Concat) else 0
+    where = list(np.unravel_index(index, n.shape))
+    for a in n.args:
+        length = graph.nodes[a].shape[axis]
+        if where[axis] < length:
+            return a, int(np.ravel_multi_index(tuple(where), graph.nodes[a].shape))
+        where[axis] -= length
+    raise IndexError(f"element {index} of {graph.describe(node)}")
+
+
+# --- the rules ----------------------------------------------------------------------------------
+
+
+@encode.rule(Input)
+def _input(op: Input, e: Encoder, node: int, index: int) -> Expr:
+    return Expr(e.inputs[e.graph.input_offsets[node] + index])
+
+
+@encode.rule(Const)
+def _const(op: Const, e: Encoder, node: int, index: int) -> Expr:
+    return Expr.number(e.number(op.value, index))
+
+
+@encode.rule(Affine)
+def _affine(op: Affine, e: Encoder, node: int, index: int) -> Expr:
+    args = e.graph.nodes[node].args
+    terms = [
+        (c, e.expr(a, i))
+        for m, a in zip(op.maps, args, strict=True) for i, c in e.map_row(m, index)
+    ]
+    bias = 0 if op.bias is None else e.number(op.bias, index)
+    return e.total(terms, bias, e.bounds(node, index), f"z{node}_{index}")
+
+
+@encode.rule(Relu)
+def _relu(op: Relu, e: Encoder, node: int, index: int) -> Expr:
+    """y = max(z, 0): y >= z, y >= 0; gate on -> y <= z; gate off -> y <= 0."""
+    z = e.graph.nodes[node].args[0]
+    box = e.bounds(z, index)
+    if box.hi <= 0:
+        return Expr.number(0)
+    v = e.expr(z, index)
+    if box.lo >= 0 or v.var is None:
+        return v if v.var is not None else Expr.number(max(Fraction(v.const), Fraction(0)))
+    s = e.gate_var(z, index, link=False)
+    e.relu_tied(z, index)
+    y = e.model.new(f"y{node}_{index}", 0, box.hi)
+    e.model.add({y: 1, v.var: times(-1, v.coef)}, ">=", v.const)
+    if s.var is not None:
+        e.tie(s.var, 1, y, v, "<=", -box.lo)
+        e.when(s.var, 0, Expr(y), "<=", box.hi)
+    return Expr(y)
+
+
+@encode.rule(Step)
+def _step(op: Step, e: Encoder, node: int, index: int) -> Expr:
+    z = e.graph.nodes[node].args[0]
+    return e.gate_var(z, index, link=True)
+
+
+@encode.rule(Gate)
+def _gate(op: Gate, e: Encoder, node: int, index: int) -> Expr:
+    n = e.graph.nodes[node]
+    d = e.expr(n.args[0], index)
+    if d.var is None:
+        return e.expr(n.args[1], index) if d.const == 1 else Expr.number(0)
+    box = e.bounds(n.args[1], index)
+    return e.gated(d, e.expr(n.args[1], index), box, f"w{node}_{index}", n.boolean)
+
+
+@encode.rule(Mul)
+def _mul(op: Mul, e: Encoder, node: int, index: int) -> Expr:
+    left, right = e.graph.nodes[node].args
+    a, b = e.expr(left, index), e.expr(right, index)
+    if a.var is None or b.var is None:
+        return _scale(b, a.const) if a.var is None else _scale(a, b.const)
+    if e.is_gated(right):
+        return e.times_gated(a, e.bounds(left, index), right, index)
+    if e.is_gated(left):
+        return e.times_gated(b, e.bounds(right, index), left, index)
+    return e.product(a, b, e.bounds(node, index), f"m{node}_{index}")
+
+
+@encode.rule(Concat)
+def _concat(op: Concat, e: Encoder, node: int, index: int) -> Expr:
+    return e.expr(*_concat_part(e.graph, node, index))
+
+
+@encode.rule(Univariate)
+def _univariate(op: Univariate, e: Encoder, node: int, index: int) -> Expr:
+    x = e.graph.nodes[node].args[0]
+    value = e.expr(x, index)
+    if op.name != "square":
+        raise UnsupportedError(f"no exact solver here decides {op.name}")
+    if value.var is None:
+        return Expr.number(times(value.const, value.const))
+    if e.is_gated(x):
+        return e.times_gated(value, e.bounds(x, index), x, index)
+    return e.product(value, value, e.bounds(node, index), f"m{node}_{index}")

@@ -1,0 +1,286 @@
+"""Interval bounds with outward rounding: arrays of [lo, hi] that contain every exact value.
+
+No rounding modes are used. An affine step is taken in centre/radius form and its rounding error is
+bounded beforehand: a dot product of k terms in any order errs by at most k u / (1 - k u) times the
+sum of the absolute products (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
+section 3.1), to which underflow adds less than `_TINY`. Arrays carry a leading batch axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verifex.errors import UnsupportedError
+from verifex.ir.exact import ExactArray, FloatArray, Values, as_float
+from verifex.ir.graph import Graph
+from verifex.ir.linmap import (
+    Conv, Dense, Diag, Gather, LinearMap, Scaled, absolute, apply_numpy, fan_in,
+)
+from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.evaluate import NUMPY_UNIVARIATES, split_input
+from verifex.semantics.table import Table
+
+_TINY = 1e-290
+_ULP = 2.0**-52  # two units of roundoff, so every count below is generous
+_LIBM = 2.0**-48  # relative error allowed to exp, log, sin, ...: 16 ulp, four times what numpy states
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """Elementwise bounds, each of shape (B, *shape); infinite where nothing is known."""
+
+    lo: FloatArray
+    hi: FloatArray
+
+    @property
+    def mag(self) -> FloatArray:
+        return np.asarray(np.maximum(np.abs(self.lo), np.abs(self.hi)))
+
+
+def down(x: Any) -> FloatArray:
+    """The next float below."""
+    return np.asarray(np.nextafter(x, -np.inf))
+
+
+def up(x: Any) -> FloatArray:
+    """The next float above."""
+    return np.asarray(np.nextafter(x, np.inf))
+
+
+def constant(value: Values) -> Interval:
+    """The tightest floats around a constant, with a batch axis of one."""
+    lo, hi = value.float_bounds() if isinstance(value, ExactArray) else (value, value)
+    return Interval(lo[None], hi[None])
+
+
+interval: Table[Callable[..., Interval]] = Table("interval")
+
+
+@interval.rule(Const)
+def _const(op: Const) -> Interval:
+    return constant(op.value)
+
+
+@interval.rule(Affine)
+def _affine(op: Affine, *args: Interval) -> Interval:
+    out = linear_image(op.maps[0], args[0])
+    for m, x in zip(op.maps[1:], args[1:], strict=True):
+        out = add(out, linear_image(m, x))
+    return out if op.bias is None else add(out, constant(op.bias))
+
+
+def add(a: Interval, b: Interval) -> Interval:
+    """The sum; exact zeros add nothing and so cost no rounding."""
+    lo, hi = a.lo + b.lo, a.hi + b.hi
+    lo = np.where((a.lo == 0) | (b.lo == 0), lo, down(lo))
+    hi = np.where((a.hi == 0) | (b.hi == 0), hi, up(hi))
+    return _clean(lo, hi)
+
+
+def _clean(lo: FloatArray, hi: FloatArray) -> Interval:
+    """Overflow (inf - inf) knows nothing."""
+    return Interval(np.where(np.isnan(lo), -np.inf, lo), np.where(np.isnan(hi), np.inf, hi))
+
+
+def linear_image(m: LinearMap, x: Interval) -> Interval:
+    """The image of a box under a linear map, rounded outward."""
+    if isinstance(m, Gather):  # moves elements: nothing rounds
+        return Interval(apply_numpy(m, x.lo), apply_numpy(m, x.hi))
+    _refuse_subnormal(m)
+    mag = absolute(m)
+    infinite = ~(np.isfinite(x.lo) & np.isfinite(x.hi))
+    lo, hi = np.where(infinite, 0.0, x.lo), np.where(infinite, 0.0, x.hi)
+    centre = lo + (hi - lo) / 2
+    # Sound: each difference rounds by half an ulp at most, which `up` covers.
+    radius = np.where(lo == hi, 0.0, up(np.maximum(hi - centre, centre - lo)))
+    slack = (fan_in(m) + 4) * _ULP
+    with np.errstate(over="ignore", invalid="ignore"):
+        mid = apply_numpy(m, centre)
+        spread = apply_numpy(mag, radius + slack * np.abs(centre)) * (1 + 2 * slack)
+        # Sound: where no product can underflow, a zero spread means that every product is zero.
+        exact_zero = (spread == 0) & (_least(m) * _least_nonzero(centre) > 1e-280)
+        spread = np.where(exact_zero, 0.0, spread + _TINY)
+        low, high = mid - spread, mid + spread
+    low, high = np.where(spread == 0, mid, down(low)), np.where(spread == 0, mid, up(high))
+    if infinite.any():
+        touched = apply_numpy(mag, infinite.astype(np.float64)) > 0
+        low, high = np.where(touched, -np.inf, low), np.where(touched, np.inf, high)
+    return _clean(low, high)
+
+
+def _least_nonzero(values: FloatArray) -> float:
+    """The least nonzero magnitude, 1 where there is none."""
+    mag = np.abs(values)
+    return float(mag.min(where=mag > 0, initial=1.0))
+
+
+def _least(m: LinearMap) -> float:
+    """The least nonzero coefficient magnitude of a map."""
+    match m:
+        case Dense() | Conv():
+            return _least_nonzero(m.weight)
+        case Diag():
+            return _least_nonzero(as_float(m.scale))
+        case Scaled():
+            return abs(float(m.factor)) * _least(m.inner) if m.factor else 1.0
+        case _:
+            return 1.0
+
+
+def _refuse_subnormal(m: LinearMap) -> None:
+    """The relative error of a rational factor rounded to float is only bounded for normal floats."""
+    if isinstance(m, Scaled):
+        if m.factor != 0 and abs(float(m.factor)) < _TINY:
+            raise UnsupportedError(f"factor {float(m.factor)!r} is too small", key="interval")
+        _refuse_subnormal(m.inner)
+    elif isinstance(m, Diag) and isinstance(m.scale, ExactArray):
+        small = np.abs(m.scale.to_float()) < _TINY
+        if (small & (m.scale.num != 0)).any():
+            raise UnsupportedError("a rational factor is too small", key="interval")
+
+
+@interval.rule(Relu)
+def _relu(op: Relu, z: Interval) -> Interval:
+    return Interval(np.maximum(z.lo, 0.0), np.maximum(z.hi, 0.0))
+
+
+@interval.rule(Step)
+def _step(op: Step, z: Interval) -> Interval:
+    # Sound: at z = 0 both gate values are allowed, so 0 lies in both branches.
+    return Interval((z.lo > 0).astype(np.float64), (z.hi >= 0).astype(np.float64))
+
+
+@interval.rule(Gate)
+def _gate(op: Gate, d: Interval, v: Interval) -> Interval:
+    """[d*v] for a gate d: v where open, 0 where shut, the hull of both where undecided."""
+    on, off = d.lo == 1, d.hi == 0
+    lo = np.where(on, v.lo, np.where(off, 0.0, np.minimum(v.lo, 0.0)))
+    hi = np.where(on, v.hi, np.where(off, 0.0, np.maximum(v.hi, 0.0)))
+    return Interval(lo, hi)
+
+
+@interval.rule(Mul)
+def _mul(op: Mul, v: Interval, w: Interval) -> Interval:
+    if v is w:  # one node times itself
+        return square(v)
+    ends = np.stack(np.broadcast_arrays(v.lo, v.lo, v.hi, v.hi))
+    other = np.stack(np.broadcast_arrays(w.lo, w.hi, w.lo, w.hi))
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        product = ends * other
+    # Sound: 0 times an infinite bound is 0, since every actual value is finite.
+    product = np.where((ends == 0) | (other == 0), 0.0, product)
+    exact = (ends == 0) | (other == 0) | (np.abs(ends) == 1) | (np.abs(other) == 1)
+    return Interval(
+        np.where(exact, product, down(product)).min(axis=0),
+        np.where(exact, product, up(product)).max(axis=0),
+    )
+
+
+def square(x: Interval) -> Interval:
+    """The square of a box."""
+    with np.errstate(over="ignore", under="ignore"):
+        a, b = x.lo * x.lo, x.hi * x.hi
+    inside = (x.lo <= 0) & (x.hi >= 0)
+    low = np.maximum(down(np.minimum(a, b)), 0.0)
+    return Interval(np.where(inside, 0.0, low), np.where((a == 0) & (b == 0), 0.0, up(np.maximum(a, b))))
+
+
+@interval.rule(Concat)
+def _concat(op: Concat, *args: Interval) -> Interval:
+    batch = max(a.lo.shape[0] for a in args)
+
+    def join(parts: list[FloatArray]) -> FloatArray:
+        full = [np.broadcast_to(p, (batch, *p.shape[1:])) for p in parts]
+        return np.concatenate(full, axis=op.axis + 1)
+
+    return Interval(join([a.lo for a in args]), join([a.hi for a in args]))
+
+
+interval.refuse(Input, "an input's interval is its region; it is supplied by the caller")
+
+
+# --- smooth functions -------------------------------------------------------------------------
+
+
+@interval.rule(Univariate)
+def _univariate(op: Univariate, x: Interval) -> Interval:
+    if op.name == "square":
+        return square(x)
+    if op.name == "reciprocal":
+        return _reciprocal(x)
+    if op.name in ("sin", "cos"):
+        return _wave(x, 0.0 if op.name == "cos" else -0.25)
+    return _increasing(op.name, x)
+
+
+_RANGE: Mapping[str, tuple[float, float]] = {
+    "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "exp": (0.0, np.inf), "log": (-np.inf, np.inf),
+    "sqrt": (0.0, np.inf), "erf": (-1.0, 1.0),
+}
+
+
+def _increasing(name: str, x: Interval) -> Interval:
+    """An increasing function: the ends, widened by what the maths library may err."""
+    function = NUMPY_UNIVARIATES[name]
+    with np.errstate(all="ignore"):
+        lo, hi = function(x.lo), function(x.hi)
+    least, most = _RANGE[name]
+    lo = np.maximum(down(lo - _LIBM * np.abs(lo) - _TINY), least)
+    hi = np.minimum(up(hi + _LIBM * np.abs(hi) + _TINY), most)
+    if name in ("log", "sqrt"):  # undefined below zero: say nothing on that side
+        lo = np.where(x.lo <= 0, -np.inf if name == "log" else 0.0, lo)
+        hi = np.where(x.hi < 0, np.inf, hi)
+    return _clean(np.asarray(lo), np.asarray(hi))
+
+
+def _reciprocal(x: Interval) -> Interval:
+    crosses = (x.lo <= 0) & (x.hi >= 0)
+    with np.errstate(divide="ignore", over="ignore"):
+        lo, hi = down(1.0 / np.where(crosses, 1.0, x.hi)), up(1.0 / np.where(crosses, 1.0, x.lo))
+    return Interval(np.where(crosses, -np.inf, lo), np.where(crosses, np.inf, hi))
+
+
+def _wave(x: Interval, shift: float) -> Interval:
+    """cos(2 pi (t - shift))-like functions in units of turns: cos for shift 0, sin for shift -1/4.
+
+    Sound: the turn count is widened by far more than the error of the division, so an extremum
+    near an end counts as inside, which only widens the result to 1 or -1.
+    """
+    function = np.cos if shift == 0.0 else np.sin
+    with np.errstate(invalid="ignore"):
+        t_lo, t_hi = x.lo / (2 * np.pi) + shift, x.hi / (2 * np.pi) + shift
+        pad = 1e-12 * (1 + np.maximum(np.abs(t_lo), np.abs(t_hi)))
+        a, b = function(x.lo), function(x.hi)
+    t_lo, t_hi = t_lo - pad, t_hi + pad
+    top = np.floor(t_hi) >= np.ceil(t_lo)
+    bottom = np.floor(t_hi - 0.5) >= np.ceil(t_lo - 0.5)
+    wide = ~(np.isfinite(x.lo) & np.isfinite(x.hi)) | (x.mag > 1e8)
+    lo = np.where(bottom | wide, -1.0, np.maximum(np.minimum(a, b) - _LIBM, -1.0))
+    hi = np.where(top | wide, 1.0, np.minimum(np.maximum(a, b) + _LIBM, 1.0))
+    return Interval(lo, hi)
+
+
+# --- running ----------------------------------------------------------------------------------
+
+
+def bound_nodes(
+    graph: Graph, lo: FloatArray, hi: FloatArray, targets: Iterable[int]
+) -> dict[int, Interval]:
+    """Bounds of the nodes that `targets` need over boxes lo <= x <= hi, both of shape (B, n)."""
+    low, high = split_input(graph, lo), split_input(graph, hi)
+    values: dict[int, Interval] = {}
+    for i in graph.ancestors(targets):
+        node = graph.nodes[i]
+        if isinstance(node.op, Input):
+            values[i] = Interval(low[i], high[i])
+        else:
+            values[i] = interval[node.op](node.op, *(values[a] for a in node.args))
+    full = {}
+    for i, v in values.items():
+        shape = (lo.shape[0], *graph.nodes[i].shape)
+        full[i] = Interval(np.broadcast_to(v.lo, shape), np.broadcast_to(v.hi, shape))
+    return full
