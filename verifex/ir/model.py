@@ -1,4 +1,4 @@
-"""Logical models: variables, linear rows and implications, the one form that MILP and SMT both read.
+"""Logical models: variables, linear rows and implications, the form that MILP and SMT both read.
 
 All numbers are exact (`Number`: a float stands for its exact binary value). SMT adapters pass rows
 and implications on as they are; MILP adapters turn an implication into a row with its `slack`,
@@ -13,9 +13,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from verifex.ir.exact import Number
+if TYPE_CHECKING:  # solver processes do without numpy, which `exact` needs
+    from verifex.ir.exact import Number
 
 
 @dataclass(frozen=True)

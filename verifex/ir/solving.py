@@ -7,16 +7,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from verifex.ir.exact import Number
 from verifex.ir.model import Model, number_from_json, number_to_json
+
+if TYPE_CHECKING:
+    from verifex.ir.exact import Number
 
 
 class Status(Enum):
     """What a solver says about a model."""
 
-    OPTIMAL = "optimal"  # a point and a matching bound (objective), or simply a point (no objective)
+    OPTIMAL = "optimal"  # a point and a matching bound; without an objective simply a point
     FEASIBLE = "feasible"  # a point, not known to be optimal
     INFEASIBLE = "infeasible"
     UNKNOWN = "unknown"
