@@ -1,0 +1,272 @@
+"""From a problem to a verdict: interval bounds, attack, exact solver, exact replay.
+
+Nothing here believes a solver. A point is replayed exactly; `infeasible` makes the verdict
+`claimed`. A floating-point solver's bound within `TOLERANCE` of zero decides nothing: ties go to
+a solver in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from verifex.engine.attack import attack
+from verifex.engine.budget import Budget
+from verifex.engine.margin import lower_margin
+from verifex.engine.settle import interior_point
+from verifex.engine.pool import SolverPool
+from verifex.engine.verdict import Outcome, Step, Verdict, Witness
+from verifex.engine.witness import refute, replay, snap
+from verifex.errors import UnsupportedError
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import FALSE, TRUE, negate, simplify
+from verifex.ir.problem import Problem
+from verifex.ir.solving import Answer, SolveLimits, Status
+from verifex.ir.text import problem_to_json
+from verifex.semantics.claim import NodeBounds, Question, ask
+from verifex.semantics.interval import bound_nodes
+
+TOLERANCE = 1e-6
+"""A float solver's margin bound must clear zero by this much, relative to the model's scale."""
+
+Progress = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to decide. `solvers` are tried in order; the default is HiGHS, then z3 for what is left."""
+
+    seconds: float = 60.0
+    memory: int = 4 << 30
+    threads: int = 1
+    solvers: tuple[str, ...] = ("highs", "z3")
+    attack: bool = True
+    seed: int = 0
+    progress: Progress | None = None
+
+
+@dataclass
+class _Run:
+    """What has been found so far while a problem is being decided."""
+
+    problem: Problem
+    options: Options
+    budget: Budget
+    pool: SolverPool
+    bounds: NodeBounds
+    steps: list[Step] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    margin_low: Fraction | None = None
+    margin_claimed: float | None = None
+    margin_high: Fraction | None = None
+
+    def stage(self, name: str, started: float, result: str) -> None:
+        self.steps.append(Step(name, time.monotonic() - started, result))
+        if self.options.progress is not None:
+            self.options.progress(name, result)
+
+    def verdict(
+        self, outcome: Outcome, reason: str = "", evidence: Sequence[str] = (),
+        witness: Witness | None = None,
+    ) -> Verdict:
+        return Verdict(
+            outcome, reason, tuple(evidence), witness, self.margin_low, self.margin_claimed,
+            self.margin_high if witness is None else witness.margin, self.budget.elapsed,
+            tuple(self.steps), (*self.problem.graph.notes, *self.problem.notes, *self.notes),
+            self.problem.name,
+        )
+
+
+def node_bounds(problem: Problem) -> NodeBounds:
+    """Outward-rounded interval bounds of every node that the claim needs, unbatched."""
+    lo, hi = problem.region.float_box()
+    boxes = bound_nodes(problem.graph, lo[None], hi[None], problem.targets())
+    low: dict[int, FloatArray] = {i: b.lo[0] for i, b in boxes.items()}
+    high: dict[int, FloatArray] = {i: b.hi[0] for i, b in boxes.items()}
+    return low, high
+
+
+def decide(problem: Problem, options: Options | None = None, pool: SolverPool | None = None) -> Verdict:
+    """Decide a problem within the limits. A `pool` of warm solver processes may be shared."""
+    options = options or Options()
+    if pool is not None:
+        return _decide(problem, options, pool)
+    with SolverPool() as own:
+        return _decide(problem, options, own)
+
+
+def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
+    budget = Budget(options.seconds, options.memory, options.threads)
+    started = time.monotonic()
+    run = _Run(problem, options, budget, pool, node_bounds(problem))
+    run.margin_low = lower_margin(problem.require, *run.bounds)
+    verdict = _by_bounds(run, started)
+    if verdict is None and options.attack:
+        verdict = _by_attack(run)
+    for name in options.solvers:
+        if verdict is not None or budget.spent:
+            break
+        verdict = _by_solver(run, name)
+    if verdict is not None:
+        return verdict
+    if budget.spent:
+        run.reasons.append(f"out of time after {options.seconds:g} s")
+    return run.verdict(Outcome.UNKNOWN, "; ".join(dict.fromkeys(run.reasons)) or "nothing decided it")
+
+
+def _by_bounds(run: _Run, started: float) -> Verdict | None:
+    """Interval bounds alone: they prove when the violation is impossible everywhere."""
+    broken = simplify(negate(run.problem.require), *run.bounds)
+    assumed = simplify(run.problem.assume, *run.bounds)
+    run.stage("bounds", started, "closed" if FALSE in (broken, assumed) else "open")
+    if assumed == FALSE:
+        run.notes.append("the assumption holds nowhere in the region: the claim is vacuous")
+    if FALSE in (broken, assumed):
+        return run.verdict(Outcome.CLAIMED, evidence=["interval bounds, outward rounded"])
+    return None
+
+
+def _by_attack(run: _Run) -> Verdict | None:
+    started = time.monotonic()
+    share = run.budget.part(0.2, at_least=1.0)
+    result = attack(run.problem, share, seed=run.options.seed)
+    if result.best_point is not None:
+        at = replay(run.problem, snap(run.problem.region, result.best_point.tolist()))
+        if at.inside and at.assumed and at.margin is not None:
+            run.margin_high = at.margin
+    run.stage("attack", started, "witness" if result.witness else f"{result.tried} points tried")
+    if result.witness is not None:
+        return run.verdict(Outcome.REFUTED, evidence=["attack", "exact replay"], witness=result.witness)
+    return None
+
+
+def _by_solver(run: _Run, name: str) -> Verdict | None:
+    """One solver's try; anything it cannot take becomes a reason, named."""
+    capabilities, availability = run.pool.info(name)
+    if not availability.ok:
+        run.reasons.append(f"{name} is not available: {availability.reason}")
+        return None
+    started = time.monotonic()
+    try:
+        if capabilities.reads == "problem":
+            verdict = _problem_solver(run, name)
+        elif capabilities.exact:
+            verdict = _exact_solver(run, name, capabilities.products)
+        else:
+            verdict = _float_solver(run, name, capabilities.products)
+    except UnsupportedError as error:
+        run.reasons.append(f"{name}: {error}")
+        verdict = None
+    run.stage(name, started, verdict.outcome.value if verdict else "open")
+    return verdict
+
+
+def _limits(run: _Run, share: float = 1.0) -> SolveLimits:
+    return SolveLimits(run.budget.left * share, run.budget.memory, run.budget.threads)
+
+
+def _ask(run: _Run, products: bool, margin: bool, off_kinks: bool) -> Question:
+    question = ask(run.problem, run.bounds, products=products, margin=margin, off_kinks=off_kinks)
+    run.notes.extend(n for n in question.relaxed if n not in run.notes)
+    return question
+
+
+# --- floating-point solvers -------------------------------------------------------------------------
+
+
+def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
+    """Maximise the violation's margin: clearly below zero is a claim, clearly above a candidate."""
+    question = _ask(run, products, margin=True, off_kinks=False)
+    last = run.options.solvers[-1] == name
+    answer = run.pool.solve(name, question.model, _limits(run, 1.0 if last else 0.8))
+    scale = _scale(question)
+    if answer.status is Status.INFEASIBLE:
+        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: infeasible"])
+    if answer.bound is not None:
+        run.margin_claimed = -float(answer.bound)
+        if float(answer.bound) < -TOLERANCE * scale:
+            return run.verdict(
+                Outcome.CLAIMED, evidence=[f"{name}: worst margin at least {run.margin_claimed:.6g}"]
+            )
+    if answer.point is not None:
+        witness = _from_point(run, name, products, question, answer)
+        if witness is not None:
+            return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
+        run.reasons.append(f"{name}: within its tolerance of a tie, or only on a kink")
+    else:
+        run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
+    return None
+
+
+def _scale(question: Question) -> float:
+    """The size of the numbers that the margin is made of, at least 1."""
+    if question.margin is None:
+        return 1.0
+    return max(1.0, float(question.model.variables[question.margin].hi or 1.0))
+
+
+def _from_point(
+    run: _Run, name: str, products: bool, question: Question, answer: Answer
+) -> Witness | None:
+    """A witness at the solver's point or inside the activation region that it lies in."""
+    point = answer.point or {}
+    x = [point.get(v, run.problem.region.lo[i]) for i, v in enumerate(question.inputs)]
+    witness = refute(run.problem, x)
+    if witness is not None or run.budget.spent:
+        return witness
+    strict = _ask(run, products, margin=True, off_kinks=True)
+    inner = interior_point(question, answer, strict, run.pool, name, _limits(run, 0.5))
+    return None if inner is None else refute(run.problem, inner)
+
+
+# --- exact solvers ------------------------------------------------------------------------------------
+
+
+def _exact_solver(run: _Run, name: str, products: bool) -> Verdict | None:
+    """First the closed question (kinks allowed): none means claimed. Then, strictly off the kinks,
+    the one whose answers refute."""
+    closed = _ask(run, products, margin=False, off_kinks=False)
+    answer = run.pool.solve(name, closed.model, _limits(run))
+    if answer.status is Status.INFEASIBLE:
+        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: unsatisfiable in exact arithmetic"])
+    witness = _exact_witness(run, closed, answer)
+    if witness is None and answer.point is not None and not run.budget.spent:
+        strict = _ask(run, products, margin=False, off_kinks=True)
+        answer = run.pool.solve(name, strict.model, _limits(run))
+        if answer.status is Status.INFEASIBLE:
+            run.reasons.append("violated only on a kink, where the attribution is not defined")
+            return None
+        witness = _exact_witness(run, strict, answer)
+    if witness is not None:
+        return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
+    run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
+    return None
+
+
+def _exact_witness(run: _Run, question: Question, answer: Answer) -> Witness | None:
+    if answer.point is None:
+        return None
+    region, point = run.problem.region, answer.point
+    return refute(run.problem, [point.get(v, region.lo[i]) for i, v in enumerate(question.inputs)])
+
+
+def _problem_solver(run: _Run, name: str) -> Verdict | None:
+    """A decider that reads the problem itself (region enumeration)."""
+    data: dict[str, Any] = problem_to_json(run.problem)
+    answer = run.pool.solve_problem(name, data, _limits(run))
+    if answer.status is Status.INFEASIBLE:
+        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: no region violates it, exactly"])
+    if answer.point is not None:
+        region = run.problem.region
+        witness = refute(run.problem, [answer.point.get(i, v) for i, v in enumerate(region.lo)])
+        if witness is not None:
+            return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
+    run.reasons.append(f"{name}: {answer.note or answer.stop.value}")
+    return None
+
+
+__all__ = ["TOLERANCE", "TRUE", "Options", "decide", "node_bounds"]

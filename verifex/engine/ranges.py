@@ -1,0 +1,181 @@
+"""The exact worst-case range of an expression over a region: both ends, each with its gap.
+
+The range is over the closed question (both gate values at a kink), which is what a proof covers;
+`attained` is the exact value at a point strictly off the kinks where one was found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from verifex.engine.budget import Budget
+from verifex.engine.decide import Options, node_bounds
+from verifex.engine.pool import SolverPool
+from verifex.engine.settle import interior_point
+from verifex.engine.verdict import RangeEnd, RangeVerdict
+from verifex.engine.witness import replay, snap
+from verifex.errors import UnsupportedError
+from verifex.ir.formula import Atom, Form
+from verifex.ir.problem import Objective, Problem
+from verifex.ir.solving import Answer, SolveLimits, Status
+from verifex.ir.text import problem_to_json
+from verifex.semantics.claim import NodeBounds, ask, extremum
+from verifex.semantics.evaluate import evaluate_float
+
+Progress = Callable[[str, str], None]
+
+
+def find_range(
+    problem: Problem, form: Form, options: Options | None = None, pool: SolverPool | None = None,
+    name: str = "",
+) -> RangeVerdict:
+    """Minimum and maximum of `form` over the problem's region and assumption."""
+    options = options or Options()
+    own = pool or SolverPool()
+    try:
+        return _find_range(problem, form, options, own, name)
+    finally:
+        if pool is None:
+            own.close()
+
+
+def _find_range(
+    problem: Problem, form: Form, options: Options, pool: SolverPool, name: str
+) -> RangeVerdict:
+    started = time.monotonic()
+    # The claim only tells which nodes and kinks matter: it is never decided here.
+    problem = replace(problem, require=Atom(form))
+    bounds = node_bounds(problem)
+    low, high = form.bounds(*bounds)
+    ends, evidence, reasons = {}, ["interval bounds, outward rounded"], []
+    for maximise in (False, True):
+        budget = Budget(
+            max(0.0, options.seconds - (time.monotonic() - started)) * (1.0 if maximise else 0.5),
+            options.memory, options.threads,
+        )
+        search = _End(problem, Objective(form, maximise), bounds, options, pool, budget)
+        ends[maximise] = search.run(high if maximise else low)
+        evidence += search.evidence
+        reasons += search.reasons
+    return RangeVerdict(
+        name, ends[False], ends[True], "; ".join(dict.fromkeys(reasons)),
+        tuple(dict.fromkeys(evidence)), time.monotonic() - started,
+        (*problem.graph.notes, *problem.notes),
+    )
+
+
+class _End:
+    """The search for one end."""
+
+    def __init__(
+        self, problem: Problem, objective: Objective, bounds: NodeBounds, options: Options,
+        pool: SolverPool, budget: Budget,
+    ) -> None:
+        self.problem, self.objective, self.bounds = problem, objective, bounds
+        self.options, self.pool, self.budget = options, pool, budget
+        self.evidence: list[str] = []
+        self.reasons: list[str] = []
+        self.best: tuple[Fraction, tuple[Fraction, ...], bool] | None = None
+
+    def run(self, proven: Fraction | None) -> RangeEnd:
+        self._sample()
+        claimed = None
+        for name in self.options.solvers:
+            if self.budget.spent:
+                self.reasons.append(f"out of time after {self.options.seconds:g} s")
+                break
+            capabilities, availability = self.pool.info(name)
+            if not (availability.ok and capabilities.optimise):
+                why = availability.reason or "it does not optimise"
+                self.reasons.append(f"{name} is not used: {why}")
+                continue
+            try:
+                claimed = self._solve(name, capabilities.reads, capabilities.products)
+            except UnsupportedError as error:
+                self.reasons.append(f"{name}: {error}")
+                continue
+            if claimed is not None:
+                self.evidence.append(f"{name}: bound")
+                break
+        value, point, on_kink = self.best if self.best is not None else (None, None, False)
+        return RangeEnd(proven, claimed, value, point, on_kink)
+
+    def _sample(self) -> None:
+        """Corners and random points: the value attained before any solver runs."""
+        region, rng = self.problem.region, np.random.default_rng(self.options.seed)
+        lo, hi = (np.array([float(v) for v in side]) for side in (region.lo, region.hi))
+        corners = np.where(rng.random((128, region.size)) < 0.5, lo, hi)
+        x = np.concatenate([corners, lo + (hi - lo) * rng.random((128, region.size))])
+        values = evaluate_float(self.problem.graph, x, self.problem.targets())
+        total = np.full(len(x), float(self.objective.form.const))
+        for (node, index), c in self.objective.form.terms:
+            total += float(c) * values[node].reshape(len(x), -1)[:, index]
+        order = np.argsort(-total if self.objective.maximise else total)
+        for i in order[:2]:
+            self._offer(x[i].tolist())
+
+    def _offer(self, x: list[float | int | Fraction]) -> None:
+        """Replay a point exactly and keep it if it is better (off the kinks before on them)."""
+        point = snap(self.problem.region, x)
+        at = replay(self.problem, point)
+        if not (at.inside and at.assumed) or not at.values:
+            return
+        value = self.objective.form.value(at.values)
+        sign = 1 if self.objective.maximise else -1
+        if self.best is None or sign * value > sign * self.best[0]:
+            self.best = (value, point, at.on_kink)
+
+    def _solve(self, name: str, reads: str, products: bool) -> float | None:
+        if reads == "problem":
+            data = problem_to_json(self.problem, self.objective)
+            answer = self.pool.solve_problem(name, data, self._limits())
+            inputs = list(range(self.problem.region.size))
+            return self._take(name, answer, inputs)
+        question = extremum(self.problem, self.objective, self.bounds, products=products)
+        answer = self.pool.solve(name, question.model, self._limits())
+        claimed = self._take(name, answer, question.inputs)
+        if answer.point is not None and not self.budget.spent:
+            strict = ask(
+                replace(self.problem, require=_impossible(self.objective, answer)), self.bounds,
+                products=products, margin=False, off_kinks=True,
+            )
+            inner = interior_point(question, answer, strict, self.pool, name, self._limits())
+            if inner is not None:
+                self._offer(inner)
+        return claimed
+
+    def _limits(self) -> SolveLimits:
+        return SolveLimits(self.budget.left, self.budget.memory, self.budget.threads)
+
+    def _take(self, name: str, answer: Answer, inputs: list[int]) -> float | None:
+        if answer.status is Status.INFEASIBLE:
+            self.reasons.append(f"{name}: the region (with its assumption) is empty")
+            return None
+        if answer.point is not None:
+            lo = self.problem.region.lo
+            self._offer([answer.point.get(v, lo[i]) for i, v in enumerate(inputs)])
+        if answer.bound is None:
+            self.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
+            return None
+        return float(answer.bound)
+
+
+def _impossible(objective: Objective, answer: Answer) -> Atom:
+    """A claim that the solver's point breaks: the form stays short of its optimum.
+
+    Its violation, strictly off the kinks, is what the interior search looks for: a value within
+    1e-6 (relative) of the optimum.
+    """
+    best = float(answer.objective if answer.objective is not None else 0.0)
+    short = Fraction(best) - Fraction(1 if objective.maximise else -1) * Fraction(1, 10**7) * Fraction(
+        max(1.0, abs(best))
+    )
+    # claim: sign * form < sign * short ; its negation is sign * (form - short) >= 0
+    form = objective.form
+    shifted = Form(form.terms, form.const - short)
+    return Atom(-shifted if objective.maximise else shifted, strict=True)

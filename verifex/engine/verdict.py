@@ -1,0 +1,177 @@
+"""Verdicts: what is known in the end, what it rests on, and the witness or range that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN
+
+
+class Outcome(Enum):
+    """See section "Verdicts" of the README; never better than the evidence."""
+
+    PROVED = "proved"  # a certificate was accepted by the checker, in exact arithmetic
+    CLAIMED = "claimed"  # only floating point or a third-party solver says so
+    REFUTED = "refuted"  # a witness was replayed exactly
+    UNKNOWN = "unknown"
+
+    @property
+    def exit_code(self) -> int:
+        codes = {Outcome.PROVED: EXIT_PROVED, Outcome.REFUTED: EXIT_REFUTED}
+        return codes.get(self, EXIT_UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An exact input that breaks the claim, and what other arithmetics make of it.
+
+    `margin` is the exact margin of the requirement there (not positive). `replays` maps
+    "exact", "float64", "float32", "onnxruntime" to "violated", "holds" or a reason.
+    """
+
+    point: tuple[Fraction, ...]
+    margin: Fraction | None
+    values: Mapping[str, tuple[Fraction, ...]]
+    replays: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "point": [float(v) for v in self.point],
+            "point_exact": [str(v) for v in self.point],
+            "margin": None if self.margin is None else float(self.margin),
+            "values": {k: [float(v) for v in vs] for k, vs in self.values.items()},
+            "replays": dict(self.replays),
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage on the way: what ran, for how long, what it found."""
+
+    stage: str
+    seconds: float
+    result: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a problem.
+
+    `margin_low` is a proven lower bound of the requirement's worst margin (None: no bound),
+    `margin_claimed` the bound that the evidence in `evidence` states, `margin_high` the least
+    margin attained at a point (exact). `reason` says why, for unknown.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    evidence: tuple[str, ...] = ()
+    witness: Witness | None = None
+    margin_low: Fraction | None = None
+    margin_claimed: float | None = None
+    margin_high: Fraction | None = None
+    seconds: float = 0.0
+    steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+    name: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        return self.outcome.exit_code
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `--json`; rationals also appear as exact text where they matter."""
+        return {
+            "name": self.name,
+            "verdict": self.outcome.value,
+            "reason": self.reason,
+            "evidence": list(self.evidence),
+            "worst_margin": {
+                "proven_at_least": _float(self.margin_low),
+                "claimed_at_least": self.margin_claimed,
+                "attained": _float(self.margin_high),
+            },
+            "witness": None if self.witness is None else self.witness.to_json(),
+            "seconds": round(self.seconds, 3),
+            "steps": [[s.stage, round(s.seconds, 4), s.result] for s in self.steps],
+            "notes": list(self.notes),
+            **dict(self.extra),
+        }
+
+
+def _float(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class RangeEnd:
+    """One end (maximum or minimum) of an expression over the region.
+
+    `proven` bounds the extremum from outside in outward-rounded arithmetic, `claimed` is a
+    solver's bound, `attained` the exact value at `point` (None if no point was found).
+    """
+
+    proven: Fraction | None
+    claimed: float | None
+    attained: Fraction | None
+    point: tuple[Fraction, ...] | None
+    on_kink: bool = False
+
+    @property
+    def best_bound(self) -> float | None:
+        if self.claimed is not None:
+            return self.claimed
+        return _float(self.proven)
+
+    @property
+    def gap(self) -> float | None:
+        """Distance between the best bound (claimed or proven) and the value attained."""
+        if self.best_bound is None or self.attained is None:
+            return None
+        return abs(self.best_bound - float(self.attained))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "proven": _float(self.proven), "claimed": self.claimed,
+            "attained": _float(self.attained), "gap": self.gap, "on_kink": self.on_kink,
+            "point": None if self.point is None else [float(v) for v in self.point],
+        }
+
+
+@dataclass(frozen=True)
+class RangeVerdict:
+    """The worst-case range of an expression: both ends with their evidence."""
+
+    expression: str
+    low: RangeEnd
+    high: RangeEnd
+    reason: str = ""
+    evidence: tuple[str, ...] = ()
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether both gaps are zero up to solver tolerance (1e-6 relative to the values)."""
+        for end in (self.low, self.high):
+            if end.gap is None or end.attained is None:
+                return False
+            if end.gap > 1e-6 * max(1.0, abs(float(end.attained))):
+                return False
+        return True
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_UNKNOWN
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "expression": self.expression, "closed": self.closed, "reason": self.reason,
+            "low": self.low.to_json(), "high": self.high.to_json(),
+            "evidence": list(self.evidence), "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
+        }

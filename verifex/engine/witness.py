@@ -1,0 +1,148 @@
+"""Replay of candidate points in exact arithmetic: the only way to `refuted`.
+
+A candidate from anywhere (attack, solver, a person) is snapped into the region exactly and then
+evaluated in rationals. It refutes only if it lies in the region, the assumption holds, the
+requirement fails and no gate that the claim depends on sits exactly on its kink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from verifex.engine.margin import exact_margin
+from verifex.engine.verdict import Witness
+from verifex.errors import UnsupportedError
+from verifex.ir.exact import ExactArray, Number
+from verifex.ir.formula import TRUE, cells, holds, negate, simplify
+from verifex.ir.problem import Problem
+from verifex.ir.region import Region
+from verifex.semantics.evaluate import evaluate_exact, evaluate_float
+from verifex.semantics.interval import bound_nodes
+
+Point = tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What exact evaluation says about a point."""
+
+    inside: bool
+    assumed: bool
+    violated: bool
+    on_kink: bool
+    margin: Fraction | None
+    values: Mapping[int, ExactArray]
+
+    @property
+    def refutes(self) -> bool:
+        return self.inside and self.assumed and self.violated and not self.on_kink
+
+
+def replay(problem: Problem, point: Point) -> Replay:
+    """Evaluate the claim at an exact point.
+
+    Smooth functions have no exact value: there the point is evaluated with outward-rounded
+    intervals, and counts as violated only if the violation holds for the whole interval.
+    """
+    kinks = problem.kinks()
+    inside = problem.region.contains(point)
+    try:
+        values = evaluate_exact(problem.graph, point, [*problem.targets(), *kinks])
+    except UnsupportedError:
+        return _interval_replay(problem, point, inside)
+    on_kink = any(bool((values[z].num == 0).any()) for z in kinks)
+    return Replay(
+        inside, holds(problem.assume, values), not holds(problem.require, values), on_kink,
+        exact_margin(problem.require, values), values,
+    )
+
+
+def _interval_replay(problem: Problem, point: Point, inside: bool) -> Replay:
+    lo, hi = ExactArray.from_numbers(point).float_bounds()
+    kinks, targets = problem.kinks(), problem.targets()
+    box = bound_nodes(problem.graph, lo[None], hi[None], [*targets, *kinks])
+    low, high = {i: b.lo[0] for i, b in box.items()}, {i: b.hi[0] for i, b in box.items()}
+    on_kink = any(bool(((low[z] <= 0) & (high[z] >= 0)).any()) for z in kinks)
+    return Replay(
+        inside, simplify(problem.assume, low, high) == TRUE,
+        simplify(negate(problem.require), low, high) == TRUE, on_kink, None, {},
+    )
+
+
+def snap(region: Region, x: Sequence[Number]) -> Point:
+    """The point of the box and the integer grid nearest to `x`, exactly (rows and balls: no)."""
+    out = []
+    for i, value in enumerate(x):
+        v = Fraction(value)
+        if i in region.integers:
+            v = Fraction(round(v))
+        out.append(min(max(v, region.lo[i]), region.hi[i]))
+    for group in region.one_hot:
+        best = max(group, key=lambda i: out[i])
+        for i in group:
+            out[i] = Fraction(int(i == best))
+    return tuple(out)
+
+
+def candidates(problem: Problem, x: Sequence[Number]) -> Iterator[Point]:
+    """Exact points near `x` that are worth replaying: snapped, simplified, drawn inward."""
+    point = snap(problem.region, x)
+    yield point
+    short = tuple(_short(v, lo, hi) for v, lo, hi in zip(
+        point, problem.region.lo, problem.region.hi, strict=True))
+    if short != point:
+        yield snap(problem.region, short)
+    if problem.point is not None and (problem.region.rows or problem.region.balls):
+        for pull in (Fraction(1, 10**12), Fraction(1, 10**9), Fraction(1, 10**6)):
+            yield snap(problem.region, [
+                v + pull * (c - v) for v, c in zip(point, problem.point, strict=True)])
+
+
+def _short(value: Fraction, lo: Fraction, hi: Fraction) -> Fraction:
+    """A short decimal within 1e-9 of the value, for people to read; the ends stay as they are."""
+    return value if value in (lo, hi) else Fraction(round(value * 10**9), 10**9)
+
+
+def refute(problem: Problem, x: Sequence[Number]) -> Witness | None:
+    """A witness at or next to `x`, if one of the candidates refutes."""
+    for point in candidates(problem, x):
+        found = replay(problem, point)
+        if found.refutes:
+            return make_witness(problem, point, found)
+    return None
+
+
+def make_witness(problem: Problem, point: Point, found: Replay) -> Witness:
+    """The record of a refuting point."""
+    values = {}
+    read = sorted(cells(problem.require))
+    for name, node in problem.graph.outputs.items():
+        if node in found.values:
+            values[name] = tuple(found.values[node].fractions())
+    if not values:
+        values["claim"] = tuple(
+            Fraction(int(found.values[n].num.flat[i]), found.values[n].den)
+            for n, i in read[:64] if n in found.values
+        )
+    replays = {"exact": "violated", **_float_replays(problem, point)}
+    return Witness(point, found.margin, values, replays)
+
+
+def _float_replays(problem: Problem, point: Point) -> dict[str, str]:
+    """What float64 and float32 evaluation of the same point make of the claim."""
+    outcome = {}
+    x = np.array([float(v) for v in point])
+    for name, kind in (("float64", np.float64), ("float32", np.float32)):
+        rounded = x.astype(kind).astype(np.float64)
+        values = evaluate_float(problem.graph, rounded[None], problem.targets())
+        if not all(np.isfinite(v).all() for v in values.values()):
+            outcome[name] = "not finite"
+            continue
+        cast = {i: v[0].astype(kind).astype(np.float64) for i, v in values.items()}
+        exact = {i: ExactArray.from_float(v) for i, v in cast.items()}
+        outcome[name] = "holds" if holds(problem.require, exact) else "violated"
+    return outcome
