@@ -39,6 +39,8 @@ class Highs:
         import highspy
 
         milp = lower(model)
+        if milp.contradiction:
+            return Answer(Status.INFEASIBLE)
         solver = highspy.Highs()
         options = _OPTIONS | {"time_limit": float(limits.seconds), "threads": limits.threads}
         for option, value in options.items():
@@ -91,7 +93,8 @@ def _answer(solver: Any, model: Model, milp: Milp) -> Answer:
     kinds = highspy.HighsModelStatus
     feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     point = point_of(model, solver.getSolution().col_value) if feasible else None
-    objective = milp.objective(info.objective_function_value) if feasible else None
+    wanted = model.objective is not None
+    objective = milp.objective(info.objective_function_value) if feasible and wanted else None
     text = solver.modelStatusToString(ended)
     stop = _STOPS.get(text, Stop.DONE)
     note = "; ".join(p for p in (milp.note, "" if ended == kinds.kOptimal else text) if p)
@@ -99,9 +102,9 @@ def _answer(solver: Any, model: Model, milp: Milp) -> Answer:
         return Answer(Status.INFEASIBLE, note=milp.note)
     # The bound stands while HiGHS stopped in an orderly way, whether or not it has a point.
     bound = None
-    if model.objective is not None and any(milp.integer):
+    if wanted and any(milp.integer):
         bound = milp.objective(info.mip_dual_bound) if stop != Stop.CRASH else None
-    elif model.objective is not None and ended == kinds.kOptimal:
+    elif wanted and ended == kinds.kOptimal:
         bound = objective
     if bound is not None and not math.isfinite(bound):
         bound = None

@@ -10,9 +10,11 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -76,6 +78,7 @@ class SolverProcess:
         ]
         self._max_output, self._grace = max_output, grace
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder = ""
         self._interrupted = False
         self._serial = 0
 
@@ -161,6 +164,7 @@ class SolverProcess:
                 with contextlib.suppress(OSError):
                     pipe.close()
         process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _signal_group(self) -> None:
         # The group outlives its leader while a member is left, so this also ends orphans.
@@ -172,7 +176,10 @@ class SolverProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.kill()
-        threads = {name: str(self.threads) for name in _THREAD_VARIABLES}
+        changes = {name: str(self.threads) for name in _THREAD_VARIABLES}
+        # What a killed solver leaves behind lies in a folder of its own, which goes with it.
+        self._folder = tempfile.mkdtemp(prefix="verifex-")
+        changes |= {"TMPDIR": self._folder, "MALLOC_ARENA_MAX": "2"}
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -180,7 +187,7 @@ class SolverProcess:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
-            env=os.environ | threads | {"MALLOC_ARENA_MAX": "2"},
+            env=os.environ | changes,
         )
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:

@@ -20,7 +20,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from verifex.errors import UnsupportedError
-from verifex.ir.model import Model, Row, relaxed_row
+from verifex.ir.model import Implies, Model, Row, relaxed_row
 
 if TYPE_CHECKING:
     from verifex.ir.exact import Number
@@ -55,7 +55,9 @@ class FloatImplies:
 class Milp:
     """Columns (bounds, integrality), rows, indicators, and the cost to minimise or maximise.
 
-    `cost` is the objective times `cost_scale`, without its constant. `notes` says what was lost.
+    `cost` is the objective times `cost_scale`, without its constant. `notes` says what was lost,
+    `rounded` counts the numbers that are not floats. With `contradiction` a row without variables
+    (or a variable without values) is false; rows without variables are left out otherwise.
     """
 
     lo: list[float]
@@ -67,6 +69,8 @@ class Milp:
     cost_scale: float = 1.0
     constant: float = 0.0
     notes: list[str] = field(default_factory=list)
+    rounded: int = 0
+    contradiction: bool = False
 
     @property
     def note(self) -> str:
@@ -83,36 +87,15 @@ def lower(model: Model, *, indicators_above: float = math.inf) -> Milp:
 
     Products are left to the caller. Raises UnsupportedError where floats cannot hold the model.
     """
-    milp = Milp(
-        [-math.inf if v.lo is None else to_float(v.lo) for v in model.variables],
-        [math.inf if v.hi is None else to_float(v.hi) for v in model.variables],
-        [v.integer for v in model.variables],
-    )
+    work = _Lowering(model, indicators_above)
     if not model.variables:  # solvers answer "empty" without looking at the rows
-        milp.lo, milp.hi, milp.integer = [0.0], [0.0], [False]
-    absorbed = 0
+        work.milp.lo, work.milp.hi, work.milp.integer = [0.0], [0.0], [False]
     for row in model.rows:
-        lowered, lost = _float_row(row, milp)
-        absorbed += lost
-        milp.rows.append(lowered)
-    worst = 0.0
+        work.row(row)
     for rule in model.implications:
-        if rule.slack > indicators_above:
-            lowered, lost = _float_row(rule.row, milp)
-            milp.indicators.append(FloatImplies(rule.var, rule.value, lowered))
-        else:
-            worst = max(worst, float(rule.slack))
-            lowered, lost = _float_row(relaxed_row(rule), milp)
-            milp.rows.append(lowered)
-        absorbed += lost
-    if absorbed:
-        milp.notes.append(f"{absorbed} coefficients too small for floats moved into their rows")
-    if worst > _HUGE_SLACK:
-        milp.notes.append(f"big-M of {worst:.1e} is beyond what tolerances enforce")
-    if any(r.strict for r in model.rows) or any(i.row.strict for i in model.implications):
-        milp.notes.append("strict rows taken as non-strict")
-    _set_cost(model, milp)
-    return milp
+        work.rule(rule)
+    work.cost()
+    return work.finish()
 
 
 def point_of(model: Model, values: Sequence[float]) -> dict[int, Number]:
@@ -146,47 +129,91 @@ def to_float(n: Number) -> float:
 def _scale(coefs: Sequence[Number]) -> Fraction:
     """A power of two that lifts small coefficients as far as the large ones allow."""
     sizes = [abs(Fraction(c)) for c in coefs if c]
-    if not sizes or min(sizes) >= _SMALL:
+    least, most = min(sizes, default=Fraction(1)), max(sizes, default=Fraction(1))
+    if least >= _SMALL:
         return Fraction(1)
-    wish = min(1 / min(sizes), _LARGE / max(sizes)) if max(sizes) >= 1 else 1 / max(sizes)
-    return Fraction(2) ** max(_exponent(wish), 0)
+    wish = min(1 / least, Fraction(_LARGE) / most) if most >= 1 else 1 / most
+    return Fraction(2) ** max(wish.numerator.bit_length() - wish.denominator.bit_length(), 0)
 
 
-def _exponent(n: Fraction | float) -> int:
-    """An integer k with 2**k near n, for n of any size."""
-    n = Fraction(n)
-    return n.numerator.bit_length() - n.denominator.bit_length()
+class _Lowering:
+    """The work of `lower`: the MILP as it grows, and what was lost so far."""
 
+    def __init__(self, model: Model, indicators_above: float) -> None:
+        self.model, self.above = model, indicators_above
+        self.milp = Milp(
+            [-math.inf if v.lo is None else to_float(v.lo) for v in model.variables],
+            [math.inf if v.hi is None else to_float(v.hi) for v in model.variables],
+            [v.integer for v in model.variables],
+        )
+        self.milp.contradiction = any(
+            v.lo is not None and v.hi is not None and v.lo > v.hi for v in model.variables
+        )
+        self.absorbed, self.widest, self.strict = 0, 0.0, False
 
-def _float_row(row: Row, milp: Milp) -> tuple[FloatRow, int]:
-    """The row in floats, and how many coefficients were absorbed by its right-hand side."""
-    scale = _scale([c for _, c in row.coefs])
-    exact = scale == 1
-    positions: list[int] = []
-    coefs: list[float] = []
-    loose = 0.0
-    lost = 0
-    for v, c in row.coefs:
-        value = to_float(c if exact else Fraction(c) * scale)
-        if abs(value) > TINY:
-            positions.append(v)
-            coefs.append(value)
-        elif c:
-            reach = max(abs(milp.lo[v]), abs(milp.hi[v]))
-            if math.isinf(reach):
-                raise UnsupportedError("a tiny coefficient on an unbounded variable")
-            loose += abs(value) * reach
-            lost += 1
-    rhs = to_float(row.rhs if exact else Fraction(row.rhs) * scale)
-    lo = -math.inf if row.sense == "<=" else rhs - loose
-    hi = math.inf if row.sense == ">=" else rhs + loose
-    return FloatRow(tuple(positions), tuple(coefs), lo, hi, float(scale)), lost
+    def row(self, row: Row) -> None:
+        lowered = self._floats(row)
+        if lowered.positions:
+            self.milp.rows.append(lowered)
+        elif not lowered.lo <= 0 <= lowered.hi:
+            self.milp.contradiction = True
 
+    def rule(self, rule: Implies) -> None:
+        if rule.slack <= self.above:
+            self.widest = max(self.widest, to_float(rule.slack))
+            self.strict |= rule.row.strict
+            self.row(relaxed_row(rule))
+            return
+        lowered = self._floats(rule.row)
+        if lowered.positions:
+            self.milp.indicators.append(FloatImplies(rule.var, rule.value, lowered))
+        elif not lowered.lo <= 0 <= lowered.hi:  # the premise itself is impossible
+            off = 1.0 - rule.value
+            self.milp.rows.append(FloatRow((rule.var,), (1.0,), off, off))
 
-def _set_cost(model: Model, milp: Milp) -> None:
-    if model.objective is None:
-        return
-    scale = _scale(list(model.objective.values()))
-    milp.cost = {v: to_float(Fraction(c) * scale) for v, c in model.objective.items() if c}
-    milp.cost_scale = to_float(scale)
-    milp.constant = to_float(model.objective_const)
+    def cost(self) -> None:
+        model, milp = self.model, self.milp
+        if model.objective is None:
+            return
+        scale = _scale(list(model.objective.values()))
+        milp.cost = {v: self._float(c, scale) for v, c in model.objective.items() if c}
+        milp.cost_scale = to_float(scale)
+        milp.constant = to_float(model.objective_const)
+
+    def finish(self) -> Milp:
+        notes = self.milp.notes
+        if self.absorbed:
+            notes.append(f"{self.absorbed} coefficients too small for floats moved into their rows")
+        if self.widest > _HUGE_SLACK:
+            notes.append(f"big-M of {self.widest:.1e} is beyond what tolerances enforce")
+        if self.strict:
+            notes.append("strict rows taken as non-strict")
+        return self.milp
+
+    def _float(self, n: Number, scale: Fraction) -> float:
+        if scale != 1:
+            n = Fraction(n) * scale
+        value = to_float(n)
+        self.milp.rounded += value != n  # Python compares a float and a fraction exactly
+        return value
+
+    def _floats(self, row: Row) -> FloatRow:
+        """The row in floats, scaled; coefficients too small beside others go to its sides."""
+        scale = _scale([c for _, c in row.coefs])
+        self.strict |= row.strict
+        kept: list[tuple[int, float]] = []
+        loose = 0.0
+        for v, c in row.coefs:
+            value = self._float(c, scale)
+            if abs(value) > TINY:
+                kept.append((v, value))
+            elif c:
+                reach = max(abs(self.milp.lo[v]), abs(self.milp.hi[v]))
+                if math.isinf(reach):
+                    raise UnsupportedError("a tiny coefficient on an unbounded variable")
+                loose += abs(value) * reach
+                self.absorbed += 1
+        rhs = self._float(row.rhs, scale)
+        lo = -math.inf if row.sense == "<=" else rhs - loose
+        hi = math.inf if row.sense == ">=" else rhs + loose
+        return FloatRow(tuple(v for v, _ in kept), tuple(c for _, c in kept), lo, hi, float(scale))

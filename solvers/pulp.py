@@ -1,0 +1,149 @@
+"""PuLP: CBC, which it ships, and every other solver that PuLP knows by name."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from typing import Any
+
+from verifex.engine.lower import Milp, lower, point_of
+from verifex.ir.model import Model
+from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+
+_CBC = ("PULP_CBC_CMD", "COIN_CMD")  # PuLP 4 has the second only
+_PRECISION = "13 digits of each number reach solvers that PuLP runs as programs"
+
+
+class Pulp:
+    """`pulp` is CBC; `pulp:NAME` takes another solver by PuLP's name, with or without `_CMD`."""
+
+    name = "pulp"
+    capabilities = Capabilities(exact=False, optimise=True, products=False)
+
+    def __init__(self, solver: str = "CBC") -> None:
+        self.wanted = solver
+
+    def availability(self) -> Availability:
+        """Whether PuLP can be imported and finds the solver; which one, in the version."""
+        try:
+            import pulp
+        except ImportError as e:
+            return Availability(False, reason=str(e))
+        name = self._solver_name()
+        if name is None:
+            reason = f"PuLP {pulp.__version__} finds no {self.wanted}"
+            known = ", ".join(sorted(_quietly(pulp.listSolvers, onlyAvailable=True)))
+            return Availability(False, pulp.__version__, f"{reason}, it finds {known}")
+        return Availability(True, f"{pulp.__version__} with {name}", _PRECISION)
+
+    def solve(self, model: Model, limits: SolveLimits) -> Answer:
+        """Solve; a point, and a bound where the solver says that the point is optimal."""
+        name = self._solver_name()
+        if name is None:
+            return Answer(Status.UNKNOWN, Stop.UNSUPPORTED, note=self.availability().reason)
+        milp = lower(model)
+        if milp.contradiction:
+            return Answer(Status.INFEASIBLE)
+        return _quietly(_run, name, model, milp, limits)  # type: ignore[no-any-return]
+
+    def _solver_name(self) -> str | None:
+        import pulp
+
+        there = set(_quietly(pulp.listSolvers, onlyAvailable=True))
+        names = _CBC if self.wanted.upper() == "CBC" else (self.wanted, f"{self.wanted}_CMD")
+        return next((n for n in names if n in there), None)
+
+
+def _quietly(call: Any, *args: Any, **options: Any) -> Any:
+    """Call with warnings off: PuLP 3 warns about PuLP 4 wherever it can."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call(*args, **options)
+
+
+def _run(name: str, model: Model, milp: Milp, limits: SolveLimits) -> Answer:
+    import pulp
+
+    problem, variables = _problem(model, milp)
+    options = {
+        "msg": False,
+        "timeLimit": limits.seconds,
+        "gapRel": 0.0,
+        "gapAbs": 1e-9,
+        "threads": limits.threads,
+    }
+    kind = type(pulp.getSolver(name, msg=False))
+    taken = inspect.signature(kind.__init__).parameters
+    solver = pulp.getSolver(name, **{k: v for k, v in options.items() if k in taken})
+    try:
+        problem.solve(solver)
+    except pulp.PulpSolverError as e:
+        return Answer(Status.UNKNOWN, Stop.CRASH, note=str(e)[:300])
+    ended = problem.status
+    if ended == pulp.LpStatusInfeasible and not _bounded(milp):
+        # PuLP folds "infeasible or unbounded" into "infeasible": without objective they differ.
+        plain = Milp(milp.lo, milp.hi, milp.integer, milp.rows)
+        again, _ = _problem(model, plain)
+        again.solve(solver)
+        if again.status != pulp.LpStatusInfeasible:
+            return Answer(Status.UNKNOWN, note="infeasible or unbounded")
+    if ended == pulp.LpStatusInfeasible:
+        return Answer(Status.INFEASIBLE, note=milp.note)
+    return _answer(problem, variables, model, milp)
+
+
+def _problem(model: Model, milp: Milp) -> tuple[Any, list[Any]]:
+    """The model as a PuLP problem, and its variables in our order."""
+    import pulp
+
+    sense = pulp.LpMaximize if model.maximise else pulp.LpMinimize
+    problem = pulp.LpProblem("verifex", sense)
+    variables = [
+        problem.add_variable(
+            f"x{i}",
+            lowBound=None if lo == -math.inf else lo,
+            upBound=None if hi == math.inf else hi,
+            cat=pulp.LpInteger if integer else pulp.LpContinuous,
+        )
+        for i, (lo, hi, integer) in enumerate(zip(milp.lo, milp.hi, milp.integer))
+    ]
+    problem += pulp.LpAffineExpression([(variables[v], c) for v, c in milp.cost.items()])
+    if not milp.rows:  # CBC fails on a file without rows
+        problem += problem.add_variable("idle", lowBound=0, upBound=1) <= 1
+    for row in milp.rows:
+        form = pulp.LpAffineExpression([(variables[v], c) for v, c in zip(row.positions, row.coefs)])
+        if row.lo == row.hi:
+            problem += form == row.lo
+            continue
+        if math.isfinite(row.lo):
+            problem += form >= row.lo
+        if math.isfinite(row.hi):
+            problem += form <= row.hi
+    return problem, variables
+
+
+def _bounded(milp: Milp) -> bool:
+    return all(math.isfinite(milp.lo[v]) and math.isfinite(milp.hi[v]) for v in milp.cost)
+
+
+def _answer(problem: Any, variables: list[Any], model: Model, milp: Milp) -> Answer:
+    import pulp
+
+    optimal = problem.sol_status == pulp.LpSolutionOptimal
+    found = optimal or problem.sol_status == pulp.LpSolutionIntegerFeasible
+    if not found:
+        text = pulp.LpStatus.get(problem.status, "unknown").lower()
+        stop = Stop.TIME if problem.status == pulp.LpStatusNotSolved else Stop.DONE
+        return Answer(Status.UNKNOWN, stop, note=text)
+    # A variable in no row and not in the objective has no value: any within its bounds will do.
+    values = [
+        float(v.varValue) if v.varValue is not None else min(max(0.0, lo), hi)
+        for v, lo, hi in zip(variables, milp.lo, milp.hi)
+    ]
+    objective = None
+    if model.objective is not None:
+        objective = milp.objective(sum(c * values[v] for v, c in milp.cost.items()))
+    bound = objective if optimal else None
+    status, stop = (Status.OPTIMAL, Stop.DONE) if optimal else (Status.FEASIBLE, Stop.TIME)
+    return Answer(status, stop, objective, bound, point_of(model, values), note=milp.note)
