@@ -1,0 +1,207 @@
+"""What flows along the edges of an ONNX graph while it is lowered, and exact constant arithmetic.
+
+    Constant   floats known at import, kept exact
+    Whole      integers or booleans known at import (shapes, axes, masks)
+    Tensor     a float tensor computed by a node of the graph
+    Truth      a boolean tensor computed by a gate, possibly negated
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.errors import InputError
+from verifex.frontend.limits import Limits
+from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact, numbers
+from verifex.ir.linmap import Shape
+
+FLOAT, UINT8, INT8, UINT16, INT16, INT32, INT64, STRING, BOOL = 1, 2, 3, 4, 5, 6, 7, 8, 9
+FLOAT16, DOUBLE, UINT32, UINT64, BFLOAT16 = 10, 11, 12, 13, 16
+FLOATS = frozenset({FLOAT, DOUBLE, FLOAT16, BFLOAT16})
+INTEGER_RANGES = {
+    UINT8: (0, 2**8 - 1), INT8: (-(2**7), 2**7 - 1), UINT16: (0, 2**16 - 1),
+    INT16: (-(2**15), 2**15 - 1), INT32: (-(2**31), 2**31 - 1), INT64: (-(2**63), 2**63 - 1),
+    UINT32: (0, 2**32 - 1), UINT64: (0, 2**63 - 1),
+}
+DTYPE_NAMES = {
+    0: "undefined", FLOAT: "float32", UINT8: "uint8", INT8: "int8", UINT16: "uint16",
+    INT16: "int16", INT32: "int32", INT64: "int64", STRING: "string", BOOL: "bool",
+    FLOAT16: "float16", DOUBLE: "float64", UINT32: "uint32", UINT64: "uint64", 14: "complex64",
+    15: "complex128", BFLOAT16: "bfloat16",
+}
+
+
+def dtype_name(dtype: int) -> str:
+    """An ONNX element type as a person would write it."""
+    return DTYPE_NAMES.get(dtype, f"element type {dtype}")
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """Floats known at import; `dtype` is the ONNX element type they are declared with."""
+
+    value: Values
+    dtype: int
+
+    @property
+    def shape(self) -> Shape:
+        return self.value.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """Integers (an int64 array) or booleans (a bool array) known at import."""
+
+    array: NDArray[Any]
+    dtype: int
+
+    @property
+    def shape(self) -> Shape:
+        return self.array.shape
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """The float tensor that graph node `node` computes."""
+
+    node: int
+    shape: Shape
+    dtype: int
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The boolean tensor that gate `node` computes, or its negation."""
+
+    node: int
+    shape: Shape
+    negated: bool = False
+    dtype: int = BOOL
+
+
+Value: TypeAlias = Constant | Whole | Tensor | Truth
+
+
+# --- exact arithmetic on constants ------------------------------------------------------------
+
+
+def simplify(values: ExactArray) -> Values:
+    """The same numbers as float64 where every one is a float, else in lowest common terms."""
+    common = math.gcd(values.den, *values.num.ravel().tolist())
+    reduced = ExactArray(np.asarray(values.num // common, dtype=object), values.den // common)
+    if reduced.den & (reduced.den - 1) == 0:
+        nearest = reduced.to_float()
+        if np.isfinite(nearest).all():
+            back = ExactArray.from_float(nearest)
+            if np.all(back.num * reduced.den == reduced.num * back.den):
+                return nearest
+    return reduced
+
+
+def exact_add(a: Values, b: Values) -> Values:
+    """`a + b` without rounding, shapes broadcast."""
+    if not isinstance(a, ExactArray) and not isinstance(b, ExactArray):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = a + b
+            part = total - a  # Knuth's error-free sum: the rounding error is itself a float
+            error = (a - (total - part)) + (b - part)
+        if np.isfinite(total).all() and not error.any():
+            return np.asarray(total)
+    return simplify(as_exact(a) + as_exact(b))
+
+
+def exact_mul(a: Values, b: Values) -> Values:
+    """`a * b` without rounding, shapes broadcast."""
+    return simplify(as_exact(a) * as_exact(b))
+
+
+def exact_scale(a: Values, factor: Number) -> Values:
+    """`factor * a` without rounding."""
+    if factor == 1:
+        return a
+    if factor == -1:
+        return -a
+    return simplify(as_exact(a).scaled(Fraction(factor)))
+
+
+def exact_reciprocal(a: Values) -> Values:
+    """`1 / a` without rounding; InputError where an element is zero."""
+    exact = as_exact(a)
+    if np.any(exact.num == 0):
+        raise InputError("a division by a constant zero", expected="non-zero constants")
+    return simplify(ExactArray.from_numbers((1 / f for f in exact.fractions()), exact.shape))
+
+
+def exact_map(fn: Callable[[Fraction], Fraction], a: Values) -> Values:
+    """`fn` of every element, without rounding."""
+    exact = as_exact(a)
+    return simplify(ExactArray.from_numbers(map(fn, exact.fractions()), exact.shape))
+
+
+def rearrange(a: Values, fn: Callable[[Any], Any]) -> Values:
+    """Apply a pure rearrangement of elements (a numpy function) to a constant."""
+    if isinstance(a, ExactArray):
+        return ExactArray(np.asarray(fn(a.num), dtype=object), a.den)
+    return np.asarray(fn(a), dtype=np.float64)
+
+
+def check_bits(a: Values, limits: Limits) -> None:
+    """Refuse exact constants that have grown out of hand."""
+    if isinstance(a, ExactArray):
+        longest = max((abs(n).bit_length() for n in a.num.ravel().tolist()), default=0)
+        if max(longest, a.den.bit_length()) > limits.max_bits:
+            raise InputError("a constant needs too many digits", expected="shorter constants")
+
+
+def float_parts(a: Values) -> tuple[list[FloatArray], Fraction]:
+    """A weight as `(first + second + ...) * factor`, exactly, with arrays of floats.
+
+    One array suffices for weights stored as floats; computed ones may need a few more digits.
+    """
+    if not isinstance(a, ExactArray):
+        return [a], Fraction(1)
+    odd = a.den // (a.den & -a.den)
+    rest = ExactArray(a.num, a.den // odd)
+    parts: list[FloatArray] = []
+    while np.any(rest.num != 0) or not parts:
+        nearest = rest.to_float()
+        if not np.isfinite(nearest).all() or (parts and not nearest.any()):
+            raise InputError("a computed weight is out of the range of float64",
+                             expected="moderate numbers")
+        parts.append(nearest)
+        rest = rest - ExactArray.from_float(nearest)
+    return parts, Fraction(1, odd)
+
+
+def scalar(a: Values) -> Number:
+    """The only element of a constant; InputError where there are more or fewer."""
+    flat = numbers(a)
+    if len(flat) != 1:
+        raise InputError(f"a constant of shape {list(a.shape)}", expected="a single number")
+    return flat[0]
+
+
+def nearest_scale_over_root(scale: Fraction, variance: Fraction) -> float:
+    """The float64 nearest to the real number `scale / sqrt(variance)`, variance > 0.
+
+    Works in integers only, so that any reader of the file gets the same float.
+    """
+    square = scale * scale / variance
+    if square == 0:
+        return 0.0
+    # Take the root with more than 60 significant bits and remember whether it is inexact: a
+    # sticky last bit makes the final rounding equal to that of the true root.
+    length = square.numerator.bit_length() - square.denominator.bit_length()
+    shift = max(0, 128 - length) // 2 + 2
+    whole = (square.numerator << (2 * shift)) // square.denominator
+    root = math.isqrt(whole)
+    exact = root * root == whole and whole * square.denominator == square.numerator << (2 * shift)
+    rounded = (2 * root + (0 if exact else 1)) / (1 << (shift + 1))
+    return rounded if scale > 0 else -rounded
