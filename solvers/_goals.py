@@ -1,0 +1,114 @@
+"""Formulas on one linear cell: where inside the cell's polyhedron can a formula hold?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from verifex.errors import UnsupportedError
+from verifex.ir.formula import And, AtLeast, Atom, Dominance, Formula, Or
+from verifex.solvers._cells import Cells, Program, Terms, combine, habitable, half, span
+from verifex.solvers._simplex import Tableau
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An atom `(sum c * value + bias) / den >= 0` (or `> 0`), or `count` of `parts` when there
+    are no terms to compare (`parts` is not None)."""
+
+    den: int = 1
+    terms: Terms = ()
+    bias: int = 0
+    strict: bool = False
+    count: int = 0
+    parts: tuple[Goal, ...] | None = None
+
+
+def goal_of(f: Formula, program: Program) -> Goal:
+    """The formula with its cells replaced by positions of the program."""
+    match f:
+        case Atom():
+            form = f.form
+            den = math.lcm(form.const.denominator, *(c.denominator for _, c in form.terms))
+            terms = tuple(
+                (c.numerator * (den // c.denominator), program.at[cell]) for cell, c in form.terms
+            )
+            bias = form.const.numerator * (den // form.const.denominator)
+            return Goal(den, terms, bias, f.strict)
+        case And():
+            return Goal(count=len(f.parts), parts=tuple(goal_of(p, program) for p in f.parts))
+        case Or():
+            return Goal(count=1, parts=tuple(goal_of(p, program) for p in f.parts))
+        case AtLeast():
+            return Goal(count=f.count, parts=tuple(goal_of(p, program) for p in f.parts))
+        case Dominance():
+            return goal_of(f.expand(), program)
+
+
+@dataclass(frozen=True)
+class _Count:
+    """At least `count` of `parts`, none of them decided yet."""
+
+    count: int
+    parts: tuple[_Open, ...]
+
+
+_Row: TypeAlias = tuple[tuple[int, ...], bool]  # (a_1 .. a_n, c) with a.u + c >= 0, and strict
+_Open: TypeAlias = _Row | _Count
+
+
+def _settle(goal: Goal, walk: Cells) -> bool | _Open:
+    """What the goal comes to on the current cell: decided by the box of u, or what is left."""
+    if goal.parts is None:
+        value = combine(goal.den, goal.terms, goal.bias, walk.values, walk.width)
+        if isinstance(value, str):
+            raise UnsupportedError(value, key="regions")
+        lo, hi = span(value[1])
+        if lo > 0 or (lo == 0 and not goal.strict):
+            return True
+        if hi < 0 or (hi == 0 and goal.strict):
+            return False
+        return tuple(value[1]), goal.strict
+    count, left = goal.count, []
+    for part in goal.parts:
+        settled = _settle(part, walk)
+        if settled is True:
+            count -= 1
+        elif settled is not False:
+            left.append(settled)
+    if count <= 0:
+        return True
+    return False if count > len(left) else _Count(count, tuple(left))
+
+
+def satisfy(goal: Goal, walk: Cells, cell: Tableau) -> Iterator[Tableau]:
+    """Non-empty parts of the cell, together all of it, on which the goal holds."""
+    settled = _settle(goal, walk)
+    if settled is True:
+        yield cell.copy()
+    elif settled is not False:
+        yield from _conjunction((settled,), cell)
+
+
+def _conjunction(goals: tuple[_Open, ...], t: Tableau) -> Iterator[Tableau]:
+    if not goals:
+        yield t
+        return
+    first, rest = goals[0], goals[1:]
+    if isinstance(first, _Count):
+        if first.count == len(first.parts):
+            yield from _conjunction((*first.parts, *rest), t)
+        elif first.count <= 0:
+            yield from _conjunction(rest, t)
+        else:  # the first part holds, or the others make up the count without it
+            part, others = first.parts[0], first.parts[1:]
+            yield from _conjunction((part, _Count(first.count - 1, others), *rest), t)
+            yield from _conjunction((_Count(first.count, others), *rest), t)
+        return
+    ints, strict = first
+    child = t.copy()
+    child.add(*half(list(ints), child.columns, strict))
+    if habitable(child):
+        yield from _conjunction(rest, child)
