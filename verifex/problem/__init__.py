@@ -1,0 +1,1 @@
+"""From a spec (a file, or Python) and a network to a `Problem`."""

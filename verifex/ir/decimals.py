@@ -1,0 +1,51 @@
+"""Reading and showing exact numbers: `0.1` is one tenth, `1/3` is one third, nothing is rounded."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+MAX_CHARACTERS = 1_000
+MAX_EXPONENT = 1_000
+_DECIMAL = re.compile(r"[+-]?(?=\.?[0-9])[0-9_]*(?:\.[0-9_]*)?(?:[eE]([+-]?[0-9_]+))?")
+
+
+def parse_exact(text: str) -> Fraction:
+    """The exact value of a decimal such as `-1.5e-3`, or of a quotient `p/q` of two of them.
+
+    Raises ValueError, with a short reason, for anything else: NaN, infinities, a zero divisor, and
+    numbers so long or with exponents so large that their exact value would not fit in memory.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"a number of {len(text)} characters")
+    top, slash, bottom = text.partition("/")
+    if not slash:
+        return _decimal(text)
+    divisor = _decimal(bottom)
+    if divisor == 0:
+        raise ValueError("division by zero")
+    return _decimal(top) / divisor
+
+
+def _decimal(text: str) -> Fraction:
+    text = text.strip()
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:40]!r} is not a finite number")
+    if abs(int(match[1] or "0")) > MAX_EXPONENT:
+        raise ValueError(f"an exponent beyond {MAX_EXPONENT}")
+    return Fraction(text.replace("_", ""))
+
+
+def show_exact(value: Fraction) -> str:
+    """A number for messages: as a decimal where a short one is exact, else as `p/q` or rounded."""
+    if value.denominator == 1 and abs(value) < 10**20:
+        return str(value.numerator)
+    try:
+        near = repr(float(value))
+    except OverflowError:
+        return "a number beyond 1e308"
+    if Fraction(near) == value:
+        return near
+    text = f"{value.numerator}/{value.denominator}"
+    return text if len(text) <= 24 else f"about {near}"

@@ -1,0 +1,352 @@
+"""Field types of spec models: exact numbers, arrays, selections of features, output functionals.
+
+Every type here reads plain data (TOML, Python, numpy) and complains with `wrong(what, expected)`;
+`problem/messages.py` turns that into the one line a user sees.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from verifex.errors import InputError
+from verifex.ir.decimals import parse_exact, show_exact
+
+MAX_ELEMENTS = 10_000_000
+MAX_RANK = 8
+MAX_BITS = 4_096
+
+
+# --- complaints -----------------------------------------------------------------------------
+
+
+def wrong(what: str, expected: str = "", key: str = "") -> PydanticCustomError:
+    """The error a validator raises; `key` is a place below the field that is being read."""
+    context = {"what": what, "expected": expected, "key": key}
+    return PydanticCustomError("verifex", "{what}", context)
+
+
+def show(value: object) -> str:
+    """A value as a message shows it: short and on one line."""
+    if isinstance(value, Fraction):
+        return show_exact(value)
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple) and len(value) > 6:
+        return f"a list of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """What was probably meant: `did you mean 'x'?`, or the known words."""
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"'{near[0]}' (did you mean that?)"
+    listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    return f"one of {listed}" if known else "nothing here"
+
+
+@contextmanager
+def under(key: str) -> Iterator[None]:
+    """Put `key` before the key of an InputError raised inside."""
+    try:
+        yield
+    except InputError as error:
+        dot = "." if error.key and not error.key.startswith("[") else ""
+        raise type(error)(
+            error.what, expected=error.expected, key=f"{key}{dot}{error.key}", file=error.file
+        ) from None
+
+
+class Fields(BaseModel):
+    """Base of spec models: frozen, and an unknown key is an error that suggests the right one."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True,
+        ignored_types=(),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            known = list(keys_of(cls))
+            for key in data:
+                if key not in known and key not in cls.model_fields:
+                    raise wrong(f"unknown key {show(key)}", suggestion(str(key), known), str(key))
+        return data
+
+
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The keys a model takes, as a spec writes them."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+# --- numbers --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NotANumber:
+    """A float literal of a spec file without an exact value here: `nan`, `inf`, `1e999999`."""
+
+    text: str
+    reason: str
+
+
+def toml_float(text: str) -> Fraction | NotANumber:
+    """The exact value of a TOML float literal; a refusal is kept until its key is known."""
+    try:
+        return parse_exact(text)
+    except ValueError as error:
+        return NotANumber(text, str(error))
+
+
+def exact(value: object) -> Fraction:
+    """The exact number that `value` writes.
+
+    A Python float means its shortest decimal (0.1 is one tenth, as in a file); a numpy float, which
+    comes from data, means its exact binary value.
+    """
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, NotANumber):
+        raise wrong(value.reason, "a finite number")
+    if isinstance(value, bool | np.bool_):
+        raise wrong(show(bool(value)).lower(), "a number")
+    if isinstance(value, int | np.integer):
+        if int(value).bit_length() > MAX_BITS:
+            raise wrong("a number of too many digits", "a finite number")
+        return Fraction(int(value))
+    if isinstance(value, float | np.floating | Decimal):
+        if not math.isfinite(value):
+            raise wrong(f"{value} is not a finite number", "a finite number")
+        binary = isinstance(value, np.floating)
+        return Fraction(float(value)) if binary else parse_exact(str(value))
+    if isinstance(value, str):
+        try:
+            return parse_exact(value)
+        except ValueError as error:
+            raise wrong(str(error), 'a number such as 0.1 or "1/3"') from None
+    raise wrong(show(value), "a number")
+
+
+def _at_least_zero(value: object) -> Fraction:
+    number = exact(value)
+    if number < 0:
+        raise wrong(f"{show(number)} is negative", "a number >= 0")
+    return number
+
+
+def whole(value: object) -> int:
+    """A whole number >= 0; 3.0 and true are refused."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise wrong(show(value), "a whole number")
+    if not 0 <= value <= 10**12:
+        raise wrong(show(int(value)), "a whole number from 0 to 1e12")
+    return int(value)
+
+
+NUMBER_SCHEMA: dict[str, Any] = {
+    "description": 'exact: 0.1 is one tenth; strings such as "1/3" are quotients',
+    "anyOf": [{"type": "number"}, {"type": "string"}],
+}
+ARRAY_SCHEMA: dict[str, Any] = {"type": "array", "description": "numbers, flat or nested"}
+TABLE_SCHEMA: dict[str, Any] = {"type": "object", "additionalProperties": NUMBER_SCHEMA}
+Exact: TypeAlias = Annotated[Fraction, PlainValidator(exact), WithJsonSchema(NUMBER_SCHEMA)]
+Radius: TypeAlias = Annotated[
+    Fraction, PlainValidator(_at_least_zero), WithJsonSchema(NUMBER_SCHEMA)
+]
+Count: TypeAlias = Annotated[
+    int, PlainValidator(whole), WithJsonSchema({"type": "integer", "minimum": 0})
+]
+
+
+# --- arrays ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Array:
+    """Exact numbers in C order with the shape they were written in."""
+
+    shape: tuple[int, ...]
+    values: tuple[Fraction, ...]
+
+
+def array(value: object) -> Array:
+    """An array from nested lists (all rows equally long) or from a numpy array."""
+    if isinstance(value, Array):
+        return value
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "fiu" or value.dtype.itemsize > 8:
+            raise wrong(f"an array of {value.dtype}", "numbers of at most 64 bits")
+        return Array(value.shape, tuple(exact(v) for v in value.ravel()))
+    if not isinstance(value, list | tuple):
+        raise wrong(show(value), "a list of numbers")
+    shape: list[int] = []
+    level: list[Any] = [value]
+    place: list[str] = [""]
+    while level and any(isinstance(v, list | tuple) for v in level):
+        if len(shape) == MAX_RANK:
+            raise wrong(f"lists nested deeper than {MAX_RANK}", "an array of the input's shape")
+        for v, at in zip(level, place, strict=True):
+            if not isinstance(v, list | tuple):
+                raise wrong(f"{show(v)} beside a list", "rows of one kind", at)
+            if len(v) != len(level[0]):
+                raise wrong(f"a row of {len(v)}", f"{len(level[0])} as in the first row", at)
+        shape.append(len(level[0]))
+        if len(level) * shape[-1] > MAX_ELEMENTS:
+            raise wrong("too many numbers", f"at most {MAX_ELEMENTS}")
+        place = [f"{at}[{i}]" for at in place for i in range(shape[-1])]
+        level = [x for v in level for x in v]
+    return Array(tuple(shape), tuple(map(_element, level, place)))
+
+
+def _element(value: object, place: str) -> Fraction:
+    try:
+        return exact(value)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        raise wrong(context["what"], context["expected"], place) from None
+
+
+NumberArray: TypeAlias = Annotated[Array, PlainValidator(array), WithJsonSchema(ARRAY_SCHEMA)]
+
+PerFeature: TypeAlias = Fraction | Array | Mapping[str, Fraction]
+"""One number for all features, one each, or a table from names (or patterns) to numbers."""
+
+
+def per_feature(value: object) -> PerFeature:
+    """A number, a list of numbers, or a table of numbers by feature name."""
+    if isinstance(value, Mapping):
+        return {str(k): _element(v, f".{k}") for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray | Array):
+        return array(value)
+    return exact(value)
+
+
+def per_feature_radius(value: object) -> PerFeature:
+    """As `per_feature`, and nowhere negative."""
+    read = per_feature(value)
+    if isinstance(read, Fraction):
+        return _at_least_zero(read)
+    named = read.items() if isinstance(read, Mapping) else enumerate(read.values)
+    for key, number in named:
+        if number < 0:
+            place = f".{key}" if isinstance(key, str) else f"[{key}]"
+            raise wrong(f"{show(number)} is negative", "a number >= 0", place)
+    return read
+
+
+_PER_FEATURE_SCHEMA = {"anyOf": [NUMBER_SCHEMA, ARRAY_SCHEMA, TABLE_SCHEMA]}
+Bounds: TypeAlias = Annotated[
+    Any, PlainValidator(per_feature), WithJsonSchema(_PER_FEATURE_SCHEMA)
+]
+Radii: TypeAlias = Annotated[
+    Any, PlainValidator(per_feature_radius), WithJsonSchema(_PER_FEATURE_SCHEMA)
+]
+
+
+# --- selections of features -----------------------------------------------------------------
+
+
+def selection(value: object) -> tuple[str | int, ...]:
+    """Features by name, pattern or position: one, or a list of them."""
+    many = value if isinstance(value, list | tuple) else [value]
+    for i, item in enumerate(many):
+        if isinstance(item, bool) or not isinstance(item, str | int):
+            place = f"[{i}]" if many is value else ""
+            raise wrong(show(item), "a feature's name or position", place)
+    return tuple(many)
+
+
+_SELECTION_SCHEMA = {
+    "description": "features by name, pattern (age_*) or position",
+    "anyOf": [
+        {"type": "string"},
+        {"type": "integer"},
+        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}},
+    ],
+}
+Selection: TypeAlias = Annotated[
+    tuple[str | int, ...], PlainValidator(selection), WithJsonSchema(_SELECTION_SCHEMA)
+]
+
+
+# --- output functionals ---------------------------------------------------------------------
+
+PREDICTED, RUNNER_UP = "predicted", "runner_up"
+
+
+@dataclass(frozen=True)
+class Functional:
+    """A linear functional of the network's outputs: sum of weights[i] * output[classes[i]].
+
+    A class is a position, or "predicted" / "runner_up": the largest and second largest output at
+    the reference point. `kind` "sum" takes all outputs with weight 1, "weights" gives them all.
+    """
+
+    kind: str
+    classes: tuple[int | str, ...] = ()
+    weights: tuple[Fraction, ...] = ()
+
+
+_FUNCTIONALS = '"predicted", "logit:c", "margin:c,j", "sum" or { weights = [...] }'
+
+
+def functional(value: object) -> Functional:
+    """Read `"predicted"`, `"logit:3"`, `"margin:1,0"`, `"sum"`, or a table that says the same."""
+    if isinstance(value, Functional):
+        return value
+    if isinstance(value, str):
+        head, _, tail = value.partition(":")
+        parts = [p.strip() for p in tail.split(",")] if tail else []
+        return _functional(head.strip(), parts, value)
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((head, data),) = value.items()
+        if head == "weights":
+            return Functional("weights", (), array(data).values)
+        return _functional(head, data if isinstance(data, list | tuple) else [data], value)
+    raise wrong(show(value), _FUNCTIONALS)
+
+
+def _functional(head: str, parts: Sequence[object], value: object) -> Functional:
+    if head in ("predicted", "sum") and not parts:
+        return Functional("logit", (PREDICTED,), (Fraction(1),)) if head != "sum" else (
+            Functional("sum"))
+    wanted = {"logit": 1, "margin": 2}.get(head)
+    if wanted is None or len(parts) != wanted:
+        raise wrong(f"{show(value)} is not an output functional", _FUNCTIONALS)
+    classes = tuple(_class(p) for p in parts)
+    if len(set(classes)) < len(classes):
+        raise wrong(f"{show(value)} subtracts an output from itself", "two outputs")
+    return Functional(head, classes, (Fraction(1), Fraction(-1))[:wanted])
+
+
+def _class(value: object) -> int | str:
+    if value in (PREDICTED, RUNNER_UP):
+        return str(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9:
+        return value
+    raise wrong(f"{show(value)} is not an output", f'a position, "{PREDICTED}" or "{RUNNER_UP}"')
+
+
+OutputFunctional: TypeAlias = Annotated[
+    Functional, PlainValidator(functional),
+    WithJsonSchema({
+        "description": _FUNCTIONALS,
+        "anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}],
+    }),
+]

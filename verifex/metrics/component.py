@@ -1,0 +1,29 @@
+"""`component`: bounds of single components of the attribution."""
+
+from __future__ import annotations
+
+from verifex.errors import InputError
+from verifex.ir.fields import Selection, under
+from verifex.ir.formula import Form, Formula
+from verifex.metrics.base import Bounded, Family, conjunction, within
+from verifex.metrics.setting import Setting
+
+
+class Component(Bounded):
+    """`component = "age", at_most = 0.1`; several components must all keep the bounds."""
+
+    component: Selection
+
+
+def build(p: Component, s: Setting) -> Formula:
+    """Every selected component within the bounds."""
+    explained = s.explanation()
+    with under("component"):
+        picked = explained.names.select(p.component)
+        if not picked:
+            raise InputError("no component is named", expected="at least one")
+    forms = [Form.of({(explained.attribution, i): 1}) for i in picked]
+    return conjunction([atom for form in forms for atom in within(form, p)])
+
+
+FAMILY = Family("component", Component, build)

@@ -1,0 +1,66 @@
+"""`similarity`: the cosine of the angle between the attribution and its reference."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from pydantic import field_validator
+
+from verifex.errors import InputError
+from verifex.ir.exact import ExactArray
+from verifex.ir.fields import Exact, show, wrong
+from verifex.ir.formula import And, Atom, Form, Formula, Or
+from verifex.ir.linmap import Diag, total
+from verifex.metrics.base import Family, Property
+from verifex.metrics.setting import Setting, sum_form
+
+
+class Similarity(Property):
+    """`similarity = "cosine", at_least = 0.9`: <A, A0> / (|A| |A0|) over the chosen components.
+
+    By convention an attribution that is zero has cosine 0. A reference that is zero is an error.
+    """
+
+    similarity: Literal["cosine"]
+    at_least: Exact
+
+    @field_validator("at_least")
+    @classmethod
+    def _in_range(cls, c: Fraction) -> Fraction:
+        if not -1 <= c <= 1:
+            raise wrong(f"{show(c)} is no cosine", "a number from -1 to 1")
+        return c
+
+
+def build(p: Similarity, s: Setting) -> Formula:
+    """Cross-multiplied, with dot = <A, A0>: no division, and right at A = 0.
+
+    c > 0: dot > 0 and dot^2 >= c^2 |A0|^2 |A|^2.   c = 0: dot >= 0.
+    c < 0: dot >= 0 or dot^2 <= c^2 |A0|^2 |A|^2.
+    """
+    c, base = p.at_least, s.component_reference()
+    length = sum((a * a for a in base), Fraction(0))
+    if length == 0:
+        raise InputError("the reference is zero: it has no direction", key="similarity")
+    dot = Form.of({(s.components, i): a for i, a in enumerate(base)})
+    if c == 0:
+        return Atom(dot)
+    gap = _gap(s, base, c * c * length)
+    if c > 0:
+        return And((Atom(dot, strict=True), Atom(gap)))
+    return Or((Atom(dot), Atom(-gap)))
+
+
+def _gap(s: Setting, base: list[Fraction], factor: Fraction) -> Form:
+    """dot^2 - factor * |A|^2 as a form, through product nodes."""
+    b, node = s.builder, s.components
+    shape = b.shape(node)
+    weights = Diag(shape, shape, ExactArray.from_numbers(base, shape))
+    dot = b.affine(total(shape), b.affine(weights, node))
+    squares = sum_form(b.mul(node, node), b.node(node).size)
+    terms = {cell: -factor * k for cell, k in squares.terms}
+    return Form.of({**terms, (b.mul(dot, dot), 0): 1})
+
+
+FAMILY = Family("similarity", Similarity, build)

@@ -1,0 +1,67 @@
+"""`order`: components stay in a given order of size."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from verifex.errors import InputError
+from verifex.ir.fields import selection, under, wrong
+from verifex.ir.formula import Atom, Form, Formula
+from verifex.metrics.base import Family, Property, conjunction
+from verifex.metrics.reference import same_value, top
+from verifex.metrics.setting import Setting
+
+
+def _order(value: object) -> tuple[str | int, ...] | str:
+    if value == "unchanged":
+        return "unchanged"
+    read = selection(value)
+    if len(read) < 2:
+        raise wrong(f"{len(read)} component(s)", 'at least two, or "unchanged"')
+    return read
+
+
+class Order(Property):
+    """`order = ["age", "sex", "pay"]`: A[age] > A[sex] > A[pay], strictly.
+
+    "unchanged" asks for the whole ranking that the chosen components have at the reference.
+    """
+
+    order: Annotated[
+        tuple[str | int, ...] | str, PlainValidator(_order),
+        WithJsonSchema({"anyOf": [{"const": "unchanged"}, {"type": "array", "minItems": 2}]}),
+    ]
+
+
+def build(p: Order, s: Setting) -> Formula:
+    """One strict comparison between neighbours in the order."""
+    explained = s.explanation()
+    if isinstance(p.order, str):
+        node, ranked = s.components, _reference_order(s)
+    else:
+        node, ranked = explained.attribution, []
+        for k, key in enumerate(p.order):
+            with under(f"order[{k}]"):
+                ranked.append(explained.names.one(key))
+                if ranked[-1] in ranked[:-1]:
+                    raise InputError(f"'{key}' appears twice", expected="distinct components")
+    pairs = pairwise(ranked)
+    return conjunction([Atom(Form.of({(node, a): 1, (node, b): -1}), True) for a, b in pairs])
+
+
+def _reference_order(s: Setting) -> list[int]:
+    explained, values = s.explanation(), s.component_reference()
+    order = top(values, range(len(values)))
+    if len(order) < 2:
+        raise InputError("one component", expected="at least two", key="order")
+    for a, b in pairwise(order):
+        if values[a] == values[b]:
+            what = same_value(values, a, b, lambda i: explained.names.name(explained.chosen[i]))
+            raise InputError(what, expected="a strict ranking", key="order")
+    return order
+
+
+FAMILY = Family("order", Order, build)

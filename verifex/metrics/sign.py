@@ -1,0 +1,76 @@
+"""`sign`: components keep the sign they have at the reference."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from verifex.errors import InputError
+from verifex.ir.fields import Count, Radius, Selection, under
+from verifex.ir.formula import And, AtLeast, Atom, Form, Formula
+from verifex.metrics.base import Family, Property, conjunction
+from verifex.metrics.setting import Setting
+
+
+class Sign(Property):
+    """`sign = "unchanged"`: A_i > 0 where A_i(x0) > 0 and A_i < 0 where A_i(x0) < 0.
+
+    `which` restricts it to some components, `threshold` leaves out those with |A_i(x0)| below it,
+    `at_least` asks for a number of them only. A component that is 0 at the reference is an error
+    unless `zero` says to "ignore" it or to "keep" it at 0.
+    """
+
+    sign: Literal["unchanged"]
+    which: Selection | None = None
+    threshold: Radius = Fraction(0)
+    zero: Literal["error", "ignore", "keep"] = "error"
+    at_least: Count | None = None
+
+
+def build(p: Sign, s: Setting) -> Formula:
+    """One strict atom a component with a sign, joined by and or by at-least."""
+    parts = [part for i in _positions(p, s) if (part := _kept(p, s, i)) is not None]
+    if not parts:
+        raise InputError("no component is left to compare", expected="at least one", key="sign")
+    if p.at_least is None:
+        return conjunction(parts)
+    if p.at_least > len(parts):
+        raise InputError(
+            f"{p.at_least} of {len(parts)} components", expected=f"0..{len(parts)}", key="at_least"
+        )
+    return AtLeast(p.at_least, tuple(parts))
+
+
+def _positions(p: Sign, s: Setting) -> list[int]:
+    """The positions (in the node of chosen components) that are compared."""
+    explained = s.explanation()
+    if p.which is None:
+        return list(range(len(explained.chosen)))
+    with under("which"):
+        position = {c: k for k, c in enumerate(explained.chosen)}
+        picked = explained.names.select(p.which)
+        for i in picked:
+            if i not in position:
+                name = explained.names.name(i)
+                raise InputError(f"'{name}' is not explained", expected="a feature of [explain]")
+        return [position[i] for i in picked]
+
+
+def _kept(p: Sign, s: Setting, i: int) -> Formula | None:
+    """The atom that component i keeps its sign; None where it is left out."""
+    value, cell = s.component_reference()[i], (s.components, i)
+    if abs(value) < p.threshold:
+        return None
+    if value == 0 and p.zero == "error":
+        explained = s.explanation()
+        raise InputError(
+            f"component '{explained.names.name(explained.chosen[i])}' is 0 at the reference",
+            expected='zero = "ignore" or "keep"', key="sign",
+        )
+    if value == 0:
+        both = (Atom(Form.of({cell: 1})), Atom(Form.of({cell: -1})))
+        return And(both) if p.zero == "keep" else None
+    return Atom(Form.of({cell: 1 if value > 0 else -1}), strict=True)
+
+
+FAMILY = Family("sign", Sign, build)

@@ -1,0 +1,68 @@
+"""`top_k`: how many of the k largest components at the reference are still among the k largest."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from verifex.errors import InputError
+from verifex.ir.fields import Count
+from verifex.ir.formula import TRUE, Dominance, Formula
+from verifex.metrics.base import Family, Property
+from verifex.metrics.reference import same_value, top
+from verifex.metrics.setting import Setting
+
+
+class TopK(Property):
+    """`top_k = 3, overlap_at_least = 2`: of the reference's top 3, at least 2 stay in the top 3.
+
+    Components are ranked by their (reduced) value: with `reduce = "abs"` by magnitude. Without
+    `overlap_at_least` all k must stay. Ties while moving count against the claim. A tie at the
+    edge of the reference top-k is an error unless `tie = "index"` (the lower position is in).
+    """
+
+    top_k: Count
+    overlap_at_least: Count | None = None
+    tie: Literal["error", "index"] = Field(default="error")
+
+
+def build(p: TopK, s: Setting) -> Formula:
+    """Overlap >= m as one block of comparisons between the reference top-k R and the rest.
+
+    Let r_1 >= r_2 >= ... be the values in R and o_1 >= o_2 >= ... those outside. The overlap is at
+    least m, ties counted against, iff r_m > o_{k-m+1}: if so, at most k-m outside reach r_m, so
+    r_1..r_m are all in the top k; if not, k-m+1 outside reach r_m and everything below it in R,
+    so the top k can hold m-1 of R only. That is: at least m elements of R are strictly above at
+    least (n-k) - (k-m) elements outside.
+    """
+    n, k = len(s.explanation().chosen), p.top_k
+    m = k if p.overlap_at_least is None else p.overlap_at_least
+    if not 1 <= k <= n:
+        raise InputError(f"{k} of {n} components", expected=f"1..{n}", key="top_k")
+    if not 1 <= m <= k:
+        raise InputError(f"{m} of {k}", expected=f"1..{k}", key="overlap_at_least")
+    winners, losers = reference_top(p, s)
+    inner = (n - k) - (k - m)
+    if inner <= 0:
+        return TRUE  # any two sets of k among n share m elements
+    return Dominance(s.components, tuple(winners), tuple(losers), outer=m, inner=inner, strict=True)
+
+
+def reference_top(p: TopK, s: Setting) -> tuple[list[int], list[int]]:
+    """The positions in the reference top-k, and all others."""
+    values = s.component_reference()
+    order = top(values, range(len(values)))
+    winners, losers = order[: p.top_k], order[p.top_k :]
+    if losers and values[winners[-1]] == values[losers[0]]:
+        explained = s.explanation()
+        if p.tie == "error":
+            what = same_value(
+                values, winners[-1], losers[0], lambda i: explained.names.name(explained.chosen[i])
+            )
+            raise InputError(what, expected='another k, or tie = "index"', key="top_k")
+        s.builder.notes.append("a tie at the edge of the reference top-k was cut by position")
+    return sorted(winners), sorted(losers)
+
+
+FAMILY = Family("top_k", TopK, build)
