@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from verifex.ir.model import Implies, Model, Product, Row, Variable
+from verifex.ir.model import Implies, Model, Product, Row, Variable, merged
 
 if TYPE_CHECKING:
     from verifex.ir.exact import Number
@@ -90,9 +90,7 @@ def rational(n: Fraction | int) -> str:
 
 
 def _row(model: Model, row: Row) -> str:
-    coefs: dict[int, Fraction] = {}
-    for v, c in row.coefs:
-        coefs[v] = coefs.get(v, Fraction(0)) + Fraction(c)
+    coefs = {v: Fraction(c) for v, c in merged(row.coefs).items()}
     rhs = Fraction(row.rhs)
     common = math.lcm(rhs.denominator, *(c.denominator for c in coefs.values()))
     left = _sum(model, {v: c * common for v, c in coefs.items() if c})

@@ -112,7 +112,8 @@ def _problem(model: Model, milp: Milp) -> tuple[Any, list[Any]]:
     if not milp.rows:  # CBC fails on a file without rows
         problem += problem.add_variable("idle", lowBound=0, upBound=1) <= 1
     for row in milp.rows:
-        form = pulp.LpAffineExpression([(variables[v], c) for v, c in zip(row.positions, row.coefs)])
+        terms = zip((variables[v] for v in row.positions), row.coefs)
+        form = pulp.LpAffineExpression(list(terms))
         if row.lo == row.hi:
             problem += form == row.lo
             continue

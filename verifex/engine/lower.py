@@ -14,13 +14,13 @@ Numbers are rounded to nearest, so nothing here concludes: answers of such solve
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from verifex.errors import UnsupportedError
-from verifex.ir.model import Implies, Model, Row, relaxed_row
+from verifex.ir.model import Implies, Model, Row, merged, relaxed_row
 
 if TYPE_CHECKING:
     from verifex.ir.exact import Number
@@ -126,7 +126,7 @@ def to_float(n: Number) -> float:
     return value
 
 
-def _scale(coefs: Sequence[Number]) -> Fraction:
+def _scale(coefs: Iterable[Number]) -> Fraction:
     """A power of two that lifts small coefficients as far as the large ones allow."""
     sizes = [abs(Fraction(c)) for c in coefs if c]
     least, most = min(sizes, default=Fraction(1)), max(sizes, default=Fraction(1))
@@ -175,7 +175,7 @@ class _Lowering:
         model, milp = self.model, self.milp
         if model.objective is None:
             return
-        scale = _scale(list(model.objective.values()))
+        scale = _scale(model.objective.values())
         milp.cost = {v: self._float(c, scale) for v, c in model.objective.items() if c}
         milp.cost_scale = to_float(scale)
         milp.constant = to_float(model.objective_const)
@@ -199,11 +199,12 @@ class _Lowering:
 
     def _floats(self, row: Row) -> FloatRow:
         """The row in floats, scaled; coefficients too small beside others go to its sides."""
-        scale = _scale([c for _, c in row.coefs])
+        coefs = merged(row.coefs)
+        scale = _scale(coefs.values())
         self.strict |= row.strict
         kept: list[tuple[int, float]] = []
         loose = 0.0
-        for v, c in row.coefs:
+        for v, c in coefs.items():
             value = self._float(c, scale)
             if abs(value) > TINY:
                 kept.append((v, value))

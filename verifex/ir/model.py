@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -100,12 +100,23 @@ class Model:
         return sum(v.integer for v in self.variables)
 
 
+def merged(coefs: Iterable[tuple[int, Number]]) -> dict[int, Number]:
+    """Coefficients by variable; those of a variable that appears more than once are added up."""
+    total: dict[int, Number] = {}
+    for v, c in coefs:
+        total[v] = Fraction(total[v]) + Fraction(c) if v in total else c
+    return total
+
+
 def relaxed_row(rule: Implies) -> Row:
-    """The big-M row of an implication: the row, loosened by `slack` when the premise is off."""
+    """The big-M row of an implication: the row, loosened by `slack` when the premise is off.
+
+    Never strict: with the premise off the row may be missed by exactly `slack`.
+    """
     row, m = rule.row, Fraction(rule.slack)
     signed = m if row.sense == "<=" else -m
     # value 1:  a.x <= rhs + m (1 - s);  value 0:  a.x <= rhs + m s
-    coefs = dict(row.coefs)
+    coefs = merged(row.coefs)
     if rule.value == 1:
         coefs[rule.var] = Fraction(coefs.get(rule.var, 0)) + signed
         return Row(tuple(coefs.items()), row.sense, Fraction(row.rhs) + signed)
