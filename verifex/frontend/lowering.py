@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from verifex.errors import InputError
+from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.limits import Limits
 from verifex.frontend.values import (
     Constant,
@@ -24,7 +24,7 @@ from verifex.frontend.values import (
     rearrange,
     simplify,
 )
-from verifex.ir.exact import ExactArray, FloatArray, Number, Values, numbers
+from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact, numbers
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import (
     Dense,
@@ -101,22 +101,25 @@ class Lowering:
         index = np.asarray(index)
         self.limits.shape(index.shape)
         missing = bool((index < 0).any())
+        exact_fill = missing and Fraction(float(fill)) != fill
         if isinstance(v, Whole):
             return Whole(_pick_array(v.array, index, missing, fill), v.dtype)
         if isinstance(v, Constant):
-            if isinstance(v.value, ExactArray):
-                den = v.value.den * Fraction(fill).denominator if missing else v.value.den
-                num = _pick_array(v.value.over(den), index, missing, Fraction(fill) * den)
+            if isinstance(v.value, ExactArray) or exact_fill:
+                exact = as_exact(v.value)
+                den = exact.den * Fraction(fill).denominator if missing else exact.den
+                num = _pick_array(exact.over(den), index, missing, int(Fraction(fill) * den))
                 return Constant(ExactArray(np.asarray(num, dtype=object), den), v.dtype)
             return Constant(_pick_array(v.value, index, missing, float(fill)), v.dtype)
         if isinstance(v, Truth):
-            if missing and v.negated:
-                raise InputError("padding of a negated condition", expected="a float tensor")
+            if missing and v.negated != bool(fill):
+                raise UnsupportedError("padding of a condition", expected="a Cast before it")
             node = self.affine(gather(v.shape, index), v.node)
             return Truth(node, self.shape(node), v.negated)
-        bias = None
+        bias: Values | None = None
         if missing and fill != 0:
-            bias = np.where(index < 0, float(fill), 0.0)
+            bias = np.where(index < 0, 1.0, 0.0)
+            bias = exact_scale(bias, fill)
         return self.wrap(self.affine(gather(v.shape, index), v.node, bias), v.dtype)
 
     def move(self, v: Value, fn: Rearrangement) -> Value:
@@ -288,6 +291,9 @@ class Lowering:
             if value is not None:
                 return self.times(a, simplify(value) if isinstance(value, ExactArray) else value)
         shape = self.broadcast_shape(self.shape(x), self.shape(y))
+        for d, v in ((x, y), (y, x)):
+            if self.builder.node(d).boolean:  # a product with a gate is a gate, not bilinear
+                return self.gate(self.expand(d, shape), self.expand(v, shape))
         if x == y:
             return self.univariate("square", x)
         return self.add(Mul(), self.expand(x, shape), self.expand(y, shape))

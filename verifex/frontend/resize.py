@@ -1,4 +1,4 @@
-"""Resize and Upsample with constant factors: nearest and linear interpolation as exact linear maps."""
+"""Resize and Upsample with constant factors: nearest and linear, as exact linear maps."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _targets(c: Call) -> tuple[list[int], list[Fraction]]:
         wanted = c.ints(3)
         if len(wanted) != len(axes) or any(n < 1 for n in wanted):
             raise InputError(f"Resize to {wanted}", expected=f"{len(axes)} positive sizes")
-        if c.has(2) and math.prod(c.shape(2)):
+        if c.has(2) and 0 not in c.shape(2):
             raise InputError("Resize with both scales and sizes", expected="one of them")
         sizes = list(shape)
         for k, n in zip(axes, wanted, strict=True):

@@ -1,0 +1,407 @@
+"""The walk over an ONNX graph: structure checked whole, nodes lowered on demand, no recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.frontend.call import Call, Result, Rule
+from verifex.frontend.limits import Limits
+from verifex.frontend.lowering import Lowering
+from verifex.frontend.rules import OPSETS, RULES
+from verifex.frontend.tensors import TensorReader
+from verifex.frontend.values import (
+    FLOATS,
+    Constant,
+    Tensor,
+    Truth,
+    Value,
+    Whole,
+    dtype_name,
+)
+from verifex.ir.graph import Builder, Graph, GraphError
+from verifex.ir.linmap import Shape
+from verifex.ir.ops import Input
+
+MIXED = "the file mixes float types in one operation; every value is taken as a real number"
+
+
+@dataclass
+class Importer:
+    """One file being lowered: names to values, on demand, without recursion."""
+
+    model: Any
+    limits: Limits
+    tensors: TensorReader
+    values: dict[str, Value] = field(default_factory=dict)
+    producer: dict[str, Any] = field(default_factory=dict)
+    initial: dict[str, Any] = field(default_factory=dict)
+    declared: dict[str, Any] = field(default_factory=dict)
+    uses: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.low = Lowering(self.limits)
+        self.opsets = self._opsets()
+
+    def run(self, outputs: Sequence[str] | None) -> Graph:
+        graph = self.model.graph
+        self._index(graph)
+        self._order(graph)
+        self._inputs(graph)
+        names = [o.name for o in graph.output] if outputs is None else list(outputs)
+        if not names or len(set(names)) != len(names):
+            raise InputError("no outputs, or one twice", expected="distinct outputs")
+        for n in names:
+            if n not in self.producer and n not in self.initial and n not in self.declared:
+                raise InputError("no such output", key=_text(n), expected="a tensor of the model")
+            self.uses[n] = self.uses.get(n, 0) + 1
+        found = {_text(n): self._output(n, names) for n in names}
+        for o in graph.output:
+            if o.name in self.values:
+                self._check_declared(o)
+        return _prune(self.low.builder, found)
+
+    # --- structure --------------------------------------------------------------------------
+
+    def _opsets(self) -> dict[str, int]:
+        versions: dict[str, int] = {}
+        for entry in self.model.opset_import:
+            domain = "" if entry.domain == "ai.onnx" else entry.domain
+            if domain in versions:
+                raise InputError(f"operator set '{_text(domain)}' is imported twice",
+                                 expected="once")
+            versions[domain] = int(entry.version)
+        if versions.get("") not in OPSETS:
+            raise UnsupportedError(f"operator set {versions.get('', 'missing')}",
+                                   expected=f"{OPSETS[0]} to {OPSETS[-1]}", key="opset_import")
+        return versions
+
+    def _index(self, graph: Any) -> None:
+        """Who makes each name; no name may be made twice."""
+        if len(graph.node) > self.limits.max_nodes:
+            raise InputError(f"{len(graph.node)} nodes",
+                             expected=f"at most {self.limits.max_nodes}")
+        if len(graph.sparse_initializer):
+            raise UnsupportedError("sparse initialisers", expected="dense ones", key="graph")
+        for t in graph.initializer:
+            if t.name in self.initial or not t.name:
+                raise InputError("an initialiser's name is empty or taken", key=_text(t.name),
+                                 expected="distinct names")
+            self.initial[t.name] = t
+        for v in graph.input:
+            if v.name in self.declared or not v.name:
+                raise InputError("an input's name is empty or taken", key=_text(v.name),
+                                 expected="distinct names")
+            self.declared[v.name] = v
+        for k, node in enumerate(graph.node):
+            for n in node.output:
+                if n and (n in self.producer or n in self.initial or n in self.declared):
+                    raise InputError(f"'{_text(n)}' is made twice", key=_node_key(node, k),
+                                     expected="distinct names")
+                if n:
+                    self.producer[n] = k
+        if len({o.name for o in graph.output}) != len(graph.output):
+            raise InputError("an output is listed twice", key="graph", expected="distinct outputs")
+
+    def _order(self, graph: Any) -> None:
+        """Every input exists and no node needs itself: Kahn's count, over the whole graph."""
+        waiting: list[int] = []
+        readers: dict[int, list[int]] = {}
+        for k, node in enumerate(graph.node):
+            makers = set()
+            for n in node.input:
+                if not n:
+                    continue
+                if n in self.producer:
+                    makers.add(self.producer[n])
+                elif n not in self.initial and n not in self.declared:
+                    raise InputError(f"input '{_text(n)}' does not exist", key=_node_key(node, k),
+                                     expected="an input, an initialiser or a node's output")
+                self.uses[n] = self.uses.get(n, 0) + 1
+            waiting.append(len(makers))
+            for m in makers:
+                readers.setdefault(m, []).append(k)
+        ready = [k for k, count in enumerate(waiting) if count == 0]
+        done = 0
+        while ready:
+            k = ready.pop()
+            done += 1
+            for r in readers.get(k, ()):
+                waiting[r] -= 1
+                if waiting[r] == 0:
+                    ready.append(r)
+        if done < len(graph.node):
+            stuck = next(k for k, count in enumerate(waiting) if count)
+            raise InputError("the graph has a cycle", key=_node_key(graph.node[stuck], stuck),
+                             expected="no cycles")
+
+    def _inputs(self, graph: Any) -> None:
+        for v in graph.input:
+            if v.name in self.initial:
+                self._check_initial(v)
+                continue
+            try:
+                kind, dims = _tensor_type(v)
+                if kind not in FLOATS:
+                    raise UnsupportedError(f"an input of type {dtype_name(kind)}",
+                                           expected="floats")
+                fixed = _input_shape(dims, self.limits)
+                node = self.low.add(Input(_text(v.name), fixed))
+            except InputError as error:
+                raise _keyed(error, _text(v.name)) from None
+            self.low.builder.labels[node] = _text(v.name)
+            self.values[v.name] = Tensor(node, fixed, kind)
+        for name in self.initial:
+            self._initial(name)
+
+    def _check_initial(self, v: Any) -> None:
+        """An input that has an initialiser is that constant; the two must agree."""
+        kind, dims = _tensor_type(v)
+        stored = self.initial[v.name]
+        wrong = dims is not None and (
+            len(dims) != len(stored.dims)
+            or any(d is not None and d > 0 and d != s for d, s in zip(dims, stored.dims))
+        )
+        if kind != stored.data_type or wrong:
+            raise InputError("the initialiser does not fit the declared input",
+                             key=_text(v.name), expected="the same type and shape")
+
+    def _initial(self, name: str) -> None:
+        proto = self.initial[name]
+        if self.uses.get(name, 0) == 0 and proto.data_type == 8:
+            return  # class names and the like, for nodes that are gone
+        try:
+            self.values[name] = self.tensors.decode(proto)
+        except UnsupportedError:
+            return  # only an error for a node that needs it: see `_value`
+        except InputError as error:
+            raise _keyed(error, _text(name)) from None
+
+    # --- lowering ---------------------------------------------------------------------------
+
+    def _output(self, name: str, names: Sequence[str]) -> int:
+        try:
+            self._require(name)
+            return self._as_output(self._value(name))
+        except UnsupportedError as error:
+            raise self._suggest(error, name, names) from None
+        except InputError as error:
+            raise _keyed(error, _text(name)) from None
+
+    def _suggest(self, error: UnsupportedError, name: str, names: Sequence[str]) -> InputError:
+        """Where other outputs may be fine, say how to choose them."""
+        error = UnsupportedError(error.what, expected=error.expected,
+                                 key=error.key or _text(name), file=error.file)
+        what = f"{error.what} (needed for output '{_text(name)}'"
+        others = [n for n in names if n != name]
+        if others:
+            what += f"; choose others with outputs=['{_text(others[0])}']"
+        else:
+            what += "; outputs=[...] can name any tensor before it"
+        return UnsupportedError(what + ")", expected=error.expected, key=error.key)
+
+    def _as_output(self, v: Value) -> int:
+        low = self.low
+        if isinstance(v, Tensor):
+            return v.node
+        if isinstance(v, Constant):
+            return low.const(v.value)
+        if isinstance(v, Truth):
+            return low.combine([(v.node, -1)], np.ones(())) if v.negated else v.node
+        return self._whole_output(v)
+
+    def _whole_output(self, v: Whole) -> int:
+        if any(abs(int(n)) > 2**53 for n in v.array.ravel()):
+            raise UnsupportedError("an integer output beyond 2^53", expected="smaller numbers")
+        return self.low.const(v.array.astype(float))
+
+    def _value(self, name: str) -> Value:
+        if name not in self.values:
+            if name in self.initial:
+                try:
+                    return self.tensors.decode(self.initial[name])
+                except InputError as error:
+                    raise _keyed(error, _text(name)) from None
+            node = self.model.graph.node[self.producer[name]]
+            raise UnsupportedError(
+                f"output '{_text(name)}' of {_text(node.op_type)} is not computed",
+                key=_node_key(node, self.producer[name]), expected="its first outputs only",
+            )
+        return self.values[name]
+
+    def _require(self, name: str) -> None:
+        """Lower everything that `name` needs, deepest first."""
+        stack, done = [name], set()
+        while stack:
+            top = stack[-1]
+            k = self.producer.get(top)
+            if k is None or k in done or top in self.values:
+                stack.pop()
+                continue
+            node = self.model.graph.node[k]
+            missing = [
+                n for n in node.input
+                if n and n not in self.values and n in self.producer
+                and self.producer[n] not in done
+            ]
+            if missing:
+                stack.extend(missing)
+                continue
+            done.add(k)
+            self._lower(node, k)
+            stack.pop()
+
+    def _lower(self, node: Any, k: int) -> None:
+        key = _node_key(node, k)
+        try:
+            rule = self._rule(node)
+            inputs = [self._value(n) if n else None for n in node.input]
+            self._store(node, self._apply(node, rule, inputs))
+        except GraphError as error:
+            raise InputError(f"{_text(node.op_type)}: {error.what} at {error.key}",
+                             expected=error.expected, key=key) from None
+        except InputError as error:
+            raise _keyed(error, key) from None
+        except (ValueError, IndexError, OverflowError, ZeroDivisionError) as error:
+            # numpy's own refusals of sizes and shapes that no check above has named.
+            raise InputError(f"{_text(node.op_type)} does not fit its inputs ({error})", key=key,
+                             expected="consistent shapes") from None
+
+    def _rule(self, node: Any) -> Rule:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        rule = RULES.get(domain, {}).get(node.op_type)
+        if rule is None:
+            where = f" of domain '{_text(domain)}'" if domain else ""
+            raise UnsupportedError(f"op '{_text(node.op_type)}'{where} is not supported",
+                                   expected="a supported op")
+        if domain not in self.opsets:
+            raise InputError(f"domain '{_text(domain)}' is used but not imported",
+                             expected="an opset_import of it")
+        given = [n for n in node.input if n]
+        most = len(node.input) if rule.most is None else rule.most
+        if len(given) < rule.least or len(node.input) > most:
+            raise InputError(f"{node.op_type} with {len(node.input)} inputs",
+                             expected=f"{rule.least} to {rule.most or 'any number'}")
+        if rule.least and rule.most is None and len(given) != len(node.input):
+            raise InputError(f"{node.op_type} with an input left out", expected="all inputs")
+        return rule
+
+    def _apply(self, node: Any, rule: Rule, inputs: Sequence[Value | None]) -> list[Value]:
+        attributes = {a.name: a for a in node.attribute}
+        if len(attributes) != len(node.attribute):
+            raise InputError(f"{node.op_type} repeats an attribute", expected="each once")
+        if any(a.ref_attr_name for a in node.attribute):
+            raise InputError(f"{node.op_type} refers to a function's attribute",
+                             expected="attribute values")
+        kinds = {v.dtype for v in inputs if v is not None and v.dtype in FLOATS}
+        if len(kinds) > 1 and not rule.mixed:
+            self.low.builder.notes.append(MIXED)
+        call = Call(self.low, node.op_type, self.opsets[""], inputs, attributes,
+                    len(node.output), self.tensors.decode)
+        results = _results(self.low, call, rule.run(call))
+        unread = call.unread()
+        if unread:
+            raise UnsupportedError(f"attribute '{_text(unread[0])}' of {node.op_type}",
+                                   expected="attributes known at this opset")
+        return results
+
+    def _store(self, node: Any, results: list[Value]) -> None:
+        for name, value in zip(node.output, results, strict=False):
+            if not name:
+                continue
+            self.values[name] = value
+            if isinstance(value, Tensor | Truth):
+                self.low.builder.labels.setdefault(value.node, _text(name))
+                if self.uses.get(name, 0) > 1:
+                    self.low.shared.add(value.node)
+
+    def _check_declared(self, o: Any) -> None:
+        """The declared kind of an output must be right; a wrong shape is noted (it is a hint)."""
+        if not o.type.HasField("tensor_type"):
+            return
+        kind, dims = _tensor_type(o)
+        value = self.values[o.name]
+        if kind != value.dtype and not {kind, value.dtype} <= FLOATS | {0}:
+            raise InputError(f"declared as {dtype_name(kind)}", key=_text(o.name),
+                             expected=dtype_name(value.dtype))
+        if dims is None:
+            return
+        wrong = len(dims) != len(value.shape) or any(
+            d is not None and d > 0 and d != n for d, n in zip(dims, value.shape)
+        )
+        if wrong:
+            text = [d if d and d > 0 else "?" for d in dims]
+            self.low.builder.notes.append(
+                f"output '{_text(o.name)}' is declared with shape {text} but has shape "
+                f"{list(value.shape)}"
+            )
+
+
+def _results(low: Lowering, call: Call, result: Result) -> list[Value]:
+    if isinstance(result, int):
+        return [low.wrap(result, call.dtype)]
+    if isinstance(result, Constant | Whole | Tensor | Truth):
+        return [result]
+    return list(result)
+
+
+def _tensor_type(v: Any) -> tuple[int, list[int | None] | None]:
+    """Element type and dimensions (None where open) of a declared value."""
+    if not v.type.HasField("tensor_type"):
+        raise UnsupportedError("not a tensor", key=_text(v.name), expected="a tensor")
+    kind = v.type.tensor_type
+    if not kind.HasField("shape"):
+        return int(kind.elem_type), None
+    dims: list[int | None] = [
+        int(d.dim_value) if d.HasField("dim_value") else None for d in kind.shape.dim
+    ]
+    return int(kind.elem_type), dims
+
+
+def _input_shape(dims: list[int | None] | None, limits: Limits) -> Shape:
+    """The shape of an input; an open leading dimension is a batch of one."""
+    if dims is None:
+        raise InputError("an input without a shape", expected="a shape")
+    if len(dims) > limits.max_rank:
+        raise InputError(f"{len(dims)} dimensions", expected=f"at most {limits.max_rank}")
+    fixed = []
+    for k, d in enumerate(dims):
+        if k == 0 and (d is None or d <= 0):
+            d = 1
+        if d is None or d <= 0:
+            raise InputError(f"dimension {k} is open", expected="fixed dimensions after the first")
+        fixed.append(d)
+    return limits.shape(fixed)
+
+
+def _prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
+    """The graph without what no output needs; inputs stay."""
+    full = builder.build(outputs)
+    needed = sorted({*full.ancestors(outputs.values()), *full.inputs})
+    small, place = Builder(), dict[int, int]()
+    for i in needed:
+        node = full.nodes[i]
+        place[i] = small.add(node.op, *(place[a] for a in node.args))
+        if i in full.labels:
+            small.labels.setdefault(place[i], full.labels[i])
+    small.notes = list(full.notes)
+    return small.build({name: place[i] for name, i in outputs.items()})
+
+
+def _keyed(error: InputError, key: str) -> InputError:
+    return type(error)(error.what, expected=error.expected, key=error.key or key, file=error.file)
+
+
+def _node_key(node: Any, k: int) -> str:
+    """A node as messages name it: its name, else its first output, else its place."""
+    return _text(node.name or next((n for n in node.output if n), "") or f"node {k}")
+
+
+def _text(name: str) -> str:
+    """A name from the file, fit to print: one line, not too long."""
+    clean = "".join(ch if ch.isprintable() else "?" for ch in name)
+    return clean if len(clean) <= 120 else clean[:117] + "..."
