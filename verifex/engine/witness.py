@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 from verifex.engine.margin import exact_margin
+from verifex.engine.replays import replays as float_replays
 from verifex.engine.verdict import Witness
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import ExactArray, Number
 from verifex.ir.formula import TRUE, cells, holds, negate, simplify
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
-from verifex.semantics.evaluate import evaluate_exact, evaluate_float
+from verifex.semantics.evaluate import evaluate_exact
 from verifex.semantics.interval import bound_nodes
 
 Point = tuple[Fraction, ...]
@@ -128,21 +127,5 @@ def make_witness(problem: Problem, point: Point, found: Replay) -> Witness:
             Fraction(int(found.values[n].num.flat[i]), found.values[n].den)
             for n, i in read[:64] if n in found.values
         )
-    replays = {"exact": "violated", **_float_replays(problem, point)}
+    replays = {"exact": "violated", **float_replays(problem, point)}
     return Witness(point, found.margin, values, replays)
-
-
-def _float_replays(problem: Problem, point: Point) -> dict[str, str]:
-    """What float64 and float32 evaluation of the same point make of the claim."""
-    outcome = {}
-    x = np.array([float(v) for v in point])
-    for name, kind in (("float64", np.float64), ("float32", np.float32)):
-        rounded = x.astype(kind).astype(np.float64)
-        values = evaluate_float(problem.graph, rounded[None], problem.targets())
-        if not all(np.isfinite(v).all() for v in values.values()):
-            outcome[name] = "not finite"
-            continue
-        cast = {i: v[0].astype(kind).astype(np.float64) for i, v in values.items()}
-        exact = {i: ExactArray.from_float(v) for i, v in cast.items()}
-        outcome[name] = "holds" if holds(problem.require, exact) else "violated"
-    return outcome

@@ -1,0 +1,197 @@
+"""The commands and their options; what they do is in the modules beside this one.
+
+Only typer is imported here: `verifex --help` must come at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifex.errors import UsageError
+
+app = typer.Typer(
+    name="verifex",
+    help="Formal verification of small neural networks: proofs about outputs and explanations.",
+    epilog="Exit codes: 0 proved, 1 refuted, 2 unknown or claimed, 64 usage, 65 bad input, "
+    "69 missing solver, 70 internal error, 130 interrupted.",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict alone.")]
+Solver = Annotated[
+    list[str] | None,
+    typer.Option("--solver", "-s", help="Solvers to try in order, repeated or comma separated "
+                 "(default: highs,z3)."),
+]
+Timeout = Annotated[float, typer.Option("--timeout", "-t", help="Seconds of wall time.")]
+Memory = Annotated[
+    str, typer.Option("--memory", metavar="SIZE", help="Memory of a solver, such as 4G or 800M.")
+]
+Threads = Annotated[int, typer.Option("--threads", help="Threads of a solver.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the attack and of sampling.")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="[NET] SPEC", help="Network (.onnx), unless the spec names "
+                               "it; spec (.toml).")
+]
+Network = Annotated[Path, typer.Argument(metavar="NET", help="Network (.onnx).")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"verifex {version('verifex-nn')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Formal verification of small neural networks: proofs about outputs and explanations."""
+    if context.invoked_subcommand is None:
+        raise UsageError("usage: no command is given (see verifex --help)")
+
+
+@app.command()
+def verify(
+    files: Files,
+    solver: Solver = None,
+    timeout: Timeout = 60.0,
+    memory: Memory = "4G",
+    threads: Threads = 1,
+    seed: Seed = 0,
+    no_attack: Annotated[
+        bool, typer.Option("--no-attack", help="Do not look for a counterexample first.")
+    ] = False,
+    save_witness: Annotated[
+        Path | None,
+        typer.Option("--save-witness", metavar="FILE", help="Write the witness for `replay`."),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Decide the claim of a spec about a network."""
+    from verifex.cli import decide
+    from verifex.cli.common import Limits
+
+    limits = Limits.read(solver, timeout, memory, threads, seed)
+    raise typer.Exit(
+        decide.verify(files, limits, attack=not no_attack, save=save_witness, json=json, quiet=quiet)
+    )
+
+
+@app.command()
+def bound(
+    files: Files,
+    expression: Annotated[
+        list[str],
+        typer.Option("--expression", "-e", metavar="EXPR", help="What to bound, repeatable: "
+                     "component:NAME, distance:l1, logit:0, margin:0,1, ..."),
+    ],
+    solver: Solver = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", "-t", help="Seconds of wall time for each expression.")
+    ] = 60.0,
+    memory: Memory = "4G",
+    threads: Threads = 1,
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the worst-case range of expressions over the region of a spec."""
+    from verifex.cli import decide
+    from verifex.cli.common import Limits
+
+    limits = Limits.read(solver, timeout, memory, threads, seed)
+    raise typer.Exit(decide.bound(files, expression, limits, json=json, quiet=quiet))
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="[NET] SPEC WITNESS", help="Network, unless the spec names it; "
+                       "spec; witness written by `verify --save-witness`."),
+    ],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate a saved witness again, in exact arithmetic."""
+    from verifex.cli import decide
+
+    raise typer.Exit(decide.replay_file(files, json=json, quiet=quiet))
+
+
+@app.command()
+def show(
+    network: Network,
+    spec: Annotated[
+        Path | None,
+        typer.Option("--spec", help="Show the graph with the attribution of this spec, and how "
+                     "many gates are open over its region."),
+    ] = None,
+    dot: Annotated[
+        Path | None, typer.Option("--dot", metavar="FILE", help="Write a drawing for Graphviz.")
+    ] = None,
+    graphml: Annotated[
+        Path | None, typer.Option("--graphml", metavar="FILE", help="Write the graph as GraphML.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the graph of a network."""
+    from verifex.cli import network as shown
+
+    raise typer.Exit(shown.show(network, spec, dot, graphml, json=json))
+
+
+@app.command()
+def export(
+    files: Files,
+    smtlib: Annotated[
+        Path | None, typer.Option("--smtlib", metavar="FILE", help="The question as SMT-LIB 2.6.")
+    ] = None,
+    mps: Annotated[
+        Path | None, typer.Option("--mps", metavar="FILE", help="The question as MPS.")
+    ] = None,
+    lp: Annotated[
+        Path | None, typer.Option("--lp", metavar="FILE", help="The question as LP.")
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option("--onnx", metavar="FILE", help="The network with the attribution as output."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write the question, or the network with its attribution, for other tools."""
+    from verifex.cli import export as writer
+
+    targets = {"smtlib": smtlib, "mps": mps, "lp": lp, "onnx": onnx}
+    raise typer.Exit(writer.export(files, targets, json=json))
+
+
+@app.command()
+def solvers(json: Json = False) -> None:
+    """List the solvers, and why one that is missing is missing."""
+    from verifex.cli import environment
+
+    raise typer.Exit(environment.solvers(json=json))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check this installation: packages, every solver on a small model, a whole small problem."""
+    from verifex.cli import environment
+
+    raise typer.Exit(environment.doctor(json=json))

@@ -1,0 +1,144 @@
+"""What the commands share: files, limits, output on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verifex.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from verifex.api import Progress
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_LEAST_MEMORY = 64 << 20
+PLAIN_WIDTH = 120  # columns, where the output is no terminal
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The options that say how hard to try, checked."""
+
+    solvers: tuple[str, ...]
+    seconds: float
+    memory: int
+    threads: int
+    seed: int
+
+    @staticmethod
+    def read(
+        solver: Sequence[str] | None, timeout: float, memory: str, threads: int, seed: int
+    ) -> Limits:
+        """From the texts of the command line; raises UsageError."""
+        if not (timeout > 0 and math.isfinite(timeout)):
+            raise UsageError(f"--timeout {timeout:g}, expected a number of seconds above 0")
+        if threads < 1:
+            raise UsageError(f"--threads {threads}, expected at least 1")
+        if seed < 0:
+            raise UsageError(f"--seed {seed}, expected at least 0")
+        names = [part.strip() for text in solver or () for part in text.split(",")]
+        if "" in names:
+            raise UsageError("--solver with an empty name, expected names such as highs,z3")
+        return Limits(tuple(names), timeout, _bytes(memory), threads, seed)
+
+    def keywords(self) -> dict[str, Any]:
+        """As keyword arguments of `verifex.verify` and `verifex.bound`."""
+        return {
+            "seconds": self.seconds, "solver": self.solvers or None, "memory": self.memory,
+            "threads": self.threads, "seed": self.seed,
+        }
+
+
+def _bytes(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    size = 0 if match is None else int(float(match[1]) * _UNITS[match[2].upper()])
+    if size < _LEAST_MEMORY:
+        raise UsageError(f"--memory {text}, expected a size such as 4G or 800M (at least 64M)")
+    return size
+
+
+def split_files(files: Sequence[Path], after: int = 0) -> tuple[Path | None, Path, list[Path]]:
+    """(network or None, spec, the `after` files that follow) of the arguments of a command."""
+    wanted = "a network and a spec, or a spec that names its network"
+    extra = " and a witness" if after else ""
+    if not 1 + after <= len(files) <= 2 + after:
+        raise UsageError(f"{len(files)} files, expected {wanted}{extra}")
+    head, tail = list(files[: len(files) - after]), list(files[len(files) - after :])
+    if len(head) == 2:
+        return head[0], head[1], tail
+    if head[0].suffix == ".onnx":
+        raise UsageError(f"{head[0]} is a network, expected {wanted}{extra}")
+    return None, head[0], tail
+
+
+def console() -> Console:
+    """A console on stdout; text is printed as it is, without rich's markup."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def emit(document: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def write_file(path: Path, data: str | bytes) -> None:
+    """Write a file that the user named; InputError where that cannot be done."""
+    try:
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error.strerror}", expected="a writable file", file=str(path)
+        ) from None
+
+
+@contextmanager
+def progress(title: str, quiet: bool = False) -> Iterator[Progress | None]:
+    """A line on stderr that tells the stage and what the last one found; only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    screen = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Bar(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(title)
+        done: list[str] = []
+
+        def report(stage: str, result: str) -> None:
+            done.append(f"{stage}: {result}")
+            bar.update(task, description=f"{title}  {'; '.join(done[-3:])}")
+
+        yield report
+
+
+def number(value: Fraction | float | None, digits: int = 6) -> str:
+    """A number for people: short, marked with ~ where rounding moved it; `-` for none."""
+    if value is None:
+        return "-"
+    try:
+        text = f"{float(value):.{digits}g}"
+    except OverflowError:
+        return "beyond 1e308" if value > 0 else "below -1e308"
+    return text
+
+
+def feature_names(names: Sequence[str], size: int) -> list[str]:
+    """The names of the flat inputs, `x[i]` where they have none."""
+    return [names[i] if i < len(names) else f"x[{i}]" for i in range(size)]

@@ -1,0 +1,128 @@
+"""From exceptions to one line on stderr and an exit code; Ctrl-C ends a run within a second."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, EXIT_USAGE, VerifexError
+
+if TYPE_CHECKING:
+    import typer
+
+EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
+_PATIENCE = 0.8  # seconds an interrupted run may take to clean up
+
+
+def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; every failure is one line on stderr."""
+    import typer
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # The base of usage errors; its home differs between versions of typer.
+    click_error: Any = typer.BadParameter.__mro__[2]
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(args=words, prog_name="verifex", standalone_mode=False)
+    except VerifexError as error:
+        return fail(words, str(error), error.exit_code)
+    except click_error as error:
+        text = getattr(error, "format_message", error.__str__)()
+        return fail(words, f"usage: {text} (see verifex --help)", EXIT_USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        return fail(words, "interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        return _closed_pipe()
+    except OSError as error:
+        return _system_error(words, error)
+    except Exception as error:
+        return _internal(words, error)
+    if code == EXIT_INTERRUPTED:
+        return fail(words, "interrupted", EXIT_INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def fail(words: Sequence[str], message: str, code: int) -> int:
+    """Say what went wrong: one line on stderr, and a JSON document where one was asked for."""
+    line = " ".join(message.split())
+    print(line, file=sys.stderr)
+    if "--json" in words:
+        print(json.dumps({"error": line, "exit_code": code}))
+    if os.environ.get("VERIFEX_DEBUG") == "1" and sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    return code
+
+
+def _system_error(words: Sequence[str], error: OSError) -> int:
+    """Files that cannot be read or written are bad input; the rest is ours."""
+    if error.errno == errno.EPIPE:
+        return _closed_pipe()
+    if error.filename is None:
+        return _internal(words, error)
+    return fail(words, f"{error.filename}: {error.strerror}", EXIT_INPUT)
+
+
+def _internal(words: Sequence[str], error: BaseException) -> int:
+    what = f"internal error: {type(error).__name__}: {error}"
+    return fail(words, f"{what} (VERIFEX_DEBUG=1 shows where)", EXIT_INTERNAL)
+
+
+def _closed_pipe() -> int:
+    """Whoever read our output has gone; nothing more can be said to them."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+    return EXIT_PIPE
+
+
+def run_process(app: typer.Typer) -> NoReturn:
+    """Run the command line as the whole process and leave with its code."""
+    _watch_interrupts()
+    if os.environ.get("VERIFEX_DEBUG") != "1":
+        warnings.simplefilter("ignore")
+    try:
+        code = run(app)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = _closed_pipe()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    if code == EXIT_INTERRUPTED:
+        os._exit(code)  # libraries may take seconds to shut down; our children are gone
+    sys.exit(code)
+
+
+def _watch_interrupts() -> None:
+    """Leave soon after Ctrl-C even while a library's long call keeps Python from noticing it.
+
+    Python handles a signal between two of its own steps. The wake-up pipe is written at once, so
+    a thread that reads it can end the process when the orderly way takes too long. Solver
+    processes watch their parent and end with it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        while os.read(read, 1) != bytes([signal.SIGINT]):
+            pass
+        time.sleep(_PATIENCE)
+        os.write(2, b"interrupted\n")
+        os._exit(EXIT_INTERRUPTED)
+
+    threading.Thread(target=wait, daemon=True, name="interrupt watch").start()
