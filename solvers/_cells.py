@@ -249,22 +249,27 @@ class Cells:
         self.values: list[Value] = [""] * len(program.codes)
         self.prefer = prefer or {}
 
-    def leaves(self, t: Tableau, start: int = 0) -> Iterator[Tableau]:
+    def leaves(self, polyhedron: Tableau) -> Iterator[Tableau]:
         """The cells inside the (non-empty) polyhedron; `values` describes the one just given."""
-        for k in range(start, len(self.program.codes)):
-            code = self.program.codes[k]
-            if code.kind != "sign":
-                self.values[k] = self._value(code)
-                continue
-            sides = self._sides(code, t)
-            if len(sides) != 1:
-                for side, child in sides:
-                    self.values[k] = self._constant(side)
-                    yield from self.leaves(child, k + 1)
-                return
-            side, t = sides[0]
-            self.values[k] = self._constant(side)
-        yield t
+        waiting: list[tuple[int, int, Tableau]] = [(-1, 0, polyhedron)]
+        while waiting:
+            start, side, t = waiting.pop()
+            if start >= 0:  # values before it are this branch's: what was walked since lies after
+                self.values[start] = self._constant(side)
+            sides: list[tuple[int, Tableau]] = [(0, t)]
+            for k in range(start + 1, len(self.program.codes)):
+                code = self.program.codes[k]
+                if code.kind != "sign":
+                    self.values[k] = self._value(code)
+                    continue
+                sides = self._sides(code, t)
+                if len(sides) != 1:
+                    waiting += [(k, s, child) for s, child in reversed(sides)]
+                    break
+                side, t = sides[0]
+                self.values[k] = self._constant(side)
+            if len(sides) == 1:
+                yield t
 
     def signs(self) -> dict[Cell, int]:
         """The side of every sign on the current cell."""
@@ -273,6 +278,11 @@ class Cells:
             if code.kind == "sign" and not isinstance(value, str):
                 found[code.cell] = value[1][-1]
         return found
+
+    def check_time(self) -> None:
+        """Raise OutOfTime once the deadline has passed."""
+        if time.monotonic() > self.deadline:
+            raise OutOfTime
 
     def _constant(self, number: int) -> Line:
         return 1, [0] * (self.width - 1) + [number]
@@ -328,8 +338,7 @@ class Cells:
             return [(1, t)]
         if hi < 0 or (hi == 0 and not code.stepped):
             return [(0, t)]
-        if time.monotonic() > self.deadline:
-            raise OutOfTime
+        self.check_time()
         room = code.stepped and self.strict
         first = self.prefer.get(code.cell, 1)
         alive = []

@@ -85,30 +85,32 @@ def _settle(goal: Goal, walk: Cells) -> bool | _Open:
 
 def satisfy(goal: Goal, walk: Cells, cell: Tableau) -> Iterator[Tableau]:
     """Non-empty parts of the cell, together all of it, on which the goal holds."""
+    walk.check_time()
     settled = _settle(goal, walk)
     if settled is True:
         yield cell.copy()
     elif settled is not False:
-        yield from _conjunction((settled,), cell)
+        yield from _conjunction((settled,), cell, walk)
 
 
-def _conjunction(goals: tuple[_Open, ...], t: Tableau) -> Iterator[Tableau]:
+def _conjunction(goals: tuple[_Open, ...], t: Tableau, walk: Cells) -> Iterator[Tableau]:
     if not goals:
         yield t
         return
     first, rest = goals[0], goals[1:]
     if isinstance(first, _Count):
         if first.count == len(first.parts):
-            yield from _conjunction((*first.parts, *rest), t)
+            yield from _conjunction((*first.parts, *rest), t, walk)
         elif first.count <= 0:
-            yield from _conjunction(rest, t)
+            yield from _conjunction(rest, t, walk)
         else:  # the first part holds, or the others make up the count without it
             part, others = first.parts[0], first.parts[1:]
-            yield from _conjunction((part, _Count(first.count - 1, others), *rest), t)
-            yield from _conjunction((_Count(first.count, others), *rest), t)
+            yield from _conjunction((part, _Count(first.count - 1, others), *rest), t, walk)
+            yield from _conjunction((_Count(first.count, others), *rest), t, walk)
         return
+    walk.check_time()
     ints, strict = first
     child = t.copy()
     child.add(*half(list(ints), child.columns, strict))
     if habitable(child):
-        yield from _conjunction(rest, child)
+        yield from _conjunction(rest, child, walk)
