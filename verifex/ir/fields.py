@@ -57,6 +57,11 @@ def suggestion(word: str, known: Sequence[str]) -> str:
     return f"one of {listed}" if known else "nothing here"
 
 
+def printable(text: str) -> str:
+    """The text with control characters written as escapes: a file may not drive the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @contextmanager
 def under(key: str) -> Iterator[None]:
     """Put `key` before the key of an InputError raised inside."""
@@ -65,7 +70,8 @@ def under(key: str) -> Iterator[None]:
     except InputError as error:
         dot = "." if error.key and not error.key.startswith("[") else ""
         raise type(error)(
-            error.what, expected=error.expected, key=f"{key}{dot}{error.key}", file=error.file
+            printable(error.what), expected=printable(error.expected),
+            key=printable(f"{key}{dot}{error.key}"), file=error.file,
         ) from None
 
 
@@ -150,6 +156,8 @@ def _at_least_zero(value: object) -> Fraction:
 
 def whole(value: object) -> int:
     """A whole number >= 0; 3.0 and true are refused."""
+    if isinstance(value, Fraction):
+        raise wrong(f"{show(value)} as a decimal", "a whole number")
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise wrong(show(value), "a whole number")
     if not 0 <= value <= 10**12:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+from pydantic import StrictBool
+
 from verifex.errors import InputError
 from verifex.ir.fields import show
 from verifex.ir.formula import And, Atom, Form, Formula, negate
@@ -22,7 +24,7 @@ class Distance(Bounded):
     """
 
     distance: Literal["l1", "l2", "linf"]
-    relative: bool = False
+    relative: StrictBool = False
 
 
 def build(p: Distance, s: Setting) -> Formula:

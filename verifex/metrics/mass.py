@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import PlainValidator, WithJsonSchema
 
 from verifex.errors import InputError
-from verifex.ir.fields import Selection, show, under
+from verifex.ir.fields import Fields, selection, show, under
 from verifex.ir.formula import Atom, Form, Formula
 from verifex.metrics.base import Bounded, Family, conjunction
+from verifex.metrics.files import locate, open_npy
 from verifex.metrics.setting import Setting
+
+
+class MaskFile(Fields):
+    """A mask from a numpy file."""
+
+    file: str
+
+
+def _mask(value: object) -> tuple[str | int, ...] | MaskFile:
+    if isinstance(value, MaskFile):
+        return value
+    return MaskFile.model_validate(value) if isinstance(value, Mapping) else selection(value)
+
+
+_MASK_SCHEMA = {
+    "description": "features by name, pattern or position, or { file = \"mask.npy\" }",
+    "anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "array"}, {"type": "object"}],
+}
 
 
 class Mass(Bounded):
     """`mass = ["age", "pay_*"], at_least = 0.5`: sum |A_i| in the mask >= half of the total.
 
+    The mask may also be `{ file = "mask.npy" }`: an array of as many elements as there are
+    components, inside where it is not zero.
+
     The total is over the chosen components, and so must the mask be. Cross-multiplied: where the
     whole attribution is zero, bounds that are not strict hold and strict ones do not.
     """
 
-    mass: Selection
+    mass: Annotated[Any, PlainValidator(_mask), WithJsonSchema(_MASK_SCHEMA)]
 
 
 def build(p: Mass, s: Setting) -> Formula:
@@ -40,12 +67,13 @@ def _balance(s: Setting, inside: set[int], share: Fraction, sense: int) -> Form:
     return Form.of({(s.magnitude, i): w for i, w in weights.items()})
 
 
-def mask_positions(mask: Selection, s: Setting) -> list[int]:
+def mask_positions(mask: tuple[str | int, ...] | MaskFile, s: Setting) -> list[int]:
     """The positions (in the node of chosen components) inside the mask."""
     explained = s.explanation()
     position = {c: k for k, c in enumerate(explained.chosen)}
     with under("mass"):
-        picked = explained.names.select(mask)
+        picked = _from_file(mask, s) if isinstance(mask, MaskFile) else (
+            explained.names.select(mask))
         if not picked:
             raise InputError("an empty mask", expected="at least one feature")
         for i in picked:
@@ -53,6 +81,16 @@ def mask_positions(mask: Selection, s: Setting) -> list[int]:
                 name = explained.names.name(i)
                 raise InputError(f"'{name}' is not explained", expected="a feature of [explain]")
     return [position[i] for i in picked]
+
+
+def _from_file(mask: MaskFile, s: Setting) -> list[int]:
+    """The components where the mask in the file is not zero."""
+    size = s.explanation().names.size
+    with under("file"):
+        found = open_npy(locate(s.folder, mask.file))
+        if found.size != size:
+            raise InputError(f"{found.size} elements", expected=f"{size}, one a component")
+        return [int(i) for i in np.flatnonzero(found)]
 
 
 FAMILY = Family("mass", Mass, build)

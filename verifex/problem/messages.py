@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from verifex.errors import InputError
-from verifex.ir.fields import show
+from verifex.ir.fields import printable, show
 
 _KINDS = {
     "model_type": "a table", "dict_type": "a table", "string_type": "a string",
@@ -19,7 +19,7 @@ _KINDS = {
 def spec_error(error: ValidationError) -> InputError:
     """The first complaint as an InputError with its key."""
     key, what, expected = _first(error)
-    return InputError(what, expected=expected, key=key)
+    return InputError(printable(what), expected=printable(expected), key=printable(key) or "spec")
 
 
 def _first(error: ValidationError) -> tuple[str, str, str]:
@@ -35,6 +35,8 @@ def _first(error: ValidationError) -> tuple[str, str, str]:
         return _join(key, below), what, expected
     if kind == "missing":
         return key, "missing", "a value"
+    if kind == "too_short":
+        return key, "an empty list", f"at least {context['min_length']}"
     if kind == "literal_error":
         return key, show(value), context["expected"]
     return key, show(value), _KINDS.get(kind, first["msg"])

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import (
     Field,
     PlainValidator,
+    StrictBool,
     ValidationError,
     WithJsonSchema,
     field_validator,
@@ -32,6 +33,7 @@ from verifex.ir.fields import (
     array,
     functional,
     keys_of,
+    printable,
     show,
     suggestion,
     toml_float,
@@ -72,7 +74,7 @@ class InputSpec(Fields):
     point: Annotated[Any, PlainValidator(_point), WithJsonSchema(_POINT)] = None
     data: str | None = None
     row: Count | None = None
-    header: bool | None = None
+    header: StrictBool | None = None
     target: str | None = None
     drop: Selection = ()
     scale: Scale | None = None
@@ -157,13 +159,13 @@ class ExplainSpec(Fields):
 class All(Property):
     """`all = [...]`: every property of the list."""
 
-    all: tuple[AnyProperty, ...]
+    all: Annotated[tuple[AnyProperty, ...], Field(min_length=1)]
 
 
 class AnyOf(Property):
     """`any = [...]`: at least one property of the list."""
 
-    any: tuple[AnyProperty, ...]
+    any: Annotated[tuple[AnyProperty, ...], Field(min_length=1)]
 
 
 class Not(Property):
@@ -230,6 +232,13 @@ class Spec(Fields):
         except ValidationError as error:
             raise spec_error(error) from None
 
+    @field_validator("require", "assume", mode="before")
+    @classmethod
+    def _a_list(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            raise wrong("a single table", "a list of tables: [[require]] or [[assume]]")
+        return (value,) if isinstance(value, Property) else value
+
     @field_validator("require", "assume")
     @classmethod
     def _not_too_many(cls, value: tuple[Property, ...]) -> tuple[Property, ...]:
@@ -256,9 +265,13 @@ def parse_spec(text: str) -> Spec:
     try:
         data = tomllib.loads(text, parse_float=toml_float)
     except RecursionError:
-        raise InputError("nested too deeply", expected=f"at most {MAX_DEPTH} levels") from None
+        what, most = "nested too deeply", f"at most {MAX_DEPTH} levels"
+        raise InputError(what, expected=most, key="syntax") from None
     except ValueError as error:
-        raise InputError(f"not TOML: {error}", key="syntax") from None
+        reason = printable(str(error))[:200]
+        if "int string conversion" in reason:
+            reason = "a whole number of over 4300 digits"
+        raise InputError(f"not TOML: {reason}", key="syntax") from None
     _check_depth(data)
     if "verifex" not in data:
         raise InputError("missing", expected="verifex = 1 (the version)", key="verifex")
