@@ -1,0 +1,1 @@
+"""Adapters to solvers, found by entry point; nothing in the engine imports them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from verifex.engine.lower import Milp, lower, point_of
+from verifex.ir.lower import Milp, lower, point_of
 from verifex.ir.model import Model
 from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 

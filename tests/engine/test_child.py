@@ -16,7 +16,7 @@ from verifex.engine.child import SolverProcess, resident
 from verifex.ir.model import Model, Product
 from verifex.ir.solving import Answer, SolveLimits, Status, Stop
 
-HOSTILE = Path(__file__).parents[1] / "solvers" / "hostile.py"
+HOSTILE = Path(__file__).parent / "hostile.py"
 SECONDS = 1.5
 
 

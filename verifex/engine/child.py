@@ -74,7 +74,7 @@ class SolverProcess:
         self.name, self.memory, self.threads = name, memory, threads
         self._command = list(command or ()) or [
             # -s, -P: neither the user's site packages nor the working directory are searched.
-            *(sys.executable, "-s", "-P", "-m", "verifex.solvers.worker", name)
+            *(sys.executable, "-s", "-P", "-m", "verifex.engine.worker", name)
         ]
         self._max_output, self._grace = max_output, grace
         self._process: subprocess.Popen[bytes] | None = None

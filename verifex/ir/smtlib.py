@@ -17,7 +17,7 @@ from verifex.ir.model import Implies, Model, Product, Row, Variable, merged
 if TYPE_CHECKING:
     from verifex.ir.exact import Number
 
-_TOKEN = re.compile(r'\(|\)|\|[^|]*\||"(?:[^"]|"")*"|[^\s()]+|;[^\n]*')
+_TOKEN = re.compile(r'\(|\)|;[^\n]*|\|[^|]*\||"(?:[^"]|"")*"|[^\s()]+')
 Term: TypeAlias = "str | list[Term]"
 
 

@@ -1,6 +1,6 @@
 """The child process of a solver: JSON requests on stdin, JSON answers on a private stdout.
 
-`python -m verifex.solvers.worker NAME[:OPTION]` loads the adapter through the entry point group
+`python -m verifex.engine.worker NAME[:OPTION]` loads the adapter through the entry point group
 "verifex.solvers" (OPTION, where given, goes to its constructor). One request a line:
 `{"id", "model" | "problem", "limits", "deadline"}` or `{"id", "ask": "info"}`; one answer a line.
 `deadline` is a reading of the monotonic clock, which processes of one machine share.

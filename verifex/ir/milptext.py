@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from verifex.engine.lower import FloatRow, Milp, lower
 from verifex.errors import UnsupportedError
+from verifex.ir.lower import FloatRow, Milp, lower
 from verifex.ir.model import Model
 
 _WIDTH = 8  # terms a line: some readers cut long lines
@@ -26,8 +26,6 @@ def to_lp(model: Model) -> str:
         for name, sense, rhs in _sides(i, row):
             *head, last = _wrap(f" {name}:", form)
             lines += [*head, f"{last} {sense} {rhs!r}"]
-    if not milp.rows:
-        lines.append(" none: 0 x0 <= 0")
     lines.append("Bounds")
     lines += [f" {_number(lo)} <= x{i} <= {_number(hi)}" for i, (lo, hi) in _bounds(milp)]
     integers = [f" x{i}" for i, integer in enumerate(milp.integer) if integer]
@@ -49,8 +47,6 @@ def to_mps(model: Model) -> str:
         for v, c in zip(row.positions, row.coefs):
             columns[v].append((name, c))
     lines += ["COLUMNS", *_mps_columns(milp, columns), "RHS"]
-    if milp.constant:  # MPS subtracts the right-hand side of the objective
-        lines.append(f" RHS objective {-milp.constant!r}")
     lines += [f" RHS {name} {rhs!r}" for (name, _, rhs), _ in rows if rhs]
     lines.append("BOUNDS")
     for i, (lo, hi) in _bounds(milp):
@@ -65,19 +61,27 @@ def _lowered(model: Model) -> Milp:
             "products of variables in an LP or MPS file", expected="SMT-LIB, or a linear model"
         )
     milp = lower(model)
-    if milp.contradiction:  # a false row without variables cannot be written: 0 x0 >= 1 can
-        milp.rows.append(FloatRow((0, 0), (1.0, -1.0), 1.0, math.inf))
+    # Readers disagree about constants in objectives and rows without variables: a column that is
+    # fixed to one says both.
+    one = len(milp.lo)
+    milp.lo.append(1.0)
+    milp.hi.append(1.0)
+    milp.integer.append(False)
+    if milp.constant:
+        milp.cost[one] = milp.constant * milp.cost_scale
+    milp.rows.append(FloatRow((one,), (1.0,), 2.0 if milp.contradiction else 0.0, math.inf))
     return milp
 
 
 def _comments(model: Model, milp: Milp) -> Iterator[str]:
-    yield f"{len(milp.lo)} variables, {len(milp.rows)} rows, written by verifex"
+    yield f"{len(model.variables)} variables, {len(milp.rows) - 1} rows, written by verifex"
+    yield f"x{len(model.variables)} is one, and carries the objective's constant"
     if milp.rounded:
         yield f"warning: {milp.rounded} numbers are not floats and were rounded to nearest"
     for note in milp.notes:
         yield f"warning: {note}"
-    if milp.cost_scale != 1:
-        yield "note: some rows are multiplied by a power of two; so was the objective, undone here"
+    if any(row.scale != 1 for row in milp.rows):
+        yield "some rows with small coefficients are multiplied by a power of two"
     for i, v in enumerate(model.variables):
         if v.name:
             yield f"x{i} is {' '.join(v.name.split())}"

@@ -14,7 +14,7 @@ Numbers are rounded to nearest, so nothing here concludes: answers of such solve
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 TINY = 2e-9
 """Coefficients up to this are not left to a floating-point solver."""
-_SMALL, _LARGE = 1e-6, 1e9
+_SMALL, _LARGE = 1e-3, 1e9
+_NEGLIGIBLE = 1e-9  # a term that moves a row by less is below its tolerance
 _HUGE_SLACK = 1e7
 
 
@@ -126,14 +127,15 @@ def to_float(n: Number) -> float:
     return value
 
 
-def _scale(coefs: Iterable[Number]) -> Fraction:
-    """A power of two that lifts small coefficients as far as the large ones allow."""
-    sizes = [abs(Fraction(c)) for c in coefs if c]
-    least, most = min(sizes, default=Fraction(1)), max(sizes, default=Fraction(1))
-    if least >= _SMALL:
-        return Fraction(1)
-    wish = min(1 / least, Fraction(_LARGE) / most) if most >= 1 else 1 / most
-    return Fraction(2) ** max(wish.numerator.bit_length() - wish.denominator.bit_length(), 0)
+def _above(n: Fraction) -> Fraction:
+    """A power of two in [n, 4n), for n > 0."""
+    return Fraction(2) ** (n.numerator.bit_length() - n.denominator.bit_length() + 1)
+
+
+def _unit_scale(sizes: Sequence[Fraction]) -> Fraction:
+    """The power of two that brings the largest coefficient to about 1 where it is small."""
+    most = max(sizes, default=Fraction(1))
+    return _above(1 / most) if most < _SMALL else Fraction(1)
 
 
 class _Lowering:
@@ -175,7 +177,7 @@ class _Lowering:
         model, milp = self.model, self.milp
         if model.objective is None:
             return
-        scale = _scale(model.objective.values())
+        scale = _unit_scale([abs(Fraction(c)) for c in model.objective.values() if c])
         milp.cost = {v: self._float(c, scale) for v, c in model.objective.items() if c}
         milp.cost_scale = to_float(scale)
         milp.constant = to_float(model.objective_const)
@@ -190,6 +192,28 @@ class _Lowering:
             notes.append("strict rows taken as non-strict")
         return self.milp
 
+    def _reach(self, v: int) -> float:
+        return max(abs(self.milp.lo[v]), abs(self.milp.hi[v]))
+
+    def _scale(self, coefs: Mapping[int, Number]) -> Fraction:
+        """The power of two for a row: 1 where nothing is small, which is nearly always."""
+        rough = [abs(to_float(c)) for c in coefs.values() if c]
+        if not rough or (min(rough) > 2 * TINY and max(rough) >= _SMALL):
+            return Fraction(1)
+        sizes = {v: abs(Fraction(c)) for v, c in coefs.items() if c}
+        scale = _unit_scale(list(sizes.values()))
+        # A small coefficient matters where its variable is large; lift it over the cut-off then.
+        small = [
+            size * scale
+            for v, size in sizes.items()
+            if size * scale <= 2 * TINY and float(size * scale) * self._reach(v) > _NEGLIGIBLE
+        ]
+        if small:
+            lift = _above(2 * Fraction(TINY) / min(small))
+            if max(sizes.values()) * scale * lift <= _LARGE:
+                scale *= lift
+        return scale
+
     def _float(self, n: Number, scale: Fraction) -> float:
         if scale != 1:
             n = Fraction(n) * scale
@@ -200,7 +224,7 @@ class _Lowering:
     def _floats(self, row: Row) -> FloatRow:
         """The row in floats, scaled; coefficients too small beside others go to its sides."""
         coefs = merged(row.coefs)
-        scale = _scale(coefs.values())
+        scale = self._scale(coefs)
         self.strict |= row.strict
         kept: list[tuple[int, float]] = []
         loose = 0.0
@@ -209,10 +233,9 @@ class _Lowering:
             if abs(value) > TINY:
                 kept.append((v, value))
             elif c:
-                reach = max(abs(self.milp.lo[v]), abs(self.milp.hi[v]))
-                if math.isinf(reach):
+                if math.isinf(self._reach(v)):
                     raise UnsupportedError("a tiny coefficient on an unbounded variable")
-                loose += abs(value) * reach
+                loose += abs(value) * self._reach(v)
                 self.absorbed += 1
         rhs = self._float(row.rhs, scale)
         lo = -math.inf if row.sense == "<=" else rhs - loose

@@ -1,0 +1,145 @@
+"""From exact models to floating-point rows: nothing is dropped, nothing is tightened."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction as F
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verifex.errors import UnsupportedError
+from verifex.ir.lower import TINY, FloatRow, lower, point_of, value_of
+from verifex.ir.model import Implies, Model, Row, relaxed_row
+
+
+def holds(row: FloatRow, point: list[F], slack: F = F(0)) -> bool:
+    left = sum((F(c) * point[v] for v, c in zip(row.positions, row.coefs)), F(0))
+    return (row.lo == -math.inf or left >= F(row.lo) - slack) and (
+        row.hi == math.inf or left <= F(row.hi) + slack
+    )
+
+
+def satisfied(row: Row, point: list[F]) -> bool:
+    gap = sum((F(c) * point[v] for v, c in row.coefs), F(0)) - F(row.rhs)
+    return {"<=": gap <= 0, ">=": gap >= 0, "==": gap == 0}[row.sense]
+
+
+coefficients = st.one_of(
+    st.integers(-9, 9),
+    st.builds(lambda m, e: m * 2.0**e, st.integers(-9, 9), st.integers(-80, 20)),
+    st.builds(F, st.integers(-9, 9), st.integers(1, 10**12)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), coefficients), max_size=5),
+    st.sampled_from(["<=", ">=", "=="]),
+    st.lists(st.fractions(-1, 1), min_size=3, max_size=3),
+    coefficients,
+)
+def test_what_satisfies_a_row_satisfies_its_floats(
+    coefs: list[tuple[int, F]], sense: str, point: list[F], rhs: F
+) -> None:
+    """Up to rounding, whose size is known; and no coefficient is left that solvers drop."""
+    model = Model()
+    for i in range(3):
+        model.new(f"x{i}", -1, 1)
+    tight = sum((F(c) * point[v] for v, c in coefs), F(0))
+    for side in (rhs, tight):
+        model.rows = [Row(tuple(coefs), sense, side)]
+        milp = lower(model)
+        if not satisfied(model.rows[0], point):
+            continue
+        assert not milp.contradiction or not milp.rows
+        for row in milp.rows:
+            size = sum(map(abs, row.coefs)) + abs(F(side)) * F(row.scale)
+            assert holds(row, point, F(size) * F(1, 2**50))
+            assert all(abs(c) > TINY for c in row.coefs)
+            assert len(set(row.positions)) == len(row.positions)
+
+
+def test_small_rows_are_scaled_and_violations_seen() -> None:
+    model = Model()
+    x = model.new("x", 0, 1)
+    model.add({x: F(1, 10**12)}, "<=", F(1, 2 * 10**12))
+    (row,) = lower(model).rows
+    assert 1 <= row.coefs[0] <= 4
+    assert row.hi / row.coefs[0] == pytest.approx(0.5)
+    assert math.log2(row.scale).is_integer()
+
+
+def test_terms_below_rounding_loosen_their_row() -> None:
+    model = Model()
+    x, y = model.new("x", 0, 1), model.new("y", -3, 2)
+    tiny = F(1, 10**25)
+    for sense in ("<=", ">=", "=="):
+        model.rows = [Row(((x, 1), (y, tiny)), sense, F(1, 2))]
+        milp = lower(model)
+        (row,) = milp.rows
+        assert row.positions == (x,)
+        for point in ([F(1, 2) - tiny * y, F(y)] for y in (-3, 0, 2)):
+            assert holds(row, point, F(1, 10**16))
+        assert "1 coefficients too small" in milp.note
+    model.variables[y] = type(model.variables[y])("y")
+    with pytest.raises(UnsupportedError, match="unbounded"):
+        lower(model)
+
+
+def test_loose_implications_stay_implications_on_demand() -> None:
+    model = Model()
+    x, s = model.new("x", 0, 10**9), model.new("s", 0, 1, True)
+    model.imply(s, 1, Row(((x, 1),), "<=", 0), 10**9)
+    assert "big-M" in lower(model).note
+    kept = lower(model, indicators_above=1e5)
+    assert not kept.rows
+    assert kept.indicators[0].value == 1
+    assert not kept.note
+    model.implications = [Implies(s, 1, Row((), "<=", -1), 10**9)]
+    (off,) = lower(model, indicators_above=1e5).rows
+    assert (off.positions, off.lo, off.hi) == ((s,), 0, 0)
+
+
+@given(
+    st.sampled_from(["<=", ">="]), st.integers(0, 1), st.booleans(),
+    st.fractions(-2, 2), st.fractions(-1, 1), st.booleans(),
+)
+def test_big_m_rows_bind_exactly_when_the_premise_holds(
+    sense: str, value: int, on: bool, rhs: F, x: F, strict: bool
+) -> None:
+    row = Row(((0, 2), (0, 1)), sense, rhs, strict)
+    reach = max(F(0), 3 - rhs if sense == "<=" else rhs + 3)
+    relaxed = relaxed_row(Implies(1, value, row, reach))
+    s = value if on else 1 - value
+    wanted = satisfied(row, [x]) if on else True
+    assert satisfied(relaxed, [x, F(s)]) == wanted
+    assert not relaxed.strict
+
+
+def test_numbers_beyond_floats_are_refused() -> None:
+    model = Model()
+    x = model.new("x", 0, 1)
+    model.add({x: 10**400}, "<=", 1)
+    with pytest.raises(UnsupportedError, match="beyond float64"):
+        lower(model)
+
+
+def test_objectives_keep_their_value() -> None:
+    model = Model()
+    x = model.new("x", 0, 1)
+    model.objective, model.objective_const = {x: F(1, 10**12)}, F(1, 2)
+    milp = lower(model)
+    assert milp.cost[x] > 0.1
+    assert milp.objective(milp.cost[x]) == pytest.approx(0.5 + 1e-12, abs=1e-16)
+    assert value_of(model, {x: 1}) == F(1, 2) + F(1, 10**12)
+    assert value_of(model, {}) is None
+
+
+def test_points_have_whole_integers() -> None:
+    model = Model()
+    model.new("s", 0, 1, True)
+    model.new("x")
+    model.new("lost")
+    assert point_of(model, [0.9999999, 0.25, math.nan]) == {0: 1, 1: 0.25}
