@@ -59,7 +59,7 @@ class Importer:
             if n not in self.producer and n not in self.initial and n not in self.declared:
                 raise InputError("no such output", key=_text(n), expected="a tensor of the model")
             self.uses[n] = self.uses.get(n, 0) + 1
-        found = {_text(n): self._output(n, names) for n in names}
+        found = {n: self._output(n, names) for n in names}
         for o in graph.output:
             if o.name in self.values:
                 self._check_declared(o)
@@ -70,6 +70,7 @@ class Importer:
     def _opsets(self) -> dict[str, int]:
         versions: dict[str, int] = {}
         for entry in self.model.opset_import:
+            _check_name(entry.domain)
             domain = "" if entry.domain == "ai.onnx" else entry.domain
             if domain in versions:
                 raise InputError(f"operator set '{_text(domain)}' is imported twice",
@@ -88,22 +89,28 @@ class Importer:
         if len(graph.sparse_initializer):
             raise UnsupportedError("sparse initialisers", expected="dense ones", key="graph")
         for t in graph.initializer:
+            _check_name(t.name)
             if t.name in self.initial or not t.name:
                 raise InputError("an initialiser's name is empty or taken", key=_text(t.name),
                                  expected="distinct names")
             self.initial[t.name] = t
         for v in graph.input:
+            _check_name(v.name)
             if v.name in self.declared or not v.name:
                 raise InputError("an input's name is empty or taken", key=_text(v.name),
                                  expected="distinct names")
             self.declared[v.name] = v
         for k, node in enumerate(graph.node):
+            attributes = [a.name for a in node.attribute]
+            _check_name(node.name, node.op_type, node.domain, *node.input, *node.output,
+                        *attributes)
             for n in node.output:
                 if n and (n in self.producer or n in self.initial or n in self.declared):
                     raise InputError(f"'{_text(n)}' is made twice", key=_node_key(node, k),
                                      expected="distinct names")
                 if n:
                     self.producer[n] = k
+        _check_name(*(o.name for o in graph.output))
         if len({o.name for o in graph.output}) != len(graph.output):
             raise InputError("an output is listed twice", key="graph", expected="distinct outputs")
 
@@ -150,7 +157,7 @@ class Importer:
                     raise UnsupportedError(f"an input of type {dtype_name(kind)}",
                                            expected="floats")
                 fixed = _input_shape(dims, self.limits)
-                node = self.low.add(Input(_text(v.name), fixed))
+                node = self.low.add(Input(v.name, fixed))
             except InputError as error:
                 raise _keyed(error, _text(v.name)) from None
             self.low.builder.labels[node] = _text(v.name)
@@ -399,6 +406,14 @@ def _keyed(error: InputError, key: str) -> InputError:
 def _node_key(node: Any, k: int) -> str:
     """A node as messages name it: its name, else its first output, else its place."""
     return _text(node.name or next((n for n in node.output if n), "") or f"node {k}")
+
+
+def _check_name(*names: Any) -> None:
+    """protobuf hands strings that are no UTF-8 over as bytes."""
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"a name that is no UTF-8 ({bytes(name)[:40]!r})",
+                             expected="text")
 
 
 def _text(name: str) -> str:

@@ -12,8 +12,6 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.call import Call, Result, Rule
 from verifex.frontend.values import (
-    exact_add,
-    exact_mul,
     exact_scale,
     nearest_scale_over_root,
     rearrange,
@@ -314,11 +312,16 @@ def batch_normalization(c: Call) -> Result:
     if any(v.shape != (channels,) for v in (scale, offset, mean, var)):
         raise InputError("BatchNormalization parameters do not fit", expected=f"[{channels}] each")
     factor = _normal_scale(scale, var, epsilon)
-    shift = exact_add(offset, exact_scale(exact_mul(factor, mean), -1))
     c.low.builder.notes.append(FOLDED)
     place = (1, channels, *(1,) * (len(shape) - 2)) if len(shape) > 1 else (1,)
-    out = c.low.times(c.node(0), rearrange(factor, lambda v: v.reshape(place)))
-    return c.low.combine([(out, 1)], rearrange(shift, lambda v: v.reshape(place)))
+    # In this order every constant stays a float; the first step merges into a convolution's bias.
+    centred = c.low.combine([(c.node(0), 1)], exact_scale(_placed(mean, place), -1))
+    return c.low.combine([(c.low.times(centred, _placed(factor, place)), 1)],
+                         _placed(offset, place))
+
+
+def _placed(values: Values, place: Shape) -> Values:
+    return rearrange(values, lambda v: v.reshape(place))
 
 
 def _normal_scale(scale: Values, var: Values, epsilon: Fraction) -> FloatArray:

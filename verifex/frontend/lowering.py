@@ -23,8 +23,9 @@ from verifex.frontend.values import (
     float_parts,
     rearrange,
     simplify,
+    uniform,
 )
-from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact, numbers
+from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import (
     Dense,
@@ -209,7 +210,7 @@ class Lowering:
                 check_bits(bias, self.limits)
         if bias is not None:
             bias = self.expand_const(bias, shape)
-            if live and not any(numbers(bias)):
+            if live and uniform(bias) == 0:
                 bias = None
         if not live:
             return self.const(np.zeros(shape) if bias is None else bias)
@@ -250,9 +251,9 @@ class Lowering:
         """`factor * x` elementwise for a constant factor, shapes broadcast."""
         shape = self.broadcast_shape(self.shape(x), factor.shape)
         check_bits(factor, self.limits)
-        flat = numbers(factor)
-        if flat and all(f == flat[0] for f in flat):
-            return self.combine([(x, flat[0])], shape=shape)
+        same = uniform(factor)
+        if same is not None:
+            return self.combine([(x, same)], shape=shape)
         return self.affine(Diag(shape, shape, self.expand_const(factor, shape)),
                            self.expand(x, shape))
 

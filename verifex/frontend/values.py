@@ -145,6 +145,14 @@ def exact_map(fn: Callable[[Fraction], Fraction], a: Values) -> Values:
     return simplify(ExactArray.from_numbers(map(fn, exact.fractions()), exact.shape))
 
 
+def uniform(a: Values) -> Number | None:
+    """The number that every element equals, None where they differ or there are none."""
+    flat = (a.num if isinstance(a, ExactArray) else a).ravel()
+    if flat.size == 0 or not np.all(flat == flat[0]):
+        return None
+    return Fraction(flat[0], a.den) if isinstance(a, ExactArray) else float(flat[0])
+
+
 def rearrange(a: Values, fn: Callable[[Any], Any]) -> Values:
     """Apply a pure rearrangement of elements (a numpy function) to a constant."""
     if isinstance(a, ExactArray):
