@@ -15,15 +15,39 @@ if TYPE_CHECKING:
     from verifex.engine.pool import SolverPool
     from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, Witness
     from verifex.errors import (
-        InputError, MissingSolverError, UnsupportedError, UsageError, VerifexError,
+        InputError,
+        MissingSolverError,
+        UnsupportedError,
+        UsageError,
+        VerifexError,
     )
     from verifex.frontend.export import to_onnx
     from verifex.frontend.torch_module import from_torch
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
     from verifex.problem.builders import (
-        all_of, any_of, box, class_is, class_unchanged, component, cosine, data, distance, explain,
-        l1, l2, linf, mass, monotone, not_, order, output, point, region, sign, top_k,
+        all_of,
+        any_of,
+        box,
+        class_is,
+        class_unchanged,
+        component,
+        cosine,
+        data,
+        distance,
+        explain,
+        l1,
+        l2,
+        linf,
+        mass,
+        monotone,
+        not_,
+        order,
+        output,
+        point,
+        region,
+        sign,
+        top_k,
     )
     from verifex.problem.spec import Spec, load_spec
 

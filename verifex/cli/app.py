@@ -87,9 +87,10 @@ def verify(
     from verifex.cli.common import Limits
 
     limits = Limits.read(solver, timeout, memory, threads, seed)
-    raise typer.Exit(
-        decide.verify(files, limits, attack=not no_attack, save=save_witness, json=json, quiet=quiet)
+    code = decide.verify(
+        files, limits, attack=not no_attack, save=save_witness, json=json, quiet=quiet
     )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -1,0 +1,185 @@
+"""`export`: the question as SMT-LIB, LP or MPS; the network with its attribution as ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verifex import api
+from verifex.cli.common import console, emit, split_files, write_file
+from verifex.errors import UnsupportedError, UsageError, VerifexError
+
+if TYPE_CHECKING:
+    from verifex.ir.model import Model
+    from verifex.ir.problem import Problem
+
+_TOLERANCE = 1e-3  # of the values' size: float32 sums of a few thousand terms stay far below
+_MEANING = {
+    "smtlib": "sat: the claim may be violated (a point on a kink of a gate counts); "
+    "unsat: the claim holds",
+    "lp": "optimum below zero: the claim holds; else it may be violated",
+    "mps": "optimum below zero: the claim holds; else it may be violated",
+}
+
+
+def export(files: Sequence[Path], targets: Mapping[str, Path | None], *, json: bool) -> int:
+    """Write every file that was asked for and say what each means."""
+    wanted = {kind: path for kind, path in targets.items() if path is not None}
+    if not wanted:
+        raise UsageError("nothing to write, expected --smtlib, --mps, --lp or --onnx FILE")
+    network, spec, _ = split_files(files)
+    problem = api.build(network, spec)
+    said = {kind: write(kind, path, problem) for kind, path in wanted.items()}
+    if json:
+        emit({"files": [{"kind": k, "file": str(wanted[k]), **said[k]} for k in wanted]})
+        return 0
+    out = console()
+    for kind, path in wanted.items():
+        out.print(f"{path}: {said[kind]['meaning']}", soft_wrap=True)
+        for note in said[kind]["notes"]:
+            out.print(f"  note: {note}", soft_wrap=True)
+    return 0
+
+
+def write(kind: str, path: Path, problem: Problem) -> dict[str, Any]:
+    """Write one file; what it means, and notes."""
+    if kind == "onnx":
+        return _write_onnx(path, problem)
+    text, notes = question_text(kind, problem)
+    write_file(path, text)
+    return {"meaning": _MEANING[kind], "notes": notes}
+
+
+def question_text(kind: str, problem: Problem) -> tuple[str, list[str]]:
+    """The question whether the claim can be violated, in a text format; notes on what it lost."""
+    from verifex.engine.decide import node_bounds
+    from verifex.semantics.claim import ask
+
+    exact = kind == "smtlib"
+    question = ask(problem, node_bounds(problem), products=exact, margin=not exact)
+    head = [f"{problem.name}, written by verifex", _MEANING[kind], *question.relaxed]
+    mark = {"smtlib": "; ", "lp": "\\ ", "mps": "* "}[kind]
+    lines = [mark + "".join(c if c.isprintable() else "?" for c in text) for text in head]
+    body = _writer(kind)(question.model)
+    return "\n".join(lines) + "\n" + body, list(question.relaxed)
+
+
+def _writer(kind: str) -> Callable[[Model], str]:
+    from verifex.ir.milptext import to_lp, to_mps
+    from verifex.ir.smtlib import to_smtlib
+
+    writers: dict[str, Callable[[Model], str]] = {
+        "smtlib": partial(to_smtlib, names=True), "lp": to_lp, "mps": to_mps,
+    }
+    return writers[kind]
+
+
+# --- ONNX -----------------------------------------------------------------------------------
+
+
+def _write_onnx(path: Path, problem: Problem) -> dict[str, Any]:
+    from verifex.frontend.export import to_onnx
+
+    data = to_onnx(problem.graph, problem.graph.outputs, dtype="float32")
+    names = ", ".join(problem.graph.outputs)
+    notes, checked = [], None
+    if find_spec("onnxruntime") is None:
+        notes.append("onnxruntime is not installed: the file was not run")
+    else:
+        checked = compare_with_onnxruntime(data, problem)
+        points, largest = checked["points"], checked["largest_difference"]
+        notes.append(
+            f"run with onnxruntime at {points} points of the region: within {largest:.2g} of the "
+            "exact values"
+        )
+    write_file(path, data)
+    return {"meaning": f"float32 network with outputs {names}", "notes": notes, "check": checked}
+
+
+def compare_with_onnxruntime(data: bytes, problem: Problem) -> dict[str, Any]:
+    """Run the file at points of the region that lie clear of kinks; VerifexError if it differs.
+
+    A gate whose pre-activation is within rounding of zero may come out either way in float32, so
+    such points say nothing.
+    """
+    import numpy as np
+
+    from verifex.semantics.evaluate import evaluate_float
+
+    graph, names = problem.graph, list(problem.graph.outputs)
+    run = _session(data, problem, names)
+    kinks = problem.kinks()
+    points, largest = 0, 0.0
+    for point in _points(problem):
+        x = np.array([float(v) for v in point])[None]
+        near = evaluate_float(graph, x, kinks)
+        if any((np.abs(near[z]) < 1e-4).any() for z in kinks):
+            continue
+        points += 1
+        truth = _values(problem, point)
+        for name, value in zip(names, run(x), strict=True):
+            exact = truth[graph.outputs[name]]
+            difference = float(np.abs(value.reshape(-1) - exact).max(initial=0.0))
+            largest = max(largest, difference)
+            if difference > _TOLERANCE * max(1.0, float(np.abs(exact).max(initial=0.0))):
+                raise VerifexError(
+                    f"the exported network differs from exact evaluation by {difference:g} "
+                    f"in output '{name}'"
+                )
+    return {"points": points, "largest_difference": largest}
+
+
+def _session(data: bytes, problem: Problem, names: list[str]) -> Callable[[Any], list[Any]]:
+    """A function from one flat input (1, n) to the outputs of the file."""
+    import numpy as np
+    import onnxruntime
+
+    from verifex.ir.ops import Input
+    from verifex.semantics.evaluate import split_input
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    graph = problem.graph
+
+    def run(x: Any) -> list[Any]:
+        feed = {}
+        for i, value in split_input(graph, x.astype(np.float32)).items():
+            op = graph.nodes[i].op
+            if isinstance(op, Input):
+                feed[op.name] = value[0]
+        return [np.asarray(v) for v in session.run(names, feed)]
+
+    return run
+
+
+def _points(problem: Problem, count: int = 8) -> list[tuple[Fraction, ...]]:
+    """float32 points of the box: the reference, and random ones."""
+    import numpy as np
+
+    lo, hi = problem.region.float_box()
+    rng = np.random.default_rng(0)
+    rows = list(lo + (hi - lo) * rng.random((count, problem.region.size)))
+    if problem.point is not None:
+        rows.insert(0, np.array([float(v) for v in problem.point]))
+    return [tuple(Fraction(float(v)) for v in row.astype(np.float32)) for row in rows]
+
+
+def _values(problem: Problem, point: Sequence[Fraction]) -> dict[int, Any]:
+    """Exact values of the outputs, rounded at the end; float64 where there are none."""
+    import numpy as np
+
+    from verifex.semantics.evaluate import evaluate_exact, evaluate_float
+
+    wanted = list(problem.graph.outputs.values())
+    try:
+        exact = evaluate_exact(problem.graph, point, wanted)
+        return {i: v.to_float().reshape(-1) for i, v in exact.items()}
+    except UnsupportedError:
+        x = np.array([float(v) for v in point])[None]
+        return {i: v.reshape(-1) for i, v in evaluate_float(problem.graph, x, wanted).items()}

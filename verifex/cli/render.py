@@ -1,0 +1,171 @@
+"""Verdicts, witnesses and ranges as text for people (rich on a terminal, plain elsewhere)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
+
+from rich.table import Table
+from rich.text import Text
+
+from verifex.cli.common import feature_names, number
+from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict
+from verifex.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from verifex.ir.problem import Problem
+
+STYLES = {
+    Outcome.PROVED: "bold green", Outcome.CLAIMED: "bold yellow", Outcome.REFUTED: "bold red",
+    Outcome.UNKNOWN: "bold magenta",
+}
+MEANING = {
+    Outcome.PROVED: "a certificate was accepted by the checker, in exact arithmetic",
+    Outcome.CLAIMED: "no counterexample exists if the evidence is right; there is no certificate",
+    Outcome.REFUTED: "the witness below breaks the claim, in exact arithmetic",
+    Outcome.UNKNOWN: "not decided within the limits",
+}
+_ROWS = 20
+_LABEL = 15
+
+Row: TypeAlias = tuple[str, Fraction | None, Fraction]
+"""What it is, its value at the reference (None without one), its value at the witness."""
+
+
+def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
+    """The whole verdict: outcome, what it rests on, worst margin, witness, notes."""
+    head = Text(verdict.outcome.value.upper(), style=STYLES[verdict.outcome])
+    out.print(head + Text(f"  {verdict.name}  ({verdict.seconds:.2f} s)"))
+    line(out, "meaning", MEANING[verdict.outcome])
+    if verdict.evidence:
+        line(out, "rests on", "; ".join(verdict.evidence))
+    if verdict.reason:
+        line(out, "reason", verdict.reason)
+    line(out, "worst margin", margin_text(verdict))
+    if verdict.witness is not None:
+        point_text(out, verdict.witness.point, verdict.witness.replays, problem)
+    for note in verdict.notes:
+        line(out, "note", note)
+    steps = ", ".join(f"{s.stage} {s.seconds:.2f} s ({s.result})" for s in verdict.steps)
+    line(out, "steps", steps)
+
+
+def line(out: Console, label: str, text: str) -> None:
+    out.print(Text(f"  {label:<{_LABEL - 1}} ", style="dim") + Text(text), soft_wrap=True)
+
+
+def margin_text(verdict: Verdict) -> str:
+    """What is known of the requirement's least margin: negative means violated."""
+    parts = []
+    if verdict.margin_low is not None:
+        parts.append(f"at least {number(verdict.margin_low)} (proven by bounds)")
+    if verdict.margin_claimed is not None:
+        parts.append(f"at least {number(verdict.margin_claimed)} (claimed)")
+    if verdict.margin_high is not None:
+        parts.append(f"{number(verdict.margin_high)} attained (exact)")
+    return ", ".join(parts) or "no bound"
+
+
+def point_text(
+    out: Console, point: Sequence[Fraction], replays: Mapping[str, str], problem: Problem
+) -> None:
+    """The changed inputs, what they do to outputs and attribution, and the replays."""
+    changed = changes(problem, point)
+    size = problem.region.size
+    if problem.point is None:
+        title = f"Witness ({size} inputs)"
+    else:
+        title = f"Witness: {len(changed)} of {size} inputs differ from the reference"
+    names = feature_names(problem.region.names, size)
+    reference = problem.point
+    rows: list[Row] = [
+        (names[i], None if reference is None else reference[i], point[i]) for i in changed
+    ]
+    out.print(_compare(title, "input", rows))
+    rows = effects(problem, point)
+    if rows:
+        out.print(_compare("What becomes of outputs and attribution", "value", rows))
+    line(out, "replays", replays_text(replays))
+
+
+def replays_text(replays: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {result}" for name, result in replays.items())
+
+
+def changes(problem: Problem, point: Sequence[Fraction]) -> list[int]:
+    """The inputs that differ from the reference, the largest change first (all without one)."""
+    reference = problem.point
+    if reference is None:
+        return list(range(len(point)))
+    moved = [i for i, (a, b) in enumerate(zip(reference, point, strict=True)) if a != b]
+    return sorted(moved, key=lambda i: (-abs(point[i] - reference[i]), i))
+
+
+def effects(problem: Problem, point: Sequence[Fraction]) -> list[Row]:
+    """Elements of the graph's outputs at the reference and at the point, most changed first."""
+    from verifex.semantics.evaluate import evaluate_exact
+
+    graph = problem.graph
+    wanted = list(graph.outputs.values())
+    try:
+        there = evaluate_exact(graph, point, wanted)
+        here = None if problem.point is None else evaluate_exact(graph, problem.point, wanted)
+    except UnsupportedError:  # a smooth network: its values are not rational
+        return []
+    rows: list[Row] = []
+    for name, node in graph.outputs.items():
+        after = there[node].fractions()
+        before: Sequence[Fraction | None]
+        before = [None] * len(after) if here is None else here[node].fractions()
+        labels = _element_names(problem, name, len(after))
+        mixed = list(zip(labels, before, after, strict=True))
+        mixed.sort(key=lambda r: -abs(r[2] - (r[1] or 0)))
+        rows += mixed[: _ROWS // max(1, len(graph.outputs))]
+    return rows
+
+
+def _element_names(problem: Problem, output: str, size: int) -> list[str]:
+    """Attribution components are called after the inputs they belong to."""
+    names = problem.region.names
+    if output.startswith("attribution") and len(names) == size:
+        return [f"{output} {name}" for name in names]
+    return [f"{output}[{i}]" for i in range(size)]
+
+
+def _compare(title: str, first: str, rows: Sequence[Row]) -> Table:
+    """A table of values at the reference and at the witness."""
+    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 2))
+    table.add_column(first, no_wrap=True)
+    for head in ("reference", "witness", "change"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, before, after in rows[:_ROWS]:
+        change = "-" if before is None else f"{float(after - before):+.6g}"
+        table.add_row(Text(name), number(before), number(after), change)
+    if len(rows) > _ROWS:
+        table.add_row(Text(f"... and {len(rows) - _ROWS} more"), "", "", "")
+    return table
+
+
+# --- ranges ---------------------------------------------------------------------------------
+
+
+def ranges_table(ranges: Sequence[RangeVerdict]) -> Table:
+    """One row for each end of each range."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("expression", no_wrap=True)
+    for head in ("end", "proven", "claimed", "attained", "gap"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for found in ranges:
+        for name, end in (("min", found.low), ("max", found.high)):
+            table.add_row(Text(found.expression if name == "min" else ""), name, *_end(end))
+    return table
+
+
+def _end(end: RangeEnd) -> list[str]:
+    kink = " (on a kink)" if end.on_kink else ""
+    attained = number(end.attained, 9) + (kink if end.attained is not None else "")
+    gap = "-" if end.gap is None else f"{end.gap:.2g}"
+    return [number(end.proven, 9), number(end.claimed, 9), attained, gap]
