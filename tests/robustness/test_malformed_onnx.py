@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -216,7 +217,7 @@ def bad_input_type(m: onnx.ModelProto, rng: np.random.Generator) -> None:
 def bad_input_shape(m: onnx.ModelProto, rng: np.random.Generator) -> None:
     shape = m.graph.input[0].type.tensor_type.shape
     k = int(rng.integers(1, 4))
-    shape.dim[k].dim_value = int(pick(rng, [-1, 0, 5, 2**33, 2**62]))
+    shape.dim[k].dim_value = int(pick(rng, [-1, 0, 7, 2**33, 2**62]))
 
 
 def no_input_shape(m: onnx.ModelProto, rng: np.random.Generator) -> None:
@@ -265,7 +266,7 @@ def huge_reshape(m: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 def expansion(m: onnx.ModelProto, rng: np.random.Generator) -> None:
     """A node that asks for a tensor of any size it likes."""
-    sizes = pick(rng, [[2**20, 2**20], [2**62], [-1], [2**31] * 4])
+    sizes = pick(rng, [[2**20, 2**20], [2**62], [-7], [2**31] * 4])
     shape = numpy_helper.from_array(np.array(sizes), "size")
     m.graph.initializer.append(shape)
     op = str(pick(rng, ["Expand", "Tile", "ConstantOfShape", "Reshape"]))
@@ -330,12 +331,12 @@ def flipped() -> Iterator[tuple[str, bytes]]:
 
 def refused(name: str, data: bytes) -> bool:
     """Load; check that a refusal is one quick line, and that what loads can be evaluated."""
-    started, refusal = time.perf_counter(), None
+    started, refusal = time.process_time(), None
     try:
         graph = load_bytes(data, "bad.onnx")
     except InputError as error:
         refusal = error
-    assert time.perf_counter() - started < 1.0, name
+    assert time.process_time() - started < 1.0, name  # of processor: other work may be going on
     if refusal is not None:
         text = str(refusal)
         assert "\n" not in text, name
@@ -357,6 +358,23 @@ def test_the_base_model_is_fine() -> None:
 @pytest.mark.parametrize(("name", "data"), [pytest.param(n, d, id=n) for n, d in structured()])
 def test_structured_corruptions_are_refused(name: str, data: bytes) -> None:
     assert refused(name, data)
+
+
+HUGE = (huge_dims, huge_attribute, huge_pads, huge_reshape, expansion, bad_input_shape)
+
+
+@pytest.mark.parametrize("corrupt", HUGE)
+def test_no_memory_is_taken_before_a_limit_is_checked(corrupt: Corruption) -> None:
+    load_bytes(base_model().SerializeToString(), "base.onnx")  # imports are not what is measured
+    for variant in range(4, 10):
+        model = base_model()
+        corrupt(model, np.random.default_rng(variant))
+        data = model.SerializeToString()
+        tracemalloc.start()
+        assert refused(corrupt.__name__, data)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 100 * 2**20
 
 
 def test_flipped_and_cut_files_are_refused_or_load() -> None:

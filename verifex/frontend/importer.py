@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,15 @@ from verifex.frontend.call import Call, Result, Rule
 from verifex.frontend.limits import Limits
 from verifex.frontend.lowering import Lowering
 from verifex.frontend.rules import OPSETS, RULES
+from verifex.frontend.structure import (
+    check_name,
+    input_shape,
+    keyed,
+    node_key,
+    printable,
+    prune,
+    tensor_type,
+)
 from verifex.frontend.tensors import TensorReader
 from verifex.frontend.values import (
     FLOATS,
@@ -23,8 +32,7 @@ from verifex.frontend.values import (
     Whole,
     dtype_name,
 )
-from verifex.ir.graph import Builder, Graph, GraphError
-from verifex.ir.linmap import Shape
+from verifex.ir.graph import Graph, GraphError
 from verifex.ir.ops import Input
 
 MIXED = "the file mixes float types in one operation; every value is taken as a real number"
@@ -57,23 +65,24 @@ class Importer:
             raise InputError("no outputs, or one twice", expected="distinct outputs")
         for n in names:
             if n not in self.producer and n not in self.initial and n not in self.declared:
-                raise InputError("no such output", key=_text(n), expected="a tensor of the model")
+                raise InputError("no such output", key=printable(n),
+                                 expected="a tensor of the model")
             self.uses[n] = self.uses.get(n, 0) + 1
         found = {n: self._output(n, names) for n in names}
         for o in graph.output:
             if o.name in self.values:
                 self._check_declared(o)
-        return _prune(self.low.builder, found)
+        return prune(self.low.builder, found)
 
     # --- structure --------------------------------------------------------------------------
 
     def _opsets(self) -> dict[str, int]:
         versions: dict[str, int] = {}
         for entry in self.model.opset_import:
-            _check_name(entry.domain)
+            check_name(entry.domain)
             domain = "" if entry.domain == "ai.onnx" else entry.domain
             if domain in versions:
-                raise InputError(f"operator set '{_text(domain)}' is imported twice",
+                raise InputError(f"operator set '{printable(domain)}' is imported twice",
                                  expected="once")
             versions[domain] = int(entry.version)
         if versions.get("") not in OPSETS:
@@ -89,28 +98,28 @@ class Importer:
         if len(graph.sparse_initializer):
             raise UnsupportedError("sparse initialisers", expected="dense ones", key="graph")
         for t in graph.initializer:
-            _check_name(t.name)
+            check_name(t.name)
             if t.name in self.initial or not t.name:
-                raise InputError("an initialiser's name is empty or taken", key=_text(t.name),
+                raise InputError("an initialiser's name is empty or taken", key=printable(t.name),
                                  expected="distinct names")
             self.initial[t.name] = t
         for v in graph.input:
-            _check_name(v.name)
+            check_name(v.name)
             if v.name in self.declared or not v.name:
-                raise InputError("an input's name is empty or taken", key=_text(v.name),
+                raise InputError("an input's name is empty or taken", key=printable(v.name),
                                  expected="distinct names")
             self.declared[v.name] = v
         for k, node in enumerate(graph.node):
             attributes = [a.name for a in node.attribute]
-            _check_name(node.name, node.op_type, node.domain, *node.input, *node.output,
+            check_name(node.name, node.op_type, node.domain, *node.input, *node.output,
                         *attributes)
             for n in node.output:
                 if n and (n in self.producer or n in self.initial or n in self.declared):
-                    raise InputError(f"'{_text(n)}' is made twice", key=_node_key(node, k),
+                    raise InputError(f"'{printable(n)}' is made twice", key=node_key(node, k),
                                      expected="distinct names")
                 if n:
                     self.producer[n] = k
-        _check_name(*(o.name for o in graph.output))
+        check_name(*(o.name for o in graph.output))
         if len({o.name for o in graph.output}) != len(graph.output):
             raise InputError("an output is listed twice", key="graph", expected="distinct outputs")
 
@@ -126,7 +135,8 @@ class Importer:
                 if n in self.producer:
                     makers.add(self.producer[n])
                 elif n not in self.initial and n not in self.declared:
-                    raise InputError(f"input '{_text(n)}' does not exist", key=_node_key(node, k),
+                    raise InputError(f"input '{printable(n)}' does not exist",
+                                     key=node_key(node, k),
                                      expected="an input, an initialiser or a node's output")
                 self.uses[n] = self.uses.get(n, 0) + 1
             waiting.append(len(makers))
@@ -143,7 +153,7 @@ class Importer:
                     ready.append(r)
         if done < len(graph.node):
             stuck = next(k for k, count in enumerate(waiting) if count)
-            raise InputError("the graph has a cycle", key=_node_key(graph.node[stuck], stuck),
+            raise InputError("the graph has a cycle", key=node_key(graph.node[stuck], stuck),
                              expected="no cycles")
 
     def _inputs(self, graph: Any) -> None:
@@ -152,22 +162,22 @@ class Importer:
                 self._check_initial(v)
                 continue
             try:
-                kind, dims = _tensor_type(v)
+                kind, dims = tensor_type(v)
                 if kind not in FLOATS:
                     raise UnsupportedError(f"an input of type {dtype_name(kind)}",
                                            expected="floats")
-                fixed = _input_shape(dims, self.limits)
+                fixed = input_shape(dims, self.limits)
                 node = self.low.add(Input(v.name, fixed))
             except InputError as error:
-                raise _keyed(error, _text(v.name)) from None
-            self.low.builder.labels[node] = _text(v.name)
+                raise keyed(error, printable(v.name)) from None
+            self.low.builder.labels[node] = printable(v.name)
             self.values[v.name] = Tensor(node, fixed, kind)
         for name in self.initial:
             self._initial(name)
 
     def _check_initial(self, v: Any) -> None:
         """An input that has an initialiser is that constant; the two must agree."""
-        kind, dims = _tensor_type(v)
+        kind, dims = tensor_type(v)
         stored = self.initial[v.name]
         wrong = dims is not None and (
             len(dims) != len(stored.dims)
@@ -175,7 +185,7 @@ class Importer:
         )
         if kind != stored.data_type or wrong:
             raise InputError("the initialiser does not fit the declared input",
-                             key=_text(v.name), expected="the same type and shape")
+                             key=printable(v.name), expected="the same type and shape")
 
     def _initial(self, name: str) -> None:
         proto = self.initial[name]
@@ -186,7 +196,7 @@ class Importer:
         except UnsupportedError:
             return  # only an error for a node that needs it: see `_value`
         except InputError as error:
-            raise _keyed(error, _text(name)) from None
+            raise keyed(error, printable(name)) from None
 
     # --- lowering ---------------------------------------------------------------------------
 
@@ -197,16 +207,16 @@ class Importer:
         except UnsupportedError as error:
             raise self._suggest(error, name, names) from None
         except InputError as error:
-            raise _keyed(error, _text(name)) from None
+            raise keyed(error, printable(name)) from None
 
     def _suggest(self, error: UnsupportedError, name: str, names: Sequence[str]) -> InputError:
         """Where other outputs may be fine, say how to choose them."""
         error = UnsupportedError(error.what, expected=error.expected,
-                                 key=error.key or _text(name), file=error.file)
-        what = f"{error.what} (needed for output '{_text(name)}'"
+                                 key=error.key or printable(name), file=error.file)
+        what = f"{error.what} (needed for output '{printable(name)}'"
         others = [n for n in names if n != name]
         if others:
-            what += f"; choose others with outputs=['{_text(others[0])}']"
+            what += f"; choose others with outputs=['{printable(others[0])}']"
         else:
             what += "; outputs=[...] can name any tensor before it"
         return UnsupportedError(what + ")", expected=error.expected, key=error.key)
@@ -232,11 +242,11 @@ class Importer:
                 try:
                     return self.tensors.decode(self.initial[name])
                 except InputError as error:
-                    raise _keyed(error, _text(name)) from None
+                    raise keyed(error, printable(name)) from None
             node = self.model.graph.node[self.producer[name]]
             raise UnsupportedError(
-                f"output '{_text(name)}' of {_text(node.op_type)} is not computed",
-                key=_node_key(node, self.producer[name]), expected="its first outputs only",
+                f"output '{printable(name)}' of {printable(node.op_type)} is not computed",
+                key=node_key(node, self.producer[name]), expected="its first outputs only",
             )
         return self.values[name]
 
@@ -263,30 +273,30 @@ class Importer:
             stack.pop()
 
     def _lower(self, node: Any, k: int) -> None:
-        key = _node_key(node, k)
+        key = node_key(node, k)
         try:
             rule = self._rule(node)
             inputs = [self._value(n) if n else None for n in node.input]
             self._store(node, self._apply(node, rule, inputs))
         except GraphError as error:
-            raise InputError(f"{_text(node.op_type)}: {error.what} at {error.key}",
+            raise InputError(f"{printable(node.op_type)}: {error.what} at {error.key}",
                              expected=error.expected, key=key) from None
         except InputError as error:
-            raise _keyed(error, key) from None
+            raise keyed(error, key) from None
         except (ValueError, IndexError, OverflowError, ZeroDivisionError) as error:
             # numpy's own refusals of sizes and shapes that no check above has named.
-            raise InputError(f"{_text(node.op_type)} does not fit its inputs ({error})", key=key,
-                             expected="consistent shapes") from None
+            raise InputError(f"{printable(node.op_type)} does not fit its inputs ({error})",
+                             key=key, expected="consistent shapes") from None
 
     def _rule(self, node: Any) -> Rule:
         domain = "" if node.domain == "ai.onnx" else node.domain
         rule = RULES.get(domain, {}).get(node.op_type)
         if rule is None:
-            where = f" of domain '{_text(domain)}'" if domain else ""
-            raise UnsupportedError(f"op '{_text(node.op_type)}'{where} is not supported",
+            where = f" of domain '{printable(domain)}'" if domain else ""
+            raise UnsupportedError(f"op '{printable(node.op_type)}'{where} is not supported",
                                    expected="a supported op")
         if domain not in self.opsets:
-            raise InputError(f"domain '{_text(domain)}' is used but not imported",
+            raise InputError(f"domain '{printable(domain)}' is used but not imported",
                              expected="an opset_import of it")
         given = [n for n in node.input if n]
         most = len(node.input) if rule.most is None else rule.most
@@ -312,7 +322,7 @@ class Importer:
         results = _results(self.low, call, rule.run(call))
         unread = call.unread()
         if unread:
-            raise UnsupportedError(f"attribute '{_text(unread[0])}' of {node.op_type}",
+            raise UnsupportedError(f"attribute '{printable(unread[0])}' of {node.op_type}",
                                    expected="attributes known at this opset")
         return results
 
@@ -322,7 +332,7 @@ class Importer:
                 continue
             self.values[name] = value
             if isinstance(value, Tensor | Truth):
-                self.low.builder.labels.setdefault(value.node, _text(name))
+                self.low.builder.labels.setdefault(value.node, printable(name))
                 if self.uses.get(name, 0) > 1:
                     self.low.shared.add(value.node)
 
@@ -330,10 +340,10 @@ class Importer:
         """The declared kind of an output must be right; a wrong shape is noted (it is a hint)."""
         if not o.type.HasField("tensor_type"):
             return
-        kind, dims = _tensor_type(o)
+        kind, dims = tensor_type(o)
         value = self.values[o.name]
         if kind != value.dtype and not {kind, value.dtype} <= FLOATS | {0}:
-            raise InputError(f"declared as {dtype_name(kind)}", key=_text(o.name),
+            raise InputError(f"declared as {dtype_name(kind)}", key=printable(o.name),
                              expected=dtype_name(value.dtype))
         if dims is None:
             return
@@ -343,7 +353,7 @@ class Importer:
         if wrong:
             text = [d if d and d > 0 else "?" for d in dims]
             self.low.builder.notes.append(
-                f"output '{_text(o.name)}' is declared with shape {text} but has shape "
+                f"output '{printable(o.name)}' is declared with shape {text} but has shape "
                 f"{list(value.shape)}"
             )
 
@@ -354,69 +364,3 @@ def _results(low: Lowering, call: Call, result: Result) -> list[Value]:
     if isinstance(result, Constant | Whole | Tensor | Truth):
         return [result]
     return list(result)
-
-
-def _tensor_type(v: Any) -> tuple[int, list[int | None] | None]:
-    """Element type and dimensions (None where open) of a declared value."""
-    if not v.type.HasField("tensor_type"):
-        raise UnsupportedError("not a tensor", key=_text(v.name), expected="a tensor")
-    kind = v.type.tensor_type
-    if not kind.HasField("shape"):
-        return int(kind.elem_type), None
-    dims: list[int | None] = [
-        int(d.dim_value) if d.HasField("dim_value") else None for d in kind.shape.dim
-    ]
-    return int(kind.elem_type), dims
-
-
-def _input_shape(dims: list[int | None] | None, limits: Limits) -> Shape:
-    """The shape of an input; an open leading dimension is a batch of one."""
-    if dims is None:
-        raise InputError("an input without a shape", expected="a shape")
-    if len(dims) > limits.max_rank:
-        raise InputError(f"{len(dims)} dimensions", expected=f"at most {limits.max_rank}")
-    fixed = []
-    for k, d in enumerate(dims):
-        if k == 0 and (d is None or d <= 0):
-            d = 1
-        if d is None or d <= 0:
-            raise InputError(f"dimension {k} is open", expected="fixed dimensions after the first")
-        fixed.append(d)
-    return limits.shape(fixed)
-
-
-def _prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
-    """The graph without what no output needs; inputs stay."""
-    full = builder.build(outputs)
-    needed = sorted({*full.ancestors(outputs.values()), *full.inputs})
-    small, place = Builder(), dict[int, int]()
-    for i in needed:
-        node = full.nodes[i]
-        place[i] = small.add(node.op, *(place[a] for a in node.args))
-        if i in full.labels:
-            small.labels.setdefault(place[i], full.labels[i])
-    small.notes = list(full.notes)
-    return small.build({name: place[i] for name, i in outputs.items()})
-
-
-def _keyed(error: InputError, key: str) -> InputError:
-    return type(error)(error.what, expected=error.expected, key=error.key or key, file=error.file)
-
-
-def _node_key(node: Any, k: int) -> str:
-    """A node as messages name it: its name, else its first output, else its place."""
-    return _text(node.name or next((n for n in node.output if n), "") or f"node {k}")
-
-
-def _check_name(*names: Any) -> None:
-    """protobuf hands strings that are no UTF-8 over as bytes."""
-    for name in names:
-        if not isinstance(name, str):
-            raise InputError(f"a name that is no UTF-8 ({bytes(name)[:40]!r})",
-                             expected="text")
-
-
-def _text(name: str) -> str:
-    """A name from the file, fit to print: one line, not too long."""
-    clean = "".join(ch if ch.isprintable() else "?" for ch in name)
-    return clean if len(clean) <= 120 else clean[:117] + "..."

@@ -20,6 +20,7 @@ from verifex.frontend.values import (
     check_bits,
     exact_add,
     exact_scale,
+    float_add,
     float_parts,
     rearrange,
     simplify,
@@ -226,13 +227,13 @@ class Lowering:
         mergeable = isinstance(node.op, Affine) and x not in self.shared
         if not isinstance(node.op, Affine) or not mergeable or self.shape(x) != shape:
             return self.affine(self._broadcast_map(x, factor, shape), x, bias)
+        own = node.op.bias if node.op.bias is None else exact_scale(node.op.bias, factor)
+        both = own if bias is None or own is None else float_add(own, bias)
+        if bias is not None and own is not None and both is None:
+            # The sum of the biases is no float: two steps of floats beat one of rationals.
+            return self.affine(self._broadcast_map(x, factor, shape), x, bias)
         maps = tuple(scaled(m, factor) for m in node.op.maps)
-        if node.op.bias is not None:
-            own = exact_scale(node.op.bias, factor)
-            bias = own if bias is None else exact_add(own, bias)
-        if bias is not None:
-            check_bits(bias, self.limits)
-        return self.add(Affine(maps, bias), *node.args)
+        return self.add(Affine(maps, bias if own is None else both), *node.args)
 
     def _broadcast_map(self, x: int, factor: Number, shape: Shape) -> LinearMap:
         own = self.shape(x)

@@ -17,7 +17,7 @@ from verifex.ir.exact import ExactArray, Number
 from verifex.ir.linmap import Conv, Gather, LinearMap, Shape
 from verifex.ir.ops import Affine
 
-MAX_WINDOWS = 2**20
+MAX_WINDOWS = 2**16
 """Most elements that the windows along one axis may list together."""
 
 # --- maxima -----------------------------------------------------------------------------------

@@ -105,21 +105,49 @@ def simplify(values: ExactArray) -> Values:
     return reduced
 
 
+def float_add(a: Values, b: Values) -> FloatArray | None:
+    """`a + b` where every sum is a float, else None."""
+    if isinstance(a, ExactArray) or isinstance(b, ExactArray):
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = a + b
+        part = total - a  # Knuth's error-free sum: the rounding error is itself a float
+        error = (a - (total - part)) + (b - part)
+    return np.asarray(total) if np.isfinite(total).all() and not error.any() else None
+
+
+def float_mul(a: Values, b: Values) -> FloatArray | None:
+    """`a * b` where every product is a float, else None."""
+    if isinstance(a, ExactArray) or isinstance(b, ExactArray):
+        return None
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        product = a * b
+        size = np.abs(product)
+        # Dekker's error-free product needs room at both ends of the exponent range.
+        room = (size == 0) & ((a == 0) | (b == 0)) | (size > 2.0**-900) & (size < 2.0**900)
+        (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+        error = a_low * b_low - (
+            ((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return np.asarray(product) if room.all() and not error.any() else None
+
+
+def _halves(a: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Veltkamp's split of a float into two of 26 bits."""
+    spread = a * (2.0**27 + 1)
+    high = spread - (spread - a)
+    return high, a - high
+
+
 def exact_add(a: Values, b: Values) -> Values:
     """`a + b` without rounding, shapes broadcast."""
-    if not isinstance(a, ExactArray) and not isinstance(b, ExactArray):
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = a + b
-            part = total - a  # Knuth's error-free sum: the rounding error is itself a float
-            error = (a - (total - part)) + (b - part)
-        if np.isfinite(total).all() and not error.any():
-            return np.asarray(total)
-    return simplify(as_exact(a) + as_exact(b))
+    quick = float_add(a, b)
+    return simplify(as_exact(a) + as_exact(b)) if quick is None else quick
 
 
 def exact_mul(a: Values, b: Values) -> Values:
     """`a * b` without rounding, shapes broadcast."""
-    return simplify(as_exact(a) * as_exact(b))
+    quick = float_mul(a, b)
+    return simplify(as_exact(a) * as_exact(b)) if quick is None else quick
 
 
 def exact_scale(a: Values, factor: Number) -> Values:
@@ -128,6 +156,8 @@ def exact_scale(a: Values, factor: Number) -> Values:
         return a
     if factor == -1:
         return -a
+    if Fraction(float(factor)) == factor:
+        return exact_mul(a, np.array(float(factor)))
     return simplify(as_exact(a).scaled(Fraction(factor)))
 
 
@@ -137,12 +167,6 @@ def exact_reciprocal(a: Values) -> Values:
     if np.any(exact.num == 0):
         raise InputError("a division by a constant zero", expected="non-zero constants")
     return simplify(ExactArray.from_numbers((1 / f for f in exact.fractions()), exact.shape))
-
-
-def exact_map(fn: Callable[[Fraction], Fraction], a: Values) -> Values:
-    """`fn` of every element, without rounding."""
-    exact = as_exact(a)
-    return simplify(ExactArray.from_numbers(map(fn, exact.fractions()), exact.shape))
 
 
 def uniform(a: Values) -> Number | None:

@@ -1,0 +1,77 @@
+"""Names, declared types and pruning: the parts of reading an ONNX graph that keep no state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.frontend.limits import Limits
+from verifex.ir.graph import Builder, Graph
+from verifex.ir.linmap import Shape
+
+
+def tensor_type(v: Any) -> tuple[int, list[int | None] | None]:
+    """Element type and dimensions (None where open) of a declared value."""
+    if not v.type.HasField("tensor_type"):
+        raise UnsupportedError("not a tensor", key=printable(v.name), expected="a tensor")
+    kind = v.type.tensor_type
+    if not kind.HasField("shape"):
+        return int(kind.elem_type), None
+    dims: list[int | None] = [
+        int(d.dim_value) if d.HasField("dim_value") else None for d in kind.shape.dim
+    ]
+    return int(kind.elem_type), dims
+
+
+def input_shape(dims: list[int | None] | None, limits: Limits) -> Shape:
+    """The shape of an input; an open leading dimension is a batch of one."""
+    if dims is None:
+        raise InputError("an input without a shape", expected="a shape")
+    if len(dims) > limits.max_rank:
+        raise InputError(f"{len(dims)} dimensions", expected=f"at most {limits.max_rank}")
+    fixed = []
+    for k, d in enumerate(dims):
+        if k == 0 and (d is None or d <= 0):
+            d = 1
+        if d is None or d <= 0:
+            raise InputError(f"dimension {k} is open", expected="fixed dimensions after the first")
+        fixed.append(d)
+    return limits.shape(fixed)
+
+
+def prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
+    """The graph without what no output needs; inputs stay."""
+    full = builder.build(outputs)
+    needed = sorted({*full.ancestors(outputs.values()), *full.inputs})
+    small, place = Builder(), dict[int, int]()
+    for i in needed:
+        node = full.nodes[i]
+        place[i] = small.add(node.op, *(place[a] for a in node.args))
+        if i in full.labels:
+            small.labels.setdefault(place[i], full.labels[i])
+    small.notes = list(full.notes)
+    return small.build({name: place[i] for name, i in outputs.items()})
+
+
+def keyed(error: InputError, key: str) -> InputError:
+    return type(error)(error.what, expected=error.expected, key=error.key or key, file=error.file)
+
+
+def node_key(node: Any, k: int) -> str:
+    """A node as messages name it: its name, else its first output, else its place."""
+    return printable(node.name or next((n for n in node.output if n), "") or f"node {k}")
+
+
+def check_name(*names: Any) -> None:
+    """protobuf hands strings that are no UTF-8 over as bytes."""
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"a name that is no UTF-8 ({bytes(name)[:40]!r})",
+                             expected="text")
+
+
+def printable(name: str) -> str:
+    """A name from the file, fit to print: one line, not too long."""
+    clean = "".join(ch if ch.isprintable() else "?" for ch in name)
+    return clean if len(clean) <= 120 else clean[:117] + "..."
