@@ -75,9 +75,14 @@ def attack(
 def _score(problem: Problem, target: Formula, x: FloatArray) -> FloatArray:
     """Margins of the counterexample formula, at least -inf where evaluation is not finite."""
     with np.errstate(all="ignore"):
-        values = evaluate_float(problem.graph, x, problem.targets())
+        values = evaluate_float(problem.graph, x, _read(problem))
         score = np.asarray(batch_margin(target, values, np), dtype=np.float64)
     return np.where(np.isnan(score), -np.inf, score)
+
+
+def _read(problem: Problem) -> list[int]:
+    """The nodes that the claim reads; the inputs for a constant claim, which reads none."""
+    return problem.targets() or list(problem.graph.inputs)
 
 
 def _replay_best(
@@ -161,7 +166,8 @@ def _climb(
         if budget.spent:
             break
         t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-        score = batch_margin(target, evaluate_torch(problem.graph, t, problem.targets(), backend), torch)
+        values = evaluate_torch(problem.graph, t, _read(problem), backend)
+        score = batch_margin(target, values, torch)
         if not score.requires_grad:
             break
         (slope,) = torch.autograd.grad(score.sum(), t)

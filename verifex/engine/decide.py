@@ -7,6 +7,7 @@ a solver in exact arithmetic.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 from verifex.engine.attack import attack
 from verifex.engine.budget import Budget
-from verifex.engine.margin import lower_margin
+from verifex.engine.margin import dropped_margin, lower_margin
 from verifex.engine.settle import interior_point
 from verifex.engine.pool import SolverPool
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
@@ -187,7 +188,7 @@ def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
     if answer.status is Status.INFEASIBLE:
         return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: infeasible"])
     if answer.bound is not None:
-        run.margin_claimed = -float(answer.bound)
+        run.margin_claimed = _claimed_margin(run, question, float(answer.bound))
         if float(answer.bound) < -TOLERANCE * scale:
             return run.verdict(
                 Outcome.CLAIMED, evidence=[f"{name}: worst margin at least {run.margin_claimed:.6g}"]
@@ -207,6 +208,19 @@ def _scale(question: Question) -> float:
     if question.margin is None:
         return 1.0
     return max(1.0, float(question.model.variables[question.margin].hi or 1.0))
+
+
+def _claimed_margin(run: _Run, question: Question, bound: float) -> float | None:
+    """The claim's worst margin that a bound of the model's margin implies; None: it says nothing.
+
+    The model holds only the atoms that bounds leave open, and its margin variable ends where no
+    open atom reaches: there (a violation that is certain) it bounds nothing.
+    """
+    top = question.model.variables[question.margin].hi if question.margin is not None else None
+    if top is None or bound >= float(top) * (1 - TOLERANCE):
+        return None
+    dropped = dropped_margin(negate(run.problem.require), *run.bounds)
+    return -max(bound, -math.inf if dropped is None else float(dropped))
 
 
 def _from_point(

@@ -50,6 +50,31 @@ def lower_margin(
     return _fold(f, bound, block)
 
 
+def dropped_margin(
+    f: Formula, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
+) -> Fraction | None:
+    """What the atoms that `simplify` drops as false may still reach (at most 0); None: no such atom.
+
+    Sound: a margin is monotone in its atoms and moves no further than they do, so the margin of
+    the whole is at most the greater of this and the margin of what `simplify` leaves.
+    """
+    match f:
+        case Atom():
+            high = f.form.bounds(lo, hi)[1]
+            false = high is not None and (high < 0 or (high == 0 and f.strict))
+            return high if false else None
+        case Dominance():
+            low, high_ = lo[f.node].ravel(), hi[f.node].ravel()
+            w, x = list(f.winners), list(f.losers)
+            up, down = (high_[w][:, None], low[x]) if f.sense > 0 else (high_[x], low[w][:, None])
+            never = (up <= down) if f.strict else (up < down)
+            if not never.any():
+                return None
+            return min(Fraction(0), Fraction(float(np.nextafter(up - down, np.inf)[never].max())))
+        case And() | Or() | AtLeast():
+            return _kth([dropped_margin(p, lo, hi) for p in f.parts], 1)
+
+
 def _kth(values: Sequence[Fraction | None], k: int) -> Fraction | None:
     """The k-th greatest, None standing for minus infinity (and for no value at all)."""
     known = sorted((v for v in values if v is not None), reverse=True)
@@ -102,7 +127,9 @@ def batch_margin(f: Formula, values: Mapping[int, Any], lib: Any) -> Any:
 
 
 def _kth_batch(values: Any, k: int, lib: Any) -> Any:
-    """The k-th greatest along the last axis."""
+    """The k-th greatest along the last axis: infinite where none is asked for, or too many are."""
+    if not 0 < k <= values.shape[-1]:
+        return values.sum(-1) * 0 + (float("inf") if k <= 0 else float("-inf"))
     found = lib.sort(values, -1)
     ordered = found[0] if isinstance(found, tuple) else found
     return ordered[..., ordered.shape[-1] - k]

@@ -268,9 +268,14 @@ def _wave(x: Interval, shift: float) -> Interval:
 
 
 def bound_nodes(
-    graph: Graph, lo: FloatArray, hi: FloatArray, targets: Iterable[int]
+    graph: Graph, lo: FloatArray, hi: FloatArray, targets: Iterable[int],
+    refine: Callable[[int, Interval], Interval] | None = None,
 ) -> dict[int, Interval]:
-    """Bounds of the nodes that `targets` need over boxes lo <= x <= hi, both of shape (B, n)."""
+    """Bounds of the nodes that `targets` need over boxes lo <= x <= hi, both of shape (B, n).
+
+    `refine(node, bounds)` may tighten the bounds of a node before they are used further; it must
+    be sound. Values come back as (B, *shape).
+    """
     low, high = split_input(graph, lo), split_input(graph, hi)
     values: dict[int, Interval] = {}
     for i in graph.ancestors(targets):
@@ -279,6 +284,8 @@ def bound_nodes(
             values[i] = Interval(low[i], high[i])
         else:
             values[i] = interval[node.op](node.op, *(values[a] for a in node.args))
+        if refine is not None:
+            values[i] = refine(i, values[i])
     full = {}
     for i, v in values.items():
         shape = (lo.shape[0], *graph.nodes[i].shape)

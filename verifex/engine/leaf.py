@@ -1,0 +1,77 @@
+"""Leaves: with every gate that matters decided, a form is affine on a polytope and an LP ends it.
+
+HiGHS runs in process on these (a few dozen rows, well under a millisecond each). Its answer is a
+proposal: the duals become split multipliers whose bound is evaluated again, the point is replayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verifex.ir.exact import FloatArray
+
+
+@dataclass(frozen=True)
+class LeafAnswer:
+    """The least value of `cost . x + const` on {lo <= x <= hi, rows}: None where it is empty.
+
+    `duals` >= 0 are multipliers of the rows (of a contradiction where the leaf is empty).
+    """
+
+    value: float | None
+    x: FloatArray | None
+    duals: FloatArray
+    solved: bool = True
+
+
+class LeafSolver:
+    """Small LPs by HiGHS; one instance is reused, models are replaced."""
+
+    def __init__(self) -> None:
+        import highspy
+
+        self._highspy = highspy
+        self._solver = highspy.Highs()
+        self._solver.setOptionValue("output_flag", False)
+        self._solver.setOptionValue("threads", 1)
+        self._solver.setOptionValue("presolve", "off")  # rays of infeasible models come from it
+
+    def minimise(
+        self, cost: FloatArray, const: float, a: FloatArray, b: FloatArray, lo: FloatArray,
+        hi: FloatArray, seconds: float = 5.0,
+    ) -> LeafAnswer:
+        """Minimise over {lo <= x <= hi, a x >= b}; `a` is (m, n)."""
+        highspy, solver = self._highspy, self._solver
+        lp = highspy.HighsLp()
+        m, n = a.shape
+        lp.num_col_, lp.num_row_ = n, m
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, lo, hi
+        lp.row_lower_, lp.row_upper_ = b, np.full(m, np.inf)
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = n, m
+        lp.a_matrix_.start_ = np.arange(0, (m + 1) * n, n, dtype=np.int32)[: m + 1]
+        lp.a_matrix_.index_ = np.tile(np.arange(n, dtype=np.int32), m)
+        lp.a_matrix_.value_ = np.where(np.abs(a) <= 1e-9, 0.0, a).ravel()
+        solver.setOptionValue("time_limit", float(solver.getRunTime() + seconds))
+        solver.passModel(lp)
+        solver.run()
+        status, kinds = solver.getModelStatus(), highspy.HighsModelStatus
+        if status == kinds.kOptimal:
+            solution = solver.getSolution()
+            x = np.clip(np.array(solution.col_value), lo, hi)
+            duals = np.maximum(np.array(solution.row_dual), 0.0) if m else np.zeros(0)
+            return LeafAnswer(float(cost @ x) + const, x, duals)
+        if status == kinds.kInfeasible:
+            return LeafAnswer(None, None, self._ray(m))
+        return LeafAnswer(None, None, np.zeros(m), solved=False)
+
+    def _ray(self, m: int) -> FloatArray:
+        """Row multipliers that contradict each other, zero where HiGHS gives none."""
+        out: Any = self._solver.getDualRay()
+        if len(out) == 3 and out[1]:
+            ray = np.maximum(np.array(out[2]), 0.0)
+            return ray if ray.shape == (m,) else np.zeros(m)
+        return np.zeros(m)

@@ -1,0 +1,172 @@
+"""Optimised linear bounds for a batch of rows: projected Adam on the relaxations' free parameters.
+
+Steering in floating point. The parameters that come back are rounded to short dyadics
+(multiples of 2**-`BITS`), and the bound that comes with them was computed with the rounded ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from verifex.ir.graph import Graph
+from verifex.ir.ops import Mul
+from verifex.semantics.linear import (
+    ParamKey, Rows, concretise, gate_mix, node_params, relu_planes, substitute,
+)
+from verifex.semantics.torch_backend import TorchBackend
+
+BITS = 7
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Region rows `a . x <= b` that multipliers may use: a (m, n), b (m,)."""
+
+    a: Tensor
+    b: Tensor
+
+
+@dataclass
+class Bounds:
+    """Lower bounds (R,) with the parameters (R, size each) that attain them.
+
+    `coefs` (R, n) and `const` (R,) are the linear bound itself, `reached` the coefficients that
+    arrived at every node.
+    """
+
+    value: Tensor
+    params: dict[ParamKey, Tensor]
+    coefs: Tensor
+    const: Tensor
+    reached: dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to optimise: iterations and the step length at the start."""
+
+    iterations: int = 20
+    step: float = 0.15
+    decay: float = 0.97
+
+
+class Bounder:
+    """Bounds rows of one graph. Keeps constants as tensors; not for use by two threads at once."""
+
+    def __init__(
+        self, graph: Graph, device: str = "cpu", dtype: torch.dtype = torch.float64,
+        linear: Linear | None = None,
+    ) -> None:
+        self.graph, self.linear = graph, linear
+        self.xp = TorchBackend(dtype, device)
+
+    def start(self, rows: Rows, targets: list[int]) -> dict[ParamKey, Tensor]:
+        """Parameters to begin with: adaptive slopes, chords for gates, half ties, no multipliers."""
+        out: dict[ParamKey, Tensor] = {}
+        for (kind, i), size in node_params(self.graph, targets):
+            node = self.graph.nodes[i]
+            if kind == "slope":
+                out[kind, i] = relu_planes(*rows.box(node.args[0]))[0]
+            elif kind == "tie" or isinstance(node.op, Mul) or len(node.args) == 1:
+                out[kind, i] = torch.full((rows.count, size), 0.5, dtype=self.xp.dtype)
+            else:
+                below, above = gate_mix(*rows.box(node.args[1]))
+                out[kind, i] = below if kind == "mix_lo" else above
+        needed = set(self.graph.ancestors(targets))
+        for z in rows.split:
+            if z in needed:
+                size = self.graph.nodes[z].size
+                out["split", z] = torch.zeros((rows.count, size), dtype=self.xp.dtype)
+        if self.linear is not None:
+            out["rows", 0] = torch.zeros(
+                (rows.count, self.linear.b.shape[0]), dtype=self.xp.dtype
+            )
+        return {k: v.to(self.xp.device) for k, v in out.items()}
+
+    def evaluate(
+        self, rows: Rows, start: Mapping[int, Tensor], params: Mapping[ParamKey, Tensor],
+        lo: Tensor, hi: Tensor, reached: dict[int, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(lower bounds, input coefficients, constants) for given parameters."""
+        coefs, const = substitute(self.graph, rows, start, params, self.xp, reached)
+        gamma = params.get(("rows", 0))
+        if self.linear is not None and gamma is not None:
+            # Sound: gamma >= 0 and a x <= b, so f >= f + gamma (a x - b) on the region.
+            coefs = coefs + gamma @ self.linear.a
+            const = const - gamma @ self.linear.b
+        return concretise(coefs, const, lo, hi), coefs, const
+
+    def bound(
+        self, rows: Rows, start: Mapping[int, Tensor], lo: Tensor, hi: Tensor, effort: Effort,
+        warm: Mapping[ParamKey, Tensor] | None = None, goal: float | Tensor = float("inf"),
+    ) -> Bounds:
+        """Optimised lower bounds; stops early once every row exceeds `goal`."""
+        params = self.start(rows, list(start))
+        for key, value in (warm or {}).items():
+            if key in params:
+                params[key] = value
+        params = {k: v.clone().requires_grad_() for k, v in params.items()}
+        best = {k: v.detach().clone() for k, v in params.items()}
+        least = torch.full((rows.count,), -torch.inf, dtype=self.xp.dtype, device=self.xp.device)
+        adam = _Adam(params, effort)
+        for step in range(effort.iterations + 1):
+            value, _, _ = self.evaluate(rows, start, params, lo, hi)
+            better = value.detach() > least
+            least = torch.where(better, value.detach(), least)
+            for k, v in params.items():
+                best[k][better] = v.detach()[better]
+            done = least > goal
+            if step == effort.iterations or not params or bool(done.all()):
+                break
+            grads = torch.autograd.grad(
+                value[~done].sum(), list(params.values()), allow_unused=True
+            )
+            adam.step(dict(zip(params, grads, strict=True)))
+        return self._final(rows, start, lo, hi, best)
+
+    def _final(
+        self, rows: Rows, start: Mapping[int, Tensor], lo: Tensor, hi: Tensor,
+        params: dict[ParamKey, Tensor],
+    ) -> Bounds:
+        """The bound with parameters as a certificate will hold them."""
+        short = {k: shorten(k, v) for k, v in params.items()}
+        reached: dict[int, Tensor] = {}
+        with torch.no_grad():
+            value, coefs, const = self.evaluate(rows, start, short, lo, hi, reached)
+        return Bounds(value, short, coefs, const, reached)
+
+
+def shorten(key: ParamKey, value: Tensor) -> Tensor:
+    """Parameters as short dyadics: fractions to BITS bits, multipliers to 12 significant bits."""
+    if key[0] in ("split", "rows"):
+        mantissa, exponent = torch.frexp(value)
+        return torch.ldexp(torch.round(mantissa * 4096) / 4096, exponent)
+    return torch.round(value * 2**BITS) / 2**BITS
+
+
+class _Adam:
+    """Adam (Kingma and Ba, 2015) ascending, projected on [0, 1], or on >= 0 for multipliers."""
+
+    def __init__(self, params: dict[ParamKey, Tensor], effort: Effort) -> None:
+        self.params, self.effort, self.t = params, effort, 0
+        self.m = {k: torch.zeros_like(v) for k, v in params.items()}
+        self.v = {k: torch.zeros_like(v) for k, v in params.items()}
+
+    @torch.no_grad()
+    def step(self, grads: Mapping[ParamKey, Tensor | None]) -> None:
+        self.t += 1
+        rate = self.effort.step * self.effort.decay**self.t
+        for k, g in grads.items():
+            if g is None:
+                continue
+            self.m[k].mul_(0.9).add_(g, alpha=0.1)
+            self.v[k].mul_(0.99).addcmul_(g, g, value=0.01)
+            m = self.m[k] / (1 - 0.9**self.t)
+            v = self.v[k] / (1 - 0.99**self.t)
+            moved = self.params[k] + rate * m / (v.sqrt() + 1e-12)
+            limit = None if k[0] in ("split", "rows") else 1.0
+            self.params[k].copy_(moved.clamp(0.0, limit))

@@ -1,0 +1,70 @@
+"""The record that a search leaves: its tree, and the multipliers behind everything it concluded.
+
+A certificate is written from this. Node 0 is the root; a node is either split (on a gate's sign or
+on an input at a value) or closed. Bounds may be attached to any node and hold in its subtree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.optimise import BITS
+from verifex.ir.exact import FloatArray
+from verifex.semantics.linear import ParamKey
+
+Packed = dict[ParamKey, NDArray[np.uint8] | dict[int, float]]
+"""Fractions as bytes in units of 2**-BITS; multipliers as their nonzero entries."""
+
+
+def pack(params: dict[ParamKey, FloatArray]) -> Packed:
+    """Multipliers of one row in the form that is kept (they are short dyadics already)."""
+    out: Packed = {}
+    for key, values in params.items():
+        if key[0] in ("split", "rows"):
+            kept = np.flatnonzero(values)
+            if kept.size:
+                out[key] = {int(k): float(values[k]) for k in kept}
+        else:
+            out[key] = np.round(values * 2**BITS).astype(np.uint8)
+    return out
+
+
+@dataclass(frozen=True)
+class AtomBound:
+    """The form of `row` (a row of the search's objective list) is at least `value` in the subtree."""
+
+    row: int
+    value: float
+    params: Packed
+
+
+@dataclass
+class ProofNode:
+    """One node: what was split on, or how it was closed ("bounds", "empty"); None while open."""
+
+    parent: int
+    gate: int | None = None
+    sign: int = 0
+    dimension: int | None = None
+    at: float = 0.0
+    bounds: list[AtomBound] = field(default_factory=list)
+    closed: str | None = None
+    children: tuple[int, int] | None = None
+
+
+@dataclass
+class Proof:
+    """The tree of one search."""
+
+    nodes: list[ProofNode] = field(default_factory=list)
+
+    def add(self, node: ProofNode) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    @property
+    def leaves(self) -> int:
+        return sum(n.children is None for n in self.nodes)

@@ -1,0 +1,146 @@
+"""Extrema of linear forms by branch and bound: all forms of a problem in one search.
+
+A maximum is the negated minimum of the negated form. Attained values come from points evaluated in
+float64 during the search; the final ones are replayed exactly by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from verifex.engine.boxes import Layout
+from verifex.engine.budget import Budget
+from verifex.engine.optimise import Bounder, Linear
+from verifex.engine.proof import Proof
+from verifex.engine.root import root_facts
+from verifex.engine.search import Domain, Search, SearchOptions, Stats
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import Form
+from verifex.ir.problem import Problem
+from verifex.ir.region import Region
+from verifex.semantics.evaluate import evaluate_float
+
+
+def linear_rows(region: Region) -> Linear | None:
+    """The region's linear rows as multiplier rows; l1 balls of few features written out are not."""
+    if not region.rows:
+        return None
+    a = np.zeros((len(region.rows), region.size))
+    for k, row in enumerate(region.rows):
+        for i, c in row.coefs.items():
+            a[k, i] = float(c)
+    return Linear(torch.from_numpy(a), torch.tensor([float(r.rhs) for r in region.rows]).double())
+
+
+@dataclass
+class Minimum:
+    """The least value of one form: proposals in floating point."""
+
+    bound: float
+    attained: float
+    point: FloatArray | None
+
+
+@dataclass
+class RangePolicy:
+    """Closes a domain once its bound is within `tolerance` of the best value attained."""
+
+    problem: Problem
+    forms: list[Form]
+    tolerance: float = 1e-7
+    best: FloatArray = field(init=False)
+    points: list[FloatArray | None] = field(init=False)
+    closed_at: FloatArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.best = np.full(len(self.forms), np.inf)
+        self.closed_at = np.full(len(self.forms), np.inf)
+        self.points = [None] * len(self.forms)
+
+    def goal(self, row: int) -> float:
+        best = self.best[row]
+        return float(best - self.tolerance * (1.0 + abs(best))) if np.isfinite(best) else np.inf
+
+    def settle(self, domain: Domain, values: dict[int, float]) -> bool:
+        row = domain.rows[0]
+        domain.value = max(domain.value, values.get(row, -np.inf))
+        if domain.value >= self.goal(row):
+            self.closed_at[row] = min(self.closed_at[row], domain.value)
+            return True
+        return False
+
+    def candidates(self, x: FloatArray, rows: list[int]) -> None:
+        values = self.evaluate(x)
+        for row in set(rows):
+            self._offer(row, x, values[row])
+
+    def evaluate(self, x: FloatArray) -> FloatArray:
+        """(forms, k) values of all forms at points (k, n)."""
+        nodes = evaluate_float(self.problem.graph, x, self.problem.targets())
+        out = np.zeros((len(self.forms), x.shape[0]))
+        for r, form in enumerate(self.forms):
+            out[r] = float(form.const)
+            for (node, index), c in form.terms:
+                out[r] += float(c) * nodes[node].reshape(x.shape[0], -1)[:, index]
+        return out
+
+    def offer_all(self, x: FloatArray) -> None:
+        """Try points for every form."""
+        values = self.evaluate(x)
+        for row in range(len(self.forms)):
+            self._offer(row, x, values[row])
+
+    def _offer(self, row: int, x: FloatArray, values: FloatArray) -> None:
+        k = int(values.argmin())
+        if values[k] < self.best[row]:
+            self.best[row], self.points[row] = float(values[k]), x[k].copy()
+
+    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
+        # The closed cell attains its value, if only on a kink: the range includes it.
+        if value < self.best[row]:
+            self.best[row], self.points[row] = value, x.copy()
+        return True
+
+    def finished(self) -> bool:
+        return False
+
+    def priority(self, domain: Domain) -> float:
+        return domain.value - self.best[domain.rows[0]]
+
+
+def minima(
+    problem: Problem, forms: list[Form], budget: Budget, options: SearchOptions,
+    log: Callable[[dict[str, Any]], None] | None = None, seed: int = 0,
+) -> tuple[list[Minimum], Stats, Proof, Layout]:
+    """Least values of all forms over the region (a box with linear rows; other cuts are relaxed)."""
+    targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
+    layout = Layout(problem.graph, targets)
+    bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))
+    lo, hi = problem.region.float_box()
+    policy = RangePolicy(problem, forms)
+    policy.offer_all(_samples(problem, lo, hi, seed))
+    root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
+    search = Search(root, bounder, policy, options, budget, log)
+    signs = np.zeros(layout.gates, dtype=np.int8)
+    search.run([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))])
+    bounds = policy.closed_at.copy()
+    for domain in search.open_domains():
+        bounds[domain.rows[0]] = min(bounds[domain.rows[0]], domain.value)
+    found = [
+        Minimum(float(bounds[r]), float(policy.best[r]), policy.points[r])
+        for r in range(len(forms))
+    ]
+    return found, search.stats, search.proof, layout
+
+
+def _samples(problem: Problem, lo: FloatArray, hi: FloatArray, seed: int) -> FloatArray:
+    """Random corners and inner points, and the centre."""
+    rng = np.random.default_rng(seed)
+    corners = np.where(rng.random((1024, lo.shape[0])) < 0.5, lo, hi)
+    inner = lo + (hi - lo) * rng.random((1024, lo.shape[0]))
+    return np.concatenate([[(lo + hi) / 2], corners, inner])

@@ -1,0 +1,306 @@
+"""Linear lower bounds by backward substitution over the whole graph, gates included (torch, batched).
+
+A *row* asks for a lower bound of one linear form of node values over one domain. Substitution walks
+the graph backwards with one coefficient per row and node element; every op that is not linear is
+replaced by a plane below (for positive coefficients) or above (for negative ones). The planes have
+free parameters, which `verifex.engine.optimise` improves by gradient:
+
+    slope   Relu: the lower plane's slope (alpha-CROWN: Xu et al., Fast and Complete, ICLR 2021)
+    mix_lo, mix_hi   Gate and Mul: the mixture of the two McCormick planes below and above
+    tie     Step: how far the gate is tied to its pre-activation z in [l, u],
+            tie * z / u <= s <= 1 - tie * z / l
+    split   multipliers of split constraints z >= 0 or z <= 0 (beta-CROWN: Wang et al., NeurIPS 2021)
+    rows    multipliers of the region's linear rows
+
+Any parameter values give a valid bound in exact arithmetic. Floating point only steers: what is
+recorded is evaluated again, exactly, by the certificate's checker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+
+from verifex.ir.graph import Graph
+from verifex.ir.linmap import LinearMap, apply_torch, transpose
+from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.table import Table
+from verifex.semantics.torch_backend import TorchBackend
+
+Tensor = torch.Tensor
+ParamKey = tuple[str, int]
+"""(kind, node): which parameter of which node."""
+
+
+@dataclass
+class Rows:
+    """R rows over D domains. `lo`, `hi`: node -> (D, size) bounds; `domain`: (R,) domain of a row.
+
+    `split` maps a pre-activation node to (D, size) signs: +1 where z >= 0 is a split constraint,
+    -1 where z <= 0, 0 elsewhere.
+    """
+
+    lo: Mapping[int, Tensor]
+    hi: Mapping[int, Tensor]
+    domain: Tensor
+    split: Mapping[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return int(self.domain.shape[0])
+
+    def box(self, node: int) -> tuple[Tensor, Tensor]:
+        """Bounds of a node for every row, (R, size) each."""
+        return self.lo[node][self.domain], self.hi[node][self.domain]
+
+
+class Pass:
+    """One backward pass: coefficients per node, and the constant collected so far."""
+
+    def __init__(
+        self, graph: Graph, rows: Rows, params: Mapping[ParamKey, Tensor], xp: TorchBackend
+    ) -> None:
+        self.graph, self.rows, self.params, self.xp = graph, rows, params, xp
+        self.relus = {n.args[0]: i for i, n in enumerate(graph.nodes) if isinstance(n.op, Relu)}
+        self.const = torch.zeros(rows.count, dtype=xp.dtype, device=xp.device)
+        self.coefs: dict[int, Tensor] = {}
+
+    def give(self, node: int, coefs: Tensor) -> None:
+        """Add coefficients (R, size) to a node."""
+        known = self.coefs.get(node)
+        self.coefs[node] = coefs if known is None else known + coefs
+
+    def offset(self, amount: Tensor) -> None:
+        """Add (R, size) amounts to the constants."""
+        self.const = self.const + amount.sum(dim=1)
+
+    def relu_of(self, z: int, before: int) -> int | None:
+        """The Relu of z, if it comes before node `before` (and so is substituted after it)."""
+        found = self.relus.get(z)
+        return found if found is not None and found < before else None
+
+    def param(self, kind: str, node: int, default: Callable[[], Tensor]) -> Tensor:
+        """A parameter's values (R, size), or the default where it is not optimised."""
+        found = self.params.get((kind, node))
+        return default() if found is None else found
+
+
+linear: Table[Callable[..., None]] = Table("linear")
+"""op -> rule(op, pass, node, coefs): pass the coefficients of a node on to its arguments."""
+
+
+@cache
+def _adjoint(m: LinearMap) -> LinearMap:
+    return transpose(m)
+
+
+@linear.rule(Const)
+def _const(op: Const, p: Pass, node: int, c: Tensor) -> None:
+    p.offset(c * p.xp.tensor(op.value).reshape(1, -1))
+
+
+@linear.rule(Affine)
+def _affine(op: Affine, p: Pass, node: int, c: Tensor) -> None:
+    n = p.graph.nodes[node]
+    shaped = c.reshape(c.shape[0], *n.shape)
+    for m, a in zip(op.maps, n.args, strict=True):
+        p.give(a, apply_torch(_adjoint(m), shaped, p.xp.tensor).reshape(c.shape[0], -1))
+    if op.bias is not None:
+        p.const = p.const + c @ p.xp.tensor(op.bias).reshape(-1)
+
+
+@linear.rule(Relu)
+def _relu(op: Relu, p: Pass, node: int, c: Tensor) -> None:
+    """slope * z <= relu(z) <= u (z - l) / (u - l) for l < 0 < u; the identity or 0 elsewhere."""
+    z = p.graph.nodes[node].args[0]
+    lo, hi = p.rows.box(z)
+    below, above, open_ = relu_planes(lo, hi)
+    slope = p.param("slope", node, lambda: below)
+    slope = torch.where(open_, slope, below)
+    p.give(z, c * torch.where(c >= 0, slope, above))
+    p.offset(torch.where(open_, torch.clamp(c, max=0) * -above * lo, torch.zeros_like(c)))
+
+
+def relu_planes(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(lower slope, upper slope, open): the adaptive lower slope is 0 or 1, whichever loses less."""
+    on, off = lo >= 0, hi <= 0
+    open_ = ~(on | off)
+    width = torch.where(open_, hi - lo, torch.ones_like(lo))
+    above = torch.where(open_, hi / width, on.to(lo.dtype))
+    below = torch.where(open_, (hi > -lo).to(lo.dtype), on.to(lo.dtype))
+    return below, above, open_
+
+
+@linear.rule(Step)
+def _step(op: Step, p: Pass, node: int, c: Tensor) -> None:
+    """An open gate is tied to its z: tie * z / u <= s <= 1 - tie * z / l.
+
+    Where y = relu(z) is in the graph the tie goes through y, which is stronger: s >= y / u and
+    s <= 1 - (y - z) / (-l), and y's own plane is chosen later, on what all its uses sum up to.
+    """
+    z = p.graph.nodes[node].args[0]
+    lo, hi = p.rows.box(z)
+    on, off = p.rows.lo[node][p.rows.domain] >= 1, p.rows.hi[node][p.rows.domain] <= 0
+    # Sound: where l >= 0 or u <= 0 the tie on that side would divide by zero or tilt the wrong way.
+    open_ = ~(on | off)
+    can_lo, can_hi = open_ & (hi > 0), open_ & (lo < 0)
+    tie = p.param("tie", node, lambda: torch.zeros_like(c))
+    up = torch.where(can_lo, tie / torch.where(can_lo, hi, torch.ones_like(hi)), torch.zeros_like(c))
+    dn = torch.where(can_hi, tie / torch.where(can_hi, -lo, torch.ones_like(lo)), torch.zeros_like(c))
+    y = p.relu_of(z, node)
+    if y is None:
+        p.give(z, c * torch.where(c >= 0, up, dn))
+    else:
+        p.give(z, torch.clamp(c, max=0) * dn)
+        p.give(y, torch.where(c >= 0, c * up, -c * dn))
+    p.offset(torch.where(on, c, torch.where(open_, torch.clamp(c, max=0), torch.zeros_like(c))))
+
+
+@linear.rule(Gate)
+def _gate(op: Gate, p: Pass, node: int, c: Tensor) -> None:
+    """w = s g for an open gate: mixtures of the McCormick planes below and above.
+
+    below: mix * (gl s) + (1 - mix) (g + gu s - gu);  above: mix * (gu s) + (1 - mix) (g + gl s - gl)
+    """
+    d, v = p.graph.nodes[node].args
+    s_lo, s_hi = p.rows.box(d)
+    on, off = s_lo >= 1, s_hi <= 0
+    open_ = ~(on | off)
+    lo, hi = p.rows.box(v)
+    first = p.param("mix_lo", node, lambda: gate_mix(lo, hi)[0])
+    other = p.param("mix_hi", node, lambda: gate_mix(lo, hi)[1])
+    positive = c >= 0
+    mix = torch.where(positive, first, other)
+    near, far = torch.where(positive, lo, hi), torch.where(positive, hi, lo)
+    zero = torch.zeros_like(c)
+    rest = torch.where(open_, c * (1 - mix), zero)
+    p.give(v, torch.where(on, c, rest))
+    p.give(d, torch.where(open_, c * mix * near, zero) + rest * far)
+    p.offset(-rest * far)
+
+
+def gate_mix(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+    """The mixtures (below, above) that leave no gate term: the chords of min(0, g) and max(0, g)."""
+    width = torch.clamp(hi - lo, min=1e-300)
+    return torch.clamp(hi / width, 0, 1), torch.clamp(-lo / width, 0, 1)
+
+
+@linear.rule(Mul)
+def _mul(op: Mul, p: Pass, node: int, c: Tensor) -> None:
+    """v w over a box: mixtures of the two McCormick planes on each side (McCormick, 1976)."""
+    a, b = p.graph.nodes[node].args
+    if a == b:
+        _square(p, node, a, c)
+        return
+    (vl, vu), (wl, wu) = p.rows.box(a), p.rows.box(b)
+    positive = c >= 0
+    half = torch.full_like(c, 0.5)
+    mix = torch.where(
+        positive, p.param("mix_lo", node, lambda: half), p.param("mix_hi", node, lambda: half)
+    )
+    # below: (vl, wl) and (vu, wu); above: (vu, wl) and (vl, wu)
+    v1, v2 = torch.where(positive, vl, vu), torch.where(positive, vu, vl)
+    p.give(b, c * (mix * v1 + (1 - mix) * v2))
+    p.give(a, c * (mix * wl + (1 - mix) * wu))
+    p.offset(-c * (mix * v1 * wl + (1 - mix) * v2 * wu))
+
+
+def _square(p: Pass, node: int, x: int, c: Tensor) -> None:
+    """x^2 >= 2 t x - t^2 for t in [l, u], and x^2 <= (l + u) x - l u."""
+    lo, hi = p.rows.box(x)
+    mix = p.param("mix_lo", node, lambda: torch.full_like(c, 0.5))
+    t = lo + mix * (hi - lo)
+    positive = c >= 0
+    p.give(x, c * torch.where(positive, 2 * t, lo + hi))
+    p.offset(-c * torch.where(positive, t * t, lo * hi))
+
+
+@linear.rule(Concat)
+def _concat(op: Concat, p: Pass, node: int, c: Tensor) -> None:
+    n = p.graph.nodes[node]
+    sizes = [p.graph.nodes[a].shape[op.axis] for a in n.args]
+    parts = torch.split(c.reshape(c.shape[0], *n.shape), sizes, dim=op.axis + 1)
+    for a, part in zip(n.args, parts, strict=True):
+        p.give(a, part.reshape(c.shape[0], -1))
+
+
+linear.refuse(Input, "an input ends the substitution; its coefficients are the result")
+
+
+@linear.rule(Univariate)
+def _univariate(op: Univariate, p: Pass, node: int, c: Tensor) -> None:
+    from verifex.semantics.smooth import planes
+
+    x = p.graph.nodes[node].args[0]
+    if op.name == "square":
+        _square(p, node, x, c)
+        return
+    lo, hi = p.rows.box(x)
+    where = p.param("mix_lo", node, lambda: torch.full_like(c, 0.5))
+    value_lo, value_hi = p.rows.box(node)
+    below, above = planes(op.name, lo, hi, value_lo, value_hi, where)
+    positive = c >= 0
+    p.give(x, c * torch.where(positive, below[0], above[0]))
+    p.offset(c * torch.where(positive, below[1], above[1]))
+
+
+def substitute(
+    graph: Graph, rows: Rows, start: Mapping[int, Tensor], params: Mapping[ParamKey, Tensor],
+    xp: TorchBackend, scores: dict[int, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Coefficients (R, n) of the flat input vector and constants (R,) of a linear lower bound.
+
+    `start` maps nodes to the rows' coefficients (R, size). With `scores`, the coefficient that
+    reached each node is kept there (used to choose what to split on).
+    """
+    p = Pass(graph, rows, params, xp)
+    for node, coefs in start.items():
+        p.give(node, coefs)
+    inputs = set(graph.inputs)
+    for node in reversed(graph.ancestors(start)):
+        signs = rows.split.get(node)
+        beta = params.get(("split", node))
+        if signs is not None and beta is not None:
+            # Sound: for z >= 0 and beta >= 0, f >= f - beta z on the domain; likewise z <= 0.
+            p.give(node, -signs[rows.domain] * beta)
+        coefs_here = p.coefs.pop(node, None) if node not in inputs else p.coefs.get(node)
+        if coefs_here is None:
+            continue
+        if scores is not None:
+            scores[node] = coefs_here.detach()
+        if node not in inputs:
+            op = graph.nodes[node].op
+            linear[op](op, p, node, coefs_here)
+    parts = []
+    for i in graph.inputs:
+        zero = torch.zeros((rows.count, graph.nodes[i].size), dtype=xp.dtype, device=xp.device)
+        parts.append(p.coefs.get(i, zero))
+    return torch.cat(parts, dim=1), p.const
+
+
+def concretise(coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """The least value of `coefs . x + const` over boxes lo <= x <= hi, all (R, n); result (R,)."""
+    return const + torch.where(coefs >= 0, coefs * lo, coefs * hi).sum(dim=1)
+
+
+def node_params(graph: Graph, targets: Any) -> list[tuple[ParamKey, int]]:
+    """The free parameters of a graph's relaxations: ((kind, node), size)."""
+    out: list[tuple[ParamKey, int]] = []
+    for i in graph.ancestors(targets):
+        node = graph.nodes[i]
+        match node.op:
+            case Relu():
+                out.append((("slope", i), node.size))
+            case Step():
+                out.append((("tie", i), node.size))
+            case Gate() | Mul():
+                out += [(("mix_lo", i), node.size), (("mix_hi", i), node.size)]
+            case Univariate():
+                out.append((("mix_lo", i), node.size))
+            case _:
+                pass
+    return out
