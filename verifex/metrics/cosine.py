@@ -52,7 +52,7 @@ def build(p: Similarity, s: Setting) -> Formula:
     return Or((Atom(dot), Atom(-gap)))
 
 
-def _gap(s: Setting, base: list[Fraction], factor: Fraction) -> Form:
+def _gap(s: Setting, base: tuple[Fraction, ...], factor: Fraction) -> Form:
     """dot^2 - factor * |A|^2 as a form, through product nodes."""
     b, node = s.builder, s.components
     shape = b.shape(node)

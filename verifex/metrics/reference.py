@@ -39,6 +39,7 @@ class Reference:
         self._inputs = {} if point is None else exact_inputs(graph, point)
         self._exact: dict[int, ExactArray] = {}
         self._hull: dict[int, Hull] = {}
+        self._values: dict[int, tuple[Fraction, ...]] = {}
 
     @property
     def point(self) -> tuple[Fraction, ...]:
@@ -47,8 +48,14 @@ class Reference:
             raise InputError("a reference point is needed", expected="[input] point or data")
         return self._point
 
-    def values(self, node: int) -> list[Fraction]:
+    def values(self, node: int) -> tuple[Fraction, ...]:
         """The exact elements of a node at the reference, flat."""
+        if node not in self._values:
+            self._values[node] = self._checked(node)
+        return self._values[node]
+
+    def _checked(self, node: int) -> tuple[Fraction, ...]:
+        """Evaluate the node, and refuse it where it depends on a kink without a rule."""
         _ = self.point
         self._grow(node, ExactBackend(), self._exact, lambda v: v)
         kinks = self._kinks(node)
@@ -58,7 +65,7 @@ class Reference:
             self._builder.notes.append(
                 "the reference lies on a kink; its gates are taken as 0 there (kink = \"zero\")"
             )
-        return self._exact[node].fractions()
+        return tuple(self._exact[node].fractions())
 
     def _grow(
         self, node: int, xp: Backend, cache: dict[int, Any], wrap: Callable[[ExactArray], Any]

@@ -115,7 +115,7 @@ class Setting:
             return self.components
         return self.builder.absolute(self.components)
 
-    def component_reference(self) -> list[Fraction]:
+    def component_reference(self) -> tuple[Fraction, ...]:
         """A(x0), exact: the chosen components, in the order of `chosen`."""
         return self.reference.values(self.components)
 
