@@ -17,8 +17,8 @@ from typing import Any
 from verifex.engine.attack import attack
 from verifex.engine.budget import Budget
 from verifex.engine.margin import dropped_margin, lower_margin
-from verifex.engine.settle import interior_point
 from verifex.engine.pool import SolverPool
+from verifex.engine.settle import interior_point
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
 from verifex.engine.witness import refute, replay, snap
 from verifex.errors import UnsupportedError
@@ -189,10 +189,9 @@ def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
         return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: infeasible"])
     if answer.bound is not None:
         run.margin_claimed = _claimed_margin(run, question, float(answer.bound))
-        if float(answer.bound) < -TOLERANCE * scale:
-            return run.verdict(
-                Outcome.CLAIMED, evidence=[f"{name}: worst margin at least {run.margin_claimed:.6g}"]
-            )
+        if run.margin_claimed is not None and float(answer.bound) < -TOLERANCE * scale:
+            least = f"worst margin at least {run.margin_claimed:.6g}"
+            return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: {least}"])
     if answer.point is not None:
         witness = _from_point(run, name, products, question, answer)
         if witness is not None:

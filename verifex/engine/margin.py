@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from verifex.ir.exact import ExactArray, FloatArray
-from verifex.ir.formula import And, Atom, AtLeast, Dominance, Form, Formula, Or
+from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or
 
 
 def exact_margin(f: Formula, values: Mapping[int, ExactArray]) -> Fraction | None:
@@ -53,7 +53,7 @@ def lower_margin(
 def dropped_margin(
     f: Formula, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
 ) -> Fraction | None:
-    """What the atoms that `simplify` drops as false may still reach (at most 0); None: no such atom.
+    """What the atoms that `simplify` drops as false may still reach (at most 0); None: no such.
 
     Sound: a margin is monotone in its atoms and moves no further than they do, so the margin of
     the whole is at most the greater of this and the margin of what `simplify` leaves.
