@@ -132,6 +132,6 @@ def _answer(program: Any, variables: list[Any], model: Model, milp: Milp) -> Ans
         return Answer(Status.OPTIMAL, Stop.DONE, objective, bound, point, note=milp.note)
     stops = {grb.TIME_LIMIT: Stop.TIME, grb.MEM_LIMIT: Stop.MEMORY, grb.NUMERIC: Stop.CRASH}
     status = Status.FEASIBLE if feasible else Status.UNKNOWN
-    reasons = {grb.UNBOUNDED: "unbounded", grb.INF_OR_UNBD: "infeasible or unbounded"}
-    note = "; ".join(n for n in (milp.note, reasons.get(ended, f"Gurobi status {ended}")) if n)
+    names = {getattr(grb.Status, name): name for name in dir(grb.Status) if name.isupper()}
+    note = "; ".join(n for n in (milp.note, names.get(ended, str(ended)).lower()) if n)
     return Answer(status, stops.get(ended, Stop.DONE), objective, bound, point, note=note)

@@ -12,7 +12,8 @@ from verifex.ir.model import Model
 from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
 _CBC = ("PULP_CBC_CMD", "COIN_CMD")  # PuLP 4 has the second only
-_PRECISION = "13 digits of each number reach solvers that PuLP runs as programs"
+_CBC_TOLERANCES = ["primalTolerance 1e-9", "dualTolerance 1e-9", "integerTolerance 1e-9"]
+_PRECISION = "CBC gets 13 digits of each number and prints points with about 8"
 
 
 class Pulp:
@@ -32,10 +33,11 @@ class Pulp:
             return Availability(False, reason=str(e))
         name = self._solver_name()
         if name is None:
-            reason = f"PuLP {pulp.__version__} finds no {self.wanted}"
             known = ", ".join(sorted(_quietly(pulp.listSolvers, onlyAvailable=True)))
-            return Availability(False, pulp.__version__, f"{reason}, it finds {known}")
-        return Availability(True, f"{pulp.__version__} with {name}", _PRECISION)
+            reason = f"PuLP {pulp.__version__} finds no {self.wanted}, it finds {known}"
+            return Availability(False, pulp.__version__, reason)
+        caveat = _PRECISION if name in _CBC else ""
+        return Availability(True, f"{pulp.__version__} with {name}", caveat)
 
     def solve(self, model: Model, limits: SolveLimits) -> Answer:
         """Solve; a point, and a bound where the solver says that the point is optimal."""
@@ -66,29 +68,25 @@ def _run(name: str, model: Model, milp: Milp, limits: SolveLimits) -> Answer:
     import pulp
 
     problem, variables = _problem(model, milp)
-    options = {
-        "msg": False,
-        "timeLimit": limits.seconds,
-        "gapRel": 0.0,
-        "gapAbs": 1e-9,
-        "threads": limits.threads,
-    }
+    options: dict[str, Any] = {"msg": False, "gapRel": 0.0, "gapAbs": 1e-9}
+    options |= {"timeLimit": limits.seconds, "threads": limits.threads}
     kind = type(pulp.getSolver(name, msg=False))
     taken = inspect.signature(kind.__init__).parameters
+    if name in _CBC:
+        options["options"] = _CBC_TOLERANCES
     solver = pulp.getSolver(name, **{k: v for k, v in options.items() if k in taken})
     try:
         problem.solve(solver)
     except pulp.PulpSolverError as e:
         return Answer(Status.UNKNOWN, Stop.CRASH, note=str(e)[:300])
-    ended = problem.status
-    if ended == pulp.LpStatusInfeasible and not _bounded(milp):
+    infeasible = problem.status == pulp.LpStatusInfeasible
+    if infeasible and not _bounded(milp):
         # PuLP folds "infeasible or unbounded" into "infeasible": without objective they differ.
-        plain = Milp(milp.lo, milp.hi, milp.integer, milp.rows)
-        again, _ = _problem(model, plain)
+        again, _ = _problem(model, Milp(milp.lo, milp.hi, milp.integer, milp.rows))
         again.solve(solver)
         if again.status != pulp.LpStatusInfeasible:
             return Answer(Status.UNKNOWN, note="infeasible or unbounded")
-    if ended == pulp.LpStatusInfeasible:
+    if infeasible:
         return Answer(Status.INFEASIBLE, note=milp.note)
     return _answer(problem, variables, model, milp)
 
@@ -132,8 +130,7 @@ def _answer(problem: Any, variables: list[Any], model: Model, milp: Milp) -> Ans
     import pulp
 
     optimal = problem.sol_status == pulp.LpSolutionOptimal
-    found = optimal or problem.sol_status == pulp.LpSolutionIntegerFeasible
-    if not found:
+    if not (optimal or problem.sol_status == pulp.LpSolutionIntegerFeasible):
         text = pulp.LpStatus.get(problem.status, "unknown").lower()
         stop = Stop.TIME if problem.status == pulp.LpStatusNotSolved else Stop.DONE
         return Answer(Status.UNKNOWN, stop, note=text)
@@ -142,9 +139,8 @@ def _answer(problem: Any, variables: list[Any], model: Model, milp: Milp) -> Ans
         float(v.varValue) if v.varValue is not None else min(max(0.0, lo), hi)
         for v, lo, hi in zip(variables, milp.lo, milp.hi)
     ]
-    objective = None
-    if model.objective is not None:
-        objective = milp.objective(sum(c * values[v] for v, c in milp.cost.items()))
-    bound = objective if optimal else None
-    status, stop = (Status.OPTIMAL, Stop.DONE) if optimal else (Status.FEASIBLE, Stop.TIME)
-    return Answer(status, stop, objective, bound, point_of(model, values), note=milp.note)
+    scaled = sum(c * values[v] for v, c in milp.cost.items())
+    objective = None if model.objective is None else milp.objective(scaled)
+    bound = objective if optimal else None  # PuLP hands on no bound otherwise
+    end = (Status.OPTIMAL, Stop.DONE) if optimal else (Status.FEASIBLE, Stop.TIME)
+    return Answer(*end, objective, bound, point_of(model, values), note=milp.note)
