@@ -21,8 +21,8 @@ _TOLERANCE = 1e-3  # of the values' size: float32 sums of a few thousand terms s
 _MEANING = {
     "smtlib": "sat: the claim may be violated (a point on a kink of a gate counts); "
     "unsat: the claim holds",
-    "lp": "optimum below zero: the claim holds; else it may be violated",
-    "mps": "optimum below zero: the claim holds; else it may be violated",
+    "lp": "optimum below zero or no solution: the claim holds; else it may be violated",
+    "mps": "optimum below zero or no solution: the claim holds; else it may be violated",
 }
 
 

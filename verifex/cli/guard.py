@@ -89,6 +89,10 @@ def _closed_pipe() -> int:
 
 def run_process(app: typer.Typer) -> NoReturn:
     """Run the command line as the whole process and leave with its code."""
+    # Small batches run slower on several threads. Solvers, in processes of their own, are given
+    # the number that --threads says.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     _watch_interrupts()
     if os.environ.get("VERIFEX_DEBUG") != "1":
         warnings.simplefilter("ignore")
