@@ -282,6 +282,9 @@ def test_gzip_is_read_and_bounded(tmp_path: Path) -> None:
     cut.write_bytes(gzip.compress(plain)[:-12])
     with pytest.raises(InputError, match=r"cut\.onnx\.gz: the gzip data"):
         load(cut)
+    cut.write_bytes(gzip.compress(plain) * 2)
+    with pytest.raises(InputError, match="followed by more"):
+        load(cut)
     with pytest.raises(InputError, match="too big"):
         load_bytes(plain, "m.onnx", Limits(max_bytes=10))
     with pytest.raises(InputError, match="cannot be read"):
@@ -366,6 +369,16 @@ def test_constants_cannot_grow_without_bound() -> None:
         y = Add(x, c64) }}"""
     with pytest.raises(InputError, match="too many digits"):
         load_bytes(text_model(body), "m.onnx")
+
+
+def test_a_function_of_the_model_does_not_pass_for_the_standard_op() -> None:
+    model = onnx.load_model_from_string(
+        text_model("(double[1] x) => (double[1] y) { y = Relu(x) }"))
+    model.functions.append(helper.make_function(
+        "", "Relu", ["x"], ["y"], [helper.make_node("Neg", ["x"], ["y"])],
+        [helper.make_opsetid("", 17)]))
+    with pytest.raises(UnsupportedError, match="'Relu' is a function of the model"):
+        load_bytes(model.SerializeToString(), "m.onnx")
 
 
 def test_any_tensor_can_be_an_output() -> None:

@@ -290,6 +290,10 @@ class Importer:
 
     def _rule(self, node: Any) -> Rule:
         domain = "" if node.domain == "ai.onnx" else node.domain
+        if any(f.name == node.op_type and f.domain in (domain, node.domain)
+               for f in self.model.functions):
+            raise UnsupportedError(f"op '{printable(node.op_type)}' is a function of the model",
+                                   expected="a model with functions inlined")
         rule = RULES.get(domain, {}).get(node.op_type)
         if rule is None:
             where = f" of domain '{printable(domain)}'" if domain else ""

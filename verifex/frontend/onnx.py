@@ -75,6 +75,8 @@ def _decompress(data: bytes, name: str, limits: Limits) -> bytes:
         raise _too_big(name, limits)
     if not unzip.eof:
         raise InputError("the gzip data is cut short", file=name, expected="a whole .gz file")
+    if unzip.unused_data:
+        raise InputError("the gzip data is followed by more", file=name, expected="one .gz member")
     return out
 
 

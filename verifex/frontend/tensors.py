@@ -175,7 +175,8 @@ def _as_value(array: Any, dtype: int) -> Value:
     if dtype == BFLOAT16:
         array = (array.astype(np.uint32) << 16).view(np.float32)
     if dtype in FLOATS:
-        floats = array.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            floats = array.astype(np.float64)
         if not np.isfinite(floats).all():
             raise InputError("a NaN or an infinity among the values", expected="finite numbers")
         return Constant(floats, dtype)
