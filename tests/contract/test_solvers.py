@@ -561,6 +561,25 @@ def test_a_model_beyond_the_bundled_licence(
     assert answer.status is (Status.OPTIMAL if able.optimise else Status.FEASIBLE), answer
 
 
+def test_products_beyond_the_bundled_licence(
+    solver: tuple[SolverProcess, Capabilities],
+) -> None:
+    child, able = solver
+    if not able.products:
+        return
+    model = Model()
+    factors = [model.new("", 1, 2) for _ in range(150)]
+    for x in factors:
+        model.products.append(Product(model.new("", 0, 9), x, x))
+    answer = child.solve(model, SolveLimits(60))
+    if answer.stop is Stop.LICENCE:
+        assert child.name == "gurobi"
+        assert "200 variables with products" in answer.note
+        return
+    assert answer.status is Status.OPTIMAL, answer
+    holds(model, answer, F(0) if able.exact else TOLERANCE)
+
+
 def test_every_solver_is_registered() -> None:
     assert {"highs", "gurobi", "scip", "pulp", "z3", "cvc5", "smtlib"} <= set(READERS)
     assert set(READERS) <= set(solvers.names())
