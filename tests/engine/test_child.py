@@ -189,7 +189,7 @@ def test_children_die_with_their_parent(how: signal.Signals, tmp_path: Path) -> 
     file = tmp_path / "pid"
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(file=str(HOSTILE))],
-        env=os.environ | {"HOSTILE_FILE": str(file)},
+        env=os.environ | {"HOSTILE_FILE": str(file), "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -205,6 +205,7 @@ def test_children_die_with_their_parent(how: signal.Signals, tmp_path: Path) -> 
     assert until_gone(worker, 1)
     output, _ = parent.communicate(timeout=10)
     assert ("interrupted" in output) == (how is signal.SIGINT)
+    assert [f.name for f in tmp_path.iterdir()] == ["pid"]
 
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

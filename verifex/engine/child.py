@@ -179,7 +179,8 @@ class SolverProcess:
         changes = {name: str(self.threads) for name in _THREAD_VARIABLES}
         # What a killed solver leaves behind lies in a folder of its own, which goes with it.
         self._folder = tempfile.mkdtemp(prefix="verifex-")
-        changes |= {"TMPDIR": self._folder, "MALLOC_ARENA_MAX": "2"}
+        changes |= {"TMPDIR": self._folder, "VERIFEX_SOLVER_FOLDER": self._folder}
+        changes |= {"MALLOC_ARENA_MAX": "2"}  # each arena reserves address space, which is bounded
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,

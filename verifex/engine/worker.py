@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -61,6 +62,8 @@ def _start_guardian(requests: int, answers: int) -> int:
         poll.register(requests, 0)  # hang-up is reported without asking; data is left alone
         poll.poll()
         time.sleep(_ORDERLY_EXIT)
+        if folder := os.environ.get("VERIFEX_SOLVER_FOLDER"):  # nobody else is left to do it
+            shutil.rmtree(folder, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(0)
