@@ -140,6 +140,8 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def serve(build: Callable[[], Any]) -> None:
     """Answer requests until stdin ends. `build` makes the adapter, on the first request."""
+    if os.getpgrp() != os.getpid():  # started by hand: the guardian must not kill the shell
+        os.setpgid(0, 0)
     requests, answers = _private_channel()
     guardian = _start_guardian(requests.fileno(), answers)
     if hasattr(sys, "set_int_max_str_digits"):
