@@ -7,8 +7,8 @@ import verifex
 FOLDER = Path(__file__).parent
 
 spec = {
-    "input": {"data": str(FOLDER / "breast_cancer_test.csv"), "row": 4, "target": "target"},
-    "region": {"linf": "1/10", "clip": [0, 1], "freeze": ["mean_*", "*_error"]},
+    "input": {"data": str(FOLDER / "breast_cancer_test.csv"), "row": 0, "target": "target"},
+    "region": {"linf": "1/50", "clip": [0, 1], "freeze": ["*_error"]},
     "explain": {"attribution": "gradient", "reduce": "abs"},
     "require": [{"class": "unchanged"}, {"top_k": 3, "overlap_at_least": 3}],
 }

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verifex.engine.attack import attack
 from verifex.engine.budget import Budget
@@ -24,11 +24,16 @@ from verifex.engine.witness import refute, replay, snap
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import FALSE, TRUE, negate, simplify
+from verifex.ir.lower import to_float
+from verifex.ir.ops import Univariate
 from verifex.ir.problem import Problem
 from verifex.ir.solving import Answer, SolveLimits, Status
 from verifex.ir.text import problem_to_json
 from verifex.semantics.claim import NodeBounds, Question, ask
 from verifex.semantics.interval import bound_nodes
+
+if TYPE_CHECKING:
+    from verifex.engine.formula_search import FormulaResult
 
 TOLERANCE = 1e-6
 """A float solver's margin bound must clear zero by this much, relative to the model's scale."""
@@ -38,15 +43,21 @@ Progress = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How to decide. `solvers` are tried in order; the default is HiGHS, then z3 for what is left."""
+    """How to decide: the search first (`search`), then `solvers` in order for what it leaves open.
+
+    `log` receives one dictionary per batch of the search.
+    """
 
     seconds: float = 60.0
     memory: int = 4 << 30
     threads: int = 1
     solvers: tuple[str, ...] = ("highs", "z3")
     attack: bool = True
+    search: bool = True
+    device: str = "cpu"
     seed: int = 0
     progress: Progress | None = None
+    log: Callable[[dict[str, Any]], None] | None = None
 
 
 @dataclass
@@ -64,6 +75,7 @@ class _Run:
     margin_low: Fraction | None = None
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
+    proof: FormulaResult | None = None
 
     def stage(self, name: str, started: float, result: str) -> None:
         self.steps.append(Step(name, time.monotonic() - started, result))
@@ -107,7 +119,9 @@ def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
     if verdict is None and options.attack:
-        verdict = _by_attack(run)
+        verdict = _by_attack(run, quick=options.search)
+    if verdict is None and options.search:
+        verdict = _by_search(run)
     for name in options.solvers:
         if verdict is not None or budget.spent:
             break
@@ -131,10 +145,13 @@ def _by_bounds(run: _Run, started: float) -> Verdict | None:
     return None
 
 
-def _by_attack(run: _Run) -> Verdict | None:
+def _by_attack(run: _Run, quick: bool) -> Verdict | None:
+    """Points first: a few hundred before a search (which tries its own), else with gradients."""
     started = time.monotonic()
     share = run.budget.part(0.2, at_least=1.0)
-    result = attack(run.problem, share, seed=run.options.seed)
+    result = attack(
+        run.problem, share, seed=run.options.seed, rounds=2 if quick else 8, gradient=not quick
+    )
     if result.best_point is not None:
         at = replay(run.problem, snap(run.problem.region, result.best_point.tolist()))
         if at.inside and at.assumed and at.margin is not None:
@@ -143,6 +160,43 @@ def _by_attack(run: _Run) -> Verdict | None:
     if result.witness is not None:
         return run.verdict(Outcome.REFUTED, evidence=["attack", "exact replay"], witness=result.witness)
     return None
+
+
+def _by_search(run: _Run) -> Verdict | None:
+    """Branch and bound over gates; it leaves a proof from which a certificate is written."""
+    from verifex.engine.formula_search import decide_search
+    from verifex.engine.search import SearchOptions
+
+    started = time.monotonic()
+    share = run.budget.part(0.7 if run.options.solvers else 1.0)
+    smooth = has_smooth(run.problem)
+    options = SearchOptions(device=run.options.device, inputs=smooth)
+    try:
+        found = decide_search(run.problem, share, options, run.options.log)
+    except UnsupportedError as error:
+        run.reasons.append(f"search: {error}")
+        run.stage("search", started, "unsupported")
+        return None
+    run.stage("search", started, f"{found.stats.domains} domains, {found.stats.lps} leaf programs")
+    if found.witness is not None:
+        return run.verdict(Outcome.REFUTED, evidence=["search", "exact replay"], witness=found.witness)
+    if found.closed:
+        run.proof = found
+        return run.verdict(
+            Outcome.CLAIMED, evidence=[f"search: {max(1, found.stats.leaves)} leaves closed"]
+        )
+    run.reasons.append(
+        "search: out of time" if share.spent else f"search: {found.stats.unresolved} leaves undecided"
+    )
+    return None
+
+
+def has_smooth(problem: Problem) -> bool:
+    """Whether the claim depends on a smooth function or a product that gates do not decide."""
+    nodes = problem.graph.nodes
+    return any(
+        isinstance(nodes[i].op, Univariate) for i in problem.graph.ancestors(problem.targets())
+    )
 
 
 def _by_solver(run: _Run, name: str) -> Verdict | None:
@@ -163,7 +217,7 @@ def _by_solver(run: _Run, name: str) -> Verdict | None:
         run.reasons.append(f"{name}: {error}")
         verdict = None
     run.stage(name, started, verdict.outcome.value if verdict else "open")
-    return verdict
+    return None if verdict is None else replace(verdict, steps=tuple(run.steps))
 
 
 def _limits(run: _Run, share: float = 1.0) -> SolveLimits:
@@ -188,8 +242,9 @@ def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
     if answer.status is Status.INFEASIBLE:
         return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: infeasible"])
     if answer.bound is not None:
-        run.margin_claimed = _claimed_margin(run, question, float(answer.bound))
-        if run.margin_claimed is not None and float(answer.bound) < -TOLERANCE * scale:
+        bound = to_float(answer.bound)  # refuses what no float holds: it claims nothing
+        run.margin_claimed = _claimed_margin(run, question, bound)
+        if run.margin_claimed is not None and bound < -TOLERANCE * scale:
             least = f"worst margin at least {run.margin_claimed:.6g}"
             return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: {least}"])
     if answer.point is not None:

@@ -21,6 +21,7 @@ from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.witness import replay, snap
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import Atom, Form
+from verifex.ir.lower import to_float
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.solving import Answer, SolveLimits, Status
 from verifex.ir.text import problem_to_json
@@ -162,7 +163,7 @@ class _End:
         if answer.bound is None:
             self.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
             return None
-        return float(answer.bound)
+        return to_float(answer.bound)
 
 
 def _impossible(objective: Objective, answer: Answer) -> Atom:
@@ -171,7 +172,7 @@ def _impossible(objective: Objective, answer: Answer) -> Atom:
     Its violation, strictly off the kinks, is what the interior search looks for: a value within
     1e-6 (relative) of the optimum.
     """
-    best = float(answer.objective if answer.objective is not None else 0.0)
+    best = to_float(answer.objective if answer.objective is not None else 0)
     short = Fraction(best) - Fraction(1 if objective.maximise else -1) * Fraction(1, 10**7) * Fraction(
         max(1.0, abs(best))
     )

@@ -28,12 +28,12 @@ def interior_point(
     if answer.point is None:
         return None
     chosen = {
-        question.model.variables[v].name: round(float(value))
+        question.model.variables[v].name: round(Fraction(value))
         for v, value in answer.point.items() if question.model.variables[v].integer
     }
     model, delta = _fixed(strict, chosen)
     found = pool.solve(solver, model, limits)
-    if found.point is None or float(found.point.get(delta, 0)) <= 0:
+    if found.point is None or found.point.get(delta, 0) <= 0:
         return None
     return [found.point.get(v, strict.model.variables[v].lo or 0) for v in strict.inputs]
 
