@@ -171,7 +171,8 @@ def _options(
     for name in names:
         require_solver(name)
     return Options(
-        seconds, memory, threads, names or DEFAULT_SOLVERS, attack, seed, progress
+        seconds=seconds, memory=memory, threads=threads, solvers=names or DEFAULT_SOLVERS,
+        attack=attack, search=not names, seed=seed, progress=progress,
     )
 
 

@@ -85,7 +85,7 @@ def answer_of(name: str, q: Question, pool: SolverPool, seconds: float = SECONDS
     """The answer of one decider: a solver alone, or the default pipeline."""
     options = Options(seconds=seconds)
     if name != "default":
-        options = Options(seconds=seconds, solvers=(name,), attack=False)
+        options = Options(seconds=seconds, solvers=(name,), attack=False, search=False)
     return read(name, decide(q.problem, options, pool), seconds)
 
 

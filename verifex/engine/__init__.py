@@ -1,0 +1,1 @@
+"""The engine: attack, bounds, search, exact solvers, replay; it reads Problems and returns Verdicts."""

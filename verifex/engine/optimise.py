@@ -144,8 +144,10 @@ def shorten(key: ParamKey, value: Tensor) -> Tensor:
     """Parameters as short dyadics: fractions to BITS bits, multipliers to 12 significant bits."""
     if key[0] in ("split", "rows"):
         mantissa, exponent = torch.frexp(value)
-        return torch.ldexp(torch.round(mantissa * 4096) / 4096, exponent)
-    return torch.round(value * 2**BITS) / 2**BITS
+        short: Tensor = torch.ldexp(torch.round(mantissa * 4096) / 4096, exponent)
+        return short
+    fraction: Tensor = torch.round(value * 2**BITS) / 2**BITS
+    return fraction
 
 
 class _Adam:

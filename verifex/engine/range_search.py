@@ -110,7 +110,7 @@ class RangePolicy:
         return False
 
     def priority(self, domain: Domain) -> float:
-        return domain.value - self.best[domain.rows[0]]
+        return float(domain.value - self.best[domain.rows[0]])
 
 
 def minima(

@@ -14,13 +14,13 @@ from fractions import Fraction
 import numpy as np
 
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, node_bounds
+from verifex.engine.decide import Options, has_smooth, node_bounds
 from verifex.engine.pool import SolverPool
 from verifex.engine.settle import interior_point
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.witness import replay, snap
 from verifex.errors import UnsupportedError
-from verifex.ir.formula import Atom, Form
+from verifex.ir.formula import TRUE, Atom, Form, Or
 from verifex.ir.lower import to_float
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.solving import Answer, SolveLimits, Status
@@ -53,14 +53,24 @@ def _find_range(
     problem = replace(problem, require=Atom(form))
     bounds = node_bounds(problem)
     low, high = form.bounds(*bounds)
-    ends, evidence, reasons = {}, ["interval bounds, outward rounded"], []
+    ends: dict[bool, RangeEnd] = {}
+    evidence, reasons = ["interval bounds, outward rounded"], list[str]()
+    if options.search:
+        ends = _search(problem, [form], bounds, options, reasons)[0]
+        evidence.append("search: bound")
+        if _settled(ends):
+            return RangeVerdict(
+                name, ends[False], ends[True], "", tuple(evidence), time.monotonic() - started,
+                (*problem.graph.notes, *problem.notes),
+            )
     for maximise in (False, True):
         budget = Budget(
             max(0.0, options.seconds - (time.monotonic() - started)) * (1.0 if maximise else 0.5),
             options.memory, options.threads,
         )
         search = _End(problem, Objective(form, maximise), bounds, options, pool, budget)
-        ends[maximise] = search.run(high if maximise else low)
+        end = search.run(high if maximise else low)
+        ends[maximise] = _better(end, ends[maximise], maximise) if maximise in ends else end
         evidence += search.evidence
         reasons += search.reasons
     return RangeVerdict(
@@ -70,18 +80,123 @@ def _find_range(
     )
 
 
-class _End:
+def find_ranges(
+    problem: Problem, forms: list[Form], names: list[str], options: Options | None = None
+) -> list[RangeVerdict]:
+    """Ranges of many forms by one search (see `find_range` for what a range is).
+
+    Forms share their bounds and advance in one batch; nothing is left for other solvers here.
+    """
+    options = options or Options()
+    started = time.monotonic()
+    problem = replace(problem, require=Or(tuple(Atom(f) for f in forms)))
+    reasons: list[str] = []
+    ends = _search(problem, forms, node_bounds(problem), options, reasons)
+    notes = (*problem.graph.notes, *problem.notes)
+    seconds = time.monotonic() - started
+    return [
+        RangeVerdict(
+            name, end[False], end[True], "; ".join(reasons), ("search: bound",), seconds, notes
+        )
+        for name, end in zip(names, ends, strict=True)
+    ]
+
+
+def _search(
+    problem: Problem, forms: list[Form], bounds: NodeBounds, options: Options, reasons: list[str]
+) -> list[dict[bool, RangeEnd]]:
+    """Both ends of every form by branch and bound, attained values replayed exactly."""
+    from verifex.engine.range_search import minima
+    from verifex.engine.search import SearchOptions
+
+    share = 0.7 if options.solvers else 1.0
+    budget = Budget(options.seconds * share, options.memory, options.threads)
+    signed = [*forms, *(-f for f in forms)]
+    search = SearchOptions(device=options.device, inputs=has_smooth(problem))
+    proven = [f.bounds(*bounds) for f in forms]
+    empty = [
+        {side: RangeEnd(b[side], None, None, None) for side in (False, True)} for b in proven
+    ]
+    if problem.assume != TRUE or not _continuous(problem):
+        reasons.append("search: not used, since it would ignore the assumption or the integers")
+        return empty
+    try:
+        found, stats, _, _ = minima(problem, signed, budget, search, options.log, options.seed)
+    except UnsupportedError as error:
+        reasons.append(f"search: {error}")
+        return empty
+    if budget.spent:
+        reasons.append(f"search: out of time after {stats.domains} domains")
+    out = []
+    for k, form in enumerate(forms):
+        ends = {}
+        for side in (False, True):
+            least = found[k + (len(forms) if side else 0)]
+            end = _Best(problem, Objective(form, side))
+            if least.point is not None:
+                end.offer(least.point.tolist())
+            claimed = -least.bound if side else least.bound
+            ends[side] = end.result(proven[k][side], claimed if np.isfinite(claimed) else None)
+        out.append(ends)
+    return out
+
+
+def _continuous(problem: Problem) -> bool:
+    region = problem.region
+    return not (region.integers or region.one_hot or region.balls)
+
+
+def _settled(ends: dict[bool, RangeEnd]) -> bool:
+    """Whether both gaps are closed."""
+    return RangeVerdict("", ends[False], ends[True]).closed
+
+
+def _better(a: RangeEnd, b: RangeEnd, maximise: bool) -> RangeEnd:
+    """The tighter bound and the better point of two answers about one end."""
+    sign = -1.0 if maximise else 1.0
+    bounds = [e.claimed for e in (a, b) if e.claimed is not None]
+    points = [e for e in (a, b) if e.attained is not None]
+    best = min(points, key=lambda e: sign * float(e.attained or 0), default=a)
+    claimed = max(bounds, key=lambda v: sign * v, default=None)
+    return replace(best, proven=a.proven, claimed=claimed)
+
+
+class _Best:
+    """The best exact value of one end so far, and the point that attains it."""
+
+    def __init__(self, problem: Problem, objective: Objective) -> None:
+        self.problem, self.objective = problem, objective
+        self.best: tuple[Fraction, tuple[Fraction, ...], bool] | None = None
+
+    def offer(self, x: list[float | int | Fraction]) -> None:
+        """Replay a point exactly and keep it if it is better (off the kinks before on them)."""
+        point = snap(self.problem.region, x)
+        at = replay(self.problem, point)
+        if not (at.inside and at.assumed) or not at.values:
+            return
+        value = self.objective.form.value(at.values)
+        sign = 1 if self.objective.maximise else -1
+        if self.best is None or sign * value > sign * self.best[0]:
+            self.best = (value, point, at.on_kink)
+
+    def result(self, proven: Fraction | None, claimed: float | None) -> RangeEnd:
+        """The end as it is known now."""
+        value, point, on_kink = self.best if self.best is not None else (None, None, False)
+        return RangeEnd(proven, claimed, value, point, on_kink)
+
+
+class _End(_Best):
     """The search for one end."""
 
     def __init__(
         self, problem: Problem, objective: Objective, bounds: NodeBounds, options: Options,
         pool: SolverPool, budget: Budget,
     ) -> None:
-        self.problem, self.objective, self.bounds = problem, objective, bounds
+        super().__init__(problem, objective)
+        self.bounds = bounds
         self.options, self.pool, self.budget = options, pool, budget
         self.evidence: list[str] = []
         self.reasons: list[str] = []
-        self.best: tuple[Fraction, tuple[Fraction, ...], bool] | None = None
 
     def run(self, proven: Fraction | None) -> RangeEnd:
         self._sample()
@@ -103,8 +218,7 @@ class _End:
             if claimed is not None:
                 self.evidence.append(f"{name}: bound")
                 break
-        value, point, on_kink = self.best if self.best is not None else (None, None, False)
-        return RangeEnd(proven, claimed, value, point, on_kink)
+        return self.result(proven, claimed)
 
     def _sample(self) -> None:
         """Corners and random points: the value attained before any solver runs."""
@@ -118,18 +232,7 @@ class _End:
             total += float(c) * values[node].reshape(len(x), -1)[:, index]
         order = np.argsort(-total if self.objective.maximise else total)
         for i in order[:2]:
-            self._offer(x[i].tolist())
-
-    def _offer(self, x: list[float | int | Fraction]) -> None:
-        """Replay a point exactly and keep it if it is better (off the kinks before on them)."""
-        point = snap(self.problem.region, x)
-        at = replay(self.problem, point)
-        if not (at.inside and at.assumed) or not at.values:
-            return
-        value = self.objective.form.value(at.values)
-        sign = 1 if self.objective.maximise else -1
-        if self.best is None or sign * value > sign * self.best[0]:
-            self.best = (value, point, at.on_kink)
+            self.offer(x[i].tolist())
 
     def _solve(self, name: str, reads: str, products: bool) -> float | None:
         if reads == "problem":
@@ -147,7 +250,7 @@ class _End:
             )
             inner = interior_point(question, answer, strict, self.pool, name, self._limits())
             if inner is not None:
-                self._offer(inner)
+                self.offer(inner)
         return claimed
 
     def _limits(self) -> SolveLimits:
@@ -159,7 +262,7 @@ class _End:
             return None
         if answer.point is not None:
             lo = self.problem.region.lo
-            self._offer([answer.point.get(v, lo[i]) for i, v in enumerate(inputs)])
+            self.offer([answer.point.get(v, lo[i]) for i, v in enumerate(inputs)])
         if answer.bound is None:
             self.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
             return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -133,7 +132,8 @@ class Search:
         return [d for _, _, d in self._heap] + self.unresolved
 
     def _step(self) -> None:
-        batch, rows = [], 0
+        batch: list[Domain] = []
+        rows = 0
         while self._heap and len(batch) < self.options.width and rows < 4 * self.options.width:
             domain = heapq.heappop(self._heap)[2]
             if self.policy.settle(domain, {}):  # an incumbent found meanwhile may close it
@@ -444,7 +444,3 @@ class Search:
 def r_index(domain: Domain, row: int) -> int:
     """Where a row lies among a domain's warm parameters."""
     return domain.rows.index(row)
-
-
-def now() -> float:
-    return time.monotonic()

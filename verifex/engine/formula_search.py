@@ -1,0 +1,169 @@
+"""Deciding a claim by branch and bound: every atom of its negation is driven below zero, or a point
+breaks the claim.
+
+The negated claim is kept in three-valued form: an atom is false on a domain once the lower bound of
+its negated form is positive. A domain is closed when the negation is false as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.attack import goal
+from verifex.engine.boxes import Layout
+from verifex.engine.budget import Budget
+from verifex.engine.margin import batch_margin
+from verifex.engine.optimise import Bounder
+from verifex.engine.proof import Proof
+from verifex.engine.range_search import linear_rows
+from verifex.engine.root import Root, root_facts
+from verifex.engine.search import Domain, Search, SearchOptions, Stats
+from verifex.engine.verdict import Witness
+from verifex.engine.witness import refute
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import (
+    FALSE, And, Atom, AtLeast, Dominance, Form, Formula, Or, atoms, negate, nodes, simplify,
+)
+from verifex.ir.problem import Problem
+from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.interval import Interval
+
+MARGIN = 1e-9
+"""A bound closes an atom in the search when it clears zero by this much, relative to 1: exact
+re-evaluation loses less."""
+
+_MAX_ATOMS = 4000
+
+
+@dataclass
+class FormulaPolicy:
+    """Closes domains on which the negated claim is false; replays points that may make it true."""
+
+    problem: Problem
+    broken: Formula
+    atoms: list[Atom]
+    forms: list[Form] = field(init=False)
+    witness: Witness | None = None
+    worst: float = np.inf
+    worst_point: FloatArray | None = None
+    _replays: int = 0
+
+    def __post_init__(self) -> None:
+        self.forms = [-a.form for a in self.atoms]
+        self._index = {a: k for k, a in enumerate(self.atoms)}
+        self._goal = goal(self.problem)
+
+    def goal(self, row: int) -> float:
+        return MARGIN
+
+    def settle(self, domain: Domain, values: dict[int, float]) -> bool:
+        known: NDArray[np.bool_] = domain.state
+        false = [r for r, v in values.items() if v > MARGIN]
+        if false:
+            known = known.copy()
+            known[false] = True
+            domain.state = known
+            left = self._open(self.broken, known)
+            if left is None:
+                return True
+            domain.rows = sorted(left)
+        return not domain.rows
+
+    def _open(self, f: Formula, false: NDArray[np.bool_]) -> set[int] | None:
+        """The atoms that still matter, or None where the formula is false."""
+        match f:
+            case Atom():
+                k = self._index[f]
+                return None if false[k] else {k}
+            case And():
+                out: set[int] = set()
+                for p in f.parts:
+                    mine = self._open(p, false)
+                    if mine is None:
+                        return None
+                    out |= mine
+                return out
+            case Or() | AtLeast():
+                count = 1 if isinstance(f, Or) else f.count
+                parts = [self._open(p, false) for p in f.parts]
+                alive = [p for p in parts if p is not None]
+                return None if len(alive) < count else set().union(*alive)
+            case Dominance():
+                return self._open(f.expand(), false)
+
+    def candidates(self, x: FloatArray, rows: list[int]) -> None:
+        """Evaluate the claim at the points; replay the most promising exactly."""
+        values = evaluate_float(self.problem.graph, x, self.problem.targets())
+        score = np.asarray(batch_margin(self._goal, values, np))
+        best = int(np.nanargmax(score))
+        if -score[best] < self.worst:
+            self.worst, self.worst_point = float(-score[best]), x[best].copy()
+        for i in np.argsort(-score)[:2]:
+            if score[i] < -1e-12 or self.witness is not None or self._replays > 400:
+                return
+            self._replays += 1
+            self.witness = refute(self.problem, x[i].tolist())
+
+    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
+        return False  # an atom that can be true on a leaf is not settled by that
+
+    def finished(self) -> bool:
+        return self.witness is not None
+
+    def priority(self, domain: Domain) -> float:
+        return domain.value
+
+
+@dataclass(frozen=True)
+class FormulaResult:
+    """What a search found: closed (nothing left open), a witness, or neither with a bound."""
+
+    closed: bool
+    witness: Witness | None
+    lower: float
+    stats: Stats
+    proof: Proof
+    root: Root | None
+    policy: FormulaPolicy | None
+
+
+def decide_search(
+    problem: Problem, budget: Budget, options: SearchOptions,
+    log: Callable[[dict[str, Any]], None] | None = None,
+) -> FormulaResult:
+    """Search the whole region; `lower` bounds the margin of the least bounded open row."""
+    lo, hi = problem.region.float_box()
+    claim = And((problem.assume, negate(problem.require)))
+    layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
+    bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))
+    root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
+    low = {i: v[0].reshape(problem.graph.nodes[i].shape) for i, v in root.boxes.lo.items()}
+    high = {i: v[0].reshape(problem.graph.nodes[i].shape) for i, v in root.boxes.hi.items()}
+    broken = simplify(claim, low, high)
+    distinct = list(dict.fromkeys(atoms(broken))) if broken != FALSE else []
+    policy = FormulaPolicy(problem, broken, distinct)
+    if broken == FALSE:
+        return FormulaResult(True, None, 0.0, Stats(), Proof(), root, policy)
+    if len(distinct) > _MAX_ATOMS:
+        return FormulaResult(False, None, -np.inf, Stats(), Proof(), root, policy)
+    search = Search(root, bounder, policy, options, budget, log)
+    first = Domain(
+        lo, hi, np.zeros(layout.gates, dtype=np.int8), list(range(len(distinct))), -1,
+        state=np.zeros(len(distinct), dtype=bool),
+    )
+    if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim
+        policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
+        return FormulaResult(False, policy.witness, -np.inf, Stats(), Proof(), root, policy)
+    search.run([first])
+    left = search.open_domains()
+    lower = min((d.value for d in left), default=0.0)
+    closed = not left and policy.witness is None
+    return FormulaResult(closed, policy.witness, lower, search.stats, search.proof, root, policy)
+
+
+__all__ = ["MARGIN", "FormulaPolicy", "FormulaResult", "Interval", "decide_search"]
