@@ -57,6 +57,9 @@ def ask(
         question.margin = writer.add_margin(broken)
     writer.demand(simplify(problem.assume, *bounds), None)
     writer.demand(broken, question.margin)
+    for z in open_gates:  # also those that the formula does not need: a witness avoids them all
+        for index in range(problem.graph.nodes[z].size):
+            writer.encoder.gate_var(z, index, link=True)
     return question
 
 
