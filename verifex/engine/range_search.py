@@ -101,8 +101,9 @@ class RangePolicy:
             self.best[row], self.points[row] = float(values[k]), x[k].copy()
 
     def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
-        # The closed cell attains its value, if only on a kink: the range includes it.
-        if value < self.best[row]:
+        # The closed cell attains its value, if only on a kink: the range includes it. A point
+        # inside the cell that is as good up to rounding is worth more, since it replays.
+        if value < self.best[row] - 1e-9 * (1.0 + abs(value)):
             self.best[row], self.points[row] = value, x.copy()
         return True
 
