@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_nets import Net, Vector, agree, points, truth
+from metric_nets import Net, Vector, agree, points, truth
 
 from verifex.errors import InputError
 from verifex.ir.formula import TRUE, Dominance
