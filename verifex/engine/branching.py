@@ -14,7 +14,7 @@ from verifex.engine.boxes import Layout
 from verifex.engine.optimise import Bounder, Bounds
 from verifex.ir.ops import Gate, Relu, Step
 from verifex.semantics.evaluate import run, split_input
-from verifex.semantics.linear import Rows
+from verifex.semantics.linear import Rows, relus_of
 
 Tensor = torch.Tensor
 RULES = ("gap", "intercept", "width")
@@ -33,7 +33,7 @@ def gate_scores(
     values: dict[int, Tensor] = {}
     if rule == "gap":
         inputs = split_input(layout.graph, x)
-        raw = run(layout.graph, bounder.xp, inputs, [i for i in bounds.reached if i in layout.order])
+        raw = run(layout.graph, bounder.xp, inputs, list(bounds.reached))
         values = {i: v.reshape(v.shape[0], -1).expand(rows.count, -1) for i, v in raw.items()}
     for i, c in bounds.reached.items():
         node = layout.graph.nodes[i]
@@ -92,10 +92,7 @@ def _step_loss(
     tie = bounds.params["tie", i]
     at = values[z]
     relu = at.clamp(min=0)
-    has_relu = any(
-        isinstance(n.op, Relu) and n.args == (z,) and j < i
-        for j, n in enumerate(layout.graph.nodes[:i])
-    )
+    has_relu = relus_of(layout.graph).get(z, i) < i
     y = relu if has_relu else at
     below = tie * y / hi.clamp(min=1e-300)
     above = 1 - tie * (relu - at if has_relu else -at) / (-lo).clamp(min=1e-300)

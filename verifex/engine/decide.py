@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from verifex.engine.attack import attack
+from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.margin import dropped_margin, lower_margin
 from verifex.engine.pool import SolverPool
+from verifex.engine.proof import Closed, Proof
 from verifex.engine.settle import interior_point
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
 from verifex.engine.witness import refute, replay, snap
@@ -31,9 +33,6 @@ from verifex.ir.solving import Answer, SolveLimits, Status
 from verifex.ir.text import problem_to_json
 from verifex.semantics.claim import NodeBounds, Question, ask
 from verifex.semantics.interval import bound_nodes
-
-if TYPE_CHECKING:
-    from verifex.engine.formula_search import FormulaResult
 
 TOLERANCE = 1e-6
 """A float solver's margin bound must clear zero by this much, relative to the model's scale."""
@@ -75,7 +74,7 @@ class _Run:
     margin_low: Fraction | None = None
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
-    proof: FormulaResult | None = None
+    proof: Closed | None = None
 
     def stage(self, name: str, started: float, result: str) -> None:
         self.steps.append(Step(name, time.monotonic() - started, result))
@@ -90,7 +89,7 @@ class _Run:
             outcome, reason, tuple(evidence), witness, self.margin_low, self.margin_claimed,
             self.margin_high if witness is None else witness.margin, self.budget.elapsed,
             tuple(self.steps), (*self.problem.graph.notes, *self.problem.notes, *self.notes),
-            self.problem.name,
+            self.problem.name, proof=self.proof if outcome is Outcome.CLAIMED else None,
         )
 
 
@@ -141,6 +140,8 @@ def _by_bounds(run: _Run, started: float) -> Verdict | None:
     if assumed == FALSE:
         run.notes.append("the assumption holds nowhere in the region: the claim is vacuous")
     if FALSE in (broken, assumed):
+        layout = Layout(run.problem.graph, tuple(run.problem.targets()))
+        run.proof = Closed(layout, [], Proof(), [])
         return run.verdict(Outcome.CLAIMED, evidence=["interval bounds, outward rounded"])
     return None
 
@@ -180,8 +181,8 @@ def _by_search(run: _Run) -> Verdict | None:
     run.stage("search", started, f"{found.stats.domains} domains, {found.stats.lps} leaf programs")
     if found.witness is not None:
         return run.verdict(Outcome.REFUTED, evidence=["search", "exact replay"], witness=found.witness)
-    if found.closed:
-        run.proof = found
+    if found.closed is not None:
+        run.proof = found.closed
         return run.verdict(
             Outcome.CLAIMED, evidence=[f"search: {max(1, found.stats.leaves)} leaves closed"]
         )

@@ -19,9 +19,9 @@ from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.margin import batch_margin
 from verifex.engine.optimise import Bounder
-from verifex.engine.proof import Proof
+from verifex.engine.proof import Closed, Proof
 from verifex.engine.range_search import linear_rows
-from verifex.engine.root import Root, root_facts
+from verifex.engine.root import root_facts
 from verifex.engine.search import Domain, Search, SearchOptions, Stats
 from verifex.engine.verdict import Witness
 from verifex.engine.witness import refute
@@ -31,7 +31,6 @@ from verifex.ir.formula import (
 )
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import evaluate_float
-from verifex.semantics.interval import Interval
 
 MARGIN = 1e-9
 """A bound closes an atom in the search when it clears zero by this much, relative to 1: exact
@@ -121,15 +120,15 @@ class FormulaPolicy:
 
 @dataclass(frozen=True)
 class FormulaResult:
-    """What a search found: closed (nothing left open), a witness, or neither with a bound."""
+    """What a search found: closed (nothing left open), a witness, or neither with a bound.
 
-    closed: bool
+    `closed` is the record from which a certificate is written.
+    """
+
+    closed: Closed | None
     witness: Witness | None
     lower: float
     stats: Stats
-    proof: Proof
-    root: Root | None
-    policy: FormulaPolicy | None
 
 
 def decide_search(
@@ -148,9 +147,9 @@ def decide_search(
     distinct = list(dict.fromkeys(atoms(broken))) if broken != FALSE else []
     policy = FormulaPolicy(problem, broken, distinct)
     if broken == FALSE:
-        return FormulaResult(True, None, 0.0, Stats(), Proof(), root, policy)
+        return FormulaResult(Closed(layout, root.facts, Proof(), []), None, 0.0, Stats())
     if len(distinct) > _MAX_ATOMS:
-        return FormulaResult(False, None, -np.inf, Stats(), Proof(), root, policy)
+        return FormulaResult(None, None, -np.inf, Stats())
     search = Search(root, bounder, policy, options, budget, log)
     first = Domain(
         lo, hi, np.zeros(layout.gates, dtype=np.int8), list(range(len(distinct))), -1,
@@ -158,12 +157,14 @@ def decide_search(
     )
     if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
-        return FormulaResult(False, policy.witness, -np.inf, Stats(), Proof(), root, policy)
+        return FormulaResult(None, policy.witness, -np.inf, Stats())
     search.run([first])
     left = search.open_domains()
     lower = min((d.value for d in left), default=0.0)
-    closed = not left and policy.witness is None
-    return FormulaResult(closed, policy.witness, lower, search.stats, search.proof, root, policy)
+    closed = None
+    if not left and policy.witness is None:
+        closed = Closed(layout, root.facts, search.proof, distinct)
+    return FormulaResult(closed, policy.witness, lower, search.stats)
 
 
-__all__ = ["MARGIN", "FormulaPolicy", "FormulaResult", "Interval", "decide_search"]
+__all__ = ["MARGIN", "FormulaPolicy", "FormulaResult", "decide_search"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from verifex.engine.proof import BITS
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Mul
 from verifex.semantics.linear import (
@@ -18,7 +19,6 @@ from verifex.semantics.linear import (
 )
 from verifex.semantics.torch_backend import TorchBackend
 
-BITS = 7
 Tensor = torch.Tensor
 
 

@@ -11,9 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.optimise import BITS
+from verifex.engine.boxes import Layout
 from verifex.ir.exact import FloatArray
-from verifex.semantics.linear import ParamKey
+from verifex.ir.formula import Atom
+
+BITS = 7
+"""Fractions are kept in units of 2**-BITS."""
+
+ParamKey = tuple[str, int]
+"""(kind, node): which parameter of which node (see `verifex.semantics.linear`)."""
 
 Packed = dict[ParamKey, NDArray[np.uint8] | dict[int, float]]
 """Fractions as bytes in units of 2**-BITS; multipliers as their nonzero entries."""
@@ -30,6 +36,17 @@ def pack(params: dict[ParamKey, FloatArray]) -> Packed:
         else:
             out[key] = np.round(values * 2**BITS).astype(np.uint8)
     return out
+
+
+@dataclass(frozen=True)
+class Fact:
+    """`sign * value(node)[index] >= bound` on the region, by these multipliers (one row each)."""
+
+    node: int
+    index: int
+    sign: int
+    bound: float
+    params: dict[ParamKey, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -68,3 +85,17 @@ class Proof:
     @property
     def leaves(self) -> int:
         return sum(n.children is None for n in self.nodes)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A claim that was closed: what a certificate is written from.
+
+    `atoms` are those whose negated forms the proof's rows bound. No nodes in `proof` means that
+    the facts and interval bounds close the claim by themselves.
+    """
+
+    layout: Layout
+    facts: list[Fact]
+    proof: Proof
+    atoms: list[Atom]

@@ -14,22 +14,12 @@ import torch
 from verifex.engine.boxes import Boxes, Layout, Signs
 from verifex.engine.budget import Budget
 from verifex.engine.optimise import Bounder, Effort
+from verifex.engine.proof import Fact
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
-from verifex.semantics.linear import ParamKey, Rows
+from verifex.semantics.linear import Rows
 
 _ROWS = 512
-
-
-@dataclass(frozen=True)
-class Fact:
-    """`sign * value(node)[index] >= bound` on the region, by these multipliers (one row each)."""
-
-    node: int
-    index: int
-    sign: int
-    bound: float
-    params: dict[ParamKey, FloatArray]
 
 
 @dataclass

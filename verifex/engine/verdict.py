@@ -63,7 +63,8 @@ class Verdict:
 
     `margin_low` is a proven lower bound of the requirement's worst margin (None: no bound),
     `margin_claimed` the bound that the evidence in `evidence` states, `margin_high` the least
-    margin attained at a point (exact). `reason` says why, for unknown.
+    margin attained at a point (exact). `reason` says why, for unknown. `proof` is the record of the
+    search that closed a claim, from which a certificate can be written.
     """
 
     outcome: Outcome
@@ -78,6 +79,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     name: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    proof: Any = field(default=None, repr=False, compare=False)
 
     @property
     def exit_code(self) -> int:

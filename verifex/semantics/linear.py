@@ -18,10 +18,9 @@ recorded is evaluated again, exactly, by the certificate's checker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -65,7 +64,7 @@ class Pass:
         self, graph: Graph, rows: Rows, params: Mapping[ParamKey, Tensor], xp: TorchBackend
     ) -> None:
         self.graph, self.rows, self.params, self.xp = graph, rows, params, xp
-        self.relus = {n.args[0]: i for i, n in enumerate(graph.nodes) if isinstance(n.op, Relu)}
+        self.relus = relus_of(graph)
         self.const = torch.zeros(rows.count, dtype=xp.dtype, device=xp.device)
         self.coefs: dict[int, Tensor] = {}
 
@@ -87,6 +86,23 @@ class Pass:
         """A parameter's values (R, size), or the default where it is not optimised."""
         found = self.params.get((kind, node))
         return default() if found is None else found
+
+
+def relus_of(graph: Graph) -> dict[int, int]:
+    """pre-activation -> its Relu, where the graph has one."""
+    return {n.args[0]: i for i, n in enumerate(graph.nodes) if isinstance(n.op, Relu)}
+
+
+def passed(graph: Graph, targets: Iterable[int]) -> list[int]:
+    """The nodes that a backward pass from `targets` visits, in order: their ancestors, and the Relus
+    that ties of their gates go through."""
+    needed = graph.ancestors(targets)
+    relus = relus_of(graph)
+    through = [
+        relus[z] for i in needed if isinstance(graph.nodes[i].op, Step)
+        for z in graph.nodes[i].args if relus.get(z, i) < i
+    ]
+    return sorted({*needed, *through})
 
 
 linear: Table[Callable[..., None]] = Table("linear")
@@ -261,7 +277,7 @@ def substitute(
     for node, coefs in start.items():
         p.give(node, coefs)
     inputs = set(graph.inputs)
-    for node in reversed(graph.ancestors(start)):
+    for node in reversed(passed(graph, start)):
         signs = rows.split.get(node)
         beta = params.get(("split", node))
         if signs is not None and beta is not None:
@@ -287,10 +303,10 @@ def concretise(coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     return const + torch.where(coefs >= 0, coefs * lo, coefs * hi).sum(dim=1)
 
 
-def node_params(graph: Graph, targets: Any) -> list[tuple[ParamKey, int]]:
+def node_params(graph: Graph, targets: Iterable[int]) -> list[tuple[ParamKey, int]]:
     """The free parameters of a graph's relaxations: ((kind, node), size)."""
     out: list[tuple[ParamKey, int]] = []
-    for i in graph.ancestors(targets):
+    for i in passed(graph, targets):
         node = graph.nodes[i]
         match node.op:
             case Relu():
