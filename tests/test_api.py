@@ -1,0 +1,128 @@
+"""The Python face: every way to give a model and a spec leads to the same verdict; lazy imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import verifex
+from verifex import Outcome, UsageError
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+NET = EXAMPLES / "breast_cancer.onnx"
+
+
+def question(radius: str = "0.001", **rest: Any) -> dict[str, Any]:
+    rows = {"data": str(EXAMPLES / "breast_cancer_test.csv"), "row": 4, "target": "target"}
+    return {
+        "input": rows, "region": {"linf": radius, "clip": [0, 1]},
+        "explain": {"attribution": "gradient", "reduce": "abs"}, "require": [{"top_k": 3}], **rest,
+    }
+
+
+def spec_file(folder: Path, radius: str = "0.001") -> Path:
+    text = f'verifex = 1\nnetwork = "{NET}"\n[input]\ndata = "{EXAMPLES}/breast_cancer_test.csv"\n'
+    text += f'row = 4\ntarget = "target"\n[region]\nlinf = {radius}\nclip = [0, 1]\n'
+    text += '[explain]\nattribution = "gradient"\nreduce = "abs"\n[[require]]\ntop_k = 3\n'
+    path = folder / "spec.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_way_to_give_a_model_and_a_spec(tmp_path: Path) -> None:
+    file = spec_file(tmp_path)
+    models = [str(NET), NET, NET.read_bytes(), verifex.load(NET)]
+    specs: list[Any] = [file, str(file), verifex.load_spec(file), question()]
+    seen = set()
+    for model in models:
+        for spec in specs:
+            verdict = verifex.verify(model, spec)
+            seen.add((verdict.outcome, verdict.margin_low))
+    assert len(seen) == 1
+    assert {outcome for outcome, _ in seen} <= {Outcome.CLAIMED, Outcome.PROVED}
+    assert verifex.verify(None, file).margin_low == next(iter(seen))[1]
+    assert verifex.verify(None, verifex.build(NET, file)).margin_low == next(iter(seen))[1]
+
+
+def test_a_torch_module_is_the_network_it_exports() -> None:
+    import torch
+
+    torch.manual_seed(3)
+    for kind in (torch.float32, torch.float64):
+        model = torch.nn.Sequential(
+            torch.nn.Linear(3, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)
+        ).to(kind)
+        x = [0.25, -0.5, 0.75]
+        spec = verifex.Spec(
+            input=verifex.point(x), region=verifex.linf(0), explain=verifex.explain("gradient"),
+            require=[verifex.class_unchanged()],
+        )
+        assert verifex.verify(model, spec).outcome is Outcome.CLAIMED
+        t = torch.tensor([x], dtype=kind, requires_grad=True)
+        out = model(t)
+        (slope,) = torch.autograd.grad(out[0, out.argmax()], t)
+        found = verifex.bound(model, spec, "component:1")
+        assert float(found.high.attained or 0) == pytest.approx(float(slope[0, 1]), rel=1e-5)
+
+
+def test_bound_from_python() -> None:
+    found = verifex.bound(NET, question("0.01", require=[]), "component:worst_texture", seconds=30)
+    assert found.closed
+    assert found.low.attained is not None
+    assert found.high.attained is not None
+    assert found.low.attained <= found.high.attained
+
+
+def test_calls_that_do_not_fit_together() -> None:
+    problem = verifex.build(NET, question())
+    for call in (
+        lambda: verifex.verify(NET, problem),
+        lambda: verifex.verify(None, question()),
+        lambda: verifex.verify(3.5, question()),
+        lambda: verifex.verify(NET, 17),
+        lambda: verifex.verify(NET, question(), seconds=0),
+        lambda: verifex.verify(NET, question(), threads=0),
+        lambda: verifex.bound(None, problem, "output"),
+    ):
+        with pytest.raises(UsageError):
+            call()
+
+
+def test_a_torch_module_without_a_point_is_refused() -> None:
+    import torch
+
+    with pytest.raises(UsageError, match=r"input\.point"):
+        verifex.verify(torch.nn.Linear(30, 2), question())
+
+
+def test_named_solvers_must_be_there() -> None:
+    with pytest.raises(verifex.MissingSolverError, match="no solver is called 'nope'"):
+        verifex.verify(NET, question(), solver="nope")
+    with pytest.raises(verifex.MissingSolverError, match="pulp:NOPE"):
+        verifex.verify(NET, question(), solver=["pulp:NOPE"])
+
+
+def test_bad_input_names_file_and_key(tmp_path: Path) -> None:
+    with pytest.raises(verifex.InputError, match="nowhere"):
+        verifex.load(tmp_path / "nowhere.onnx")
+    with pytest.raises(verifex.InputError, match=r"region\.linf"):
+        verifex.verify(NET, question("-1"))
+
+
+def test_public_names_exist_and_are_lazy() -> None:
+    for name in verifex.__all__:
+        assert getattr(verifex, name) is not None
+    assert set(verifex.__all__) <= set(dir(verifex))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        verifex.nothing  # noqa: B018
+    code = "import sys, verifex; print(sum(m.startswith('verifex') for m in sys.modules), "
+    code += "'numpy' in sys.modules, verifex.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, numpy, version = done.stdout.split()
+    assert int(count) <= 2  # the package, and the finder of an editable installation
+    assert numpy == "False"
+    assert version == verifex.__version__

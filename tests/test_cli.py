@@ -1,0 +1,513 @@
+"""The command line: verdicts and exit codes, JSON on every command, one-line errors, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from verifex.cli.app import app
+from verifex.cli.guard import run
+
+ROOT = Path(__file__).resolve().parent.parent
+NET = "breast_cancer.onnx"
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs a command line in this process: (exit code, stdout, stderr)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(app, [str(w) for w in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the example network, its data and three specs."""
+    for name in (NET, "breast_cancer_test.csv"):
+        shutil.copy(ROOT / "examples" / name, tmp_path / name)
+    write_spec(tmp_path / "holds.toml", "0.001")
+    write_spec(tmp_path / "fails.toml", "0.9")
+    write_spec(tmp_path / "hard.toml", "0.05")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_spec(path: Path, radius: str, extra: str = "") -> None:
+    path.write_text(
+        f'verifex = 1\nnetwork = "{NET}"\n[input]\ndata = "breast_cancer_test.csv"\nrow = 4\n'
+        f'target = "target"\n[region]\nlinf = {radius}\nclip = [0, 1]\n[explain]\n'
+        f'attribution = "gradient"\nreduce = "abs"\n{extra}[[require]]\ntop_k = 3\n'
+    )
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "verifex", *map(str, words)]
+
+
+# --- verify ---------------------------------------------------------------------------------
+
+
+def test_a_claim_that_holds(cli: Cli, place: Path) -> None:
+    for words in ((NET, "holds.toml"), ("holds.toml",)):
+        code, out, err = cli("verify", *words)
+        assert code in (0, 2)
+        assert out.startswith("CLAIMED" if code == 2 else "PROVED")
+        assert "rests on" in out
+        assert "interval bounds" in out
+        assert re.search(r"worst margin +at least [0-9.]+ \(proven", out)
+        assert err == ""
+
+
+def test_a_refuted_claim_shows_its_witness(cli: Cli, place: Path) -> None:
+    code, out, err = cli("verify", NET, "fails.toml")
+    assert code == 1
+    assert out.startswith("REFUTED  fails")
+    assert re.search(r"Witness: \d+ of 30 inputs differ", out)
+    assert re.search(r"worst_\w+ +0\.\d+ +[0-9.]+ +[+-]0\.\d+", out)
+    assert re.search(r"attribution \w+ +[0-9.]+ +[0-9.]+ +[+-]", out)
+    assert re.search(r"replays +exact: violated, float64: \w+, float32: \w+, onnxruntime:", out)
+    assert err == ""
+
+
+def test_the_witness_in_the_document_is_exact(cli: Cli, place: Path) -> None:
+    """Recomputed here with fractions of the CSV's decimals: inside the region, as stated."""
+    from fractions import Fraction
+
+    code, out, _ = cli("verify", "fails.toml", "--json")
+    document = json.loads(out)
+    assert (code, document["verdict"], document["exit_code"]) == (1, "refuted", 1)
+    row = (place / "breast_cancer_test.csv").read_text().splitlines()[5].split(",")[:-1]
+    for text, cell in zip(document["witness"]["point_exact"], row, strict=True):
+        assert abs(Fraction(text) - Fraction(cell)) <= Fraction("0.9")
+        assert 0 <= Fraction(text) <= 1
+    assert document["features"][0] == "mean_radius"
+
+
+def test_quiet_prints_one_word(cli: Cli, place: Path) -> None:
+    assert cli("verify", "fails.toml", "--quiet") == (1, "refuted\n", "")
+
+
+def test_solvers_and_limits_are_passed_on(cli: Cli, place: Path) -> None:
+    words = ("-s", "z3", "--no-attack", "-t", "0.5", "--memory", "900M", "--threads", "1")
+    code, out, _ = cli("verify", "hard.toml", *words, "--json")
+    document = json.loads(out)
+    assert (code, document["verdict"]) == (2, "unknown")
+    assert "z3" in document["reason"]
+    assert [s[0] for s in document["steps"]] == ["bounds", "z3"]
+    assert document["seconds"] < 5
+
+
+def test_notes_of_the_verdict_are_shown(cli: Cli, place: Path) -> None:
+    write_spec(place / "ball.toml", "1\nl2 = 0.3")
+    code, out, _ = cli("verify", "ball.toml", "-s", "highs", "--no-attack", "-t", "5")
+    assert "l2 ball is replaced by a polytope" in out
+    assert code in (1, 2)
+
+
+# --- witnesses ------------------------------------------------------------------------------
+
+
+def test_a_saved_witness_replays(cli: Cli, place: Path) -> None:
+    cli("verify", "fails.toml", "--save-witness", "w.json")
+    code, out, _ = cli("replay", NET, "fails.toml", "w.json")
+    assert code == 1
+    assert "inside the region, assumption holds, requirement violated, off every kink" in out
+    document = json.loads(cli("replay", "fails.toml", "w.json", "--json")[1])
+    assert document["refutes"] is True
+    assert document["replays"]["float64"] == "violated"
+    assert document["notes"] == []
+    # The same point does not refute another claim, and the changed spec is told.
+    code, out, _ = cli("replay", "holds.toml", "w.json")
+    assert code == 2
+    assert out.startswith("NOT REFUTED")
+    assert "OUTSIDE the region" in out
+    assert "the spec has changed" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "verifex_witness"),
+        ('{"verifex_witness": 2, "point": []}', "verifex_witness"),
+        ('{"verifex_witness": 1}', "point: missing"),
+        ('{"verifex_witness": 1, "point": ["1"]}', "1 numbers, expected 30"),
+        ('{"verifex_witness": 1, "point": ["x"]}', r"point\[0\]"),
+        ('{"verifex_witness": 1, "point": ["1/0"]}', r"point\[0\]"),
+        ('{"verifex_witness": 1, "point": [0.5]}', r"point\[0\]"),
+    ],
+)
+def test_bad_witness_files(cli: Cli, place: Path, content: str, says: str) -> None:
+    (place / "w.json").write_text(content)
+    code, out, err = cli("replay", "fails.toml", "w.json")
+    assert (code, out) == (65, "")
+    assert re.fullmatch(rf"w\.json:.*{says}.*\n", err)
+
+
+# --- other commands -------------------------------------------------------------------------
+
+
+def test_bound(cli: Cli, place: Path) -> None:
+    words = ("bound", NET, "holds.toml", "-e", "component:worst_texture", "-e", "logit:0")
+    code, out, err = cli(*words)
+    assert (code, err) == (2, "")
+    for head in ("proven", "claimed", "attained", "gap", "component worst_texture", "logit:0"):
+        assert head in out
+    ranges = json.loads(cli(*words, "--json")[1])["ranges"]
+    assert [r["asked"] for r in ranges] == ["component:worst_texture", "logit:0"]
+    for r in ranges:
+        assert r["low"]["attained"] <= r["high"]["attained"]
+        assert r["low"]["proven"] <= r["low"]["attained"]
+    quiet = cli(*words, "--quiet")[1].splitlines()
+    assert re.fullmatch(r"logit:0 \S+ \S+ closed", quiet[1])
+
+
+def test_show(cli: Cli, place: Path) -> None:
+    code, out, _ = cli("show", NET, "--dot", "g.dot", "--graphml", "g.graphml")
+    assert code == 0
+    assert re.search(r"Affine dense \+ bias +0 +1x16 +496", out)
+    assert "parameters 802" in out
+    assert (place / "g.dot").read_text().startswith("digraph")
+    assert "<graphml" in (place / "g.graphml").read_text()
+    document = json.loads(cli("show", NET, "--spec", "hard.toml", "--json")[1])
+    assert "attribution" in document["outputs"]
+    gates = document["statistics"]["open_gates"]
+    wide = json.loads(cli("show", NET, "--spec", "fails.toml", "--json")[1])
+    assert 0 < gates < wide["statistics"]["open_gates"]
+
+
+def test_solvers(cli: Cli) -> None:
+    code, out, _ = cli("solvers")
+    assert code == 0
+    document = json.loads(cli("solvers", "--json")[1])
+    names = [s["name"] for s in document["solvers"]]
+    assert {"highs", "z3", "cvc5", "scip", "gurobi", "pulp", "smtlib", "regions"} <= set(names)
+    for s in document["solvers"]:
+        assert s["name"] in out
+        assert s["ok"] or s["reason"]
+    highs = next(s for s in document["solvers"] if s["name"] == "highs")
+    assert highs["capabilities"]["exact"] is False
+
+
+def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = cli("doctor", "--json")
+    document = json.loads(out)
+    assert (code, document["ok"]) == (0, True), out
+    found = {c["what"]: c for c in document["checks"]}
+    assert found["a small problem"]["found"] == "radius 1/10: claimed, radius 1: refuted"
+    assert "max x = 3.5" in found["solver highs"]["found"]
+
+
+def test_doctor_reports_a_missing_solver(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from verifex.cli import environment
+    from verifex.ir.solving import Availability
+
+    gone = (None, Availability(False, reason="not installed"))
+    monkeypatch.setattr(environment, "surveyed", lambda: {"cvc5": gone, "highs": gone})
+    code, out, _ = cli("doctor")
+    assert code == 69
+    assert re.search(r"FAILS +solver highs +not installed", out)
+    assert re.search(r"no +solver cvc5 +not installed", out)
+
+
+def test_export(cli: Cli, place: Path) -> None:
+    words = [w for k in ("smtlib", "mps", "lp", "onnx") for w in (f"--{k}", f"out.{k}")]
+    code, out, _ = cli("export", NET, "hard.toml", *words)
+    assert code == 0
+    assert "run with onnxruntime at" in out
+    assert "unsat: the claim holds" in (place / "out.smtlib").read_text()
+    document = json.loads(cli("export", "hard.toml", "--onnx", "again.onnx", "--json")[1])
+    assert document["files"][0]["check"]["points"] > 0
+    assert (place / "again.onnx").read_bytes() == (place / "out.onnx").read_bytes()
+
+
+def test_exported_questions_have_the_answer_of_verify(cli: Cli, place: Path) -> None:
+    """z3 reads the SMT-LIB file and HiGHS the MPS file; the component reaches 1.23, not 1.3."""
+    highspy = pytest.importorskip("highspy")
+    z3 = pytest.importorskip("z3")
+    for most, violated in ((1.2, True), (1.3, False)):
+        write_spec(place / "q.toml", "0.04")
+        text = (place / "q.toml").read_text()
+        bound = f'component = "worst_texture"\nat_most = {most}'
+        (place / "q.toml").write_text(text.replace("top_k = 3", bound))
+        cli("export", "q.toml", "--smtlib", "q.smt2", "--mps", "q.mps")
+        solver = z3.Solver()
+        solver.set("timeout", 120_000)
+        solver.from_file("q.smt2")
+        assert solver.check() == (z3.sat if violated else z3.unsat)
+        highs = highspy.Highs()
+        highs.setOptionValue("output_flag", False)
+        highs.readModel("q.mps")
+        highs.run()
+        empty = highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible
+        best = -1.0 if empty else highs.getInfo().objective_function_value
+        assert (best > 0) is violated
+
+
+def test_the_exported_network_is_the_network_with_its_attribution(cli: Cli, place: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    import numpy as np
+
+    cli("export", "hard.toml", "--onnx", "a.onnx")
+    session = onnxruntime.InferenceSession("a.onnx", providers=["CPUExecutionProvider"])
+    assert [o.name for o in session.get_outputs()] == ["logits", "attribution"]
+    x = np.full((1, 30), 0.3, dtype=np.float32)
+
+    def logit(i: int, step: float) -> float:
+        moved = x.copy()
+        moved[0, i] += step
+        return float(session.run(["logits"], {"input": moved})[0][0, 1])
+
+    slope = session.run(["attribution"], {"input": x})[0].reshape(-1)
+    for i in (0, 7, 21):
+        assert abs((logit(i, 1e-2) - logit(i, -1e-2)) / 2e-2) == pytest.approx(slope[i], abs=2e-2)
+
+
+def test_an_exported_network_that_differs_is_refused(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from verifex.frontend import export
+
+    honest = export.to_onnx
+
+    def swapped(graph: Any, outputs: Any, **options: Any) -> bytes:
+        """Both names on the node of the attribution's neighbour: a wrong value."""
+        names = dict(outputs)
+        names["attribution"] = graph.nodes[names["attribution"]].args[0]
+        return honest(graph, names, **options)
+
+    monkeypatch.setattr(export, "to_onnx", swapped)
+    code, _, err = cli("export", "hard.toml", "--onnx", "a.onnx")
+    assert code == 70
+    assert "differs from exact evaluation" in err
+    assert not (place / "a.onnx").exists()
+
+
+def test_version_and_help(cli: Cli) -> None:
+    from importlib.metadata import version
+
+    assert cli("--version") == (0, f"verifex {version('verifex-nn')}\n", "")
+    for words in ((), ("verify",), ("bound",), ("show",), ("export",), ("replay",), ("doctor",)):
+        code, out, err = cli(*words, "--help")
+        assert (code, err) == (0, "")
+        assert "Usage: verifex" in out
+
+
+# --- errors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ((), 64, "no command is given"),
+        (("verfy",), 64, "No such command 'verfy'.*verify"),
+        (("verify",), 64, "Missing argument"),
+        (("verify", "--frob", "holds.toml"), 64, "No such option.*--frob"),
+        (("verify", NET), 64, "is a network, expected a network and a spec"),
+        (("verify", "a", "b", "c"), 64, "3 files, expected"),
+        (("verify", "holds.toml", "-t", "0"), 64, "--timeout 0"),
+        (("verify", "holds.toml", "-t", "nan"), 64, "--timeout nan"),
+        (("verify", "holds.toml", "-t", "soon"), 64, "--timeout"),
+        (("verify", "holds.toml", "--memory", "lots"), 64, "--memory lots"),
+        (("verify", "holds.toml", "--threads", "0"), 64, "--threads 0"),
+        (("verify", "holds.toml", "--seed", "-1"), 64, "--seed -1"),
+        (("verify", "holds.toml", "-s", "highs,"), 64, "empty name"),
+        (("bound", "holds.toml"), 64, "Missing option.*expression"),
+        (("export", "holds.toml"), 64, "nothing to write"),
+        (("replay", "holds.toml"), 64, "1 files, expected"),
+        (("verify", "none.onnx", "holds.toml"), 65, "none.onnx: cannot be read"),
+        (("verify", NET, "none.toml"), 65, "none.toml:file: cannot be read"),
+        (("verify", "holds.toml", "holds.toml"), 65, "holds.toml"),
+        (("verify", NET, NET), 65, f"{NET}:"),
+        (("show", "holds.toml"), 65, "holds.toml"),
+        (("replay", "holds.toml", "none.json"), 65, "none.json: cannot be read"),
+        (("bound", "holds.toml", "-e", "component:nose"), 65, "unknown feature 'nose'"),
+        (("bound", "holds.toml", "-e", "frob"), 65, "unknown expression"),
+        (("show", NET, "--dot", "no/such/folder.dot"), 65, "folder.dot: cannot be written"),
+        (("verify", "fails.toml", "--save-witness", "no/w.json"), 65, "w.json: cannot be written"),
+        (("verify", "holds.toml", "-s", "nope"), 69, "no solver is called 'nope', there are"),
+        (("verify", "holds.toml", "-s", "pulp:NOPE"), 69, "pulp:NOPE"),
+    ],
+)
+def test_errors_are_one_line(
+    cli: Cli, place: Path, words: tuple[str, ...], code: int, says: str
+) -> None:
+    got, out, err = cli(*words)
+    assert got == code, err
+    assert out == ""
+    assert re.fullmatch(rf"[^\n]*{says}[^\n]*\n", err), err
+
+
+def test_errors_name_file_and_key(cli: Cli, place: Path) -> None:
+    write_spec(place / "bad.toml", "0.1", extra="colour = 3\n")
+    code, _, err = cli("verify", "bad.toml")
+    assert code == 65
+    assert re.match(r"bad\.toml:explain\.colour: unknown key 'colour', expected ", err)
+
+
+def test_errors_in_json_are_a_document_too(cli: Cli, place: Path) -> None:
+    code, out, err = cli("verify", "none.toml", "--json")
+    assert json.loads(out) == {"error": err.strip(), "exit_code": 65}
+    assert code == 65
+
+
+def test_internal_errors_are_one_line(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from verifex.cli import decide
+
+    def broken(*_: Any, **__: Any) -> int:
+        raise KeyError("some\nthing")
+
+    monkeypatch.setattr(decide, "verify", broken)
+    code, out, err = cli("verify", "holds.toml")
+    assert (code, out) == (70, "")
+    assert re.fullmatch(r"internal error: KeyError: .*\(VERIFEX_DEBUG=1 shows where\)\n", err)
+    monkeypatch.setenv("VERIFEX_DEBUG", "1")
+    assert "Traceback" in cli("verify", "holds.toml")[2]
+
+
+# --- processes ------------------------------------------------------------------------------
+
+
+def test_the_process_returns_the_exit_code_and_clean_streams(place: Path) -> None:
+    for spec, codes in (("holds.toml", (0, 2)), ("fails.toml", (1,)), ("none.toml", (65,))):
+        done = subprocess.run(
+            command("verify", NET, spec, "--json"), capture_output=True, text=True, check=False
+        )
+        assert done.returncode in codes
+        json.loads(done.stdout)
+        assert len(done.stderr.splitlines()) == (1 if codes == (65,) else 0)
+    done = subprocess.run(command("frob"), capture_output=True, text=True, check=False)
+    assert done.returncode == 64
+
+
+def test_bad_input_is_refused_within_a_second(place: Path) -> None:
+    """Aim: 1 s; twice that is allowed for busy machines."""
+    (place / "junk.onnx").write_bytes(b"\x08\x07junk" * 50)
+    start = time.perf_counter()
+    done = subprocess.run(
+        command("verify", "junk.onnx", "holds.toml"), capture_output=True, text=True, check=False
+    )
+    assert time.perf_counter() - start < 2.0
+    assert done.returncode == 65
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_accident(place: Path) -> None:
+    process = subprocess.Popen(
+        command("verify", "fails.toml"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 141)
+    assert err == b""
+
+
+def workers_of(pid: int) -> list[int]:
+    """Solver processes whose parent is `pid`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            line = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and b"worker" in line:
+            found.append(int(folder.name))
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
+    """While z3 works on a question that takes it minutes."""
+    process = subprocess.Popen(
+        command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "300"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not workers_of(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.5)
+    workers = workers_of(process.pid)
+    assert workers
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - start < 1.5  # aim: 1 s
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    time.sleep(0.5)
+    assert [pid for pid in workers if alive(pid)] == []
+
+
+def test_ctrl_c_is_heard_during_a_long_call_of_a_library(place: Path) -> None:
+    """Python notices a signal only between its own steps; this call takes many seconds."""
+    code = (
+        "import numpy as np, typer\n"
+        "from verifex.cli.guard import run_process\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def work() -> None:\n"
+        "    print('ready', flush=True)\n"
+        "    np.linalg.svd(np.random.default_rng(0).random((4000, 4000)))\n"
+        "run_process(app)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - start < 2.0
+    assert (process.returncode, err) == (130, "interrupted\n")
+
+
+def test_progress_is_shown_on_a_terminal_only(place: Path) -> None:
+    """On a pseudo terminal stderr tells the stage; stdout stays one document."""
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    words = command("verify", "hard.toml", "-s", "highs", "-t", "20", "--json")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=slave)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    out, _ = process.communicate(timeout=60)
+    os.close(master)
+    json.loads(out)
+    assert b"hard" in shown
+    assert b"bounds: open" in shown
