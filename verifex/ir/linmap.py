@@ -158,7 +158,8 @@ LinearMap: TypeAlias = Dense | Conv | Gather | ScatterAdd | Diag | Scaled
 def dense(weight: Any, in_shape: Shape | None = None, out_shape: Shape | None = None) -> Dense:
     """`y = W x`; shapes default to the flat ones of the (out, in) matrix."""
     w = np.asarray(weight, dtype=np.float64)
-    return Dense(in_shape or (w.shape[1],), out_shape or (w.shape[0],), w)
+    takes = (w.shape[1],) if in_shape is None else in_shape
+    return Dense(takes, (w.shape[0],) if out_shape is None else out_shape, w)
 
 
 def identity(shape: Shape) -> Gather:
