@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from verifex.engine.attack import goal
@@ -71,7 +72,7 @@ class FormulaPolicy:
             if left is None:
                 return True
             domain.rows = sorted(left)
-        return not domain.rows
+        return False
 
     def _open(self, f: Formula, false: NDArray[np.bool_]) -> set[int] | None:
         """The atoms that still matter, or None where the formula is false."""
@@ -136,6 +137,7 @@ def decide_search(
     log: Callable[[dict[str, Any]], None] | None = None,
 ) -> FormulaResult:
     """Search the whole region; `lower` bounds the margin of the least bounded open row."""
+    torch.set_num_threads(max(1, budget.threads))  # small tensors: more threads only wait
     lo, hi = problem.region.float_box()
     claim = And((problem.assume, negate(problem.require)))
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))

@@ -48,7 +48,7 @@ class Minimum:
 
 @dataclass
 class RangePolicy:
-    """Closes a domain once its bound is within `tolerance` of the best value attained."""
+    """Closes a domain once its bound is within a relative `tolerance` of the best value attained."""
 
     problem: Problem
     forms: list[Form]
@@ -64,7 +64,7 @@ class RangePolicy:
 
     def goal(self, row: int) -> float:
         best = self.best[row]
-        return float(best - self.tolerance * (1.0 + abs(best))) if np.isfinite(best) else np.inf
+        return float(best - self.tolerance * (1e-3 + abs(best))) if np.isfinite(best) else np.inf
 
     def settle(self, domain: Domain, values: dict[int, float]) -> bool:
         row = domain.rows[0]
@@ -122,6 +122,7 @@ def minima(
     targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
     layout = Layout(problem.graph, targets)
     bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))
+    torch.set_num_threads(max(1, budget.threads))
     lo, hi = problem.region.float_box()
     policy = RangePolicy(problem, forms)
     policy.offer_all(_samples(problem, lo, hi, seed))
@@ -132,6 +133,7 @@ def minima(
     bounds = policy.closed_at.copy()
     for domain in search.open_domains():
         bounds[domain.rows[0]] = min(bounds[domain.rows[0]], domain.value)
+    bounds = np.minimum(bounds, policy.best)
     found = [
         Minimum(float(bounds[r]), float(policy.best[r]), policy.points[r])
         for r in range(len(forms))

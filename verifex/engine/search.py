@@ -45,7 +45,7 @@ class Domain:
     gate: int = -1
     dimension: int = -1
     loss: float = 0.0
-    affine: tuple[FloatArray, FloatArray] | None = None
+    reach: FloatArray | None = None
     state: Any = None
 
 
@@ -121,7 +121,11 @@ class Search:
         for domain in roots:
             domain.node = self.proof.add(ProofNode(parent=-1))
         for at in range(0, len(roots), self.options.width):
-            self._evaluate(roots[at : at + self.options.width], self.options.root_effort)
+            batch = roots[at : at + self.options.width]
+            if self.budget.spent or self.policy.finished():
+                self.unresolved += batch
+            else:
+                self._evaluate(batch, self.options.root_effort)
         while self._heap and not self.policy.finished() and not self.budget.spent:
             if self.stats.domains > self.options.max_domains:
                 break
@@ -189,7 +193,10 @@ class Search:
         for d, empty in zip(domains, boxes.empty, strict=True):
             if empty:
                 self._close(d, "empty")
-        alive = [k for k, empty in enumerate(boxes.empty) if not empty]
+        alive = [k for k, empty in enumerate(boxes.empty) if not empty and domains[k].rows]
+        # A domain without open rows that is not closed cannot be helped by bounds.
+        idle = [d for d, e in zip(domains, boxes.empty, strict=True) if not e and not d.rows]
+        self.unresolved += idle
         pairs = [(k, r) for k in alive for r in domains[k].rows]
         if not pairs:
             return
@@ -235,7 +242,7 @@ class Search:
         scores = gate_scores(self.layout, self.bounder, rows, found, x, self.options.rule)
         values, score = found.value.numpy(), scores.numpy()
         params = {k: v.numpy() for k, v in found.params.items()}
-        coefs, const = found.coefs.numpy(), (found.const + self._consts[[r for _, r in pairs]]).numpy()
+        coefs = found.coefs.numpy()
         at: dict[int, list[int]] = {k: [] for k in alive}
         for p, (k, _) in enumerate(pairs):
             at[k].append(p)
@@ -250,7 +257,7 @@ class Search:
             open_ = [p for p in mine if pairs[p][1] in set(domain.rows)]
             domain.rows = [pairs[p][1] for p in open_]
             domain.warm = {key: v[open_] for key, v in params.items()}
-            domain.affine = (coefs[open_], const[open_])
+            domain.reach = np.abs(coefs[open_]).sum(axis=0) if self.options.inputs else None
             domain.value = min(known[r] for r in domain.rows)
             self._choose(domain, score[open_].sum(axis=0))
             self._push(domain)
@@ -274,9 +281,9 @@ class Search:
         best = int(score.argmax()) if score.size else -1
         if best >= 0 and score[best] > 1e-9 * (1.0 + abs(domain.value)):
             domain.gate, domain.loss = best, float(score[best])
-        if self.options.inputs and domain.affine is not None:
+        if domain.reach is not None:
             width = domain.hi - domain.lo
-            reach = (np.abs(domain.affine[0]) * width).sum(axis=0)
+            reach = domain.reach * width
             if domain.gate < 0 or width.max() > 0:
                 side = int(reach.argmax()) if reach.max() > 0 else int(width.argmax())
                 if width[side] > 0:

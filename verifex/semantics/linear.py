@@ -47,14 +47,17 @@ class Rows:
     hi: Mapping[int, Tensor]
     domain: Tensor
     split: Mapping[int, Tensor] = field(default_factory=dict)
+    _boxes: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @property
     def count(self) -> int:
         return int(self.domain.shape[0])
 
     def box(self, node: int) -> tuple[Tensor, Tensor]:
-        """Bounds of a node for every row, (R, size) each."""
-        return self.lo[node][self.domain], self.hi[node][self.domain]
+        """Bounds of a node for every row, (R, size) each; gathered once."""
+        if node not in self._boxes:
+            self._boxes[node] = self.lo[node][self.domain], self.hi[node][self.domain]
+        return self._boxes[node]
 
 
 class Pass:
@@ -160,7 +163,8 @@ def _step(op: Step, p: Pass, node: int, c: Tensor) -> None:
     """
     z = p.graph.nodes[node].args[0]
     lo, hi = p.rows.box(z)
-    on, off = p.rows.lo[node][p.rows.domain] >= 1, p.rows.hi[node][p.rows.domain] <= 0
+    s_lo, s_hi = p.rows.box(node)
+    on, off = s_lo >= 1, s_hi <= 0
     # Sound: where l >= 0 or u <= 0 the tie on that side would divide by zero or tilt the wrong way.
     open_ = ~(on | off)
     can_lo, can_hi = open_ & (hi > 0), open_ & (lo < 0)
