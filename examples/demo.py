@@ -46,11 +46,12 @@ def main() -> int:
             good = good and (code, again) == (1, "refuted")
 
     print("\n3. How far can one component of the explanation move within 4 %?")
-    verifex("bound", "breast_cancer.onnx", "top3_stable.toml", "-e", "component:worst_texture")
+    question = ("breast_cancer.onnx", "top3_stable.toml")
+    verifex("bound", *question, "-t", SECONDS, "-e", "component:worst_texture")
 
     print(f"\nWithin 4 % the claim is {holds.lower()}, within 5 % it is {moves.lower()}.")
     if holds == "CLAIMED":
-        print("Claimed, not proved: a solver in floating point says so; no certificate exists that")
+        print("Claimed, not proved: the evidence is floating-point; there is no certificate that")
         print("could be checked without it.")
     if not good:
         print("This is not what the demo should show.", file=sys.stderr)

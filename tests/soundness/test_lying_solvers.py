@@ -144,10 +144,12 @@ def test_misbehaviour_is_unknown_and_the_next_solver_decides(
     mode: str, planted: list[SolverPool]
 ) -> None:
     pool = liar(mode, "float", planted)
-    verdict = decide(FALSE, Options(seconds=20, solvers=("liar", "highs"), attack=False, search=False), pool)
+    both = Options(seconds=20, solvers=("liar", "highs"), attack=False, search=False)
+    verdict = decide(FALSE, both, pool)
     assert verdict.outcome is Outcome.REFUTED
     check(FALSE, verdict)
-    alone = decide(TRUE, Options(seconds=5, solvers=("liar",), attack=False, search=False), pool)
+    one = Options(seconds=5, solvers=("liar",), attack=False, search=False)
+    alone = decide(TRUE, one, pool)
     assert alone.outcome is Outcome.UNKNOWN
     assert "liar" in alone.reason
 
@@ -155,7 +157,8 @@ def test_misbehaviour_is_unknown_and_the_next_solver_decides(
 @pytest.mark.parametrize("mode", ["hang", "silent_half", "never_reads"])
 def test_a_silent_solver_ends_at_the_deadline(mode: str, planted: list[SolverPool]) -> None:
     pool, start = liar(mode, "exact", planted), time.monotonic()
-    verdict = decide(TRUE, Options(seconds=1.5, solvers=("liar",), attack=False, search=False), pool)
+    options = Options(seconds=1.5, solvers=("liar",), attack=False, search=False)
+    verdict = decide(TRUE, options, pool)
     assert time.monotonic() - start < 5.0
     assert verdict.outcome is Outcome.UNKNOWN
 
@@ -168,7 +171,8 @@ def test_ranges_keep_proven_and_attained_apart_from_claims(
     node = TRUE.graph.outputs["attribution"]
     form = Form.of({(node, 0): 1})
     pool = liar(lie, "float", planted)
-    found = find_range(TRUE, form, Options(seconds=10, solvers=("liar",), search=False), pool, "slope")
+    options = Options(seconds=10, solvers=("liar",), search=False)
+    found = find_range(TRUE, form, options, pool, "slope")
     assert found.low.proven is not None
     assert found.high.proven is not None
     assert found.low.proven <= 0

@@ -28,8 +28,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict alone.")]
 Solver = Annotated[
     list[str] | None,
-    typer.Option("--solver", "-s", help="Solvers to try in order, repeated or comma separated "
-                 "(default: highs,z3)."),
+    typer.Option("--solver", "-s", help="Solvers to use, in order, instead of the search; "
+                 "repeated or comma separated (see `verifex solvers`)."),
 ]
 Timeout = Annotated[float, typer.Option("--timeout", "-t", help="Seconds of wall time.")]
 Memory = Annotated[
