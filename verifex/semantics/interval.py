@@ -186,7 +186,8 @@ def square(x: Interval) -> Interval:
         a, b = x.lo * x.lo, x.hi * x.hi
     inside = (x.lo <= 0) & (x.hi >= 0)
     low = np.maximum(down(np.minimum(a, b)), 0.0)
-    return Interval(np.where(inside, 0.0, low), np.where((a == 0) & (b == 0), 0.0, up(np.maximum(a, b))))
+    zero = (x.lo == 0) & (x.hi == 0)  # not `a == 0`: a tiny number's square underflows to zero
+    return Interval(np.where(inside, 0.0, low), np.where(zero, 0.0, up(np.maximum(a, b))))
 
 
 @interval.rule(Concat)
