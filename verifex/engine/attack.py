@@ -75,14 +75,9 @@ def attack(
 def _score(problem: Problem, target: Formula, x: FloatArray) -> FloatArray:
     """Margins of the counterexample formula, at least -inf where evaluation is not finite."""
     with np.errstate(all="ignore"):
-        values = evaluate_float(problem.graph, x, _read(problem))
+        values = evaluate_float(problem.graph, x, problem.targets())
         score = np.asarray(batch_margin(target, values, np), dtype=np.float64)
     return np.where(np.isnan(score), -np.inf, score)
-
-
-def _read(problem: Problem) -> list[int]:
-    """The nodes that the claim reads; the inputs for a constant claim, which reads none."""
-    return problem.targets() or list(problem.graph.inputs)
 
 
 def _replay_best(
@@ -146,8 +141,13 @@ def _into(region: Region, batch: FloatArray, centre: FloatArray) -> FloatArray:
 
 
 def _climb(
-    problem: Problem, target: Formula, start: FloatArray, rng: np.random.Generator, budget: Budget,
-    steps: int = 40, restarts: int = 32,
+    problem: Problem,
+    target: Formula,
+    start: FloatArray,
+    rng: np.random.Generator,
+    budget: Budget,
+    steps: int = 40,
+    restarts: int = 32,
 ) -> FloatArray:
     """Projected sign-gradient ascent on the margin from random starts and the best point so far."""
     import torch
@@ -166,7 +166,7 @@ def _climb(
         if budget.spent:
             break
         t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-        values = evaluate_torch(problem.graph, t, _read(problem), backend)
+        values = evaluate_torch(problem.graph, t, problem.targets(), backend)
         score = batch_margin(target, values, torch)
         if not score.requires_grad:
             break

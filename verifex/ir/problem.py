@@ -30,8 +30,8 @@ class Problem:
     notes: tuple[str, ...] = ()
 
     def targets(self) -> list[int]:
-        """The nodes that the claim reads."""
-        return sorted(nodes(self.require) | nodes(self.assume))
+        """The nodes that the claim reads; the inputs for a constant claim, which reads none."""
+        return sorted(nodes(self.require) | nodes(self.assume)) or list(self.graph.inputs)
 
     def kinks(self) -> list[int]:
         """The pre-activation nodes of the gates that the claim depends on.
