@@ -38,15 +38,26 @@ class Check:
 def run_checker(files: Files, certificate: Path, seconds: float, jobs: int = 1) -> Check:
     """Run the checker as a process of its own, isolated from the environment and site packages."""
     command = [
-        sys.executable, "-I", "-S", str(CHECKER), str(files.network), str(files.spec),
-        str(certificate), "--jobs", str(jobs),
+        sys.executable,
+        "-I",
+        "-S",
+        str(CHECKER),
+        str(files.network),
+        str(files.spec),
+        str(certificate),
+        "--jobs",
+        str(jobs),
     ]
     started = time.monotonic()
     size = certificate.stat().st_size
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=max(seconds, 0.1),
-            stdin=subprocess.DEVNULL, check=False,
+            command,
+            capture_output=True,
+            text=True,
+            timeout=max(seconds, 0.1),
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Check("not checked: out of time", 2, time.monotonic() - started, size)
@@ -55,8 +66,12 @@ def run_checker(files: Files, certificate: Path, seconds: float, jobs: int = 1) 
 
 
 def certify(
-    problem: Problem, verdict: Verdict, files: Files, seconds: float,
-    path: Path | None = None, jobs: int = 1,
+    problem: Problem,
+    verdict: Verdict,
+    files: Files,
+    seconds: float,
+    path: Path | None = None,
+    jobs: int = 1,
 ) -> Verdict:
     """The verdict with its certificate written (to `path`, if given) and checked.
 
@@ -76,21 +91,30 @@ def certify(
         written = time.monotonic() - started
         check = run_checker(files, target, seconds, jobs)
     steps = (
-        *verdict.steps, Step("certificate", written, f"{size} bytes"),
+        *verdict.steps,
+        Step("certificate", written, f"{size} bytes"),
         Step("check", check.seconds, check.text),
     )
-    extra = {**verdict.extra, "certificate": {
-        "path": None if path is None else str(path), "bytes": size,
-        "check": check.text, "check_seconds": round(check.seconds, 3),
-        "write_seconds": round(written, 3),
-    }}
-    verdict = replace(verdict, steps=steps, extra=extra, seconds=verdict.seconds + written + check.seconds)
+    extra = {
+        **verdict.extra,
+        "certificate": {
+            "path": None if path is None else str(path),
+            "bytes": size,
+            "check": check.text,
+            "check_seconds": round(check.seconds, 3),
+            "write_seconds": round(written, 3),
+        },
+    }
+    verdict = replace(
+        verdict, steps=steps, extra=extra, seconds=verdict.seconds + written + check.seconds
+    )
     if not check.valid:
         return _with_note(verdict, f"the certificate was not accepted: {check.text}")
     if verdict.outcome is Outcome.REFUTED:
         return replace(verdict, evidence=(*verdict.evidence, "witness accepted by the checker"))
     return replace(
-        verdict, outcome=Outcome.PROVED,
+        verdict,
+        outcome=Outcome.PROVED,
         evidence=(*verdict.evidence, "certificate accepted by the checker"),
     )
 

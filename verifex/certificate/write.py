@@ -76,9 +76,10 @@ def passed_always(graph: Graph, targets: list[int]) -> list[int]:
     """Ancestors of the targets, and the Relu on z for every Step on z, older or not."""
     needed = set(graph.ancestors(targets))
     zs = {graph.nodes[i].args[0] for i in needed if isinstance(graph.nodes[i].op, Step)}
-    return sorted(needed | {
-        i for i, n in enumerate(graph.nodes) if isinstance(n.op, Relu) and n.args[0] in zs
-    })
+    return sorted(
+        needed
+        | {i for i, n in enumerate(graph.nodes) if isinstance(n.op, Relu) and n.args[0] in zs}
+    )
 
 
 def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line]:
@@ -113,8 +114,10 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
         for bound in node.bounds:
             places = {
                 (z, k): order[layout.offsets[z] + k]
-                for (kind, z), values in bound.params.items() if kind == "split"
-                for k in values if layout.offsets[z] + k in order
+                for (kind, z), values in bound.params.items()
+                if kind == "split"
+                for k in values
+                if layout.offsets[z] + k in order
             }
             yield {"b": rows[bound.row], **_multipliers(names, bound.params, places)}
         if node.children is None:

@@ -1,1 +1,1 @@
-"""The engine: attack, bounds, search, exact solvers, replay; it reads Problems and returns Verdicts."""
+"""The engine: bounds, attack, search, exact solvers, replay; from Problems to Verdicts."""

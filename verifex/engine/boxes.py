@@ -71,7 +71,7 @@ class Layout:
         return sorted(i for i in wanted if not self._exact(i))
 
     def _exact(self, i: int) -> bool:
-        """Whether the interval of a node is exact over a box: constants, inputs, one affine step."""
+        """Whether a node's interval is exact over a box: constants, inputs, one affine step."""
         node = self.graph.nodes[i]
         if isinstance(node.op, Affine):
             return len(node.args) == 1 and isinstance(self.graph.nodes[node.args[0]].op, Input)

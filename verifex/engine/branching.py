@@ -55,7 +55,13 @@ def gate_scores(
 
 
 def _loss(
-    rule: str, layout: Layout, rows: Rows, bounds: Bounds, i: int, z: int, c: Tensor,
+    rule: str,
+    layout: Layout,
+    rows: Rows,
+    bounds: Bounds,
+    i: int,
+    z: int,
+    c: Tensor,
     values: dict[int, Tensor],
 ) -> Tensor:
     lo, hi = rows.box(z)
@@ -83,7 +89,13 @@ def _loss(
 
 
 def _step_loss(
-    rule: str, layout: Layout, rows: Rows, bounds: Bounds, i: int, z: int, c: Tensor,
+    rule: str,
+    layout: Layout,
+    rows: Rows,
+    bounds: Bounds,
+    i: int,
+    z: int,
+    c: Tensor,
     values: dict[int, Tensor],
 ) -> Tensor:
     if rule == "intercept":

@@ -82,14 +82,25 @@ class _Run:
             self.options.progress(name, result)
 
     def verdict(
-        self, outcome: Outcome, reason: str = "", evidence: Sequence[str] = (),
+        self,
+        outcome: Outcome,
+        reason: str = "",
+        evidence: Sequence[str] = (),
         witness: Witness | None = None,
     ) -> Verdict:
         return Verdict(
-            outcome, reason, tuple(evidence), witness, self.margin_low, self.margin_claimed,
-            self.margin_high if witness is None else witness.margin, self.budget.elapsed,
-            tuple(self.steps), (*self.problem.graph.notes, *self.problem.notes, *self.notes),
-            self.problem.name, proof=self.proof if outcome is Outcome.CLAIMED else None,
+            outcome,
+            reason,
+            tuple(evidence),
+            witness,
+            self.margin_low,
+            self.margin_claimed,
+            self.margin_high if witness is None else witness.margin,
+            self.budget.elapsed,
+            tuple(self.steps),
+            (*self.problem.graph.notes, *self.problem.notes, *self.notes),
+            self.problem.name,
+            proof=self.proof if outcome is Outcome.CLAIMED else None,
         )
 
 
@@ -102,7 +113,9 @@ def node_bounds(problem: Problem) -> NodeBounds:
     return low, high
 
 
-def decide(problem: Problem, options: Options | None = None, pool: SolverPool | None = None) -> Verdict:
+def decide(
+    problem: Problem, options: Options | None = None, pool: SolverPool | None = None
+) -> Verdict:
     """Decide a problem within the limits. A `pool` of warm solver processes may be shared."""
     options = options or Options()
     if pool is not None:
@@ -129,7 +142,9 @@ def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
         return verdict
     if budget.spent:
         run.reasons.append(f"out of time after {options.seconds:g} s")
-    return run.verdict(Outcome.UNKNOWN, "; ".join(dict.fromkeys(run.reasons)) or "nothing decided it")
+    return run.verdict(
+        Outcome.UNKNOWN, "; ".join(dict.fromkeys(run.reasons)) or "nothing decided it"
+    )
 
 
 def _by_bounds(run: _Run, started: float) -> Verdict | None:
@@ -159,7 +174,9 @@ def _by_attack(run: _Run, quick: bool) -> Verdict | None:
             run.margin_high = at.margin
     run.stage("attack", started, "witness" if result.witness else f"{result.tried} points tried")
     if result.witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=["attack", "exact replay"], witness=result.witness)
+        return run.verdict(
+            Outcome.REFUTED, evidence=["attack", "exact replay"], witness=result.witness
+        )
     return None
 
 
@@ -180,14 +197,18 @@ def _by_search(run: _Run) -> Verdict | None:
         return None
     run.stage("search", started, f"{found.stats.domains} domains, {found.stats.lps} leaf programs")
     if found.witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=["search", "exact replay"], witness=found.witness)
+        return run.verdict(
+            Outcome.REFUTED, evidence=["search", "exact replay"], witness=found.witness
+        )
     if found.closed is not None:
         run.proof = found.closed
         return run.verdict(
             Outcome.CLAIMED, evidence=[f"search: {max(1, found.stats.leaves)} leaves closed"]
         )
     run.reasons.append(
-        "search: out of time" if share.spent else f"search: {found.stats.unresolved} leaves undecided"
+        "search: out of time"
+        if share.spent
+        else f"search: {found.stats.unresolved} leaves undecided"
     )
     return None
 
@@ -231,7 +252,7 @@ def _ask(run: _Run, products: bool, margin: bool, off_kinks: bool) -> Question:
     return question
 
 
-# --- floating-point solvers -------------------------------------------------------------------------
+# --- floating-point solvers --------------------------------------------------------------------
 
 
 def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
@@ -292,7 +313,7 @@ def _from_point(
     return None if inner is None else refute(run.problem, inner)
 
 
-# --- exact solvers ------------------------------------------------------------------------------------
+# --- exact solvers -----------------------------------------------------------------------------
 
 
 def _exact_solver(run: _Run, name: str, products: bool) -> Verdict | None:

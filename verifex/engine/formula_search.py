@@ -18,17 +18,29 @@ from numpy.typing import NDArray
 from verifex.engine.attack import goal
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
+from verifex.engine.domain import Domain
 from verifex.engine.margin import batch_margin
 from verifex.engine.optimise import Bounder
 from verifex.engine.proof import Closed, Proof
 from verifex.engine.range_search import linear_rows
 from verifex.engine.root import root_facts
-from verifex.engine.search import Domain, Search, SearchOptions, Stats
+from verifex.engine.search import Search, SearchOptions, Stats
 from verifex.engine.verdict import Witness
 from verifex.engine.witness import refute
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import (
-    FALSE, And, Atom, AtLeast, Dominance, Form, Formula, Or, atoms, negate, nodes, simplify,
+    FALSE,
+    And,
+    AtLeast,
+    Atom,
+    Dominance,
+    Form,
+    Formula,
+    Or,
+    atoms,
+    negate,
+    nodes,
+    simplify,
 )
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import evaluate_float
@@ -133,7 +145,9 @@ class FormulaResult:
 
 
 def decide_search(
-    problem: Problem, budget: Budget, options: SearchOptions,
+    problem: Problem,
+    budget: Budget,
+    options: SearchOptions,
     log: Callable[[dict[str, Any]], None] | None = None,
 ) -> FormulaResult:
     """Search the whole region; `lower` bounds the margin of the least bounded open row."""
@@ -154,7 +168,11 @@ def decide_search(
         return FormulaResult(None, None, -np.inf, Stats())
     search = Search(root, bounder, policy, options, budget, log)
     first = Domain(
-        lo, hi, np.zeros(layout.gates, dtype=np.int8), list(range(len(distinct))), -1,
+        lo,
+        hi,
+        np.zeros(layout.gates, dtype=np.int8),
+        list(range(len(distinct))),
+        -1,
         state=np.zeros(len(distinct), dtype=bool),
     )
     if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim

@@ -40,8 +40,14 @@ class LeafSolver:
         self._solver.setOptionValue("presolve", "off")  # rays of infeasible models come from it
 
     def minimise(
-        self, cost: FloatArray, const: float, a: FloatArray, b: FloatArray, lo: FloatArray,
-        hi: FloatArray, seconds: float = 5.0,
+        self,
+        cost: FloatArray,
+        const: float,
+        a: FloatArray,
+        b: FloatArray,
+        lo: FloatArray,
+        hi: FloatArray,
+        seconds: float = 5.0,
     ) -> LeafAnswer:
         """Minimise over {lo <= x <= hi, a x >= b}; `a` is (m, n)."""
         highspy, solver = self._highspy, self._solver

@@ -1,8 +1,8 @@
-"""How far a formula is from changing its truth: its robust (min/max) value at points and under bounds.
+"""How far a formula is from changing its truth: its robust value, at points and under bounds.
 
 The margin of `form >= 0` is the value of the form; of a conjunction the least, of a disjunction the
-greatest, of at-least-k the k-th greatest margin of its parts. It is positive where the formula holds
-with room, negative where it fails.
+greatest, of at-least-k the k-th greatest margin of its parts. It is positive where the formula
+holds with room, negative where it fails.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def lower_margin(
         low, high = lo[d.node].ravel(), hi[d.node].ravel()
         w, x = list(d.winners), list(d.losers)
         diff = low[w][:, None] - high[x][None] if d.sense > 0 else low[x][None] - high[w][:, None]
-        rows = -np.sort(-np.nextafter(diff, -np.inf), axis=1)[:, d.inner - 1] if d.inner > 0 else None
+        rows = (
+            -np.sort(-np.nextafter(diff, -np.inf), axis=1)[:, d.inner - 1] if d.inner > 0 else None
+        )
         if rows is None or d.outer <= 0:
             return None
         best = -np.sort(-rows)[d.outer - 1]
@@ -82,7 +84,9 @@ def _kth(values: Sequence[Fraction | None], k: int) -> Fraction | None:
 
 
 def _fold(
-    f: Formula, atom: Callable[[Form], Fraction | None], block: Callable[[Dominance], Fraction | None]
+    f: Formula,
+    atom: Callable[[Form], Fraction | None],
+    block: Callable[[Dominance], Fraction | None],
 ) -> Fraction | None:
     match f:
         case Atom():

@@ -15,7 +15,13 @@ from verifex.engine.proof import BITS
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Mul
 from verifex.semantics.linear import (
-    ParamKey, Rows, concretise, gate_mix, node_params, relu_planes, substitute,
+    ParamKey,
+    Rows,
+    concretise,
+    gate_mix,
+    node_params,
+    relu_planes,
+    substitute,
 )
 from verifex.semantics.torch_backend import TorchBackend
 
@@ -58,14 +64,17 @@ class Bounder:
     """Bounds rows of one graph. Keeps constants as tensors; not for use by two threads at once."""
 
     def __init__(
-        self, graph: Graph, device: str = "cpu", dtype: torch.dtype = torch.float64,
+        self,
+        graph: Graph,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float64,
         linear: Linear | None = None,
     ) -> None:
         self.graph, self.linear = graph, linear
         self.xp = TorchBackend(dtype, device)
 
     def start(self, rows: Rows, targets: list[int]) -> dict[ParamKey, Tensor]:
-        """Parameters to begin with: adaptive slopes, chords for gates, half ties, no multipliers."""
+        """What to begin with: adaptive slopes, chords for gates, half ties, no multipliers."""
         out: dict[ParamKey, Tensor] = {}
         for (kind, i), size in node_params(self.graph, targets):
             node = self.graph.nodes[i]
@@ -82,14 +91,17 @@ class Bounder:
                 size = self.graph.nodes[z].size
                 out["split", z] = torch.zeros((rows.count, size), dtype=self.xp.dtype)
         if self.linear is not None:
-            out["rows", 0] = torch.zeros(
-                (rows.count, self.linear.b.shape[0]), dtype=self.xp.dtype
-            )
+            out["rows", 0] = torch.zeros((rows.count, self.linear.b.shape[0]), dtype=self.xp.dtype)
         return {k: v.to(self.xp.device) for k, v in out.items()}
 
     def evaluate(
-        self, rows: Rows, start: Mapping[int, Tensor], params: Mapping[ParamKey, Tensor],
-        lo: Tensor, hi: Tensor, reached: dict[int, Tensor] | None = None,
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        params: Mapping[ParamKey, Tensor],
+        lo: Tensor,
+        hi: Tensor,
+        reached: dict[int, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(lower bounds, input coefficients, constants) for given parameters."""
         coefs, const = substitute(self.graph, rows, start, params, self.xp, reached)
@@ -101,8 +113,14 @@ class Bounder:
         return concretise(coefs, const, lo, hi), coefs, const
 
     def bound(
-        self, rows: Rows, start: Mapping[int, Tensor], lo: Tensor, hi: Tensor, effort: Effort,
-        warm: Mapping[ParamKey, Tensor] | None = None, goal: float | Tensor = float("inf"),
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        lo: Tensor,
+        hi: Tensor,
+        effort: Effort,
+        warm: Mapping[ParamKey, Tensor] | None = None,
+        goal: float | Tensor = float("inf"),
     ) -> Bounds:
         """Optimised lower bounds; stops early once every row exceeds `goal`."""
         params = self.start(rows, list(start))
@@ -129,7 +147,11 @@ class Bounder:
         return self._final(rows, start, lo, hi, best)
 
     def _final(
-        self, rows: Rows, start: Mapping[int, Tensor], lo: Tensor, hi: Tensor,
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        lo: Tensor,
+        hi: Tensor,
         params: dict[ParamKey, Tensor],
     ) -> Bounds:
         """The bound with parameters as a certificate will hold them."""

@@ -29,7 +29,9 @@ class SolverPool:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
@@ -62,13 +64,19 @@ class SolverPool:
         if answer.seconds:
             return answer
         return Answer(
-            answer.status, answer.stop, answer.objective, answer.bound, answer.point,
-            time.monotonic() - started, answer.note, answer.extra,
+            answer.status,
+            answer.stop,
+            answer.objective,
+            answer.bound,
+            answer.point,
+            time.monotonic() - started,
+            answer.note,
+            answer.extra,
         )
 
     def _process(self, name: str, limits: SolveLimits) -> SolverProcess:
         if name not in self._open:
-            capabilities, availability = solvers.info(name)
+            _, availability = solvers.info(name)
             if not availability.ok:
                 raise MissingSolverError(f"solver {name}: {availability.reason}")
             self._open[name] = solvers.open(name, memory=limits.memory, threads=limits.threads)

@@ -51,7 +51,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class AtomBound:
-    """The form of `row` (a row of the search's objective list) is at least `value` in the subtree."""
+    """The form of `row` (of the search's list of forms) is at least `value` in the subtree."""
 
     row: int
     value: float

@@ -15,10 +15,11 @@ import torch
 
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
+from verifex.engine.domain import Domain
 from verifex.engine.optimise import Bounder, Linear
 from verifex.engine.proof import Proof
 from verifex.engine.root import root_facts
-from verifex.engine.search import Domain, Search, SearchOptions, Stats
+from verifex.engine.search import Search, SearchOptions, Stats
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
@@ -48,7 +49,7 @@ class Minimum:
 
 @dataclass
 class RangePolicy:
-    """Closes a domain once its bound is within a relative `tolerance` of the best value attained."""
+    """Closes a domain once its bound is within a relative `tolerance` of the best value."""
 
     problem: Problem
     forms: list[Form]
@@ -115,10 +116,14 @@ class RangePolicy:
 
 
 def minima(
-    problem: Problem, forms: list[Form], budget: Budget, options: SearchOptions,
-    log: Callable[[dict[str, Any]], None] | None = None, seed: int = 0,
+    problem: Problem,
+    forms: list[Form],
+    budget: Budget,
+    options: SearchOptions,
+    log: Callable[[dict[str, Any]], None] | None = None,
+    seed: int = 0,
 ) -> tuple[list[Minimum], Stats, Proof, Layout]:
-    """Least values of all forms over the region (a box with linear rows; other cuts are relaxed)."""
+    """Least values of all forms over the region (a box with linear rows, else relaxed)."""
     targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
     layout = Layout(problem.graph, targets)
     bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))

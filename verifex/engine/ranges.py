@@ -32,7 +32,10 @@ Progress = Callable[[str, str], None]
 
 
 def find_range(
-    problem: Problem, form: Form, options: Options | None = None, pool: SolverPool | None = None,
+    problem: Problem,
+    form: Form,
+    options: Options | None = None,
+    pool: SolverPool | None = None,
     name: str = "",
 ) -> RangeVerdict:
     """Minimum and maximum of `form` over the problem's region and assumption."""
@@ -60,13 +63,19 @@ def _find_range(
         evidence.append("search: bound")
         if _settled(ends):
             return RangeVerdict(
-                name, ends[False], ends[True], "", tuple(evidence), time.monotonic() - started,
+                name,
+                ends[False],
+                ends[True],
+                "",
+                tuple(evidence),
+                time.monotonic() - started,
                 (*problem.graph.notes, *problem.notes),
             )
     for maximise in (False, True):
         budget = Budget(
             max(0.0, options.seconds - (time.monotonic() - started)) * (1.0 if maximise else 0.5),
-            options.memory, options.threads,
+            options.memory,
+            options.threads,
         )
         search = _End(problem, Objective(form, maximise), bounds, options, pool, budget)
         end = search.run(high if maximise else low)
@@ -74,8 +83,12 @@ def _find_range(
         evidence += search.evidence
         reasons += search.reasons
     return RangeVerdict(
-        name, ends[False], ends[True], "; ".join(dict.fromkeys(reasons)),
-        tuple(dict.fromkeys(evidence)), time.monotonic() - started,
+        name,
+        ends[False],
+        ends[True],
+        "; ".join(dict.fromkeys(reasons)),
+        tuple(dict.fromkeys(evidence)),
+        time.monotonic() - started,
         (*problem.graph.notes, *problem.notes),
     )
 
@@ -114,9 +127,7 @@ def _search(
     signed = [*forms, *(-f for f in forms)]
     search = SearchOptions(device=options.device, inputs=has_smooth(problem))
     proven = [f.bounds(*bounds) for f in forms]
-    empty = [
-        {side: RangeEnd(b[side], None, None, None) for side in (False, True)} for b in proven
-    ]
+    empty = [{side: RangeEnd(b[side], None, None, None) for side in (False, True)} for b in proven]
     if problem.assume != TRUE or not _continuous(problem):
         reasons.append("search: not used, since it would ignore the assumption or the integers")
         return empty
@@ -189,8 +200,13 @@ class _End(_Best):
     """The search for one end."""
 
     def __init__(
-        self, problem: Problem, objective: Objective, bounds: NodeBounds, options: Options,
-        pool: SolverPool, budget: Budget,
+        self,
+        problem: Problem,
+        objective: Objective,
+        bounds: NodeBounds,
+        options: Options,
+        pool: SolverPool,
+        budget: Budget,
     ) -> None:
         super().__init__(problem, objective)
         self.bounds = bounds
@@ -245,8 +261,11 @@ class _End(_Best):
         claimed = self._take(name, answer, question.inputs)
         if answer.point is not None and not self.budget.spent:
             strict = ask(
-                replace(self.problem, require=_impossible(self.objective, answer)), self.bounds,
-                products=products, margin=False, off_kinks=True,
+                replace(self.problem, require=_impossible(self.objective, answer)),
+                self.bounds,
+                products=products,
+                margin=False,
+                off_kinks=True,
             )
             inner = interior_point(question, answer, strict, self.pool, name, self._limits())
             if inner is not None:
@@ -276,9 +295,9 @@ def _impossible(objective: Objective, answer: Answer) -> Atom:
     1e-6 (relative) of the optimum.
     """
     best = to_float(answer.objective if answer.objective is not None else 0)
-    short = Fraction(best) - Fraction(1 if objective.maximise else -1) * Fraction(1, 10**7) * Fraction(
-        max(1.0, abs(best))
-    )
+    short = Fraction(best) - Fraction(1 if objective.maximise else -1) * Fraction(
+        1, 10**7
+    ) * Fraction(max(1.0, abs(best)))
     # claim: sign * form < sign * short ; its negation is sign * (form - short) >= 0
     form = objective.form
     shifted = Form(form.terms, form.const - short)

@@ -41,12 +41,17 @@ def to_rows(boxes: Boxes, domain: torch.Tensor, layout: Layout, signs: Signs) ->
     return Rows(
         {i: torch.from_numpy(np.array(v)) for i, v in boxes.lo.items()},
         {i: torch.from_numpy(np.array(v)) for i, v in boxes.hi.items()},
-        domain, split,
+        domain,
+        split,
     )
 
 
 def root_facts(
-    layout: Layout, bounder: Bounder, lo: FloatArray, hi: FloatArray, budget: Budget,
+    layout: Layout,
+    bounder: Bounder,
+    lo: FloatArray,
+    hi: FloatArray,
+    budget: Budget,
     effort: Effort,
 ) -> Root:
     """Optimise the bounds of every relaxed node over the box lo <= x <= hi, both (n,)."""
@@ -85,7 +90,12 @@ def _relaxed_operand(layout: Layout, i: int) -> bool:
 
 
 def _improve(
-    root: Root, bounder: Bounder, node: int, elements: list[int], lo: FloatArray, hi: FloatArray,
+    root: Root,
+    bounder: Bounder,
+    node: int,
+    elements: list[int],
+    lo: FloatArray,
+    hi: FloatArray,
     effort: Effort,
 ) -> None:
     """One batch of 2 k rows: the lower and the upper bound of each element."""

@@ -16,37 +16,18 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from verifex.engine.boxes import Boxes, Layout, Signs
 from verifex.engine.branching import gate_scores, minimisers
 from verifex.engine.budget import Budget
-from verifex.engine.leaf import LeafSolver
+from verifex.engine.domain import Domain
+from verifex.engine.forms import FormTable
+from verifex.engine.leaves import Leaves
 from verifex.engine.optimise import Bounder, Bounds, Effort
 from verifex.engine.proof import AtomBound, Proof, ProofNode, pack
-from verifex.engine.root import Root, to_rows
+from verifex.engine.root import Root
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.semantics.linear import ParamKey, Rows
-
-
-@dataclass
-class Domain:
-    """A part of the region: its box, its gate signs, and the rows still open on it."""
-
-    lo: FloatArray
-    hi: FloatArray
-    signs: NDArray[np.int8]
-    rows: list[int]
-    node: int
-    tree: int = 0
-    value: float = -np.inf
-    warm: dict[ParamKey, FloatArray] = field(default_factory=dict)
-    gate: int = -1
-    dimension: int = -1
-    loss: float = 0.0
-    reach: FloatArray | None = None
-    state: Any = None
 
 
 class Policy(Protocol):
@@ -78,8 +59,8 @@ class SearchOptions:
     """Widths and efforts. `inputs`: split input sides too (low dimension or smooth functions)."""
 
     width: int = 192
-    root_effort: Effort = Effort(60, 0.2, 0.97)
-    effort: Effort = Effort(12, 0.2, 0.9)
+    root_effort: Effort = field(default_factory=lambda: Effort(60, 0.2, 0.97))
+    effort: Effort = field(default_factory=lambda: Effort(12, 0.2, 0.9))
     rule: str = "gap"
     inputs: bool = False
     max_domains: int = 2_000_000
@@ -102,7 +83,12 @@ class Search:
     """One run of branch and bound. `log` receives one dictionary per batch."""
 
     def __init__(
-        self, root: Root, bounder: Bounder, policy: Policy, options: SearchOptions, budget: Budget,
+        self,
+        root: Root,
+        bounder: Bounder,
+        policy: Policy,
+        options: SearchOptions,
+        budget: Budget,
         log: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.root, self.layout, self.bounder = root, root.layout, bounder
@@ -110,8 +96,8 @@ class Search:
         self.proof, self.stats = Proof(), Stats()
         self._heap: list[tuple[float, int, Domain]] = []
         self._order = itertools.count()
-        self._leaf_solver: LeafSolver | None = None
-        self._starts = self._form_tensors()
+        self._table = FormTable(self.layout, policy.forms)
+        self._leaves = Leaves(self.layout, bounder, self._table)
         self.unresolved: list[Domain] = []
 
     # --- driving --------------------------------------------------------------------------------
@@ -157,10 +143,14 @@ class Search:
             self._evaluate(children, self.options.effort)
         self.stats.batches += 1
         if self.log is not None:
-            self.log({
-                "t": round(self.budget.elapsed, 4), "domains": self.stats.domains,
-                "open": len(self._heap), "lps": self.stats.lps,
-            })
+            self.log(
+                {
+                    "t": round(self.budget.elapsed, 4),
+                    "domains": self.stats.domains,
+                    "open": len(self._heap),
+                    "lps": self.stats.lps,
+                }
+            )
 
     def _push(self, domain: Domain) -> None:
         heapq.heappush(self._heap, (self.policy.priority(domain), next(self._order), domain))
@@ -170,19 +160,6 @@ class Search:
         self.proof.nodes[domain.node].closed = how
 
     # --- bounding -------------------------------------------------------------------------------
-
-    def _form_tensors(self) -> dict[int, torch.Tensor]:
-        """node -> (rows, size) coefficients of all forms."""
-        out: dict[int, torch.Tensor] = {}
-        forms = self.policy.forms
-        for r, form in enumerate(forms):
-            for (node, index), c in form.terms:
-                if node not in out:
-                    size = self.layout.graph.nodes[node].size
-                    out[node] = torch.zeros((len(forms), size), dtype=torch.float64)
-                out[node][r, index] += float(c)
-        self._consts = torch.tensor([float(f.const) for f in forms], dtype=torch.float64)
-        return out
 
     def _evaluate(self, domains: list[Domain], effort: Effort) -> None:
         """Bound all open rows of the domains, close what closes, queue the rest."""
@@ -200,9 +177,9 @@ class Search:
         pairs = [(k, r) for k in alive for r in domains[k].rows]
         if not pairs:
             return
-        rows, start, box = self._rows(boxes, signs, lo, hi, pairs)
+        rows, start, box = self._table.rows(boxes, signs, lo, hi, pairs)
         row_ids = [r for _, r in pairs]
-        consts = self._consts[row_ids]
+        consts = self._table.consts[row_ids]
         goal = torch.tensor([self.policy.goal(r) for r in row_ids], dtype=torch.float64) - consts
         warm = self._warm(domains, pairs)
         found = self.bounder.bound(rows, start, *box, effort, warm, goal)
@@ -210,16 +187,6 @@ class Search:
         x = minimisers(found, *box)
         self.policy.candidates(x.numpy(), row_ids)
         self._digest(domains, alive, pairs, rows, found, x)
-
-    def _rows(
-        self, boxes: Boxes, signs: Signs, lo: FloatArray, hi: FloatArray,
-        pairs: list[tuple[int, int]],
-    ) -> tuple[Rows, dict[int, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-        domain = torch.tensor([k for k, _ in pairs], dtype=torch.long)
-        rows = to_rows(boxes, domain, self.layout, signs)
-        wanted = torch.tensor([r for _, r in pairs], dtype=torch.long)
-        start = {node: table[wanted] for node, table in self._starts.items()}
-        return rows, start, (torch.from_numpy(lo)[domain], torch.from_numpy(hi)[domain])
 
     def _warm(self, domains: list[Domain], pairs: list[tuple[int, int]]) -> dict[ParamKey, Any]:
         """The parents' parameters, stacked; a parameter some parent lacks starts afresh."""
@@ -235,8 +202,13 @@ class Search:
         return stacked
 
     def _digest(
-        self, domains: list[Domain], alive: list[int], pairs: list[tuple[int, int]], rows: Rows,
-        found: Bounds, x: torch.Tensor,
+        self,
+        domains: list[Domain],
+        alive: list[int],
+        pairs: list[tuple[int, int]],
+        rows: Rows,
+        found: Bounds,
+        x: torch.Tensor,
     ) -> None:
         """Settle every domain; for the open ones choose where to split next."""
         scores = gate_scores(self.layout, self.bounder, rows, found, x, self.options.rule)
@@ -263,8 +235,12 @@ class Search:
             self._push(domain)
 
     def _record(
-        self, domain: Domain, mine: list[int], pairs: list[tuple[int, int]],
-        known: dict[int, float], params: dict[ParamKey, FloatArray],
+        self,
+        domain: Domain,
+        mine: list[int],
+        pairs: list[tuple[int, int]],
+        known: dict[int, float],
+        params: dict[ParamKey, FloatArray],
     ) -> None:
         """Keep the multipliers of rows that have reached their goal."""
         for p in mine:
@@ -295,8 +271,15 @@ class Search:
         for sign in (1, -1):
             node = ProofNode(domain.node, sign=sign)
             child = Domain(
-                domain.lo.copy(), domain.hi.copy(), domain.signs.copy(), list(domain.rows), -1,
-                domain.tree, domain.value, domain.warm, state=domain.state,
+                domain.lo.copy(),
+                domain.hi.copy(),
+                domain.signs.copy(),
+                list(domain.rows),
+                -1,
+                domain.tree,
+                domain.value,
+                domain.warm,
+                state=domain.state,
             )
             if domain.gate >= 0:
                 node.gate = domain.gate
@@ -314,24 +297,21 @@ class Search:
 
     def _leaf(self, domain: Domain) -> list[Domain]:
         """Solve each open row's LP over the domain's polytope; split on if gates are left."""
-        a, b, cells = self._polytope(domain)
-        affine = self._affine(domain)
+        left = self._leaves.undecided(domain)
         known: dict[int, float] = {}
-        left = self._undecided(domain)
-        for k, row in enumerate(domain.rows):
-            answer = self._solver().minimise(
-                affine[0][k], float(affine[1][k]), a, b, domain.lo, domain.hi,
-                max(0.01, min(5.0, self.budget.left)),
-            )
+        for answer in self._leaves.solve(domain, self.budget):
             self.stats.lps += 1
-            if not answer.solved:
+            known[answer.row] = answer.bound
+            if self.options.record and answer.bound > self.policy.goal(answer.row):
+                bound = AtomBound(answer.row, answer.bound, answer.params)
+                self.proof.nodes[domain.node].bounds.append(bound)
+            if answer.value is None or answer.points is None:
                 continue
-            known[row] = self._rebound(domain, k, cells, answer.duals, empty=answer.value is None)
-            if answer.value is not None and answer.x is not None:
-                self.policy.candidates(self._inner(answer.x, a, b, domain), [row])
-                # With undecided gates left the polytope only contains the domain.
-                if left < 0 and self.policy.leaf_value(domain, row, answer.value, answer.x):
-                    known[row] = max(known[row], answer.value)
+            self.policy.candidates(answer.points, [answer.row])
+            # With undecided gates left the polytope only contains the domain.
+            vertex = answer.points[0]
+            if left < 0 and self.policy.leaf_value(domain, answer.row, answer.value, vertex):
+                known[answer.row] = max(known[answer.row], answer.value)
         if self.policy.settle(domain, known):
             self._close(domain, "bounds")
             return []
@@ -341,111 +321,6 @@ class Search:
         self.stats.unresolved += 1
         self.unresolved.append(domain)
         return []
-
-    def _affine(self, domain: Domain) -> tuple[FloatArray, FloatArray]:
-        """Linear lower bounds of the domain's rows without any multipliers: the LPs' costs."""
-        signs = domain.signs[None]
-        boxes = self.layout.propagate(domain.lo[None], domain.hi[None], signs)
-        pairs = [(0, r) for r in domain.rows]
-        rows, start, box = self._rows(boxes, signs, domain.lo[None], domain.hi[None], pairs)
-        rows.split = {}
-        params = {
-            key: torch.from_numpy(v) for key, v in domain.warm.items()
-            if key[0] not in ("split", "rows")
-        }
-        with torch.no_grad():
-            _, coefs, const = self.bounder.evaluate(rows, start, params, *box)
-        return coefs.numpy(), (const + self._consts[domain.rows]).numpy()
-
-    def _solver(self) -> LeafSolver:
-        if self._leaf_solver is None:
-            self._leaf_solver = LeafSolver()
-        return self._leaf_solver
-
-    def _polytope(self, domain: Domain) -> tuple[FloatArray, FloatArray, list[tuple[int, int]]]:
-        """Rows a x >= b that hold on the domain, and the (z, element) cell of each.
-
-        A split z >= 0 gives `upper(z) >= 0` with the linear upper bound of z: exact where the
-        gates before z are decided, a relaxation (still sound) where they are not.
-        """
-        chosen = np.flatnonzero(domain.signs)
-        cells = [self.layout.name(int(g)) for g in chosen]
-        n = domain.lo.shape[0]
-        a, b = np.zeros((len(cells), n)), np.zeros(len(cells))
-        boxes = self.layout.propagate(domain.lo[None], domain.hi[None], domain.signs[None])
-        for z in sorted({z for z, _ in cells}):
-            mine = [k for k, (node, _) in enumerate(cells) if node == z]
-            start = torch.zeros((len(mine), self.layout.graph.nodes[z].size), dtype=torch.float64)
-            for r, k in enumerate(mine):
-                start[r, cells[k][1]] = -float(domain.signs[chosen[k]])
-            rows = to_rows(boxes, torch.zeros(len(mine), dtype=torch.long), self.layout, domain.signs[None])
-            rows.split = {}
-            params = self.bounder.start(rows, [z])
-            with torch.no_grad():
-                box = (torch.from_numpy(domain.lo).expand(len(mine), -1),
-                       torch.from_numpy(domain.hi).expand(len(mine), -1))
-                _, coefs, const = self.bounder.evaluate(rows, {z: start}, params, *box)
-            a[mine], b[mine] = -coefs.numpy(), const.numpy()
-        linear = self.bounder.linear
-        if linear is not None:
-            a = np.concatenate([a, -linear.a.numpy()])
-            b = np.concatenate([b, -linear.b.numpy()])
-        return a, b, cells
-
-    def _rebound(
-        self, domain: Domain, k: int, cells: list[tuple[int, int]], duals: FloatArray, *, empty: bool
-    ) -> float:
-        """The bound that the LP's duals give as multipliers, recorded if it reaches the goal."""
-        row = domain.rows[k]
-        boxes = self.layout.propagate(domain.lo[None], domain.hi[None], domain.signs[None])
-        rows, start, box = self._rows(
-            boxes, domain.signs[None], domain.lo[None], domain.hi[None], [(0, row)]
-        )
-        warm = {key: torch.from_numpy(v[k : k + 1]).clone() for key, v in domain.warm.items()}
-        fresh = self.bounder.start(rows, list(start))
-        warm = {key: warm.get(key, v) for key, v in fresh.items()}
-        # An empty leaf: a contradiction times a large factor outweighs any form.
-        factor = 1.0
-        if empty:
-            factor = 1e4 * (1.0 + abs(domain.value)) / max(float(np.abs(duals).max(initial=0)), 1e-12)
-        for (z, i), dual in zip(cells, duals, strict=False):
-            warm["split", z][0, i] = float(dual) * factor
-        if self.bounder.linear is not None:
-            warm["rows", 0][0] = torch.from_numpy(duals[len(cells):] * factor)
-        found = self.bounder.bound(rows, start, *box, Effort(0), warm)
-        value = float(found.value[0] + self._consts[row])
-        if self.options.record and value > self.policy.goal(row):
-            packed = pack({key: v[0].numpy() for key, v in found.params.items()})
-            self.proof.nodes[domain.node].bounds.append(AtomBound(row, value, packed))
-        return value
-
-    def _inner(
-        self, x: FloatArray, a: FloatArray, b: FloatArray, domain: Domain
-    ) -> FloatArray:
-        """The LP's vertex and points drawn from it toward the polytope's inside."""
-        n = x.shape[0]
-        wide = np.concatenate([a, -np.linalg.norm(a, axis=1, keepdims=True)], axis=1)
-        lo, hi = np.append(domain.lo, 0.0), np.append(domain.hi, 1.0)
-        cost = np.zeros(n + 1)
-        cost[n] = -1.0
-        centre = self._solver().minimise(cost, 0.0, wide, b, lo, hi)
-        self.stats.lps += 1
-        if centre.x is None:
-            return x[None]
-        inside = centre.x[:n]
-        return np.stack([x, x + 1e-9 * (inside - x), x + 1e-6 * (inside - x), x + 1e-3 * (inside - x), inside])
-
-    def _undecided(self, domain: Domain) -> int:
-        """An undecided gate of the domain (the widest), -1 if there is none."""
-        boxes = self.layout.propagate(domain.lo[None], domain.hi[None], domain.signs[None])
-        best, room = -1, 0.0
-        for z, at in self.layout.offsets.items():
-            lo, hi = boxes.lo[z][0], boxes.hi[z][0]
-            sign = domain.signs[at : at + lo.shape[0]]
-            free = np.where((sign == 0) & (lo < 0) & (hi > 0), np.minimum(-lo, hi), 0.0)
-            if free.size and free.max() > room:
-                best, room = at + int(free.argmax()), float(free.max())
-        return best
 
 
 def r_index(domain: Domain, row: int) -> int:

@@ -17,7 +17,11 @@ from verifex.semantics.claim import Question
 
 
 def interior_point(
-    question: Question, answer: Answer, strict: Question, pool: SolverPool, solver: str,
+    question: Question,
+    answer: Answer,
+    strict: Question,
+    pool: SolverPool,
+    solver: str,
     limits: SolveLimits,
 ) -> list[Number] | None:
     """Inputs of a point inside the answer's activation region, or None.
@@ -29,7 +33,8 @@ def interior_point(
         return None
     chosen = {
         question.model.variables[v].name: round(Fraction(value))
-        for v, value in answer.point.items() if question.model.variables[v].integer
+        for v, value in answer.point.items()
+        if question.model.variables[v].integer
     }
     model, delta = _fixed(strict, chosen)
     found = pool.solve(solver, model, limits)
@@ -43,7 +48,8 @@ def _fixed(strict: Question, chosen: dict[str, int]) -> tuple[Model, int]:
     source = strict.model
     variables = [
         Variable(v.name, chosen[v.name], chosen[v.name], True)
-        if v.integer and v.name in chosen else v
+        if v.integer and v.name in chosen
+        else v
         for v in source.variables
     ]
     model = Model(variables, products=list(source.products), maximise=True)

@@ -1,4 +1,4 @@
-"""Verdicts: what is known in the end, what it rests on, and the witness or range that goes with it."""
+"""Verdicts: what is known in the end, what it rests on, and its witness or range."""
 
 from __future__ import annotations
 
@@ -138,8 +138,11 @@ class RangeEnd:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "proven": _float(self.proven), "claimed": self.claimed,
-            "attained": _float(self.attained), "gap": self.gap, "on_kink": self.on_kink,
+            "proven": _float(self.proven),
+            "claimed": self.claimed,
+            "attained": _float(self.attained),
+            "gap": self.gap,
+            "on_kink": self.on_kink,
             "point": None if self.point is None else [float(v) for v in self.point],
         }
 
@@ -172,8 +175,12 @@ class RangeVerdict:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "expression": self.expression, "closed": self.closed, "reason": self.reason,
-            "low": self.low.to_json(), "high": self.high.to_json(),
-            "evidence": list(self.evidence), "seconds": round(self.seconds, 3),
+            "expression": self.expression,
+            "closed": self.closed,
+            "reason": self.reason,
+            "low": self.low.to_json(),
+            "high": self.high.to_json(),
+            "evidence": list(self.evidence),
+            "seconds": round(self.seconds, 3),
             "notes": list(self.notes),
         }

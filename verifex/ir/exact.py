@@ -1,4 +1,4 @@
-"""Exact rational arrays: integers over one common denominator, the number type of everything that concludes.
+"""Exact rational arrays: integers over one common denominator, for everything that concludes.
 
 `ExactArray(num, den)` stands for `num / den` with `num` a numpy array of Python integers. One
 denominator an array keeps the inner loops in plain integer arithmetic, which is an order of
@@ -80,7 +80,9 @@ class ExactArray:
         for i, n in enumerate(self.num.ravel()):
             m = float(mid.flat[i])
             if math.isinf(m):
-                lo.flat[i], hi.flat[i] = (np.finfo(float).max, m) if m > 0 else (m, -np.finfo(float).max)
+                lo.flat[i], hi.flat[i] = (
+                    (np.finfo(float).max, m) if m > 0 else (m, -np.finfo(float).max)
+                )
                 continue
             above, below = m.as_integer_ratio()
             diff = n * below - above * self.den

@@ -1,4 +1,4 @@
-"""Formulas over graph values: and, or, at-least-k over linear atoms, with negation and three-valued meaning.
+"""Formulas over graph values: and, or, at-least-k over linear atoms, true, false or open.
 
 An atom is `sum c * value(node)[index] + const >= 0` (or `> 0`). `Dominance` is a whole block of
 pairwise comparisons held as two index lists, so that top-100 of 784 is one object, not 68,400.
@@ -21,7 +21,7 @@ Cell: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Form:
-    """The linear form `sum c * value(cell) + const`; each cell appears once, no zero coefficients."""
+    """The form `sum c * value(cell) + const`; each cell appears once, no zero coefficients."""
 
     terms: tuple[tuple[Cell, Fraction], ...]
     const: Fraction = Fraction(0)
@@ -42,9 +42,9 @@ class Form:
             total += c * Fraction(int(array.num.flat[index]), array.den)
         return total
 
-    def bounds(self, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]) -> tuple[
-        Fraction | None, Fraction | None
-    ]:
+    def bounds(
+        self, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
+    ) -> tuple[Fraction | None, Fraction | None]:
         """Exact bounds from float bounds of the nodes (unbatched); None where unbounded."""
         low: Fraction | None = self.const
         high: Fraction | None = self.const
@@ -134,8 +134,13 @@ def negate(f: Formula) -> Formula:
             return AtLeast(len(f.parts) - f.count + 1, tuple(negate(p) for p in f.parts))
         case Dominance():
             return Dominance(
-                f.node, f.winners, f.losers, len(f.winners) - f.outer + 1,
-                len(f.losers) - f.inner + 1, not f.strict, -f.sense,
+                f.node,
+                f.winners,
+                f.losers,
+                len(f.winners) - f.outer + 1,
+                len(f.losers) - f.inner + 1,
+                not f.strict,
+                -f.sense,
             )
 
 
@@ -212,9 +217,7 @@ def simplify(f: Formula, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArr
             return _simplify_dominance(f, lo, hi)
 
 
-def _simplify_atom(
-    f: Atom, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
-) -> Formula:
+def _simplify_atom(f: Atom, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]) -> Formula:
     low, high = f.form.bounds(lo, hi)
     if low is not None and (low > 0 or (low == 0 and not f.strict)):
         return TRUE
@@ -228,7 +231,7 @@ def _at_least(count: int, parts: list[Formula]) -> Formula:
     count -= sum(p == TRUE for p in parts)
     left = tuple(dict.fromkeys(p for p in parts if p not in (TRUE, FALSE)))
     duplicates = sum(p not in (TRUE, FALSE) for p in parts) - len(left)
-    if duplicates and 1 < count:  # equal parts count each: keep them all
+    if duplicates and count > 1:  # equal parts count each: keep them all
         left = tuple(p for p in parts if p not in (TRUE, FALSE))
     if count <= 0:
         return TRUE
@@ -250,9 +253,7 @@ def _simplify_dominance(
     w, x = list(f.winners), list(f.losers)
     w_lo, w_hi, x_lo, x_hi = low[w][:, None], high[w][:, None], low[x][None], high[x][None]
     # The comparison is a - b > 0 (or >= 0), with rows for winners and columns for losers.
-    a_lo, a_hi, b_lo, b_hi = (
-        (w_lo, w_hi, x_lo, x_hi) if f.sense > 0 else (x_lo, x_hi, w_lo, w_hi)
-    )
+    a_lo, a_hi, b_lo, b_hi = (w_lo, w_hi, x_lo, x_hi) if f.sense > 0 else (x_lo, x_hi, w_lo, w_hi)
     sure = a_lo > b_hi if f.strict else a_lo >= b_hi
     never = a_hi <= b_lo if f.strict else a_hi < b_lo
     wins, open_ = sure.sum(axis=1), ~(sure | never)

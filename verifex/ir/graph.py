@@ -1,4 +1,4 @@
-"""Graphs: immutable, shape-checked, hash-consed lists of operations, and the builder that makes them.
+"""Graphs: immutable, shape-checked, hash-consed lists of operations, and their builder.
 
 A node is an op on earlier nodes, named by its position. `Builder` gives equal nodes the same
 position, checks shapes and kinds as nodes are added, and folds affine steps of constants exactly.
@@ -17,7 +17,17 @@ from verifex.errors import InputError
 from verifex.ir.exact import ExactArray, Values, as_exact
 from verifex.ir.linmap import Gather, LinearMap, Shape, apply_exact, identity, is_identity, scale
 from verifex.ir.ops import (
-    UNIVARIATES, Affine, Concat, Const, Gate, Input, Mul, Op, Relu, Step, Univariate,
+    UNIVARIATES,
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Op,
+    Relu,
+    Step,
+    Univariate,
 )
 
 
@@ -41,7 +51,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in topological order, the inputs (in the order of the flat input vector), named outputs.
+    """Nodes in topological order, the inputs in the order of the flat input, named outputs.
 
     `labels` names nodes after the file they came from (for messages and drawings); `notes` are
     sentences that a verdict about this graph must repeat, such as a folded BatchNormalization.
@@ -109,8 +119,11 @@ class Builder:
     def build(self, outputs: Mapping[str, int] | None = None) -> Graph:
         """The finished graph; `outputs` defaults to those set on the builder."""
         return Graph(
-            tuple(self._nodes), tuple(self._inputs), dict(outputs or self.outputs),
-            dict(self.labels), tuple(dict.fromkeys(self.notes)),
+            tuple(self._nodes),
+            tuple(self._inputs),
+            dict(outputs or self.outputs),
+            dict(self.labels),
+            tuple(dict.fromkeys(self.notes)),
         )
 
     def add(self, op: Op, *args: int, label: str = "") -> int:
@@ -178,7 +191,9 @@ class Builder:
     def absolute(self, x: int, label: str = "") -> int:
         """`|x| = 2 relu(x) - x`, exactly."""
         return self.add(
-            Affine((scale(self.shape(x), 2), scale(self.shape(x), -1))), self.relu(x), x,
+            Affine((scale(self.shape(x), 2), scale(self.shape(x), -1))),
+            self.relu(x),
+            x,
             label=label,
         )
 
@@ -220,7 +235,9 @@ class Builder:
             case Mul():
                 return self._same_shape(op, args, nodes), False
             case Univariate() if op.name not in UNIVARIATES:
-                raise self._fail(op, args, f"function '{op.name}'", f"one of {', '.join(UNIVARIATES)}")
+                raise self._fail(
+                    op, args, f"function '{op.name}'", f"one of {', '.join(UNIVARIATES)}"
+                )
             case _:
                 return nodes[0].shape, isinstance(op, Step)
 
@@ -256,7 +273,9 @@ class Builder:
             raise self._fail(op, args, f"axis {op.axis}", f"0..{len(first) - 1}")
         for n in nodes:
             rest = [d for k, d in enumerate(n.shape) if k != op.axis]
-            if len(n.shape) != len(first) or rest != [d for k, d in enumerate(first) if k != op.axis]:
+            if len(n.shape) != len(first) or rest != [
+                d for k, d in enumerate(first) if k != op.axis
+            ]:
                 raise self._fail(op, args, "the shapes differ off the axis", "equal shapes there")
         length = sum(n.shape[op.axis] for n in nodes)
         return (*first[: op.axis], length, *first[op.axis + 1 :]), all(n.boolean for n in nodes)

@@ -207,7 +207,13 @@ def transpose(m: LinearMap) -> LinearMap:
             return Dense(m.out_shape, m.in_shape, np.ascontiguousarray(m.weight.T))
         case Conv():
             return Conv(
-                m.out_shape, m.in_shape, m.weight, m.strides, m.pads, m.dilations, m.groups,
+                m.out_shape,
+                m.in_shape,
+                m.weight,
+                m.strides,
+                m.pads,
+                m.dilations,
+                m.groups,
                 not m.transposed,
             )
         case Gather():
@@ -232,8 +238,14 @@ def absolute(m: LinearMap) -> LinearMap:
             return Dense(m.in_shape, m.out_shape, np.abs(m.weight))
         case Conv():
             return Conv(
-                m.in_shape, m.out_shape, np.abs(m.weight), m.strides, m.pads, m.dilations,
-                m.groups, m.transposed,
+                m.in_shape,
+                m.out_shape,
+                np.abs(m.weight),
+                m.strides,
+                m.pads,
+                m.dilations,
+                m.groups,
+                m.transposed,
             )
         case Diag():
             if isinstance(m.scale, ExactArray):
@@ -354,7 +366,7 @@ def _pad(x: Any, pads: tuple[tuple[int, int], ...], lib: Any) -> Any:
 
 
 def convolve(m: Conv, x: Any, weight: Any, lib: Any) -> Any:
-    """Convolution by looping over kernel positions: the same code for floats, integers and torch."""
+    """Convolution as a loop over kernel positions: one code for floats, integers and torch."""
     (_, chans, *_), (n, outs, *out_space) = m.forward_shapes
     batch, space = x.shape[0], math.prod(out_space)
     w = weight.reshape(m.groups, outs // m.groups, chans // m.groups, *weight.shape[2:])

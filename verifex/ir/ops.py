@@ -16,7 +16,16 @@ from verifex.ir.exact import Values, content_key
 from verifex.ir.linmap import LinearMap, Shape
 
 UNIVARIATES = (
-    "sigmoid", "tanh", "exp", "log", "reciprocal", "sqrt", "square", "sin", "cos", "erf",
+    "sigmoid",
+    "tanh",
+    "exp",
+    "log",
+    "reciprocal",
+    "sqrt",
+    "square",
+    "sin",
+    "cos",
+    "erf",
 )
 """Names of the smooth scalar functions an `Univariate` may carry."""
 

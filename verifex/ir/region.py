@@ -29,7 +29,7 @@ class LinearRow:
 
 @dataclass(frozen=True)
 class Ball:
-    """`norm(x[indices] - center) <= radius` with norm "l1" or "l2"; center is aligned to indices."""
+    """`norm(x[indices] - center) <= radius`, norm "l1" or "l2"; center is aligned to indices."""
 
     norm: str
     indices: tuple[int, ...]
@@ -66,7 +66,9 @@ class Region:
             if a > b:
                 raise InputError(
                     f"the region is empty: {self.name(i)} has lower bound {float(a)!r} "
-                    f"above upper bound {float(b)!r}", expected="lower <= upper", key="region",
+                    f"above upper bound {float(b)!r}",
+                    expected="lower <= upper",
+                    key="region",
                 )
 
     @property

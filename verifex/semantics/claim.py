@@ -1,4 +1,4 @@
-"""A question as a logical model: is there an input in the region that breaks the claim, and by how much?
+"""A question as a logical model: does an input of the region break the claim, and by how much?
 
 The model holds the region, the assumption and the negated requirement over the encoded graph.
 With `margin` it maximises the least excess of the violated atoms instead of asking for
@@ -15,7 +15,16 @@ from fractions import Fraction
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray, Number
 from verifex.ir.formula import (
-    And, Atom, AtLeast, Dominance, Form, Formula, Or, atoms, negate, simplify,
+    And,
+    AtLeast,
+    Atom,
+    Dominance,
+    Form,
+    Formula,
+    Or,
+    atoms,
+    negate,
+    simplify,
 )
 from verifex.ir.graph import Graph
 from verifex.ir.model import Model, Product, Row
@@ -99,7 +108,7 @@ def _region_model(region: Region, products: bool) -> Question:
 
 
 def _add_ball(question: Question, region: Region, ball: Ball, products: bool) -> None:
-    """An l1 ball exactly; an l2 ball exactly where products are taken, else a polytope around it."""
+    """An l1 ball exactly; an l2 ball exactly with products, else a polytope around it."""
     model, inputs, n = question.model, question.inputs, len(ball.indices)
     parts: dict[int, Number] = {}
     for i, c in zip(ball.indices, ball.center, strict=True):
@@ -133,13 +142,22 @@ class _Writer:
     """Writes formulas over an encoded graph into a model."""
 
     def __init__(
-        self, graph: Graph, bounds: NodeBounds, question: Question, products: bool,
+        self,
+        graph: Graph,
+        bounds: NodeBounds,
+        question: Question,
+        products: bool,
         open_gates: Iterable[int],
     ) -> None:
         self.lo, self.hi = bounds
         self.model = question.model
         self.encoder = Encoder(
-            graph, self.lo, self.hi, self.model, question.inputs, products=products,
+            graph,
+            self.lo,
+            self.hi,
+            self.model,
+            question.inputs,
+            products=products,
             open_gates=open_gates,
         )
 

@@ -79,8 +79,15 @@ class Encoder:
     """
 
     def __init__(
-        self, graph: Graph, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray],
-        model: Model, inputs: list[int], *, products: bool, open_gates: Iterable[int] = (),
+        self,
+        graph: Graph,
+        lo: Mapping[int, FloatArray],
+        hi: Mapping[int, FloatArray],
+        model: Model,
+        inputs: list[int],
+        *,
+        products: bool,
+        open_gates: Iterable[int] = (),
     ) -> None:
         self.graph, self.model, self.inputs = graph, model, inputs
         self._lo, self._hi = lo, hi
@@ -247,7 +254,8 @@ class Encoder:
             case Affine():
                 terms = [
                     (c, self.times_gated(f, f_box, a, i))
-                    for m, a in zip(n.op.maps, n.args, strict=True) for i, c in self.map_row(m, index)
+                    for m, a in zip(n.op.maps, n.args, strict=True)
+                    for i, c in self.map_row(m, index)
                 ]
                 if n.op.bias is not None:
                     terms.append((self.number(n.op.bias, index), f))
@@ -260,7 +268,9 @@ class Encoder:
     def product(self, a: Expr, b: Expr, box: Range, name: str) -> Expr:
         """`a * b` as a bilinear term, if the solver takes them."""
         if not self._products:
-            raise UnsupportedError("a product of two variables", expected="a solver that takes them")
+            raise UnsupportedError(
+                "a product of two variables", expected="a solver that takes them"
+            )
         left, right = self._as_var(a, name + "l"), self._as_var(b, name + "r")
         out = self.model.new(name, box.lo, box.hi)
         self.model.products.append(Product(out, left, right))
@@ -315,7 +325,8 @@ def _affine(op: Affine, e: Encoder, node: int, index: int) -> Expr:
     args = e.graph.nodes[node].args
     terms = [
         (c, e.expr(a, i))
-        for m, a in zip(op.maps, args, strict=True) for i, c in e.map_row(m, index)
+        for m, a in zip(op.maps, args, strict=True)
+        for i, c in e.map_row(m, index)
     ]
     bias = 0 if op.bias is None else e.number(op.bias, index)
     return e.total(terms, bias, e.bounds(node, index), f"z{node}_{index}")

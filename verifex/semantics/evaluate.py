@@ -144,9 +144,16 @@ def _erf(x: FloatArray) -> FloatArray:
 
 
 NUMPY_UNIVARIATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
-    "sigmoid": _sigmoid, "tanh": np.tanh, "exp": np.exp, "log": np.log,
-    "reciprocal": np.reciprocal, "sqrt": np.sqrt, "square": np.square, "sin": np.sin,
-    "cos": np.cos, "erf": _erf,
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "exp": np.exp,
+    "log": np.log,
+    "reciprocal": np.reciprocal,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": _erf,
 }
 
 
@@ -214,9 +221,7 @@ def exact_inputs(graph: Graph, x: Sequence[Fraction]) -> dict[int, ExactArray]:
     if len(x) != graph.input_size:
         raise ValueError(f"{len(x)} values for {graph.input_size} inputs")
     return {
-        i: ExactArray.from_numbers(
-            x[at : at + graph.nodes[i].size], (1, *graph.nodes[i].shape)
-        )
+        i: ExactArray.from_numbers(x[at : at + graph.nodes[i].size], (1, *graph.nodes[i].shape))
         for i, at in graph.input_offsets.items()
     }
 

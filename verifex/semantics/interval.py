@@ -18,7 +18,15 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import ExactArray, FloatArray, Values, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import (
-    Conv, Dense, Diag, Gather, LinearMap, Scaled, absolute, apply_numpy, fan_in,
+    Conv,
+    Dense,
+    Diag,
+    Gather,
+    LinearMap,
+    Scaled,
+    absolute,
+    apply_numpy,
+    fan_in,
 )
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
 from verifex.semantics.evaluate import NUMPY_UNIVARIATES, split_input
@@ -26,7 +34,9 @@ from verifex.semantics.table import Table
 
 _TINY = 1e-290
 _ULP = 2.0**-52  # two units of roundoff, so every count below is generous
-_LIBM = 2.0**-48  # relative error allowed to exp, log, sin, ...: 16 ulp, four times what numpy states
+_LIBM = (
+    2.0**-48
+)  # relative error allowed to exp, log, sin, ...: 16 ulp, four times what numpy states
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +142,7 @@ def _least(m: LinearMap) -> float:
 
 
 def _refuse_subnormal(m: LinearMap) -> None:
-    """The relative error of a rational factor rounded to float is only bounded for normal floats."""
+    """A rational factor's relative rounding error is only bounded for normal floats."""
     if isinstance(m, Scaled):
         if m.factor != 0 and abs(float(m.factor)) < _TINY:
             raise UnsupportedError(f"factor {float(m.factor)!r} is too small", key="interval")
@@ -219,8 +229,12 @@ def _univariate(op: Univariate, x: Interval) -> Interval:
 
 
 _RANGE: Mapping[str, tuple[float, float]] = {
-    "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "exp": (0.0, np.inf), "log": (-np.inf, np.inf),
-    "sqrt": (0.0, np.inf), "erf": (-1.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "exp": (0.0, np.inf),
+    "log": (-np.inf, np.inf),
+    "sqrt": (0.0, np.inf),
+    "erf": (-1.0, 1.0),
 }
 
 
@@ -269,7 +283,10 @@ def _wave(x: Interval, shift: float) -> Interval:
 
 
 def bound_nodes(
-    graph: Graph, lo: FloatArray, hi: FloatArray, targets: Iterable[int],
+    graph: Graph,
+    lo: FloatArray,
+    hi: FloatArray,
+    targets: Iterable[int],
     refine: Callable[[int, Interval], Interval] | None = None,
 ) -> dict[int, Interval]:
     """Bounds of the nodes that `targets` need over boxes lo <= x <= hi, both of shape (B, n).

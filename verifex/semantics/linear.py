@@ -1,4 +1,4 @@
-"""Linear lower bounds by backward substitution over the whole graph, gates included (torch, batched).
+"""Linear lower bounds by backward substitution over the whole graph, gates included (batched).
 
 A *row* asks for a lower bound of one linear form of node values over one domain. Substitution walks
 the graph backwards with one coefficient per row and node element; every op that is not linear is
@@ -9,7 +9,7 @@ free parameters, which `verifex.engine.optimise` improves by gradient:
     mix_lo, mix_hi   Gate and Mul: the mixture of the two McCormick planes below and above
     tie     Step: how far the gate is tied to its pre-activation z in [l, u],
             tie * z / u <= s <= 1 - tie * z / l
-    split   multipliers of split constraints z >= 0 or z <= 0 (beta-CROWN: Wang et al., NeurIPS 2021)
+    split   multipliers of split constraints z >= 0, z <= 0 (beta-CROWN: Wang et al., NeurIPS 2021)
     rows    multipliers of the region's linear rows
 
 Any parameter values give a valid bound in exact arithmetic. Floating point only steers: what is
@@ -97,13 +97,16 @@ def relus_of(graph: Graph) -> dict[int, int]:
 
 
 def passed(graph: Graph, targets: Iterable[int]) -> list[int]:
-    """The nodes that a backward pass from `targets` visits, in order: their ancestors, and the Relus
-    that ties of their gates go through."""
+    """The nodes that a backward pass from `targets` visits, in order: their ancestors, and the
+    Relus that ties of their gates go through."""
     needed = graph.ancestors(targets)
     relus = relus_of(graph)
     through = [
-        relus[z] for i in needed if isinstance(graph.nodes[i].op, Step)
-        for z in graph.nodes[i].args if relus.get(z, i) < i
+        relus[z]
+        for i in needed
+        if isinstance(graph.nodes[i].op, Step)
+        for z in graph.nodes[i].args
+        if relus.get(z, i) < i
     ]
     return sorted({*needed, *through})
 
@@ -145,7 +148,7 @@ def _relu(op: Relu, p: Pass, node: int, c: Tensor) -> None:
 
 
 def relu_planes(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(lower slope, upper slope, open): the adaptive lower slope is 0 or 1, whichever loses less."""
+    """(lower slope, upper slope, open); the adaptive lower slope is 0 or 1, what loses less."""
     on, off = lo >= 0, hi <= 0
     open_ = ~(on | off)
     width = torch.where(open_, hi - lo, torch.ones_like(lo))
@@ -169,8 +172,12 @@ def _step(op: Step, p: Pass, node: int, c: Tensor) -> None:
     open_ = ~(on | off)
     can_lo, can_hi = open_ & (hi > 0), open_ & (lo < 0)
     tie = p.param("tie", node, lambda: torch.zeros_like(c))
-    up = torch.where(can_lo, tie / torch.where(can_lo, hi, torch.ones_like(hi)), torch.zeros_like(c))
-    dn = torch.where(can_hi, tie / torch.where(can_hi, -lo, torch.ones_like(lo)), torch.zeros_like(c))
+    up = torch.where(
+        can_lo, tie / torch.where(can_lo, hi, torch.ones_like(hi)), torch.zeros_like(c)
+    )
+    dn = torch.where(
+        can_hi, tie / torch.where(can_hi, -lo, torch.ones_like(lo)), torch.zeros_like(c)
+    )
     y = p.relu_of(z, node)
     if y is None:
         p.give(z, c * torch.where(c >= 0, up, dn))
@@ -184,7 +191,8 @@ def _step(op: Step, p: Pass, node: int, c: Tensor) -> None:
 def _gate(op: Gate, p: Pass, node: int, c: Tensor) -> None:
     """w = s g for an open gate: mixtures of the McCormick planes below and above.
 
-    below: mix * (gl s) + (1 - mix) (g + gu s - gu);  above: mix * (gu s) + (1 - mix) (g + gl s - gl)
+    below: mix * (gl s) + (1 - mix) (g + gu s - gu)
+    above: mix * (gu s) + (1 - mix) (g + gl s - gl)
     """
     d, v = p.graph.nodes[node].args
     s_lo, s_hi = p.rows.box(d)
@@ -204,7 +212,7 @@ def _gate(op: Gate, p: Pass, node: int, c: Tensor) -> None:
 
 
 def gate_mix(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
-    """The mixtures (below, above) that leave no gate term: the chords of min(0, g) and max(0, g)."""
+    """Mixtures (below, above) that leave no gate term: the chords of min(0, g) and max(0, g)."""
     width = torch.clamp(hi - lo, min=1e-300)
     return torch.clamp(hi / width, 0, 1), torch.clamp(-lo / width, 0, 1)
 
@@ -269,8 +277,12 @@ def _univariate(op: Univariate, p: Pass, node: int, c: Tensor) -> None:
 
 
 def substitute(
-    graph: Graph, rows: Rows, start: Mapping[int, Tensor], params: Mapping[ParamKey, Tensor],
-    xp: TorchBackend, scores: dict[int, Tensor] | None = None,
+    graph: Graph,
+    rows: Rows,
+    start: Mapping[int, Tensor],
+    params: Mapping[ParamKey, Tensor],
+    xp: TorchBackend,
+    scores: dict[int, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Coefficients (R, n) of the flat input vector and constants (R,) of a linear lower bound.
 

@@ -69,8 +69,12 @@ def planes(
     mixed = safe & ~(convex | concave)
     # The lesser end slope lies below the slope everywhere between, for these functions.
     ends = torch.minimum(slope(name, a), slope(name, b))
-    below = _choose(convex, tangent, concave, chord, mixed, (ends, value(name, a) - ends * a), flat[0])
-    above = _choose(convex, chord, concave, tangent, mixed, (ends, value(name, b) - ends * b), flat[1])
+    below = _choose(
+        convex, tangent, concave, chord, mixed, (ends, value(name, a) - ends * a), flat[0]
+    )
+    above = _choose(
+        convex, chord, concave, tangent, mixed, (ends, value(name, b) - ends * b), flat[1]
+    )
     size = 1 + torch.maximum(a.abs(), b.abs())
     return _move(below, size, -1), _move(above, size, +1)
 
@@ -97,7 +101,9 @@ def _chord(name: str, lo: Tensor, hi: Tensor) -> Plane:
     width = hi - lo
     # Sound: over a width of rounding size the chord's slope is noise; the end slope serves.
     narrow = width < 1e-6
-    steep = torch.where(narrow, slope(name, lo), (g - f) / torch.where(narrow, torch.ones_like(width), width))
+    steep = torch.where(
+        narrow, slope(name, lo), (g - f) / torch.where(narrow, torch.ones_like(width), width)
+    )
     spread = torch.where(narrow, torch.full_like(width, 1e-11), torch.zeros_like(width))
     return steep, f - steep * lo + spread * 0.0
 
@@ -106,7 +112,9 @@ def _choose(
     first: Tensor, a: Plane, second: Tensor, b: Plane, third: Tensor, c: Plane, rest: Plane
 ) -> Plane:
     def pick(k: int) -> Tensor:
-        return torch.where(first, a[k], torch.where(second, b[k], torch.where(third, c[k], rest[k])))
+        return torch.where(
+            first, a[k], torch.where(second, b[k], torch.where(third, c[k], rest[k]))
+        )
 
     return pick(0), pick(1)
 

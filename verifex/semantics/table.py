@@ -38,7 +38,9 @@ class Table(Generic[Rule]):
         found = self._rules.get(type(op))
         if found is None:
             name = type(op).__name__
-            raise UnsupportedError(f"{name}: {self._refusals.get(type(op), 'no rule')}", key=self.name)
+            raise UnsupportedError(
+                f"{name}: {self._refusals.get(type(op), 'no rule')}", key=self.name
+            )
         return found
 
     def blanks(self) -> list[str]:

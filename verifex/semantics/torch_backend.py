@@ -37,7 +37,10 @@ class TorchBackend:
         else:
             floats = as_float(values) if isinstance(values, ExactArray) else np.asarray(values)
             made = torch.tensor(floats, dtype=self.dtype, device=self.device)
-        self._constants[id(values)] = (values, made)  # the value is kept alive: its id stays its own
+        self._constants[id(values)] = (
+            values,
+            made,
+        )  # the value is kept alive: its id stays its own
         return made
 
     def const(self, value: Any) -> torch.Tensor:
