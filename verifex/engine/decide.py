@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -22,6 +22,7 @@ from verifex.engine.pool import SolverPool
 from verifex.engine.proof import Closed, Proof
 from verifex.engine.settle import interior_point
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
+from verifex.engine.watch import Log, Progress, Watch
 from verifex.engine.witness import refute, replay, snap
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
@@ -37,14 +38,12 @@ from verifex.semantics.interval import bound_nodes
 TOLERANCE = 1e-6
 """A float solver's margin bound must clear zero by this much, relative to the model's scale."""
 
-Progress = Callable[[str, str], None]
-
 
 @dataclass(frozen=True)
 class Options:
     """How to decide: the search first (`search`), then `solvers` in order for what it leaves open.
 
-    `log` receives one dictionary per batch of the search.
+    `log` receives one dictionary for every batch of the search and for every stage (see `watch`).
     """
 
     seconds: float = 60.0
@@ -56,7 +55,11 @@ class Options:
     device: str = "cpu"
     seed: int = 0
     progress: Progress | None = None
-    log: Callable[[dict[str, Any]], None] | None = None
+    log: Log | None = None
+
+    def watch(self) -> Watch:
+        """Who is told what happens."""
+        return Watch(self.log, self.progress)
 
 
 @dataclass
@@ -77,9 +80,9 @@ class _Run:
     proof: Closed | None = None
 
     def stage(self, name: str, started: float, result: str) -> None:
-        self.steps.append(Step(name, time.monotonic() - started, result))
-        if self.options.progress is not None:
-            self.options.progress(name, result)
+        seconds = time.monotonic() - started
+        self.steps.append(Step(name, seconds, result))
+        self.options.watch().stage(name, seconds, result)
 
     def verdict(
         self,
@@ -190,7 +193,7 @@ def _by_search(run: _Run) -> Verdict | None:
     smooth = has_smooth(run.problem)
     options = SearchOptions(device=run.options.device, inputs=smooth)
     try:
-        found = decide_search(run.problem, share, options, run.options.log)
+        found = decide_search(run.problem, share, options, run.options.watch().search())
     except UnsupportedError as error:
         run.reasons.append(f"search: {error}")
         run.stage("search", started, "unsupported")
@@ -261,6 +264,10 @@ def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
     last = run.options.solvers[-1] == name
     answer = run.pool.solve(name, question.model, _limits(run, 1.0 if last else 0.8))
     scale = _scale(question)
+    # A point that breaks the claim exactly beats whatever a solver states.
+    witness = _exact_witness(run, question, answer)
+    if witness is not None:
+        return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
     if answer.status is Status.INFEASIBLE:
         return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: infeasible"])
     if answer.bound is not None:
@@ -270,7 +277,7 @@ def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
             least = f"worst margin at least {run.margin_claimed:.6g}"
             return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: {least}"])
     if answer.point is not None:
-        witness = _from_point(run, name, products, question, answer)
+        witness = _inner_witness(run, name, products, question, answer)
         if witness is not None:
             return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
         run.reasons.append(f"{name}: within its tolerance of a tie, or only on a kink")
@@ -299,15 +306,12 @@ def _claimed_margin(run: _Run, question: Question, bound: float) -> float | None
     return -max(bound, -math.inf if dropped is None else float(dropped))
 
 
-def _from_point(
+def _inner_witness(
     run: _Run, name: str, products: bool, question: Question, answer: Answer
 ) -> Witness | None:
-    """A witness at the solver's point or inside the activation region that it lies in."""
-    point = answer.point or {}
-    x = [point.get(v, run.problem.region.lo[i]) for i, v in enumerate(question.inputs)]
-    witness = refute(run.problem, x)
-    if witness is not None or run.budget.spent:
-        return witness
+    """A witness inside the activation region that the solver's point lies in."""
+    if run.budget.spent:
+        return None
     strict = _ask(run, products, margin=True, off_kinks=True)
     inner = interior_point(question, answer, strict, run.pool, name, _limits(run, 0.5))
     return None if inner is None else refute(run.problem, inner)

@@ -130,6 +130,10 @@ class FormulaPolicy:
     def priority(self, domain: Domain) -> float:
         return domain.value
 
+    def describe(self, least: float | None) -> dict[str, Any]:
+        """The least bound of an open atom: the search ends when it is positive."""
+        return {"bound": least}
+
 
 @dataclass(frozen=True)
 class FormulaResult:
@@ -157,6 +161,8 @@ def decide_search(
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
     bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
+    if log is not None:
+        log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
     low = {i: v[0].reshape(problem.graph.nodes[i].shape) for i, v in root.boxes.lo.items()}
     high = {i: v[0].reshape(problem.graph.nodes[i].shape) for i, v in root.boxes.hi.items()}
     broken = simplify(claim, low, high)

@@ -114,6 +114,10 @@ class RangePolicy:
     def priority(self, domain: Domain) -> float:
         return float(domain.value - self.best[domain.rows[0]])
 
+    def describe(self, least: float | None) -> dict[str, Any]:
+        """The largest gap between a value attained and its bound (at most this; values improve)."""
+        return {"gap": None if least is None else max(0.0, -least)}
+
 
 def minima(
     problem: Problem,
@@ -132,6 +136,8 @@ def minima(
     policy = RangePolicy(problem, forms)
     policy.offer_all(_samples(problem, lo, hi, seed))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
+    if log is not None:
+        log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
     search = Search(root, bounder, policy, options, budget, log)
     signs = np.zeros(layout.gates, dtype=np.int8)
     search.run([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))])

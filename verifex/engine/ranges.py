@@ -60,7 +60,8 @@ def _find_range(
     evidence, reasons = ["interval bounds, outward rounded"], list[str]()
     if options.search:
         ends = _search(problem, [form], bounds, options, reasons)[0]
-        evidence.append("search: bound")
+        if any(end.claimed is not None for end in ends.values()):
+            evidence.append("search: bound")
         if _settled(ends):
             return RangeVerdict(
                 name,
@@ -131,11 +132,13 @@ def _search(
     if problem.assume != TRUE or not _continuous(problem):
         reasons.append("search: not used, since it would ignore the assumption or the integers")
         return empty
+    watch = options.watch()
     try:
-        found, stats, _, _ = minima(problem, signed, budget, search, options.log, options.seed)
+        found, stats, _, _ = minima(problem, signed, budget, search, watch.search(), options.seed)
     except UnsupportedError as error:
         reasons.append(f"search: {error}")
         return empty
+    watch.stage("search", budget.elapsed, f"{stats.domains} domains, {stats.lps} leaf programs")
     if budget.spent:
         reasons.append(f"search: out of time after {stats.domains} domains")
     out = []
@@ -226,11 +229,15 @@ class _End(_Best):
                 why = availability.reason or "it does not optimise"
                 self.reasons.append(f"{name} is not used: {why}")
                 continue
+            started = time.monotonic()
             try:
                 claimed = self._solve(name, capabilities.reads, capabilities.products)
             except UnsupportedError as error:
                 self.reasons.append(f"{name}: {error}")
                 continue
+            side = "maximum" if self.objective.maximise else "minimum"
+            result = side + (": open" if claimed is None else f": bound {claimed:.6g}")
+            self.options.watch().stage(name, time.monotonic() - started, result)
             if claimed is not None:
                 self.evidence.append(f"{name}: bound")
                 break

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -52,6 +53,9 @@ class Policy(Protocol):
 
     def priority(self, domain: Domain) -> float:
         """Domains with the least priority come first."""
+
+    def describe(self, least: float | None) -> dict[str, Any]:
+        """For the log: what the least priority of all open domains says (0.0: nothing is open)."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class Search:
                 self.unresolved += batch
             else:
                 self._evaluate(batch, self.options.root_effort)
+        self._report()
         while self._heap and not self.policy.finished() and not self.budget.spent:
             if self.stats.domains > self.options.max_domains:
                 break
@@ -142,15 +147,23 @@ class Search:
         if children:
             self._evaluate(children, self.options.effort)
         self.stats.batches += 1
-        if self.log is not None:
-            self.log(
-                {
-                    "t": round(self.budget.elapsed, 4),
-                    "domains": self.stats.domains,
-                    "open": len(self._heap),
-                    "lps": self.stats.lps,
-                }
-            )
+        self._report()
+
+    def _report(self) -> None:
+        if self.log is None:
+            return
+        entry: dict[str, Any] = {
+            "event": "search",
+            "t": round(self.budget.elapsed, 4),
+            "domains": self.stats.domains,
+            "open": len(self._heap),
+            "unresolved": len(self.unresolved),
+            "leaves": self.stats.leaves,
+            "lps": self.stats.lps,
+        }
+        least = self._heap[0][0] if self._heap else None if self.unresolved else 0.0
+        finite = least is not None and math.isfinite(least)
+        self.log(entry | self.policy.describe(least if finite else None))
 
     def _push(self, domain: Domain) -> None:
         heapq.heappush(self._heap, (self.policy.priority(domain), next(self._order), domain))

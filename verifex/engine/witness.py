@@ -88,22 +88,35 @@ def snap(region: Region, x: Sequence[Number]) -> Point:
 
 
 def candidates(problem: Problem, x: Sequence[Number]) -> Iterator[Point]:
-    """Exact points near `x` that are worth replaying: snapped, simplified, drawn inward."""
+    """Exact points near `x` that are worth replaying: short decimals, snapped, drawn inward."""
     point = snap(problem.region, x)
+    tried = {point}
+    for digits in (4, 9):
+        short = snap(problem.region, [
+            _short(v, lo, hi, digits)
+            for v, lo, hi in zip(point, problem.region.lo, problem.region.hi, strict=True)
+        ])
+        if short not in tried:
+            tried.add(short)
+            yield short
     yield point
-    short = tuple(_short(v, lo, hi) for v, lo, hi in zip(
-        point, problem.region.lo, problem.region.hi, strict=True))
-    if short != point:
-        yield snap(problem.region, short)
     if problem.point is not None and (problem.region.rows or problem.region.balls):
         for pull in (Fraction(1, 10**12), Fraction(1, 10**9), Fraction(1, 10**6)):
             yield snap(problem.region, [
                 v + pull * (c - v) for v, c in zip(point, problem.point, strict=True)])
 
 
-def _short(value: Fraction, lo: Fraction, hi: Fraction) -> Fraction:
-    """A short decimal within 1e-9 of the value, for people to read; the ends stay as they are."""
-    return value if value in (lo, hi) else Fraction(round(value * 10**9), 10**9)
+def _short(value: Fraction, lo: Fraction, hi: Fraction, digits: int) -> Fraction:
+    """A short decimal near the value, for people to read; the ends stay as they are.
+
+    `digits` count from the first one of the box's width, so narrow boxes keep their shape.
+    """
+    if value in (lo, hi):
+        return value
+    scale = 10**digits
+    while scale * (hi - lo) < 10 ** (digits - 1):
+        scale *= 10
+    return Fraction(round(value * scale), scale)
 
 
 def refute(problem: Problem, x: Sequence[Number]) -> Witness | None:
