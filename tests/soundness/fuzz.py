@@ -2,11 +2,12 @@
 
     python tests/soundness/fuzz.py --questions 2000 --jobs 2
 
-Each question (see `questions.py`) is decided by region enumeration, HiGHS, z3, SCIP and cvc5, each
-alone and without the attack, and once by the default pipeline. A disagreement is a pair of answers
-that cannot both be right, or a bound on the worst margin that an exact point breaks. Deciders in
-floating point may leave a tie open; those in exact arithmetic may leave nothing open but for time.
-The exit code is 1 where there is any of these, and the question is saved as text.
+Each question (see `questions.py`) is decided by region enumeration (called directly: it shares no
+rule with the engine), by HiGHS, z3, SCIP and cvc5, each alone without attack and search, by the
+search alone, and once by the default pipeline. A disagreement is a pair of answers that cannot
+both be right, or a bound on the worst margin that an exact point breaks. Deciders in floating
+point may leave a tie open; those in exact arithmetic may leave nothing open but for time. The exit
+code is 1 where there is any of these, and the question is saved as text.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ from questions import Question, question
 from verifex.engine.decide import Options, decide
 from verifex.engine.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
+from verifex.engine.witness import replay
+from verifex.ir.problem import Problem
+from verifex.ir.solving import Status, Stop
 from verifex.ir.text import problem_dumps
+from verifex.solvers.regions import decide as enumerate_regions
 
 EXACT = ("regions", "z3", "cvc5")
-DECIDERS = ("regions", "highs", "z3", "scip", "cvc5", "default")
+DECIDERS = ("regions", "highs", "z3", "scip", "cvc5", "search", "default")
 SECONDS = 10.0
 """Wall time that one decider has for one question."""
 KINK = "violated only on a kink"
@@ -82,11 +87,29 @@ class Case:
 
 
 def answer_of(name: str, q: Question, pool: SolverPool, seconds: float = SECONDS) -> Answer:
-    """The answer of one decider: a solver alone, or the default pipeline."""
+    """The answer of one decider: a solver alone, the search alone, or the default pipeline."""
+    if name == "regions":
+        return by_regions(q.problem, seconds)
     options = Options(seconds=seconds)
-    if name != "default":
+    if name == "search":
+        options = Options(seconds=seconds, solvers=(), attack=False)
+    elif name != "default":
         options = Options(seconds=seconds, solvers=(name,), attack=False, search=False)
     return read(name, decide(q.problem, options, pool), seconds)
+
+
+def by_regions(problem: Problem, seconds: float) -> Answer:
+    """Region enumeration, with its point replayed."""
+    found = enumerate_regions(problem, seconds)
+    said, attained = "kink" if "kink" in found.note else "open", None
+    if found.status is Status.INFEASIBLE:
+        said = "true"
+    elif found.point is not None:
+        at = replay(problem, tuple(Fraction(found.point[i]) for i in range(problem.region.size)))
+        said, attained = ("false", at.margin) if at.refutes else ("open", None)
+    note = found.note or found.stop.value
+    late = found.stop is Stop.TIME
+    return Answer("regions", said, note, found.seconds, attained=attained, timed_out=late)
 
 
 def read(name: str, verdict: Verdict, seconds: float = SECONDS) -> Answer:
@@ -235,11 +258,12 @@ def document(summary: Summary, command: str, seconds: float) -> str:
         "Written by the command below; the numbers are what it printed.", "",
         f"    {command}", "",
         "Random networks of up to 12 gates with weights k/64, gradient or input\\*gradient, a",
-        "region and a claim, most of them with a threshold exactly on the worst case or just beside",
-        "it (tests/soundness/questions.py). Each question is decided by every solver alone, without",
-        "the attack, and by the default pipeline. Floating-point solvers may leave a tie open; exact",
-        "ones only what they have no time for. `on kinks only`: the claim is violated only where the",
-        "attribution is not defined (a gate may be 0 or 1 there), neither proof nor refutation.", "",
+        "region and a claim, most of them with a threshold exactly on the worst case or just",
+        "beside it (tests/soundness/questions.py). Each question is decided by region",
+        "enumeration, by every solver alone, by the search alone and by the default pipeline.",
+        "Deciders in floating point may leave a tie open; exact ones only what they have no time",
+        "for. `On kinks only`: the claim is violated only where the attribution is not defined (a",
+        "gate may be 0 or 1 there), which is neither a proof nor a refutation.", "",
         summary.text(), "", f"Wall time: {seconds:.0f} s.", "",
         *(f"* {text}" for text in (*summary.conflicts, *summary.undecided)),
     ]).rstrip() + "\n"
