@@ -79,11 +79,10 @@ def certify(
     as a note if not. A refutation keeps its verdict: its witness was replayed already; a witness
     that the checker did not accept is noted too.
     """
-    proof = verdict.proof
-    if verdict.outcome is Outcome.CLAIMED and not isinstance(proof, Closed):
+    if verdict.outcome is not Outcome.REFUTED and not isinstance(verdict.proof, Closed):
+        if verdict.outcome is Outcome.UNKNOWN:
+            return verdict
         return _with_note(verdict, "no certificate: the claim rests on a solver's word")
-    if verdict.outcome not in (Outcome.CLAIMED, Outcome.REFUTED):
-        return verdict
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         target = path or Path(folder) / "proof.vxc"
         started = time.monotonic()
@@ -115,6 +114,7 @@ def certify(
     return replace(
         verdict,
         outcome=Outcome.PROVED,
+        reason="",
         evidence=(*verdict.evidence, "certificate accepted by the checker"),
     )
 

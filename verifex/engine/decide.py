@@ -103,7 +103,7 @@ class _Run:
             tuple(self.steps),
             (*self.problem.graph.notes, *self.problem.notes, *self.notes),
             self.problem.name,
-            proof=self.proof if outcome is Outcome.CLAIMED else None,
+            proof=None if outcome is Outcome.REFUTED else self.proof,
         )
 
 
@@ -203,15 +203,15 @@ def _by_search(run: _Run) -> Verdict | None:
         return run.verdict(
             Outcome.REFUTED, evidence=["search", "exact replay"], witness=found.witness
         )
-    if found.closed is not None:
-        run.proof = found.closed
+    run.proof = found.closed
+    if found.closed is not None and not found.stats.ties:
         return run.verdict(
             Outcome.CLAIMED, evidence=[f"search: {max(1, found.stats.leaves)} leaves closed"]
         )
     run.reasons.append(
         "search: out of time"
         if share.spent
-        else f"search: {found.stats.unresolved} leaves undecided"
+        else f"search: {found.stats.unresolved + found.stats.ties} leaves undecided"
     )
     return None
 

@@ -124,6 +124,13 @@ class FormulaPolicy:
     def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
         return False  # an atom that can be true on a leaf is not settled by that
 
+    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
+        known: NDArray[np.bool_] = domain.state.copy()
+        for row, value in values.items():
+            if self.atoms[row].strict and value >= -MARGIN:
+                known[row] = True
+        return self._open(self.broken, known) is None
+
     def finished(self) -> bool:
         return self.witness is not None
 
@@ -139,7 +146,8 @@ class FormulaPolicy:
 class FormulaResult:
     """What a search found: closed (nothing left open), a witness, or neither with a bound.
 
-    `closed` is the record from which a certificate is written.
+    `closed` is the record from which a certificate is written. With `stats.ties` some leaves rest
+    on bounds that are zero up to rounding: nothing is claimed then, but the checker may accept.
     """
 
     closed: Closed | None

@@ -108,6 +108,9 @@ class RangePolicy:
             self.best[row], self.points[row] = value, x.copy()
         return True
 
+    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
+        return False
+
     def finished(self) -> bool:
         return False
 

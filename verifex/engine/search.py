@@ -48,6 +48,9 @@ class Policy(Protocol):
     def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
         """The exact minimum of a row on a leaf; True if that settles the row there."""
 
+    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
+        """Whether a leaf would be closed if bounds within rounding of zero were exactly zero."""
+
     def finished(self) -> bool:
         """Whether the search may stop at once."""
 
@@ -80,6 +83,7 @@ class Stats:
     leaves: int = 0
     lps: int = 0
     unresolved: int = 0
+    ties: int = 0
     batches: int = 0
 
 
@@ -331,6 +335,10 @@ class Search:
         domain.gate = left
         if left >= 0:
             return self._split(domain)
+        if self.policy.tie(domain, known):
+            self.stats.ties += 1
+            self._close(domain, "tie")
+            return []
         self.stats.unresolved += 1
         self.unresolved.append(domain)
         return []
