@@ -29,11 +29,11 @@ def gate_scores(
     layout: Layout, bounder: Bounder, rows: Rows, bounds: Bounds, x: Tensor, rule: str = "gap"
 ) -> Tensor:
     """(R, gates) scores, zero for decided gates; a greater score promises more."""
-    scores = torch.zeros((rows.count, layout.gates), dtype=bounder.xp.dtype)
+    scores = torch.zeros((rows.count, layout.gates), dtype=bounder.host.dtype)
     values: dict[int, Tensor] = {}
     if rule == "gap":
         inputs = split_input(layout.graph, x)
-        raw = run(layout.graph, bounder.xp, inputs, list(bounds.reached))
+        raw = run(layout.graph, bounder.host, inputs, list(bounds.reached))
         values = {i: v.reshape(v.shape[0], -1).expand(rows.count, -1) for i, v in raw.items()}
     for i, c in bounds.reached.items():
         node = layout.graph.nodes[i]

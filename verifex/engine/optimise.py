@@ -61,7 +61,10 @@ class Effort:
 
 
 class Bounder:
-    """Bounds rows of one graph. Keeps constants as tensors; not for use by two threads at once."""
+    """Bounds rows of one graph. Keeps constants as tensors; not for use by two threads at once.
+
+    What is given and what comes back lies on the CPU; the arithmetic is done on `device`.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,17 @@ class Bounder:
     ) -> None:
         self.graph, self.linear = graph, linear
         self.xp = TorchBackend(dtype, device)
+        self.host = self.xp if device == "cpu" else TorchBackend(dtype)
+        self._far = None if linear is None else Linear(self._to(linear.a), self._to(linear.b))
+
+    def _to(self, value: Tensor) -> Tensor:
+        return value.to(self.xp.device)
+
+    def _rows_to(self, rows: Rows) -> Rows:
+        if self.host is self.xp:
+            return rows
+        far = [{i: self._to(v) for i, v in part.items()} for part in (rows.lo, rows.hi, rows.split)]
+        return Rows(far[0], far[1], self._to(rows.domain), far[2])
 
     def start(self, rows: Rows, targets: list[int]) -> dict[ParamKey, Tensor]:
         """What to begin with: adaptive slopes, chords for gates, half ties, no multipliers."""
@@ -92,7 +106,7 @@ class Bounder:
                 out["split", z] = torch.zeros((rows.count, size), dtype=self.xp.dtype)
         if self.linear is not None:
             out["rows", 0] = torch.zeros((rows.count, self.linear.b.shape[0]), dtype=self.xp.dtype)
-        return {k: v.to(self.xp.device) for k, v in out.items()}
+        return {k: v.to(rows.domain.device) for k, v in out.items()}
 
     def evaluate(
         self,
@@ -104,12 +118,28 @@ class Bounder:
         reached: dict[int, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(lower bounds, input coefficients, constants) for given parameters."""
+        start = {i: self._to(v) for i, v in start.items()}
+        params = {k: self._to(v) for k, v in params.items()}
+        rows, lo, hi = self._rows_to(rows), self._to(lo), self._to(hi)
+        value, coefs, const = self._evaluate(rows, start, params, lo, hi, reached)
+        return value.cpu(), coefs.cpu(), const.cpu()
+
+    def _evaluate(
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        params: Mapping[ParamKey, Tensor],
+        lo: Tensor,
+        hi: Tensor,
+        reached: dict[int, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`evaluate` with everything on the device."""
         coefs, const = substitute(self.graph, rows, start, params, self.xp, reached)
         gamma = params.get(("rows", 0))
-        if self.linear is not None and gamma is not None:
+        if self._far is not None and gamma is not None:
             # Sound: gamma >= 0 and a x <= b, so f >= f + gamma (a x - b) on the region.
-            coefs = coefs + gamma @ self.linear.a
-            const = const - gamma @ self.linear.b
+            coefs = coefs + gamma @ self._far.a
+            const = const - gamma @ self._far.b
         return concretise(coefs, const, lo, hi), coefs, const
 
     def bound(
@@ -123,16 +153,19 @@ class Bounder:
         goal: float | Tensor = float("inf"),
     ) -> Bounds:
         """Optimised lower bounds; stops early once every row exceeds `goal`."""
+        rows, lo, hi = self._rows_to(rows), self._to(lo), self._to(hi)
+        start = {i: self._to(v) for i, v in start.items()}
+        goal = self._to(goal) if isinstance(goal, Tensor) else goal
         params = self.start(rows, list(start))
         for key, value in (warm or {}).items():
             if key in params:
-                params[key] = value
+                params[key] = self._to(value)
         params = {k: v.clone().requires_grad_() for k, v in params.items()}
         best = {k: v.detach().clone() for k, v in params.items()}
         least = torch.full((rows.count,), -torch.inf, dtype=self.xp.dtype, device=self.xp.device)
         adam = _Adam(params, effort)
         for step in range(effort.iterations + 1):
-            value, _, _ = self.evaluate(rows, start, params, lo, hi)
+            value, _, _ = self._evaluate(rows, start, params, lo, hi)
             better = value.detach() > least
             least = torch.where(better, value.detach(), least)
             for k, v in params.items():
@@ -158,8 +191,14 @@ class Bounder:
         short = {k: shorten(k, v) for k, v in params.items()}
         reached: dict[int, Tensor] = {}
         with torch.no_grad():
-            value, coefs, const = self.evaluate(rows, start, short, lo, hi, reached)
-        return Bounds(value, short, coefs, const, reached)
+            value, coefs, const = self._evaluate(rows, start, short, lo, hi, reached)
+        return Bounds(
+            value.cpu(),
+            {k: v.cpu() for k, v in short.items()},
+            coefs.cpu(),
+            const.cpu(),
+            {i: v.cpu() for i, v in reached.items()},
+        )
 
 
 def shorten(key: ParamKey, value: Tensor) -> Tensor:
