@@ -10,6 +10,7 @@ to a TOML file, a `Spec`, a dictionary with the keys of the file, or a finished 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from verifex.errors import MissingSolverError, UsageError
 
 if TYPE_CHECKING:
+    from verifex.certificate.write import Files
     from verifex.engine.decide import Options
     from verifex.engine.pool import SolverPool
     from verifex.engine.verdict import RangeVerdict, Verdict
@@ -30,43 +32,101 @@ Model: TypeAlias = Any
 
 SpecLike: TypeAlias = "str | Path | Spec | Mapping[str, Any] | Problem"
 Progress: TypeAlias = Callable[[str, str], None]
-DEFAULT_SOLVERS = ("highs", "z3")
+Log: TypeAlias = Callable[[dict[str, Any]], None]
+
+ENGINES = {"auto": ("highs", "z3"), "search": (), "milp": ("highs",), "smt": ("z3",)}
+"""The solvers of each engine; "auto" and "search" begin with a search of our own."""
+
+DEVICES = ("cpu", "cuda", "auto")
 
 
 def verify(
     model: Model, spec: SpecLike, *, seconds: float = 60.0,
-    solver: str | Sequence[str] | None = None, memory: int = 4 << 30, threads: int = 1,
-    seed: int = 0, attack: bool = True, progress: Progress | None = None,
-    pool: SolverPool | None = None,
+    solver: str | Sequence[str] | None = None, engine: str = "auto", device: str = "cpu",
+    memory: int = 4 << 30, threads: int = 1, seed: int = 0, attack: bool = True,
+    certificate: str | Path | None = None, check: bool = True, jobs: int = 1,
+    progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
 ) -> Verdict:
     """Decide the claim that a spec makes about a model.
 
-    `seconds` of wall time, `memory` in bytes for each solver, `solver` one name or several to be
-    tried in order (see `verifex solvers`). Raises InputError for a bad file, spec or number,
-    UsageError for a call that does not fit together, MissingSolverError for a named solver that
-    cannot run here.
-    """
-    from verifex.engine.decide import decide
+    `seconds` of wall time, `memory` in bytes for each solver. `engine`: "auto" searches and asks
+    HiGHS and z3 for what is left open, "search" only searches, "milp" and "smt" only ask solvers;
+    `solver` names which, one or several to be tried in order (see `verifex solvers`; with "auto"
+    they replace the search). `device` is where the search computes its bounds.
 
-    options = _options(seconds, solver, memory, threads, seed, attack, progress)
-    return decide(build(model, spec), options, pool)
+    What is claimed or refuted gets a certificate, kept in the file `certificate` if one is named,
+    and `check` has it checked by `jobs` processes, which makes a claim `proved`. The check may
+    take the time that is left, at least 10 s. It needs model and spec to be files.
+
+    `progress` is told stages as they end, `log` gets a dictionary for each thing that happens.
+    Raises InputError for a bad file, spec or number, UsageError for a call that does not fit
+    together, MissingSolverError for a solver or a device that is not here.
+    """
+    return answer(
+        build(model, spec), named_files(model, spec), seconds=seconds, solver=solver,
+        engine=engine, device=device, memory=memory, threads=threads, seed=seed, attack=attack,
+        certificate=certificate, check=check, jobs=jobs, progress=progress, log=log, pool=pool,
+    )
+
+
+def answer(
+    problem: Problem, files: Files | None, *, certificate: str | Path | None = None,
+    check: bool = True, jobs: int = 1, log: Log | None = None, pool: SolverPool | None = None,
+    **rest: Any,
+) -> Verdict:
+    """`verify` for a problem that is built already, from these files (None: in memory)."""
+    from verifex.certificate.grant import Wanted, decide_and_check
+
+    if not 1 <= jobs <= 64:
+        raise UsageError(f"jobs = {jobs}, expected 1 to 64")
+    path = None if certificate is None else Path(certificate)
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"certificate = {str(path)!r}, expected a file in a folder that exists")
+    log = _clocked(log)
+    options = _options(log=log, **rest)
+    verdict = decide_and_check(problem, files, Wanted(path, check, jobs), options, pool)
+    if log is not None:
+        document = verdict.to_json()
+        kept = ("name", "verdict", "reason", "evidence", "seconds", "steps", "notes", "certificate")
+        log({"event": "verdict", **{k: document[k] for k in kept if k in document}})
+    return verdict
 
 
 def bound(
     model: Model, spec: SpecLike, expression: str, *, seconds: float = 60.0,
-    solver: str | Sequence[str] | None = None, memory: int = 4 << 30, threads: int = 1,
-    seed: int = 0, progress: Progress | None = None, pool: SolverPool | None = None,
+    solver: str | Sequence[str] | None = None, engine: str = "auto", device: str = "cpu",
+    memory: int = 4 << 30, threads: int = 1, seed: int = 0, progress: Progress | None = None,
+    log: Log | None = None, pool: SolverPool | None = None,
 ) -> RangeVerdict:
     """The least and the greatest value of an expression over the spec's region.
 
-    Expressions are "component:NAME", "distance:l1", "margin:0,1" and others (see specs/). Raises
-    as `verify` does.
+    Expressions are "component:NAME", "distance:l1", "margin:0,1" and others (see specs/). Options
+    and errors as for `verify`; no certificate proves a range.
     """
     from verifex.engine.ranges import find_range
 
-    options = _options(seconds, solver, memory, threads, seed, True, progress)
+    log = _clocked(log, expression=expression)
+    options = _options(
+        seconds=seconds, solver=solver, engine=engine, device=device, memory=memory,
+        threads=threads, seed=seed, progress=progress, log=log,
+    )
     asked = measure(model, spec, expression)
-    return find_range(asked.problem, asked.form, options, pool, asked.label)
+    found = find_range(asked.problem, asked.form, options, pool, asked.label)
+    if log is not None:
+        log({"event": "range", **found.to_json(), "expression": expression})
+    return found
+
+
+def _clocked(log: Log | None, **always: Any) -> Log | None:
+    """A log whose entries all carry `t`, seconds since now, by one clock."""
+    if log is None:
+        return None
+    started, take = time.monotonic(), log
+
+    def entry(what: dict[str, Any]) -> None:
+        take({**what, **always, "t": round(time.monotonic() - started, 4)})
+
+    return entry
 
 
 def build(model: Model, spec: SpecLike) -> Problem:
@@ -157,9 +217,23 @@ def _from_torch(module: Any, spec: Spec, folder: Path) -> Graph:
     return from_torch(module, example)
 
 
+def named_files(model: Model, spec: SpecLike) -> Files | None:
+    """The files that a certificate can name; None where something was given in memory."""
+    from verifex.certificate.write import Files
+    from verifex.problem.spec import load_spec
+
+    if not isinstance(spec, str | Path) or not (model is None or isinstance(model, str | Path)):
+        return None
+    if model is not None:
+        return Files(Path(model), Path(spec))
+    named = load_spec(spec).network
+    return None if named is None else Files(Path(spec).parent / named, Path(spec))
+
+
 def _options(
-    seconds: float, solver: str | Sequence[str] | None, memory: int, threads: int, seed: int,
-    attack: bool, progress: Progress | None,
+    *, seconds: float = 60.0, solver: str | Sequence[str] | None = None, engine: str = "auto",
+    device: str = "cpu", memory: int = 4 << 30, threads: int = 1, seed: int = 0,
+    attack: bool = True, progress: Progress | None = None, log: Log | None = None,
 ) -> Options:
     from verifex.engine.decide import Options
 
@@ -168,12 +242,25 @@ def _options(
     if threads < 1:
         raise UsageError(f"threads = {threads}, expected at least 1")
     names = (solver,) if isinstance(solver, str) else tuple(solver or ())
+    require_engine(engine, names)
+    return Options(
+        seconds=seconds, memory=memory, threads=threads, solvers=names or ENGINES[engine],
+        attack=attack, search=engine in ("auto", "search") and not names, seed=seed,
+        device=find_device(device), progress=progress, log=log,
+    )
+
+
+def require_engine(engine: str, names: Sequence[str]) -> None:
+    """Raise UsageError where solvers do not fit the engine, MissingSolverError where one that was
+    asked for cannot run."""
+    if engine not in ENGINES:
+        raise UsageError(f"engine = {engine!r}, expected {', '.join(ENGINES)}")
+    if names and engine == "search":
+        raise UsageError(f"the engine 'search' asks no solver, expected no {', '.join(names)}")
     for name in names:
         require_solver(name)
-    return Options(
-        seconds=seconds, memory=memory, threads=threads, solvers=names or DEFAULT_SOLVERS,
-        attack=attack, search=not names, seed=seed, progress=progress,
-    )
+        if engine in ("milp", "smt") and _kind(name) != engine:
+            raise UsageError(f"{name} is no {engine.upper()} solver, expected engine 'auto'")
 
 
 def require_solver(name: str) -> None:
@@ -183,3 +270,28 @@ def require_solver(name: str) -> None:
     availability = solvers.info(name)[1]
     if not availability.ok:
         raise MissingSolverError(f"solver {name}: {availability.reason}")
+
+
+def _kind(name: str) -> str:
+    """The engine that a solver belongs to: "milp", "smt", or "" for one that reads problems."""
+    from verifex.engine import solvers
+
+    capabilities = solvers.info(name)[0]
+    if capabilities.reads != "model":
+        return ""
+    return "smt" if capabilities.exact else "milp"
+
+
+def find_device(name: str) -> str:
+    """"cpu" or "cuda"; raises MissingSolverError where CUDA was asked for and is not here."""
+    if name not in DEVICES:
+        raise UsageError(f"device = {name!r}, expected {', '.join(DEVICES)}")
+    if name == "cpu":
+        return name
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise MissingSolverError("device cuda: torch finds no CUDA device here")
+    return "cpu"

@@ -4,65 +4,159 @@ process that shares no code with the engine, accepts it.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import verifex.errors
 from verifex.certificate.write import Files, Line, proof_lines, witness_lines, write
+from verifex.engine.decide import Options, decide
+from verifex.engine.pool import SolverPool
 from verifex.engine.proof import Closed
 from verifex.engine.verdict import Outcome, Step, Verdict
+from verifex.errors import InputError
 from verifex.ir.problem import Problem
 
 CHECKER = Path(verifex.errors.__file__).with_name("checker.py")
 
+LEAST_SECONDS = 10.0
+"""What a check may take where less of the time limit is left."""
+
+_ANSWERS = {0: "valid", 1: "invalid", 2: "incomplete", 65: "invalid"}
+
 
 @dataclass(frozen=True)
 class Check:
-    """What the checker printed, with its exit code, seconds, and the certificate's bytes."""
+    """What the checker printed, with its exit code, seconds, and the certificate's bytes.
+
+    `code` is None where it gave no answer: out of time, killed, crashed.
+    """
 
     text: str
-    code: int
+    code: int | None
     seconds: float
     size: int
 
     @property
     def valid(self) -> bool:
-        return self.code == 0 and self.text.startswith("valid")
+        return self.code == 0
 
 
-def run_checker(files: Files, certificate: Path, seconds: float, jobs: int = 1) -> Check:
+@dataclass(frozen=True)
+class Wanted:
+    """What is to become of a certificate: kept in `path`, checked, on how many processes."""
+
+    path: Path | None = None
+    check: bool = True
+    jobs: int = 1
+
+
+def run_checker(
+    files: Files, certificate: Path, seconds: float | None = None, jobs: int = 1
+) -> Check:
     """Run the checker as a process of its own, isolated from the environment and site packages."""
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        str(CHECKER),
-        str(files.network),
-        str(files.spec),
-        str(certificate),
-        "--jobs",
-        str(jobs),
-    ]
+    names = (CHECKER, files.network, files.spec, certificate)
+    command = [sys.executable, "-I", "-S", *map(str, names), "--jobs", str(jobs)]
     started = time.monotonic()
     size = certificate.stat().st_size
+    done = _finish(command, seconds)
+    passed = time.monotonic() - started
+    if done is None:
+        return Check(f"not checked: out of time after {seconds:g} s", None, passed, size)
+    code, out, err = done
+    text = (out.strip().splitlines() or [""])[-1]
+    if not text.startswith(_ANSWERS.get(code, "\n")):
+        why = (err.strip().splitlines() or [f"exit code {code}"])[-1]
+        text = f"not checked: the checker ended without an answer ({why})"
+        return Check(text, None, passed, size)
+    return Check(text, code, passed, size)
+
+
+def _finish(command: Sequence[str], seconds: float | None) -> tuple[int, str, str] | None:
+    """(exit code, stdout, stderr), or None after the time limit; nothing is left running."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=max(seconds, 0.1),
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        return Check("not checked: out of time", 2, time.monotonic() - started, size)
-    lines = (done.stdout.strip() or done.stderr.strip() or "no answer").splitlines()
-    return Check(lines[-1], done.returncode, time.monotonic() - started, size)
+        return None
+    finally:
+        if process.returncode not in _ANSWERS:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return process.returncode, out, err
+
+
+def decide_and_check(
+    problem: Problem,
+    files: Files | None,
+    wanted: Wanted,
+    options: Options,
+    pool: SolverPool | None = None,
+) -> Verdict:
+    """Decide a problem, write the certificate of the answer, and have it checked.
+
+    `files` are those that the problem was built from; None where it was built in memory, which
+    leaves nothing that a certificate could name. A claim that only a solver made is searched again
+    for a proof, in the time that is left.
+    """
+    verdict = decide(problem, options, pool)
+    if wanted.path is None and not wanted.check:
+        return verdict
+    if verdict.outcome is Outcome.UNKNOWN:
+        return verdict if wanted.path is None else _with_note(verdict, "no certificate is written")
+    if files is None:
+        return _with_note(verdict, _IN_MEMORY) if _expected(verdict, wanted) else verdict
+    if verdict.outcome is Outcome.CLAIMED and not isinstance(verdict.proof, Closed):
+        verdict = _search_proof(problem, verdict, options, pool)
+    seconds = max(LEAST_SECONDS, options.seconds - verdict.seconds)
+    checked = certify(problem, verdict, files, seconds, wanted.path, wanted.jobs, wanted.check)
+    for step in checked.steps[len(verdict.steps) :]:
+        options.watch().stage(step.stage, step.seconds, step.result)
+    return checked
+
+
+_IN_MEMORY = "no certificate: it names files, and the network or the spec was given in memory"
+
+
+def _expected(verdict: Verdict, wanted: Wanted) -> bool:
+    """Whether the lack of a certificate is worth a word."""
+    return wanted.path is not None or verdict.outcome is Outcome.CLAIMED
+
+
+def _search_proof(
+    problem: Problem, verdict: Verdict, options: Options, pool: SolverPool | None
+) -> Verdict:
+    """A solver's claim with a proof found by search, where that succeeds in the time left."""
+    left = options.seconds - verdict.seconds
+    if options.search or left <= 0:
+        return verdict
+    again = decide(
+        problem, replace(options, seconds=left, search=True, attack=False, solvers=()), pool
+    )
+    told = (replace(s, stage=f"proof: {s.stage}") for s in again.steps)
+    steps, seconds = (*verdict.steps, *told), verdict.seconds + again.seconds
+    if again.outcome is Outcome.REFUTED:
+        word = f"a solver claimed the contrary ({'; '.join(verdict.evidence)})"
+        return _with_note(replace(again, steps=steps, seconds=seconds), word)
+    proved = again.evidence if isinstance(again.proof, Closed) else ()
+    evidence = (*verdict.evidence, *proved)
+    return replace(verdict, proof=again.proof, evidence=evidence, steps=steps, seconds=seconds)
 
 
 def certify(
@@ -72,58 +166,74 @@ def certify(
     seconds: float,
     path: Path | None = None,
     jobs: int = 1,
+    check: bool = True,
 ) -> Verdict:
     """The verdict with its certificate written (to `path`, if given) and checked.
 
     A claim becomes `proved` if the checker accepts, and stays `claimed` with the checker's answer
     as a note if not. A refutation keeps its verdict: its witness was replayed already; a witness
-    that the checker did not accept is noted too.
+    that the checker did not accept is noted too. Raises InputError where `path` cannot be written.
     """
-    if verdict.outcome is not Outcome.REFUTED and not isinstance(verdict.proof, Closed):
-        if verdict.outcome is Outcome.UNKNOWN:
-            return verdict
+    if verdict.outcome not in (Outcome.CLAIMED, Outcome.REFUTED):
+        return verdict
+    if verdict.outcome is Outcome.CLAIMED and not isinstance(verdict.proof, Closed):
         return _with_note(verdict, "no certificate: the claim rests on a solver's word")
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         target = path or Path(folder) / "proof.vxc"
         started = time.monotonic()
-        size = write(target, _lines(problem, verdict, files))
+        try:
+            size = write(target, _lines(problem, verdict, files))
+        except ValueError as error:
+            return _with_note(verdict, f"no certificate: {error}")
+        except OSError as error:
+            raise InputError(
+                f"cannot be written: {error.strerror}", expected="a writable file", file=str(target)
+            ) from None
         written = time.monotonic() - started
-        check = run_checker(files, target, seconds, jobs)
-    steps = (
-        *verdict.steps,
-        Step("certificate", written, f"{size} bytes"),
-        Step("check", check.seconds, check.text),
-    )
-    extra = {
-        **verdict.extra,
-        "certificate": {
-            "path": None if path is None else str(path),
-            "bytes": size,
-            "check": check.text,
-            "check_seconds": round(check.seconds, 3),
-            "write_seconds": round(written, 3),
-        },
-    }
-    verdict = replace(
-        verdict, steps=steps, extra=extra, seconds=verdict.seconds + written + check.seconds
-    )
-    if not check.valid:
-        return _with_note(verdict, f"the certificate was not accepted: {check.text}")
+        found = run_checker(files, target, seconds, jobs) if check else None
+    verdict = _told(verdict, path, size, written, found)
+    if found is None:
+        return _with_note(verdict, "the certificate was not checked, as was asked")
+    if not found.valid:
+        return _with_note(verdict, f"the certificate was not accepted: {found.text}")
     if verdict.outcome is Outcome.REFUTED:
         return replace(verdict, evidence=(*verdict.evidence, "witness accepted by the checker"))
     return replace(
         verdict,
         outcome=Outcome.PROVED,
-        reason="",
         evidence=(*verdict.evidence, "certificate accepted by the checker"),
     )
+
+
+def _told(
+    verdict: Verdict, path: Path | None, size: int, written: float, found: Check | None
+) -> Verdict:
+    """The verdict with the certificate's figures and steps."""
+    steps = [Step("certificate", written, f"{size} bytes")]
+    told: dict[str, Any] = {
+        "path": None if path is None else str(path),
+        "bytes": size,
+        "leaves": _leaves(verdict),
+        "write_seconds": round(written, 3),
+        "check": None,
+    }
+    seconds = verdict.seconds + written
+    if found is not None:
+        steps.append(Step("check", found.seconds, found.text))
+        told |= {"check": found.text, "check_seconds": round(found.seconds, 3)}
+        seconds += found.seconds
+    extra = {**verdict.extra, "certificate": told}
+    return replace(verdict, steps=(*verdict.steps, *steps), extra=extra, seconds=seconds)
+
+
+def _leaves(verdict: Verdict) -> int | None:
+    """Leaves of the proof; None for a witness."""
+    return max(1, verdict.proof.proof.leaves) if isinstance(verdict.proof, Closed) else None
 
 
 def _lines(problem: Problem, verdict: Verdict, files: Files) -> Iterator[Line]:
     if verdict.witness is not None:
         return witness_lines(files, verdict.witness)
-    if not isinstance(verdict.proof, Closed):
-        raise ValueError("a claim without a search has no certificate")
     return proof_lines(problem, files, verdict.proof)
 
 

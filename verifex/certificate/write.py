@@ -185,9 +185,16 @@ def witness_lines(files: Files, witness: Witness) -> Iterator[Line]:
 
 
 def write(path: Path, lines: Iterator[Line]) -> int:
-    """Write lines as they come (gzipped for a name that ends in .gz); the number of bytes."""
+    """Write lines as they come (gzipped for a name that ends in .gz); the number of bytes.
+
+    Nothing is left of a file that could not be finished.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "wt", encoding="utf-8", newline="\n") as file:
-        for line in lines:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        try:
+            for line in lines:
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     return path.stat().st_size

@@ -185,10 +185,10 @@ def _by_attack(run: _Run, quick: bool) -> Verdict | None:
 
 def _by_search(run: _Run) -> Verdict | None:
     """Branch and bound over gates; it leaves a proof from which a certificate is written."""
+    started = time.monotonic()  # loading torch counts
     from verifex.engine.formula_search import decide_search
     from verifex.engine.search import SearchOptions
 
-    started = time.monotonic()
     share = run.budget.part(0.7 if run.options.solvers else 1.0)
     smooth = has_smooth(run.problem)
     options = SearchOptions(device=run.options.device, inputs=smooth)
