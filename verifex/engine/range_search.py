@@ -54,6 +54,7 @@ class RangePolicy:
     problem: Problem
     forms: list[Form]
     tolerance: float = 1e-7
+    linear: Linear | None = None
     best: FloatArray = field(init=False)
     points: list[FloatArray | None] = field(init=False)
     closed_at: FloatArray = field(init=False)
@@ -97,6 +98,10 @@ class RangePolicy:
             self._offer(row, x, values[row])
 
     def _offer(self, row: int, x: FloatArray, values: FloatArray) -> None:
+        if self.linear is not None:  # a point that a row cuts off attains nothing
+            a, b = self.linear.a.numpy(), self.linear.b.numpy()
+            cut = (x @ a.T > b + 1e-9 * (1.0 + np.abs(b))).any(axis=1)
+            values = np.where(cut, np.inf, values)
         k = int(values.argmin())
         if values[k] < self.best[row]:
             self.best[row], self.points[row] = float(values[k]), x[k].copy()
@@ -133,10 +138,11 @@ def minima(
     """Least values of all forms over the region (a box with linear rows, else relaxed)."""
     targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
     layout = Layout(problem.graph, targets)
-    bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))
+    linear = linear_rows(problem.region)
+    bounder = Bounder(problem.graph, options.device, linear=linear)
     torch.set_num_threads(max(1, budget.threads))
     lo, hi = problem.region.float_box()
-    policy = RangePolicy(problem, forms)
+    policy = RangePolicy(problem, forms, linear=linear)
     policy.offer_all(_samples(problem, lo, hi, seed))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
