@@ -98,7 +98,9 @@ class Bounder:
                 out[kind, i] = torch.full((rows.count, size), 0.5, dtype=self.xp.dtype)
             else:
                 below, above = gate_mix(*rows.box(node.args[1]))
-                out[kind, i] = below if kind == "mix_lo" else above
+                # Rounded: at the chord itself the gate's coefficient is zero up to rounding, and
+                # the noise's sign would choose the gradient (and so differ from batch to batch).
+                out[kind, i] = shorten((kind, i), below if kind == "mix_lo" else above)
         needed = set(self.graph.ancestors(targets))
         for z in rows.split:
             if z in needed:
