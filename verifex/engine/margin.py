@@ -7,26 +7,29 @@ holds with room, negative where it fails.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or
 
+Extended: TypeAlias = Fraction | float
+"""A fraction, or infinite: plus where always true, minus where never true or not known."""
+
 
 def exact_margin(f: Formula, values: Mapping[int, ExactArray]) -> Fraction | None:
-    """The margin at exact node values; None for a constant formula (its margin is infinite)."""
-    if isinstance(f, Dominance):
-        flat = [Fraction(int(n), values[f.node].den) for n in values[f.node].num.ravel()]
-        rows = [
-            sorted((f.sense * (flat[w] - flat[x]) for x in f.losers), reverse=True)
-            for w in f.winners
-        ]
-        return _kth([_kth(row, f.inner) for row in rows], f.outer)
-    return _fold(f, lambda form: form.value(values), lambda d: exact_margin(d, values))
+    """The margin at exact node values; None where it is infinite (the formula is constant)."""
+
+    def block(d: Dominance) -> Extended:
+        flat = [Fraction(int(n), values[d.node].den) for n in values[d.node].num.ravel()]
+        rows = [[d.sense * (flat[w] - flat[x]) for x in d.losers] for w in d.winners]
+        return _kth([_kth(row, d.inner) for row in rows], d.outer)
+
+    return _finite(_fold(f, lambda form: form.value(values), block))
 
 
 def lower_margin(
@@ -34,22 +37,18 @@ def lower_margin(
 ) -> Fraction | None:
     """A proven lower bound of the margin under bounds of the nodes; None if there is none."""
 
-    def bound(form: Form) -> Fraction | None:
-        return form.bounds(lo, hi)[0]
+    def bound(form: Form) -> Extended:
+        low = form.bounds(lo, hi)[0]
+        return -math.inf if low is None else low
 
-    def block(d: Dominance) -> Fraction | None:
+    def block(d: Dominance) -> Extended:
         low, high = lo[d.node].ravel(), hi[d.node].ravel()
         w, x = list(d.winners), list(d.losers)
         diff = low[w][:, None] - high[x][None] if d.sense > 0 else low[x][None] - high[w][:, None]
-        rows = (
-            -np.sort(-np.nextafter(diff, -np.inf), axis=1)[:, d.inner - 1] if d.inner > 0 else None
-        )
-        if rows is None or d.outer <= 0:
-            return None
-        best = -np.sort(-rows)[d.outer - 1]
-        return Fraction(float(best)) if np.isfinite(best) else None
+        best = float(_kth_batch(_kth_batch(np.nextafter(diff, -np.inf), d.inner, np), d.outer, np))
+        return Fraction(best) if math.isfinite(best) else best
 
-    return _fold(f, bound, block)
+    return _finite(_fold(f, bound, block))
 
 
 def dropped_margin(
@@ -74,20 +73,24 @@ def dropped_margin(
                 return None
             return min(Fraction(0), Fraction(float(np.nextafter(up - down, np.inf)[never].max())))
         case And() | Or() | AtLeast():
-            return _kth([dropped_margin(p, lo, hi) for p in f.parts], 1)
+            reached = [dropped_margin(p, lo, hi) for p in f.parts]
+            return max((v for v in reached if v is not None), default=None)
 
 
-def _kth(values: Sequence[Fraction | None], k: int) -> Fraction | None:
-    """The k-th greatest, None standing for minus infinity (and for no value at all)."""
-    known = sorted((v for v in values if v is not None), reverse=True)
-    return known[k - 1] if 0 < k <= len(known) else None
+def _finite(value: Extended) -> Fraction | None:
+    return None if isinstance(value, float) else value
+
+
+def _kth(values: Sequence[Extended], k: int) -> Extended:
+    """The k-th greatest: infinite where none is asked for, or more than there are."""
+    if k <= 0:
+        return math.inf
+    return sorted(values, reverse=True)[k - 1] if k <= len(values) else -math.inf
 
 
 def _fold(
-    f: Formula,
-    atom: Callable[[Form], Fraction | None],
-    block: Callable[[Dominance], Fraction | None],
-) -> Fraction | None:
+    f: Formula, atom: Callable[[Form], Extended], block: Callable[[Dominance], Extended]
+) -> Extended:
     match f:
         case Atom():
             return atom(f.form)
@@ -109,8 +112,7 @@ def batch_margin(f: Formula, values: Mapping[int, Any], lib: Any) -> Any:
     """
     match f:
         case Atom():
-            any_value = next(iter(values.values()))
-            total = any_value.reshape(any_value.shape[0], -1)[:, 0] * 0 + float(f.form.const)
+            total = _zeros(values, lib) + float(f.form.const)
             for (node, index), c in f.form.terms:
                 flat = values[node].reshape(values[node].shape[0], -1)
                 total = total + float(c) * flat[:, index]
@@ -123,17 +125,21 @@ def batch_margin(f: Formula, values: Mapping[int, Any], lib: Any) -> Any:
         case And() | Or() | AtLeast():
             count = f.count if isinstance(f, AtLeast) else len(f.parts) if isinstance(f, And) else 1
             if not f.parts:
-                any_value = next(iter(values.values()))
-                sign = float("inf") if isinstance(f, And) else float("-inf")
-                return any_value.reshape(any_value.shape[0], -1)[:, 0] * 0 + sign
+                return _zeros(values, lib) + (-math.inf if count > 0 else math.inf)
             parts = [batch_margin(p, values, lib) for p in f.parts]
             return _kth_batch(lib.stack(parts, 1), count, lib)
+
+
+def _zeros(values: Mapping[int, Any], lib: Any) -> Any:
+    """Zeros of shape (B,)."""
+    some = next(iter(values.values()))
+    return lib.zeros_like(some.reshape(some.shape[0], -1).sum(1))
 
 
 def _kth_batch(values: Any, k: int, lib: Any) -> Any:
     """The k-th greatest along the last axis: infinite where none is asked for, or too many are."""
     if not 0 < k <= values.shape[-1]:
-        return values.sum(-1) * 0 + (float("inf") if k <= 0 else float("-inf"))
+        return lib.zeros_like(values.sum(-1)) + (math.inf if k <= 0 else -math.inf)
     found = lib.sort(values, -1)
     ordered = found[0] if isinstance(found, tuple) else found
     return ordered[..., ordered.shape[-1] - k]
