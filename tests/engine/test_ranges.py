@@ -1,0 +1,171 @@
+"""Ranges with known ends: values, gaps, kinks and what each solver adds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from verifex.engine.decide import Options
+from verifex.engine.pool import SolverPool
+from verifex.engine.ranges import find_range
+from verifex.engine.verdict import RangeVerdict
+from verifex.ir.formula import TRUE, Atom, Form
+from verifex.ir.graph import Builder, Graph
+from verifex.ir.linmap import dense
+from verifex.ir.problem import Problem
+from verifex.ir.region import Ball, Region
+from verifex.semantics.vjp import gradients
+
+F = Fraction
+DECIDERS = {
+    **{n: Options(seconds=20, solvers=(n,), search=False) for n in (
+        "highs", "scip", "z3", "regions")},
+    "search": Options(seconds=20, solvers=()),
+    "default": Options(seconds=20),
+}
+
+CUT = [name for name in DECIDERS if name != "search"]
+"""Deciders of regions that are no boxes."""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[SolverPool]:
+    with SolverPool() as opened:
+        yield opened
+
+
+def hat() -> Graph:
+    """f(x) = relu(x) - 3 relu(x - 1): up to 1 at x = 1, then down; its gradient A is 0, 1, -2."""
+    b = Builder()
+    x = b.input("x", (1,))
+    z = b.affine(dense([[1.0], [1.0]]), x, np.array([0.0, -1.0]))
+    f = b.affine(dense([[1.0, -3.0]]), b.relu(z))
+    (a,) = gradients(b, f, [x])
+    return b.build({"f": f, "A": a, "xA": b.mul(x, a)})
+
+
+GRAPH = hat()
+BOX = Region((F(-1),), (F(2),))
+
+
+def form(name: str, coef: int | Fraction = 1, const: int | Fraction = 0) -> Form:
+    return Form.of({(GRAPH.outputs[name], 0): coef}, const)
+
+
+def ask(
+    name: str, asked: Form, pool: SolverPool, problem: Problem | None = None
+) -> RangeVerdict:
+    problem = problem or Problem(GRAPH, BOX, TRUE)
+    return find_range(problem, asked, DECIDERS[name], pool, "a name")
+
+
+def check(verdict: RangeVerdict, low: Fraction, high: Fraction) -> None:
+    """Both ends closed, at these values; what is proven lies outside of them."""
+    assert verdict.closed, verdict
+    for end, wanted in ((verdict.low, low), (verdict.high, high)):
+        assert end.claimed == pytest.approx(float(wanted), abs=1e-6)
+        assert end.attained is not None
+        assert float(end.attained) == pytest.approx(float(wanted), abs=1e-6)
+        assert end.point is not None
+    assert verdict.low.proven is None or verdict.low.proven <= low
+    assert verdict.high.proven is None or verdict.high.proven >= high
+
+
+@pytest.mark.parametrize("name", DECIDERS)
+def test_values(name: str, pool: SolverPool) -> None:
+    verdict = ask(name, form("f"), pool)
+    check(verdict, F(-1), F(1))
+    assert verdict.expression == "a name"
+
+
+@pytest.mark.parametrize("name", DECIDERS)
+def test_scaled_and_shifted_forms(name: str, pool: SolverPool) -> None:
+    check(ask(name, form("f", F(-1, 3), 5), pool), F(14, 3), F(16, 3))
+
+
+@pytest.mark.parametrize("name", DECIDERS)
+def test_gradients_with_points_off_the_kinks(name: str, pool: SolverPool) -> None:
+    verdict = ask(name, form("A"), pool)
+    check(verdict, F(-2), F(1))
+    assert not verdict.low.on_kink
+    assert not verdict.high.on_kink
+
+
+@pytest.mark.parametrize("name", DECIDERS)
+def test_input_times_gradient(name: str, pool: SolverPool) -> None:
+    """x A is 0 for x < 0, x below 1 and -2x above: in [-4, 1], the upper end being a limit."""
+    verdict = ask(name, form("xA"), pool)
+    assert verdict.low.claimed == pytest.approx(-4, abs=1e-6)
+    assert verdict.high.claimed == pytest.approx(1, abs=1e-6)
+    assert verdict.low.attained == -4
+    assert verdict.high.attained is not None
+    assert verdict.high.attained <= 1
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_an_assumption_narrows_the_range(name: str, pool: SolverPool) -> None:
+    right = Atom(Form.of({(GRAPH.inputs[0], 0): 1}, F(-3, 2)))
+    check(ask(name, form("f"), pool, Problem(GRAPH, BOX, TRUE, right)), F(-1), F(0))
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_ball_narrows_the_range(name: str, pool: SolverPool) -> None:
+    region = replace(BOX, balls=(Ball("l1", (0,), (F(0),), F(1, 2)),))
+    check(ask(name, form("f"), pool, Problem(GRAPH, region, TRUE)), F(0), F(1, 2))
+
+
+def test_the_search_alone_does_not_see_what_cuts_a_box(pool: SolverPool) -> None:
+    """Its ends are those of the box: sound, named, and not closed."""
+    region = replace(BOX, balls=(Ball("l1", (0,), (F(0),), F(1, 2)),))
+    verdict = ask("search", form("f"), pool, Problem(GRAPH, region, TRUE))
+    assert not verdict.closed
+    assert verdict.reason
+    assert verdict.high.attained is None or verdict.high.attained <= F(1, 2)
+
+
+def test_a_point_has_a_range_of_one_value(pool: SolverPool) -> None:
+    region = Region((F(1, 3),), (F(1, 3),))
+    verdict = ask("default", form("f"), pool, Problem(GRAPH, region, TRUE))
+    check(verdict, F(1, 3), F(1, 3))
+
+
+def test_a_value_on_a_kink_alone_is_a_bound_that_no_point_attains(pool: SolverPool) -> None:
+    """At x = 1/2 +- 0 there is none; at x = 0 the closed question allows A = 0 and A = 1."""
+    region = Region((F(0),), (F(0),))
+    verdict = ask("z3", form("A"), pool, Problem(GRAPH, region, TRUE))
+    assert verdict.low.claimed == pytest.approx(0, abs=1e-9)
+    assert verdict.high.claimed == pytest.approx(1, abs=1e-9)
+    assert verdict.high.on_kink
+    assert not verdict.closed
+
+
+def test_no_time_leaves_the_bounds_and_a_sample(pool: SolverPool) -> None:
+    options = Options(seconds=0)
+    verdict = find_range(Problem(GRAPH, BOX, TRUE), form("f"), options, pool)
+    assert not verdict.closed
+    assert verdict.low.proven is not None
+    assert verdict.low.proven <= -1
+    assert verdict.high.attained is not None
+    assert verdict.high.attained <= 1
+    assert "out of time" in verdict.reason
+
+
+def test_a_solver_that_cannot_optimise_is_named(pool: SolverPool) -> None:
+    options = Options(seconds=10, solvers=("cvc5",), search=False)
+    verdict = find_range(Problem(GRAPH, BOX, TRUE), form("f"), options, pool)
+    assert "cvc5 is not used: it does not optimise" in verdict.reason
+
+
+def test_ranges_as_json(pool: SolverPool) -> None:
+    verdict = ask("highs", form("A"), pool)
+    data = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
+    assert data["closed"] is True
+    assert data["low"]["claimed"] == pytest.approx(-2)
+    assert data["high"]["attained"] == 1.0
+    assert data["low"]["point"][0] > 1
+    assert verdict.exit_code == 2
