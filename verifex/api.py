@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from verifex.errors import MissingSolverError, UsageError
+from verifex.errors import InputError, MissingSolverError, UsageError
 
 if TYPE_CHECKING:
     from verifex.certificate.write import Files
@@ -81,7 +81,7 @@ def answer(
         raise UsageError(f"jobs = {jobs}, expected 1 to 64")
     path = None if certificate is None else Path(certificate)
     if path is not None and not path.parent.is_dir():
-        raise UsageError(f"certificate = {str(path)!r}, expected a file in a folder that exists")
+        raise InputError("cannot be written", expected="a folder that exists", file=str(path))
     log = _clocked(log)
     options = _options(log=log, **rest)
     verdict = decide_and_check(problem, files, Wanted(path, check, jobs), options, pool)

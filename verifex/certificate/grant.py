@@ -44,6 +44,7 @@ class Check:
     code: int | None
     seconds: float
     size: int
+    late: bool = False
 
     @property
     def valid(self) -> bool:
@@ -70,7 +71,7 @@ def run_checker(
     done = _finish(command, seconds)
     passed = time.monotonic() - started
     if done is None:
-        return Check(f"not checked: out of time after {seconds:g} s", None, passed, size)
+        return Check(f"not checked: out of time after {seconds:g} s", None, passed, size, True)
     code, out, err = done
     text = (out.strip().splitlines() or [""])[-1]
     if not text.startswith(_ANSWERS.get(code, "\n")):

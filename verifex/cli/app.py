@@ -31,6 +31,21 @@ Solver = Annotated[
     typer.Option("--solver", "-s", help="Solvers to use, in order, instead of the search; "
                  "repeated or comma separated (see `verifex solvers`)."),
 ]
+Engine = Annotated[
+    str,
+    typer.Option("--engine", metavar="auto|search|milp|smt", help="auto: a search, then HiGHS and "
+                 "z3 for what it leaves open; search: nothing else; milp: HiGHS, or the MILP "
+                 "solvers that --solver names; smt: z3, or the SMT solvers that --solver names."),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="cpu|cuda|auto", help="Where the search computes bounds."),
+]
+Log = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="FILE", help="Write what happens as JSON lines (see `plot`)."),
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes of the checker.")]
 Timeout = Annotated[float, typer.Option("--timeout", "-t", help="Seconds of wall time.")]
 Memory = Annotated[
     str, typer.Option("--memory", metavar="SIZE", help="Memory of a solver, such as 4G or 800M.")
@@ -68,10 +83,23 @@ def top(
 def verify(
     files: Files,
     solver: Solver = None,
+    engine: Engine = "auto",
+    device: Device = "cpu",
     timeout: Timeout = 60.0,
     memory: Memory = "4G",
     threads: Threads = 1,
     seed: Seed = 0,
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", metavar="FILE", help="Keep the certificate (.vxc, .vxc.gz)."),
+    ] = None,
+    no_check: Annotated[
+        bool,
+        typer.Option("--no-check", help="Do not run the checker: what holds is only claimed. The "
+                     "checker may take the time that is left, at least 10 s."),
+    ] = False,
+    jobs: Jobs = 1,
+    log: Log = None,
     no_attack: Annotated[
         bool, typer.Option("--no-attack", help="Do not look for a counterexample first.")
     ] = False,
@@ -82,13 +110,15 @@ def verify(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Decide the claim of a spec about a network."""
+    """Decide the claim of a spec about a network, and have the certificate checked."""
     from verifex.cli import decide
     from verifex.cli.common import Limits
 
-    limits = Limits.read(solver, timeout, memory, threads, seed)
+    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
+    proof = decide.Proof(certificate, not no_check, jobs)
     code = decide.verify(
-        files, limits, attack=not no_attack, save=save_witness, json=json, quiet=quiet
+        files, limits, proof, attack=not no_attack, save=save_witness, log=log, json=json,
+        quiet=quiet,
     )
     raise typer.Exit(code)
 
@@ -102,12 +132,15 @@ def bound(
                      "component:NAME, distance:l1, logit:0, margin:0,1, ..."),
     ],
     solver: Solver = None,
+    engine: Engine = "auto",
+    device: Device = "cpu",
     timeout: Annotated[
         float, typer.Option("--timeout", "-t", help="Seconds of wall time for each expression.")
     ] = 60.0,
     memory: Memory = "4G",
     threads: Threads = 1,
     seed: Seed = 0,
+    log: Log = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -115,8 +148,40 @@ def bound(
     from verifex.cli import decide
     from verifex.cli.common import Limits
 
-    limits = Limits.read(solver, timeout, memory, threads, seed)
-    raise typer.Exit(decide.bound(files, expression, limits, json=json, quiet=quiet))
+    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
+    raise typer.Exit(decide.bound(files, expression, limits, log=log, json=json, quiet=quiet))
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="[NET] SPEC CERTIFICATE", help="Network, unless the spec names it; "
+                       "spec; certificate written by `verify --certificate`."),
+    ],
+    jobs: Jobs = 1,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", "-t", help="Seconds of wall time; no limit without.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check a certificate in exact arithmetic: exit code 0 valid, 2 incomplete, 65 invalid."""
+    from verifex.cli import check as checking
+
+    raise typer.Exit(checking.check(files, jobs, timeout, json=json))
+
+
+@app.command()
+def plot(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="Log written with --log.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Drawing to write (.svg, .png).")
+    ],
+) -> None:
+    """Draw a log: bound or gap, and domains, over time."""
+    from verifex.cli import plot as drawing
+
+    raise typer.Exit(drawing.plot(log, output))
 
 
 @app.command()
@@ -173,13 +238,22 @@ def export(
         Path | None,
         typer.Option("--onnx", metavar="FILE", help="The network with the attribution as output."),
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", metavar="FILE", help="With --leaf: the certificate."),
+    ] = None,
+    leaf: Annotated[
+        int | None,
+        typer.Option("--leaf", metavar="K", help="Restrict the question (--smtlib) to leaf K of the "
+                     "certificate, counted from 0: unsat shows that it is closed."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the question, or the network with its attribution, for other tools."""
     from verifex.cli import export as writer
 
     targets = {"smtlib": smtlib, "mps": mps, "lp": lp, "onnx": onnx}
-    raise typer.Exit(writer.export(files, targets, json=json))
+    raise typer.Exit(writer.export(files, targets, certificate, leaf, json=json))
 
 
 @app.command()

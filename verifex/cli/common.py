@@ -13,12 +13,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verifex import api
 from verifex.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from verifex.api import Progress
+    from verifex.api import Log, Progress
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -35,10 +36,13 @@ class Limits:
     memory: int
     threads: int
     seed: int
+    engine: str = "auto"
+    device: str = "cpu"
 
     @staticmethod
     def read(
-        solver: Sequence[str] | None, timeout: float, memory: str, threads: int, seed: int
+        solver: Sequence[str] | None, timeout: float, memory: str, threads: int, seed: int,
+        engine: str, device: str,
     ) -> Limits:
         """From the texts of the command line; raises UsageError."""
         if not (timeout > 0 and math.isfinite(timeout)):
@@ -50,14 +54,25 @@ class Limits:
         names = [part.strip() for text in solver or () for part in text.split(",")]
         if "" in names:
             raise UsageError("--solver with an empty name, expected names such as highs,z3")
-        return Limits(tuple(names), timeout, _bytes(memory), threads, seed)
+        for option, value, choices in (
+            ("--engine", engine, tuple(api.ENGINES)), ("--device", device, api.DEVICES)
+        ):
+            if value not in choices:
+                raise UsageError(f"{option} {value}, expected {', '.join(choices)}")
+        return Limits(tuple(names), timeout, _bytes(memory), threads, seed, engine, device)
 
     def keywords(self) -> dict[str, Any]:
         """As keyword arguments of `verifex.verify` and `verifex.bound`."""
         return {
             "seconds": self.seconds, "solver": self.solvers or None, "memory": self.memory,
-            "threads": self.threads, "seed": self.seed,
+            "threads": self.threads, "seed": self.seed, "engine": self.engine,
+            "device": self.device,
         }
+
+    def require(self) -> None:
+        """Raise where a solver or a device is not here, or does not fit the engine."""
+        api.require_engine(self.engine, self.solvers)
+        api.find_device(self.device)
 
 
 def _bytes(text: str) -> int:
@@ -68,10 +83,12 @@ def _bytes(text: str) -> int:
     return size
 
 
-def split_files(files: Sequence[Path], after: int = 0) -> tuple[Path | None, Path, list[Path]]:
+def split_files(
+    files: Sequence[Path], after: int = 0, last: str = "witness"
+) -> tuple[Path | None, Path, list[Path]]:
     """(network or None, spec, the `after` files that follow) of the arguments of a command."""
     wanted = "a network and a spec, or a spec that names its network"
-    extra = " and a witness" if after else ""
+    extra = f" and a {last}" if after else ""
     if not 1 + after <= len(files) <= 2 + after:
         raise UsageError(f"{len(files)} files, expected {wanted}{extra}")
     head, tail = list(files[: len(files) - after]), list(files[len(files) - after :])
@@ -106,6 +123,27 @@ def write_file(path: Path, data: str | bytes) -> None:
 
 
 @contextmanager
+def json_lines(path: Path | None) -> Iterator[Log | None]:
+    """Writes entries to a file as they come, one JSON document a line; None for no file."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error.strerror}", expected="a writable file", file=str(path)
+        ) from None
+    with file:
+
+        def write(entry: dict[str, Any]) -> None:
+            file.write(json.dumps(entry, allow_nan=False) + "\n")
+            file.flush()
+
+        yield write
+
+
+@contextmanager
 def progress(title: str, quiet: bool = False) -> Iterator[Progress | None]:
     """A line on stderr that tells the stage and what the last one found; only on a terminal."""
     if quiet or not sys.stderr.isatty():
@@ -119,11 +157,13 @@ def progress(title: str, quiet: bool = False) -> Iterator[Progress | None]:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Bar(*columns, console=screen, transient=True) as bar:
         task = bar.add_task(title)
-        done: list[str] = []
+        done: dict[str, str] = {}
 
         def report(stage: str, result: str) -> None:
-            done.append(f"{stage}: {result}")
-            bar.update(task, description=f"{title}  {'; '.join(done[-3:])}")
+            done.pop(stage, None)  # a search tells how it goes more than once
+            done[stage] = result
+            last = [f"{name}: {text}" for name, text in list(done.items())[-3:]]
+            bar.update(task, description=f"{title}  {'; '.join(last)}")
 
         yield report
 

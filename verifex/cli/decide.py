@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifex import api
-from verifex.cli.common import Limits, console, emit, progress, split_files
+from verifex.cli.common import Limits, console, emit, json_lines, progress, split_files
 
 if TYPE_CHECKING:
     from verifex.engine.verdict import RangeVerdict, Verdict
@@ -15,17 +16,28 @@ if TYPE_CHECKING:
     from verifex.ir.problem import Problem
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What the command line says about the certificate."""
+
+    certificate: Path | None
+    check: bool
+    jobs: int
+
+
 def verify(
-    files: Sequence[Path], limits: Limits, *, attack: bool, save: Path | None, json: bool,
-    quiet: bool,
+    files: Sequence[Path], limits: Limits, proof: Proof, *, attack: bool, save: Path | None,
+    log: Path | None, json: bool, quiet: bool,
 ) -> int:
     """Decide the claim and print the verdict; its exit code."""
     network, spec, _ = split_files(files)
-    for name in limits.solvers:
-        api.require_solver(name)
-    problem = api.build(network, spec)
-    with progress(problem.name, quiet) as report:
-        verdict = api.verify(None, problem, attack=attack, progress=report, **limits.keywords())
+    limits.require()
+    problem, named = api.build(network, spec), api.named_files(network, spec)
+    with json_lines(log) as write, progress(problem.name, quiet) as report:
+        verdict = api.answer(
+            problem, named, certificate=proof.certificate, check=proof.check, jobs=proof.jobs,
+            log=write, attack=attack, progress=report, **limits.keywords(),
+        )
     if save is not None and verdict.witness is not None:
         from verifex.cli.witness_file import write_witness
 
@@ -50,25 +62,23 @@ def _print_verdict(verdict: Verdict, problem: Problem, json: bool, quiet: bool) 
 
 
 def bound(
-    files: Sequence[Path], expressions: Sequence[str], limits: Limits, *, json: bool, quiet: bool
+    files: Sequence[Path], expressions: Sequence[str], limits: Limits, *, log: Path | None,
+    json: bool, quiet: bool,
 ) -> int:
     """Find the ranges of all expressions and print them; 2, for no certificate proves a range."""
     from verifex.engine.pool import SolverPool
 
     network, spec, _ = split_files(files)
-    for name in limits.solvers:
-        api.require_solver(name)
+    limits.require()
     # All expressions are read before the first is searched for: a typing error costs no time.
     for text in expressions:
         api.measure(network, spec, text)
     found: list[RangeVerdict] = []
-    with SolverPool() as pool:
+    with SolverPool() as pool, json_lines(log) as write:
         for text in expressions:
             with progress(text, quiet) as report:
-                keywords = limits.keywords()
-                found.append(
-                    api.bound(network, spec, text, progress=report, pool=pool, **keywords)
-                )
+                keywords = {**limits.keywords(), "progress": report, "log": write, "pool": pool}
+                found.append(api.bound(network, spec, text, **keywords))
     _print_ranges(found, expressions, json, quiet)
     return max(r.exit_code for r in found)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from verifex.ir.problem import Problem
 
 _TOLERANCE = 1e-3  # of the values' size: float32 sums of a few thousand terms stay far below
+_LEAF = "sat: the leaf is not closed; unsat: it is"
 _MEANING = {
     "smtlib": "sat: the claim may be violated (a point on a kink of a gate counts); "
     "unsat: the claim holds",
@@ -26,14 +27,27 @@ _MEANING = {
 }
 
 
-def export(files: Sequence[Path], targets: Mapping[str, Path | None], *, json: bool) -> int:
-    """Write every file that was asked for and say what each means."""
+def export(
+    files: Sequence[Path], targets: Mapping[str, Path | None], certificate: Path | None = None,
+    leaf: int | None = None, *, json: bool,
+) -> int:
+    """Write every file that was asked for and say what each means.
+
+    With a certificate and the number of a leaf, the question is whether that leaf is closed.
+    """
     wanted = {kind: path for kind, path in targets.items() if path is not None}
     if not wanted:
         raise UsageError("nothing to write, expected --smtlib, --mps, --lp or --onnx FILE")
+    if (certificate is None) != (leaf is None):
+        raise UsageError("--certificate and --leaf belong together")
+    if leaf is not None and set(wanted) != {"smtlib"}:
+        raise UsageError("--leaf is for --smtlib FILE alone")
     network, spec, _ = split_files(files)
     problem = api.build(network, spec)
-    said = {kind: write(kind, path, problem) for kind, path in wanted.items()}
+    if certificate is not None and leaf is not None:
+        said = {"smtlib": _write_leaf(wanted["smtlib"], problem, network, spec, certificate, leaf)}
+    else:
+        said = {kind: write(kind, path, problem) for kind, path in wanted.items()}
     if json:
         emit({"files": [{"kind": k, "file": str(wanted[k]), **said[k]} for k in wanted]})
         return 0
@@ -54,14 +68,30 @@ def write(kind: str, path: Path, problem: Problem) -> dict[str, Any]:
     return {"meaning": _MEANING[kind], "notes": notes}
 
 
-def question_text(kind: str, problem: Problem) -> tuple[str, list[str]]:
+def _write_leaf(
+    path: Path, problem: Problem, network: Path | None, spec: Path, certificate: Path, number: int
+) -> dict[str, Any]:
+    """Write the question of one leaf."""
+    from verifex.certificate.leaf import leaf_problem
+
+    named = api.named_files(network, spec)
+    if named is None:
+        raise UsageError("a leaf needs the network as a file")
+    restricted = leaf_problem(problem, named, certificate, number)
+    text, notes = question_text("smtlib", restricted, _LEAF)
+    write_file(path, text)
+    return {"meaning": f"leaf {number} of {certificate}; {_LEAF}", "notes": notes}
+
+
+def question_text(kind: str, problem: Problem, meaning: str = "") -> tuple[str, list[str]]:
     """The question whether the claim can be violated, in a text format; notes on what it lost."""
     from verifex.engine.decide import node_bounds
     from verifex.semantics.claim import ask
 
     exact = kind == "smtlib"
     question = ask(problem, node_bounds(problem), products=exact, margin=not exact)
-    head = [f"{problem.name}, written by verifex", _MEANING[kind], *question.relaxed]
+    meaning = meaning or _MEANING[kind]
+    head = [f"{problem.name}, written by verifex", meaning, *question.relaxed]
     mark = {"smtlib": "; ", "lp": "\\ ", "mps": "* "}[kind]
     lines = [mark + "".join(c if c.isprintable() else "?" for c in text) for text in head]
     body = _writer(kind)(question.model)

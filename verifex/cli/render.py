@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +24,8 @@ STYLES = {
 }
 MEANING = {
     Outcome.PROVED: "a certificate was accepted by the checker, in exact arithmetic",
-    Outcome.CLAIMED: "no counterexample exists if the evidence is right; there is no certificate",
+    Outcome.CLAIMED: "no counterexample exists if the evidence is right; no checked certificate "
+    "says so",
     Outcome.REFUTED: "the witness below breaks the claim, in exact arithmetic",
     Outcome.UNKNOWN: "not decided within the limits",
 }
@@ -44,6 +45,8 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
         line(out, "rests on", "; ".join(verdict.evidence))
     if verdict.reason:
         line(out, "reason", verdict.reason)
+    if "certificate" in verdict.extra:
+        line(out, "certificate", certificate_text(verdict.extra["certificate"]))
     line(out, "worst margin", margin_text(verdict))
     if verdict.witness is not None:
         point_text(out, verdict.witness.point, verdict.witness.replays, problem)
@@ -55,6 +58,17 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
 
 def line(out: Console, label: str, text: str) -> None:
     out.print(Text(f"  {label:<{_LABEL - 1}} ", style="dim") + Text(text), soft_wrap=True)
+
+
+def certificate_text(told: Mapping[str, Any]) -> str:
+    """Where it is, its size, and what the checker made of it."""
+    parts = [f"{told['bytes']} bytes"]
+    if told["leaves"] is not None:
+        parts.append(f"{told['leaves']} leaves" if told["leaves"] > 1 else "1 leaf")
+    if told["check"] is not None:
+        parts.append(f"checker: {told['check']} ({told['check_seconds']:.2f} s)")
+    kept = "" if told["path"] is None else f"{told['path']}: "
+    return kept + ", ".join(parts)
 
 
 def margin_text(verdict: Verdict) -> str:
