@@ -158,5 +158,6 @@ def _objects(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, dict[str, A
         except (ValueError, RecursionError):
             line = None
         if not isinstance(line, dict):
-            raise InputError("not a certificate", expected="one object a line", key=f"line {number}")
+            key = f"line {number}"
+            raise InputError("not a certificate", expected="one object a line", key=key)
         yield number, line

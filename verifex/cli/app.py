@@ -161,7 +161,7 @@ def check(
     ],
     jobs: Jobs = 1,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", "-t", help="Seconds of wall time; no limit without.")
+        float | None, typer.Option("--timeout", "-t", help="Seconds of wall time (no limit).")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -244,8 +244,8 @@ def export(
     ] = None,
     leaf: Annotated[
         int | None,
-        typer.Option("--leaf", metavar="K", help="Restrict the question (--smtlib) to leaf K of the "
-                     "certificate, counted from 0: unsat shows that it is closed."),
+        typer.Option("--leaf", metavar="K", help="Restrict the question (--smtlib) to leaf K of "
+                     "the certificate, counted from 0: unsat shows that it is closed."),
     ] = None,
     json: Json = False,
 ) -> None:

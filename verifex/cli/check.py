@@ -7,7 +7,14 @@ from pathlib import Path
 
 from verifex import api
 from verifex.cli.common import emit, split_files
-from verifex.errors import EXIT_INPUT, EXIT_PROVED, EXIT_UNKNOWN, InputError, UsageError, VerifexError
+from verifex.errors import (
+    EXIT_INPUT,
+    EXIT_PROVED,
+    EXIT_UNKNOWN,
+    InputError,
+    UsageError,
+    VerifexError,
+)
 
 _CODES = {0: EXIT_PROVED, 1: EXIT_INPUT, 2: EXIT_UNKNOWN, 65: EXIT_INPUT}
 
