@@ -1,0 +1,117 @@
+"""Exact ranges of gradient components, against the published ones (../shared/data/reference).
+
+One published end is not right: exact enumeration of regions, z3 and cvc5 all say so (CORRECTED).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from verifex.engine.decide import Options
+from verifex.engine.pool import SolverPool
+from verifex.engine.ranges import find_range
+from verifex.engine.verdict import RangeVerdict
+from verifex.frontend.onnx import load
+from verifex.ir.formula import TRUE, Form
+from verifex.ir.graph import Builder
+from verifex.ir.linmap import gather
+from verifex.ir.problem import Objective, Problem
+from verifex.ir.region import Region
+from verifex.ir.solving import Status
+from verifex.semantics.vjp import gradients
+from verifex.solvers.regions import optimum
+
+pytestmark = pytest.mark.data
+
+CASES = [("mlp5_32_32_2", "0.05"), ("mlp5_32_32_2", "0.1"), ("mlp20_50_50_2", "0.02")]
+CORRECTED = {("mlp5_32_32_2", "0.1", 0): 7.696578752171139}
+"""Upper ends where the published one (here 7.697197...: a solver's tolerance) is not attained."""
+LARGE = ("mlp20_50_50_2", "0.05")
+BY = {
+    "highs": Options(seconds=120, solvers=("highs",), search=False),
+    "search": Options(seconds=120, solvers=()),
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published ranges of one network and radius, and the question they answer."""
+
+    problem: Problem
+    gradient: int
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+
+def read(folder: Path, network: str, eps: str) -> Published:
+    """The gradient of one logit over the l-inf ball around the given centre, not clipped."""
+    data = json.loads((folder / "reference" / f"{network}.json").read_text())
+    graph = load(folder / "reference" / f"{network}.onnx")
+    b = Builder(graph)
+    (output,) = graph.outputs.values()
+    logit = b.affine(gather(b.shape(output), np.array([data["output"]])), output)
+    (gradient,) = gradients(b, logit, graph.inputs)
+    centre, radius = [Fraction(v) for v in data["center"]], Fraction(eps)
+    region = Region(tuple(v - radius for v in centre), tuple(v + radius for v in centre))
+    problem = Problem(b.build({"A": gradient}), region, TRUE, point=tuple(centre))
+    lower, upper = (data["ranges"][eps][side] for side in ("lower", "upper"))
+    corrected = tuple(CORRECTED.get((network, eps, k), v) for k, v in enumerate(upper))
+    return Published(problem, gradient, tuple(lower), corrected)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[SolverPool]:
+    with SolverPool() as opened:
+        yield opened
+
+
+def check(found: RangeVerdict, lower: float, upper: float) -> None:
+    """Both ends as published; bounds outside, values attained inside."""
+    for end, published, sign in ((found.low, lower, -1), (found.high, upper, 1)):
+        assert end.claimed == pytest.approx(published, abs=1e-6)
+        assert end.proven is not None
+        assert sign * float(end.proven) >= sign * published - 1e-6
+        if end.attained is not None:
+            assert sign * float(end.attained) <= sign * published + 1e-6
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize(("network", "eps"), CASES)
+def test_ranges_equal_the_published_ones(
+    network: str, eps: str, by: str, shared_data: Path, pool: SolverPool
+) -> None:
+    case = read(shared_data, network, eps)
+    for k, (lower, upper) in enumerate(zip(case.lower, case.upper, strict=True)):
+        form = Form.of({(case.gradient, k): 1})
+        found = find_range(case.problem, form, BY[by], pool)
+        check(found, lower, upper)
+        if by == "highs":  # the search alone may not find the point of a bound that it proves
+            assert found.closed, found.reason
+
+
+@pytest.mark.parametrize(("network", "eps", "k"), CORRECTED)
+def test_corrections_are_exact(network: str, eps: str, k: int, shared_data: Path) -> None:
+    """Region enumeration in rationals, which shares no rule with the engine, has the last word."""
+    case = read(shared_data, network, eps)
+    answer = optimum(case.problem, Objective(Form.of({(case.gradient, k): 1}), True))
+    assert answer.status is Status.OPTIMAL
+    assert answer.extra == {"kink": False, "attained": True}
+    assert float(Fraction(answer.bound or 0)) == pytest.approx(case.upper[k], abs=1e-14)
+    published = json.loads((shared_data / "reference" / f"{network}.json").read_text())
+    assert published["ranges"][eps]["upper"][k] > case.upper[k] + 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("k", range(20))
+def test_the_large_ball_too(k: int, shared_data: Path, pool: SolverPool) -> None:
+    case = read(shared_data, *LARGE)
+    found = find_range(case.problem, Form.of({(case.gradient, k): 1}), Options(seconds=600), pool)
+    check(found, case.lower[k], case.upper[k])
