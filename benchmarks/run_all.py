@@ -1,0 +1,208 @@
+"""Run every benchmark and write docs/benchmarks.md from what they recorded.
+
+    python benchmarks/run_all.py              # everything; about an hour
+    python benchmarks/run_all.py --only l1_norm,branching
+    python benchmarks/run_all.py --page       # only the page, from out/bench/*.json
+
+No number on the page is typed: every one comes from the JSON that a script left in out/bench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import adult_top3
+import branching
+import gpu_bounds
+import gradient_ranges
+import l1_norm
+import mnist_components
+import open_gates
+import profile_hot
+import root_bounds
+from bench import OUT, ROOT, show
+
+NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
+SCRIPTS: dict[str, list[str]] = {
+    "gradient_ranges": [], "l1_norm": [], "adult_top3": [], "mnist_components": [str(NETWORK)],
+    "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [], "gpu_bounds": [],
+}
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+
+def run(names: list[str]) -> int:
+    """Run scripts one after the other, one thread each; how many failed."""
+    here, failed = Path(__file__).resolve().parent, 0
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if "mnist_components" in names and not NETWORK.exists():
+        train = [sys.executable, str(here / "train_mnist.py"), str(NETWORK)]
+        failed += subprocess.run(train, env=environment, cwd=ROOT, check=False).returncode != 0
+    for name in names:
+        print(f"== {name}", flush=True)
+        command = [sys.executable, str(here / f"{name}.py"), *SCRIPTS[name]]
+        failed += subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode != 0
+    return failed
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+
+def kept(name: str) -> dict[str, Any] | None:
+    path = OUT / f"{name}.json"
+    if not path.exists():
+        return None
+    data: dict[str, Any] = json.loads(path.read_text())
+    return data
+
+
+def met(ok: bool, why: str = "") -> str:
+    return "met" if ok else f"missed: {why}" if why else "missed"
+
+
+def ranges_section(r: dict[str, Any]) -> list[str]:
+    lines, ratio = [show(*gradient_ranges.table(r)), ""], {}
+    for key, e in r["eps"].items():
+        if "a" in e:
+            ours = e["ours"]["seconds"]
+            ratio[key.split()[1]] = (
+                sum(q["seconds"] for q in e["a"]) / ours,
+                (sum(q["seconds"] for q in e["b"]) + e["root"]) / ours,
+            )
+    for eps, goal_a, goal_b in (("0.02", 5, 1), ("0.05", 10, 3)):
+        a, b = ratio[eps]
+        lines.append(
+            f"* eps {eps}: target {goal_a}x over (a), measured {a:.2g}x: {met(a >= goal_a)}. "
+            f"Target {goal_b}x over (b), measured {b:.2g}x: {met(b >= goal_b)}."
+        )
+    lines += [
+        "", "Where a ratio is missed: the HiGHS of today needs far less for (a) than the 1.5 s and",
+        "59 s a query from which the targets were set, while every search pays once for",
+        "optimised root bounds and for the first bounds of all 40 rows.", "",
+        "Entries of the published files that are off by more than 1e-6 (they were computed by a",
+        "MILP with the solver's default tolerances). Every value of ours is attained at a point and",
+        "matched by the proven bound to rounding; for the small network z3 confirms, in exact",
+        "arithmetic, that no input reaches a threshold halfway between the two values.", "",
+        show(*gradient_ranges.deviations(r)), "",
+        "All other entries agree to "
+        f"{max(e['ours']['largest_other_difference'] for e in r['eps'].values()):.1g}.",
+    ]
+    return lines
+
+
+def norm_section(r: dict[str, Any]) -> list[str]:
+    lines = [show(*l1_norm.table(r)), ""]
+    for row in r["rows"]:
+        if not row["closed"]:
+            verdict = f"missed: open after {r['limit']:g} s"
+        else:
+            least = row["a"]["seconds"] / row["seconds"]
+            verdict = f"{'>= ' if not row['a']['done'] else ''}{least:.2g}x, " + met(least >= 10)
+        lines.append(f"* {row['network']}, eps {row['eps']}: target 10x over (a); {verdict}.")
+    both = [x for x in r["rows"] if x["eps"] in ("0.5", "1")]
+    lines.append("* 10-20-20-2 at .5 and 1 closed within 60 s: "
+                 + met(all(x["closed"] and x["seconds"] <= 60 for x in both)) + ".")
+    return lines
+
+
+def adult_section(r: dict[str, Any]) -> list[str]:
+    header, (row,) = adult_top3.table(r)
+    at = dict(zip(header, row, strict=True))
+    return [show(header, [row]), "",
+            f"* Target 5x over (b): measured {at['(b) / ours']:.2g}x: "
+            + met(at["(b) / ours"] >= 5, "bounds alone close most rows for both") + ".",
+            f"* None open: {at['open']} open: {met(at['open'] == 0)}."]
+
+
+def mnist_section(r: dict[str, Any]) -> list[str]:
+    ours = r["ours"]
+    ok = ours["within"] == 1 and ours["seconds"] <= 600
+    return [show(*mnist_components.table(r)), "",
+            f"* Target: exact or a gap under 1 % for each of {r['components']} components within "
+            f"10 minutes: {ours['within']:.1%} in {ours['seconds']:.0f} s: {met(ok)}."]
+
+
+def root_section(r: dict[str, Any]) -> list[str]:
+    ratio = r["widths"][2]["width"] / r["exact"]
+    return [show(*root_bounds.table(r)), "",
+            f"* Target at most 1.3x the exact width: measured {ratio:.3f}x: {met(ratio <= 1.3)}. "
+            "More steps, and a second pass over all node bounds, change nothing: this is the limit "
+            "of the relaxation with bounds that are shared by all rows."]
+
+
+def gates_section(r: dict[str, Any]) -> list[str]:
+    return [show(*open_gates.table(r)), "",
+            f"The sweep stops at the first eps that is not closed within {r['limit']:g} s."]
+
+
+def rules_section(r: dict[str, Any]) -> list[str]:
+    return [show(*branching.table(r)), "", 'The search uses "gap" unless told otherwise.']
+
+
+def profile_section(r: dict[str, Any]) -> list[str]:
+    return ["By cumulative time, functions of verifex only:", "",
+            show(*profile_hot.table(r, "cumulative")), "", "By own time:", "",
+            show(*profile_hot.table(r, "own"))]
+
+
+def device_section(r: dict[str, Any]) -> list[str]:
+    return [f"{r['device']}, {r['dtype']}, {r['threads']} thread(s); a matrix product runs at "
+            f"{r['matmul'] / 1e9:.3g} Gflop/s; {r['per_bound']} operations a bound.", "",
+            show(*gpu_bounds.table(r))]
+
+
+SECTIONS: list[tuple[str, str, Any]] = [
+    ("gradient_ranges", "Ranges of all gradient components, 20-50-50-2", ranges_section),
+    ("l1_norm", "Largest L1 norm of the gradient", norm_section),
+    ("adult_top3", "Top-3 stability of 100 Adult rows, eps .02", adult_section),
+    ("mnist_components", "784-100-100-10, all components at 2/255", mnist_section),
+    ("root_bounds", "Gradient bounds at the root, 20-50-50-2, eps .05", root_section),
+    ("open_gates", "Time against the number of open gates, 20-50-50-2", gates_section),
+    ("branching", "What to split on", rules_section),
+    ("profile_hot", "Profile of the search, 40 ranges at eps .05", profile_section),
+    ("gpu_bounds_cpu", "Bounds a second, CPU", device_section),
+    ("gpu_bounds_cuda", "Bounds a second, GPU", device_section),
+]
+
+
+def page() -> str:
+    """The document, from the results that there are."""
+    lines = [
+        "# Benchmarks", "", "Written by `python benchmarks/run_all.py`; every number comes from a",
+        "script's record. Times are CPU seconds of one thread, ours and the baselines' in the same",
+        "process, so that ratios do not depend on what else the machine does; limits are wall time.",
+        "(a) is the MILP that one would write by hand (interval bounds, big-M, HiGHS to a relative",
+        "1e-6), (b) HiGHS on our encoding with our best root bounds.", "",
+    ]
+    for name, title, section in SECTIONS:
+        data = kept(name)
+        if data is None and name == "gpu_bounds_cuda":
+            continue
+        lines += [f"## {title}", ""]
+        if data is None:
+            lines += [f"Not run yet (`{name}.py`).", ""]
+            continue
+        m = data["machine"]
+        lines += [*section(data), "",
+                  f"({m['date']}, {m['cores']} cores, load {m['load']:.1f}, torch {m['torch']})", ""]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(SCRIPTS))
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    args = parser.parse_args()
+    failed = 0 if args.page else run(args.only.split(","))
+    PAGE.write_text(page())
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
