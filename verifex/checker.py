@@ -26,7 +26,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial, reduce
 from itertools import chain, islice, pairwise, product
-from operator import add, gt, itemgetter, mul
+from operator import add, gt, itemgetter, mul, sub
 from typing import Any
 
 MAX_FILE, MAX_LINE, MAX_SIZE, MAX_TERMS = 1 << 29, 1 << 26, 1 << 22, 1 << 25
@@ -208,8 +208,10 @@ class Tensor:
         n, inner = self.shape[axis], self.strides[axis]
         need(all(-1 <= k < n for k in at), "an index is out of range")
         need(len(self.items) * len(at) <= MAX_TERMS * max(n, 1), "a tensor is too big")
-        starts = [o * n + k if k >= 0 else -1 for o in range(math.prod(self.shape[:axis])) for k in at]
-        items = [self.items[s * inner + k] if s >= 0 else ({}, fill) for s in starts for k in range(inner)]
+        blocks = range(math.prod(self.shape[:axis]))
+        starts = [(o * n + k) * inner if k >= 0 else -1 for o in blocks for k in at]
+        items = [v for s in starts
+                 for v in (self.items[s : s + inner] if s >= 0 else [({}, fill)] * inner)]
         return Tensor((*self.shape[:axis], len(at), *self.shape[axis + 1 :]), items)
 
     def expand(self, shape: Sequence[int]) -> Tensor:
@@ -220,7 +222,7 @@ class Tensor:
 
 
 class Matrix:
-    """y[k] = sum(w * x[j] for j, w in row k) / den; a row is (positions or None for all, weights)."""
+    """y[k] = sum of w x[j] over row k, by den; a row is (positions or None for all, weights)."""
 
     def __init__(self, rows: tuple[Any, ...], den: int, width: int) -> None:
         self.rows, self.den, self.width = rows, den, width
@@ -253,7 +255,9 @@ class Graph:
         self.matrices: dict[Any, Matrix] = {}
         self.cones: dict[int, frozenset[int]] = {}
 
-    def node(self, kind: str, args: Sequence[int], size: int, data: Any = None, key: Any = None) -> int:
+    def node(
+        self, kind: str, args: Sequence[int], size: int, data: Any = None, key: Any = None
+    ) -> int:
         where = (kind, tuple(args), key)
         if where not in self.index:
             n = self.index[where] = len(self.kind)
@@ -311,8 +315,7 @@ class Graph:
         parts = []
         for n, table in sorted(by.items()):
             den = math.lcm(*(c.denominator for row in table for c in row.values()))
-            rows = [(sorted(row), [row[i].numerator * (den // row[i].denominator) for i in sorted(row)])
-                    for row in table]
+            rows = [(sorted(row), [int(row[i] * den) for i in sorted(row)]) for row in table]
             parts.append((n, self.matrix(rows, den, self.size[n])))
         return self.affine(parts, [c for _, c in forms])
 
@@ -456,7 +459,8 @@ def pad(c: Call) -> Tensor:
 def concat(c: Call) -> Tensor:
     parts, (axis,) = c.inputs, c.axes([c.attr("axis", 0)])
     lead, tail = parts[0].shape[:axis], parts[0].shape[axis + 1 :]
-    need(all((p.shape[:axis], p.shape[axis + 1 :]) == (lead, tail) for p in parts), "unequal shapes")
+    rests = {(p.shape[:axis], p.shape[axis + 1 :]) for p in parts}
+    need(rests == {(lead, tail)}, "unequal shapes")
     sizes = [p.shape[axis] * math.prod(tail) for p in parts]
     items = [v for o in range(math.prod(lead)) for p, n in zip(parts, sizes, strict=True)
              for v in p.items[o * n : o * n + n]]
@@ -642,6 +646,7 @@ def pairs_of(join: Callable[[Graph, Tensor, Tensor], Tensor]) -> Callable[[Call]
     return lambda c: reduce(partial(join, c.graph), [c.x(k) for k in range(len(c.inputs))])
 
 
+ALPHA = nearest(Fraction("0.01"), 24, -149)
 RULES: dict[str, Callable[[Call], Any]] = {
     "Add": pairs_of(lambda g, a, b: g.combine((a, 1), (b, 1))), "Div": divide, "Pad": pad,
     "Sub": pairs_of(lambda g, a, b: g.combine((a, 1), (b, -1))), "Cast": cast, "Split": split,
@@ -654,7 +659,7 @@ RULES: dict[str, Callable[[Call], Any]] = {
     "ReduceSum": partial(sums, mean=False, since=13), "ReduceMean": partial(sums, mean=True),
     "GlobalAveragePool": partial(sums, mean=True, space=True),
     "Relu": lambda c: c.graph.relu(c.x()), "Abs": lambda c: c.graph.absolute(c.x()),
-    "LeakyRelu": lambda c: leaky(c, Tensor((), [({}, c.attr("alpha", nearest(Fraction("0.01"), 24, -149)))])),
+    "LeakyRelu": lambda c: leaky(c, Tensor((), [({}, c.attr("alpha", ALPHA))])),
     "PRelu": lambda c: leaky(c, c.x(1)), "Max": pairs_of(Graph.larger),
     "Min": pairs_of(lambda g, a, b: g.larger(a, b, -1)),
 }
@@ -688,10 +693,10 @@ class Network:
 
     def input(self, v: Message, label: str) -> None:
         kind = message(one(message(one(v, 2, b"")), 1, b""))
-        need(one(kind, 1) in (1, 10, 11) and 2 in kind, "an input that is no float tensor of a shape")
+        need(one(kind, 1) in (1, 10, 11) and 2 in kind, "an input is no float tensor of a shape")
         dims = [one(d, 1, 0) for d in map(message, message(one(kind, 2)).get(1, ()))]
         shape = [1 if k == 0 and not 0 < d < 1 << 63 else d for k, d in enumerate(dims)]
-        need(0 < min((1, *shape)) and math.prod(shape) <= MAX_SIZE, "an input without a fixed shape")
+        need(min((1, *shape)) > 0 and math.prod(shape) <= MAX_SIZE, "an input has no fixed shape")
         n = self.graph.node("I", (), math.prod(shape), sum(self.graph.size), label)
         self.inputs[label], self.values[label] = n, Tensor(shape, self.graph.refs(n))
 
@@ -731,7 +736,7 @@ class Network:
 DECIMAL = re.compile(r"\s*[+-]?(?=\.?\d)[\d_]*(\.[\d_]*)?([eE][+-]?0*\d{1,3})?\s*", re.ASCII)
 TERM = re.compile(
     r"""\s*(?P<sign>[+-]?)\s*(?:(?P<number>[\d.][\w.]*(?:[eE][+-]\d+)?)\s*(?P<times>\*?)\s*)?"""
-    r"""(?P<key>x\[\s*"[^"]*"\s*\]|x\[\s*'[^']*'\s*\]|\w+\[\s*\d+\s*\]|[^\W\d]\w*)?\s*""")
+    r"""(?:x\[\s*["'](?P<quoted>[^"']*)["']\s*\]|(?P<key>\w+\[\d+\]|[^\W\d]\w*))?\s*""")
 LIMITS = {"at_least": (1, False), "at_most": (-1, False), "above": (1, True), "below": (-1, True)}
 
 
@@ -751,7 +756,8 @@ def numbers(value: Any) -> list[Fraction]:
 
 
 def table(value: Any, keys: str) -> dict[str, Any]:
-    need(isinstance(value, dict) and value.keys() <= set(keys.split()), f"{value!r:.60} has other keys")
+    need(isinstance(value, dict), f"{value!r:.60} is no table")
+    need(value.keys() <= set(keys.split()), f"an unknown key in {list(value)!r:.80}")
     return value  # type: ignore[no-any-return]
 
 
@@ -773,7 +779,8 @@ class Claim:
     """A spec about a network: region, reference, attribution, and the broken claim as a formula."""
 
     def __init__(self, spec: dict[str, Any], folder: str, net: Network) -> None:
-        table(spec, "verifex name network network_output arithmetic kink input region explain require assume")
+        table(spec, "verifex name network network_output arithmetic kink input region explain "
+                    "require assume")
         need(spec.get("verifex") == 1 and spec.get("arithmetic", "real") == "real"
              and spec.get("kink", "error") in ("error", "zero"), "unsupported spec")
         self.folder, self.shut = folder, spec.get("kink") == "zero"
@@ -783,7 +790,8 @@ class Claim:
         self.names: list[str] = []
         self.x0 = self.point(table(spec.get("input", {}), "point data row header target drop scale "
                                    "minmax_of round names"))
-        self.region(table(spec.get("region", {}), "linf l1 l2 box clip freeze only integer one_hot linear"))
+        self.region(table(spec.get("region", {}), "linf l1 l2 box clip freeze only integer one_hot "
+                          "linear"))
         self.output: Any = "predicted"
         if "explain" in spec:
             self.explain(table(spec["explain"], "attribution output reduce features options"))
@@ -792,10 +800,11 @@ class Claim:
         self.broken: Formula = [2, [assume, negate(require)]]
 
     def adopt(self, net: Network) -> None:
-        self.graph, self.inputs, self.labels = net.graph, list(net.inputs.values()), list(net.inputs)
+        self.graph: Graph = net.graph
+        self.labels, self.inputs = list(net.inputs), list(net.inputs.values())
         self.flat = [v for n in self.inputs for v in net.graph.refs(n)]
-        self.size, self.balls, self.cuts = len(self.flat), [], []  # type: ignore[var-annotated]
-        self.groups, self.integers = [], set()  # type: ignore[var-annotated]
+        self.size, self.balls, self.cuts = len(self.flat), list[Any](), list[Form]()
+        self.groups, self.integers = list[list[int]](), set[int]()
 
     def find(self, key: Any) -> list[int]:
         """The features that a name, a pattern, a place such as x[3] or a position picks."""
@@ -808,7 +817,8 @@ class Claim:
         if key in known:
             return [known.index(key)]
         wild = isinstance(key, str) and ("*" in key or "?" in key)
-        found = [i for i, k in enumerate(self.names or spots) if wild and fnmatch.fnmatchcase(k, key)]
+        shown = enumerate(self.names or spots)
+        found = [i for i, k in shown if wild and fnmatch.fnmatchcase(k, key)]
         need(found, f"no feature {key!r:.40}")
         return found
 
@@ -863,9 +873,11 @@ class Claim:
             if "scale" in t:
                 low, high = (numbers(table(t["scale"], "min max")[k]) for k in ("min", "max"))
             else:
-                columns = [list(map(Decimal, c)) for c in zip(*self.rows(t["minmax_of"], t)[1], strict=True)]
-                low, high = ([exact(str(end(c))) for c in columns] for end in (min, max))
-            values = [(v - a) * ((b - a) or ONE) ** -1 for v, a, b in zip(values, low, high, strict=True)]
+                columns = zip(*self.rows(t["minmax_of"], t)[1], strict=True)
+                cells = [list(map(Decimal, c)) for c in columns]
+                low, high = ([exact(str(end(c))) for c in cells] for end in (min, max))
+            values = [(v - a) * ((b - a) or ONE) ** -1
+                      for v, a, b in zip(values, low, high, strict=True)]
         need(t.get("round", "float32") == "float32", "unsupported rounding")
         return [nearest(v, 24, -149) if v and "round" in t else v for v in values]
 
@@ -873,7 +885,8 @@ class Claim:
         n, cuts = self.size, []  # cuts: (lower ends, upper ends), None where there is none
         for key in ("box", "clip"):
             box = t.get(key, {})
-            box = dict(zip(("lo", "hi"), box, strict=True)) if isinstance(box, list) else table(box, "lo hi")
+            box = dict(zip(("lo", "hi"), box, strict=True)) if isinstance(box, list) else box
+            table(box, "lo hi")
             cuts.append([self.spread(box[k]) if k in box else [None] * n for k in ("lo", "hi")])
         still = set(self.select(t.get("freeze", [])))
         still |= set(range(n)) - set(self.select(t["only"])) if "only" in t else set()
@@ -886,17 +899,21 @@ class Claim:
         need(not reach or self.x0, "a reference point is needed")
         for r in reach:
             need(all(v is None or v >= 0 for v in r), "a negative radius")
-            cuts.append([[None if v is None else self.x0[i] + s * v for i, v in enumerate(r)] for s in (-1, 1)])
+            cuts.append([[None if v is None else x + s * v for x, v in zip(self.x0, r, strict=True)]
+                         for s in (-1, 1)])
         self.groups = [self.select(g) for g in t.get("one_hot", [])]
         members = [i for g in self.groups for i in g]
         need(len(set(members)) == len(members), "a feature in two groups")
         cuts.append([[k if i in members else None for i in range(n)] for k in (0, 1)])
         self.integers = {*self.select(t.get("integer", [])), *members}
-        ends = [[c[k][i] for c in cuts if c[k][i] is not None] for k in (0, 1) for i in range(n)]
+        ends: Any = [[c[k][i] for c in cuts if c[k][i] is not None]
+                     for k in (0, 1) for i in range(n)]
         need(all(ends), "a feature is unbounded")
-        self.lo, self.hi = [Fraction(max(e)) for e in ends[:n]], [Fraction(min(e)) for e in ends[n:]]
+        self.lo = [Fraction(max(e)) for e in ends[:n]]
+        self.hi = [Fraction(min(e)) for e in ends[n:]]
         for i in self.integers:
-            self.lo[i], self.hi[i] = Fraction(math.ceil(self.lo[i])), Fraction(math.floor(self.hi[i]))
+            self.lo[i] = Fraction(math.ceil(self.lo[i]))
+            self.hi[i] = Fraction(math.floor(self.hi[i]))
         need(all(a <= b for a, b in zip(self.lo, self.hi, strict=True)), "the region is empty")
         self.cuts = [r for source in listed(t.get("linear", [])) for r in self.linear(source)]
         for g in self.groups:
@@ -906,17 +923,15 @@ class Claim:
         """Rows `form <= 0` of a constraint such as `age - 2*x[3] <= 0.3`."""
         sides, ops, out = [], re.findall("[<>=]+", source), []
         for side in re.split("[<>=]+", source):
-            at, terms = 0, []
+            at, terms = 0, list[tuple[Form, Any]]()
             while at < len(side):
-                m = TERM.match(side, at)
-                if m is None or m.end() == at or not (m["number"] or m["key"]) or not (at == 0 or m["sign"]) \
-                        or bool(m["number"] and m["key"]) != bool(m["times"]):
-                    raise Bad(f"unsupported constraint {source!r:.60}")
-                factor, key = exact(m["number"] or 1) * (-1 if m["sign"] == "-" else 1), m["key"] or ""
-                key = key[2:-1].strip()[1:-1] if key[-2:-1] in ("'", '"') or key.endswith('" ]') else key
+                m: Any = TERM.match(side, at)
+                number, key, at = m["number"], m["key"] or m["quoted"], m.end()
+                need((number or key) and (not terms or m["sign"])
+                     and bool(number and key) == bool(m["times"]), f"a constraint: {source!r:.60}")
                 (i,) = self.find(key) if key else (-1,)
+                factor = exact(number or 1) * (-1 if m["sign"] == "-" else 1)
                 terms.append((self.flat[i] if key else ({}, ONE), factor))
-                at = m.end()
             sides.append(total(terms))
         for op, (a, b) in zip(ops, pairwise(sides), strict=True):
             signs = {"<=": [1], ">=": [-1], "==": [1, -1]}.get(op, [])
@@ -946,14 +961,17 @@ class Claim:
             if head == "weights":
                 return total(zip(self.logits, numbers(args), strict=True))
             value = f"{head}:" + ",".join(map(str, listed(args)))
-        head, _, tail = ("logit:predicted" if value.strip() == "predicted" else value).partition(":")
+        value = "logit:predicted" if value.strip() == "predicted" else value
+        head, _, tail = value.partition(":")
         if head.strip() == "sum" and not tail:
             return total((v, 1) for v in self.logits)
         picks = [p.strip() for p in tail.split(",")]
-        need(len(picks) == {"logit": 1, "margin": 2}.get(head.strip()), f"no functional {value:.40}")
-        found = [0 if p == "predicted" and len(self.logits) == 1
-                 else self.ranked(self.logits, 1)[p == "runner_up"] if p in ("predicted", "runner_up")
-                 else int(p) for p in picks]
+        known = {"logit": 1, "margin": 2}.get(head.strip())
+        need(len(picks) == known, f"no functional {value:.40}")
+        ask = len(self.logits) > 1 and not {"predicted", "runner_up"}.isdisjoint(picks)
+        named = self.ranked(self.logits, 1) if ask else [0]
+        found = [named[p == "runner_up"] if p in ("predicted", "runner_up") else int(p)
+                 for p in picks]
         need(len(set(found)) == len(found) and min(found) >= 0, "wrong outputs")
         return total((self.logits[c], s) for c, s in zip(found, (1, -1), strict=False))
 
@@ -962,7 +980,7 @@ class Claim:
 
     def explain(self, t: dict[str, Any]) -> None:
         self.output, how = t.get("output", "predicted"), t.get("reduce", "signed")
-        kind, g, maps = t.get("attribution", "gradient"), self.graph, self.slopes(t.get("output", "predicted"))
+        kind, g, maps = t.get("attribution", "gradient"), self.graph, self.slopes(self.output)
         if kind in ("input_x_gradient", "input*gradient", "gradient*input"):
             maps = [g.op("M", x, m) for x, m in zip(self.inputs, maps, strict=True)]
         else:
@@ -980,20 +998,23 @@ class Claim:
         if "not" in p:
             return negate(self.formula(table(p, "not")["not"]))
         if "all" in p or "any" in p:
-            parts = [self.formula(q) for q in next(iter(table(p, "all" if "all" in p else "any").values()))]
-            return every(parts) if "all" in p else [1, parts]
+            ((key, parts),) = table(p, "all any").items()
+            return every(list(map(self.formula, parts))) if key == "all" else [
+                1, list(map(self.formula, parts))]
         key = next((k for k in PROPERTIES if k in p), "no such property")
         keys, build = PROPERTIES.get(key, ("", Claim.order))
         return build(self, table(p, f"{key} {keys}"))
 
     def within(self, form: Form, t: dict[str, Any]) -> list[Formula]:
         """form against every bound of the table."""
-        found = [(total([(form, s)], -s * exact(t[k])), strict) for k, (s, strict) in LIMITS.items() if k in t]
+        found = [(total([(form, s)], -s * exact(t[k])), strict)
+                 for k, (s, strict) in LIMITS.items() if k in t]
         need(found, "no bound is given")
         return found
 
     def class_(self, t: dict[str, Any]) -> Formula:
-        c = self.ranked(self.logits, 1, t.get("tie"))[0] if t["class"] == "unchanged" else t["class"]
+        c = t["class"]
+        c = self.ranked(self.logits, 1, t.get("tie"))[0] if c == "unchanged" else c
         need(0 <= c < len(self.logits) > 1, "no such class")
         return every([(total([(self.logits[c], 1), (v, -1)]), True)
                       for j, v in enumerate(self.logits) if j != c])
@@ -1002,7 +1023,8 @@ class Claim:
         return every(self.within(self.functional(t["output"]), t))
 
     def component(self, t: dict[str, Any]) -> Formula:
-        return every([a for i in self.select(t["component"]) for a in self.within(self.items[i], t)])
+        picked = [self.items[i] for i in self.select(t["component"])]
+        return every([a for item in picked for a in self.within(item, t)])
 
     def sign(self, t: dict[str, Any]) -> Formula:
         parts: list[Formula] = []
@@ -1015,19 +1037,22 @@ class Claim:
                 need(t.get("zero") in ("keep", "ignore"), f"component {i} is 0 at the reference")
                 both = [2, [(item, False), (total([(item, -1)]), False)]]
                 parts += [both] if t["zero"] == "keep" else []
-        need(parts and t["sign"] == "unchanged" and 0 <= t.get("at_least", 0) <= len(parts), "a wrong sign")
+        need(parts and t["sign"] == "unchanged" and 0 <= t.get("at_least", 0) <= len(parts),
+             "a wrong sign property")
         return [t["at_least"], parts] if "at_least" in t else every(parts)
 
     def distance(self, t: dict[str, Any]) -> Formula:
         kind, base, parts, g = t["distance"], self.value(self.components), [], self.graph
-        size = {"l1": sum(map(abs, base)), "l2": sum(v * v for v in base), "linf": max(map(abs, base))}[kind]
+        size = {"l1": sum(map(abs, base)), "l2": sum(v * v for v in base),
+                "linf": max(map(abs, base))}[kind]
         change = [total([(v, 1)], -a) for v, a in zip(self.components, base, strict=True)]
         for key in (k for k in LIMITS if k in t):
             bound, strict = exact(t[key]), key in ("below", "at_least")  # at_least is not below
             need(bound >= 0, "a negative distance")
             bound = bound ** (1 + (kind == "l2")) * (size if t.get("relative") is True else 1)
             if kind == "linf":
-                upper: Formula = every([(total([(v, s)], bound), strict) for s in (-1, 1) for v in change])
+                upper: Formula = every([(total([(v, s)], bound), strict)
+                                        for s in (-1, 1) for v in change])
             else:
                 n = g.rows(change)
                 items = g.refs(g.op("M", n, n)) if kind == "l2" else \
@@ -1046,18 +1071,21 @@ class Claim:
         n, d = g.rows(self.components), g.rows([dot])
         squares, product_ = g.refs(g.op("M", n, n)), g.refs(g.op("M", d, d))[0]
         gap = total([*((v, -c * c * length) for v in squares), (product_, 1)])
-        return [2, [(dot, True), (gap, False)]] if c > 0 else [1, [(dot, False), negate((gap, True))]]
+        found: Formula = [1, [(dot, False), negate((gap, True))]]
+        return [2, [(dot, True), (gap, False)]] if c > 0 else found
 
     def top_k(self, t: dict[str, Any]) -> Formula:
         k, n, item = t["top_k"], len(self.chosen), self.components
         m = t.get("overlap_at_least", k)
         need(1 <= m <= k <= n, "a wrong top_k")
         order, inner = self.ranked(item, k, t.get("tie")), (n - k) - (k - m)
-        return [m, [[inner, [(total([(item[w], 1), (item[x], -1)]), True) for x in sorted(order[k:])]]
-                    for w in sorted(order[:k])]] if inner > 0 else [0, []]
+        rows = [[inner, [(total([(item[w], 1), (item[x], -1)]), True) for x in sorted(order[k:])]]
+                for w in sorted(order[:k])]
+        return [m, rows] if inner > 0 else [0, []]
 
     def order(self, t: dict[str, Any]) -> Formula:
-        items = [self.items[i] for k in listed(t["order"]) if k != "unchanged" for i in self.find(k)]
+        keys = t["order"] if t["order"] != "unchanged" else []
+        items = [self.items[i] for k in keys for i in self.find(k)]
         if t["order"] == "unchanged":
             ranks = self.ranked(self.components, 1)
             need(len(set(self.value(self.components))) == len(ranks), "a tie at the reference")
@@ -1145,7 +1173,7 @@ class Query(Claim):
                        for i, v in enumerate(self.flat) if ref in v[0]}
             return out
         parts, ends = [self.hull(p) for p in f[1]], [None, None]
-        join = f[0] == len(parts)  # all of the parts: intersect; else the hull of those that may hold
+        join = f[0] == len(parts)  # all parts: intersect; else the hull of those that may hold
         keys = set().union(*parts) if join else set(parts[0]).intersection(*parts[1:])
         out = {}
         for i in keys:
@@ -1174,28 +1202,31 @@ class Scale:
         return self.biases[n]
 
     def integral(self, form: Form, factor: Fraction) -> tuple[list[Any], int]:
-        """factor * form: [(node, element, coefficient rounded down, whether it rounded)], constant."""
+        """factor * form: [(node, element, coefficient rounded down, did it round)], constant."""
         scaled = [(n, i, c * factor * (1 << F)) for (n, i), c in form[0].items()]
         terms = [(n, i, math.floor(v), v.denominator > 1) for n, i, v in scaled]
         return terms, math.floor(form[1] * factor * (self.unit << F))
 
 
-def exactly(graph: Graph, forms: Sequence[Form], x: Sequence[Fraction], shut: bool) -> list[Fraction]:
-    """Values at a point, in units so fine that nothing rounds; Bad where a gate on its kink matters."""
+def exactly(
+    graph: Graph, forms: Sequence[Form], x: Sequence[Fraction], shut: bool
+) -> list[Fraction]:
+    """Values at a point, in units so fine that nothing rounds; Bad where a kink's gate matters."""
     nodes = {n for refs, _ in forms for m in refs for n in graph.cones[m[0]]}
     steps = [graph.data[n] for n in nodes if graph.kind[n] == "A"]
     unit = math.lcm(*(v.denominator for v in x), *(b.denominator for s in steps for b in s[2]))
-    unit = (unit * math.prod(s[1] for s in steps)) ** (4 if "M" in {graph.kind[n] for n in nodes} else 1)
+    products = any(graph.kind[n] == "M" for n in nodes)
+    unit = (unit * math.prod(s[1] for s in steps)) ** (4 if products else 1)
     point = [int(v * unit) for v in x]
     d = Domain(Scale(graph, unit, 0, shut), (point, point))
     need(all(d.get(n)[0][i] == d.get(n)[1][i] for refs, _ in forms for n, i in refs),
          "a value depends on the gate of a kink")
-    return [sum((c * d.get(n)[0][i] for (n, i), c in refs.items()), ZERO) * Fraction(1, unit) + const
-            for refs, const in forms]
+    sums = [sum((c * d.get(n)[0][i] for (n, i), c in refs.items()), ZERO) for refs, _ in forms]
+    return [v * Fraction(1, unit) + const for v, (_, const) in zip(sums, forms, strict=True)]
 
 
 class Domain:
-    """A part of the region: an input box and signs of units; bounds of nodes are found on demand."""
+    """A part of the region: an input box and signs of units; nodes are bounded on demand."""
 
     def __init__(self, scale: Scale, box: Box, parent: Domain | None = None) -> None:
         self.scale, self.graph, self.box, self.parent = scale, scale.graph, box, parent
@@ -1268,10 +1299,10 @@ class Domain:
             return self.box[0][part], self.box[1][part]
         if g.kind[n] == "A":
             parts, den, _ = g.data[n]
-            mid, rad = [0] * g.size[n], [0] * g.size[n]  # twice the centre and the radius, times den
+            mid, rad = [0] * g.size[n], [0] * g.size[n]  # twice centre and radius, times den
             for (_, m), (lo, hi) in zip(parts, boxes, strict=True):
-                f, gap = den // m.den, [b - a for a, b in zip(lo, hi, strict=True)]
-                mid = [a + f * b for a, b in zip(mid, apply(m.rows, list(map(add, lo, hi))), strict=True)]
+                f, both, gap = den // m.den, list(map(add, lo, hi)), list(map(sub, hi, lo))
+                mid = [a + f * b for a, b in zip(mid, apply(m.rows, both), strict=True)]
                 rad = [a + f * b for a, b in zip(rad, apply(m.sizes, gap), strict=True)]
             low, high = self.scale.bias(n)
             return ([b + (c - r) // (2 * den) for b, c, r in zip(low, mid, rad, strict=True)],
@@ -1284,9 +1315,9 @@ class Domain:
             return ([unit * (v > 0 or signs.get(i, 0) > 0) for i, v in enumerate(lo)],
                     [unit * (v >= least and signs.get(i, 0) >= 0) for i, v in enumerate(hi)])
         if g.kind[n] == "G":
-            return ([b if a else min(b, 0) if c else 0 for a, b, c in zip(lo, low, hi, strict=True)],
-                    [b if a else max(b, 0) if c else 0 for a, b, c in zip(lo, high, hi, strict=True)])
-        ends = [sorted((a * c, a * d, b * c, b * d)) for a, b, c, d in zip(lo, hi, low, high, strict=True)]
+            return ([v if on else min(v, 0) if open_ else 0 for on, v, open_ in zip(lo, low, hi)],
+                    [v if on else max(v, 0) if open_ else 0 for on, v, open_ in zip(lo, high, hi)])
+        ends = [sorted((a * c, a * d, b * c, b * d)) for a, b, c, d in zip(lo, hi, low, high)]
         floors = [max(0, e[0]) if args[0] == args[1] else e[0] for e in ends]
         return [v // unit for v in floors], [-(-e[-1] // unit) for e in ends]
 
@@ -1307,7 +1338,7 @@ class Domain:
 
     def lower(self, terms: Sequence[Any], const: int, param: dict[tuple[str, int], bytes],
               relu_of: dict[int, int]) -> int:
-        """A lower bound by backward substitution; units of 2^-F / unit. Any multipliers are sound."""
+        """A lower bound by backward substitution, in 2^-F / unit; any multipliers are sound."""
         coefs, const = self.begin(terms, const)
         while coefs:
             n = max(coefs)
@@ -1320,7 +1351,7 @@ class Domain:
 
     def passed(self, n: int, c: list[int], live: list[int], param: dict[tuple[str, int], bytes],
                relu_of: dict[int, int]) -> Iterator[tuple[int, list[int]]]:
-        """The coefficients that a node's plane below c * node passes on; `spent` takes the constant."""
+        """What a plane below c * node passes on to its arguments; `spent` takes its constant."""
         g, (unit, odd, bits) = self.graph, (self.scale.unit, self.scale.odd, self.scale.bits)
         kind, args, back, other = g.kind[n], g.args[n], [0] * len(c), [0] * len(c)
 
@@ -1353,7 +1384,7 @@ class Domain:
             elif kind == "R" and b > 0:
                 back[i] = v if a >= 0 else v * fraction("R", i, 128 * (b > -a)) >> 7
             elif kind == "S":
-                self.spent += v * unit if off[i] or on[i] and v < 0 else 0
+                self.spent += v * unit if off[i] or (on[i] and v < 0) else 0
                 if not off[i] and on[i] and (b > 0 if v > 0 else a < 0):
                     # Sound: rounding a tie down weakens it, since y >= 0 and y >= z.
                     k = abs(v) * fraction("S", i, 0) * unit // (128 * (b if v > 0 else -a))
@@ -1405,9 +1436,10 @@ def refuse(token: str) -> Any:
 def stream(path: str) -> Iterator[dict[str, Any]]:
     """The lines of a certificate, one at a time."""
     with open(path, "rb") as raw:
-        opened: Any = gzip.open(raw) if raw.read(2) == b"\x1f\x8b" else raw
+        zipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        while line := opened.readline(MAX_LINE + 1):
+        source: Any = gzip.GzipFile(fileobj=raw) if zipped else raw
+        while line := source.readline(MAX_LINE + 1):
             need(len(line) <= MAX_LINE, "a line is too long")
             found = json.loads(line, parse_float=refuse, parse_constant=refuse)
             need(isinstance(found, dict), "a line is no JSON object")
@@ -1423,7 +1455,8 @@ class Checker:
     """Checks the lines of one certificate against one claim; `share`: which of how many workers."""
 
     def __init__(self, claim: Claim, share: tuple[int, int]) -> None:
-        g = self.graph = claim.graph
+        self.graph: Graph = claim.graph
+        g = self.graph
         self.claim, self.share, self.ready = claim, share, dict[int, Any]()
         self.atoms: list[tuple[Form, bool]] = []
         self.broken = self.number(claim.broken)
@@ -1434,7 +1467,7 @@ class Checker:
         steps = {g.args[n][0] for n in self.order if g.kind[n] == "S"}
         self.relu_of = {z: y for z in steps if (y := g.index.get(("R", (z,), None), -1)) >= 0}
         nodes = sorted({*self.order, *self.relu_of.values()})
-        self.named = {k: [n for n in nodes if g.kind[n] == k] for k in "RSGM"}
+        self.named: dict[str, list[int]] = {k: [n for n in nodes if g.kind[n] == k] for k in "RSGM"}
         shifts = [b for n in nodes if g.kind[n] == "A" for b in g.data[n][2]]
         whole = math.lcm(*(v.denominator for v in chain(claim.lo, claim.hi, shifts)))
         odd = whole >> (whole & -whole).bit_length() - 1
@@ -1451,10 +1484,11 @@ class Checker:
         return len(self.atoms) - 1
 
     def run(self, head: dict[str, Any], lines: Iterator[dict[str, Any]]) -> str:
-        need(head.keys() <= {"vxc", "network", "spec", "nodes", "atoms", "witness", "note"}, "header: a key")
+        table(head, "vxc network spec nodes atoms witness note")
         sizes = {k: [self.graph.size[n] for n in v] for k, v in self.named.items()}
         need(head.get("nodes", sizes) == sizes, f"header: nodes: the claim has {json.dumps(sizes)}")
-        need(head.get("atoms", len(self.atoms)) == len(self.atoms), f"header: {len(self.atoms)} atoms")
+        count = len(self.atoms)
+        need(head.get("atoms", count) == count, f"header: the claim has {count} atoms")
         if "witness" in head:
             need(next(lines, None) is None, "lines after a witness")
             self.witness([exact(v) for v in head["witness"]])
@@ -1473,7 +1507,7 @@ class Checker:
                 need(left < 0, "a line after the end")
                 left, open_ = self.tree(chain([line], lines), self.broken), set()
         if left or open_:
-            raise Short(f"{left} leaves are open" if left > 0 else "parts of the claim have no tree")
+            raise Short(f"{left} leaves are open" if left > 0 else "a part has no tree")
         return "valid"
 
     def fits(self, line: dict[str, Any], kind: str) -> bool:
@@ -1489,15 +1523,16 @@ class Checker:
         for kind, free, radius in claim.balls:
             gaps = [abs(x[i] - claim.x0[i]) for i in free]
             inside &= sum(gaps) <= radius if kind == "l1" else sum(v * v for v in gaps) <= radius**2
-        need(inside and all(v <= 0 for v in exactly(g, claim.cuts, x, False)), "witness: outside the region")
+        inside &= all(v <= 0 for v in exactly(g, claim.cuts, x, False))
+        need(inside, "witness: outside the region")
         units = [v for n in self.named["S"] for v in g.refs(g.args[n][0])]
         need(all(exactly(g, units, x, True)), "witness: on a kink")
         values = exactly(g, [form for form, _ in self.atoms], x, False)
-        holds = [v > 0 or v == 0 and not s for v, (_, s) in zip(values, self.atoms, strict=True)]
+        holds = [v > 0 or (v == 0 and not s) for v, (_, s) in zip(values, self.atoms, strict=True)]
         need(alive(self.broken, holds.__getitem__), "witness: the claim holds there")
 
     def tree(self, lines: Iterable[dict[str, Any]], f: Any) -> int:
-        """Read one tree to its end; the number of leaves marked open. Bad where one does not close."""
+        """Read one tree to its end; the number of leaves marked open."""
         todo: list[Callable[[], Domain]] = []
         leaves = left = 0
         d = Domain(self.scale, self.root.box, self.root)
@@ -1510,8 +1545,9 @@ class Checker:
             if kind == "l":
                 need(line["l"] in (0, 1), "an unknown leaf")
                 mine = (leaves >> 4) % self.share[1] == self.share[0]
-                need(not line["l"] or not mine or self.closed(d, f), f"leaf {leaves} does not close")
-                leaves, left = leaves + 1, left + (line["l"] == 0)
+                fine = not line["l"] or not mine or self.closed(d, f)
+                need(fine, f"leaf {leaves} does not close")
+                leaves, left = leaves + 1, left + int(line["l"] == 0)
                 if not todo:
                     return left
                 d = todo.pop()()
@@ -1548,7 +1584,7 @@ class Checker:
 
     def beats(self, k: int, low: int) -> bool:
         """Whether a lower bound of minus its form makes atom k false."""
-        return low > 0 or low == 0 and self.atoms[k][1]
+        return low > 0 or (low == 0 and self.atoms[k][1])
 
     def negated(self, k: int) -> tuple[list[Any], int]:
         """The integral form of minus atom k; of 0 for k = -1."""
@@ -1574,7 +1610,8 @@ class Checker:
                 kind, n, a, i, sign = line["f"]
                 need(sign in (1, -1), "a fact's sign")
                 z = self.argument(kind, n, a, i)
-                d.facts.append((z, i, sign, self.bound(d, [(z, i, sign << F, False)], 0, line) >> F))
+                low = self.bound(d, [(z, i, sign << F, False)], 0, line)
+                d.facts.append((z, i, sign, low >> F))
                 above = self.graph.above(z)
                 d.changed |= above
                 d.cache = {m: box for m, box in d.cache.items() if m not in above}
@@ -1582,14 +1619,16 @@ class Checker:
     def node(self, kind: Any, n: Any) -> int:
         need(kind in ("R", "S", "G", "M") and isinstance(n, int) and 0 <= n < len(self.named[kind]),
              f"no node {kind!r:.20} {n!r:.20}")
-        return self.named[kind][n]
+        found: int = self.named[kind][n]
+        return found
 
     def argument(self, kind: Any, n: Any, a: Any, i: Any) -> int:
         """The node that is argument a of a named node and has an element i."""
         args = self.graph.args[self.node(kind, n)]
         need(isinstance(a, int) and isinstance(i, int) and 0 <= a < len(args)
              and 0 <= i < self.graph.size[args[a]], f"no element {i!r:.20} of {kind}{n}")
-        return args[a]
+        found: int = args[a]
+        return found
 
     def bound(self, d: Domain, terms: list[Any], const: int, line: dict[str, Any]) -> int:
         """A lower bound of an integral form on a domain with the multipliers of a line."""
@@ -1625,7 +1664,8 @@ def check(files: Sequence[str], share: tuple[int, int] = (0, 1)) -> tuple[int, s
         head = next(lines, {})
         need(head.get("vxc") == 1, "header: not a certificate of version 1")
         for key, data in (("network", network), ("spec", query)):
-            need(head.get(key) == hashlib.sha256(data).hexdigest(), f"header: {key}: of another file")
+            digest = hashlib.sha256(data).hexdigest()
+            need(head.get(key) == digest, f"header: {key}: the hash of another file")
         code = 65
         net, spec = Network(unzipped(network)), unzipped(query).decode()
         claim = Query(spec, net) if re.search(r"\.vnnlib(\.gz)?$", files[1]) else Claim(
