@@ -1,0 +1,335 @@
+"""Ways to spoil a certificate, or the files it is about; each takes random choices from `rng`.
+
+A corruption maps a `Case` (network bytes, spec bytes, certificate lines) to another. Those that
+change network or spec also put the new hash into the header half of the time: then nothing but the
+derivation itself stands between a false claim and `valid`.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the checker is given; `lines` may hold raw text for what is no JSON."""
+
+    network: bytes
+    spec: bytes
+    lines: tuple[Line | str, ...]
+
+    def certificate(self) -> bytes:
+        shown = (v if isinstance(v, str) else json.dumps(v, separators=(",", ":"))
+                 for v in self.lines)
+        return "".join(v + "\n" for v in shown).encode()
+
+    def rehashed(self) -> Case:
+        """The same with a header that names these very files."""
+        head = dict(self.head())
+        for key, data in (("network", self.network), ("spec", self.spec)):
+            head[key] = hashlib.sha256(data).hexdigest()
+        return replace(self, lines=(head, *self.lines[1:]))
+
+    def head(self) -> Line:
+        assert isinstance(self.lines[0], dict)
+        return self.lines[0]
+
+
+def _edit(case: Case, at: int, line: Line | str | None) -> Case:
+    """The case with one line replaced, or left out."""
+    new = () if line is None else (line,)
+    return replace(case, lines=(*case.lines[:at], *new, *case.lines[at + 1 :]))
+
+
+def _pick(rng: random.Random, case: Case, wanted: Callable[[Line], bool]) -> tuple[int, Line]:
+    """A random line (not the header) with a property; the last line where none has it."""
+    places = [k for k, v in enumerate(case.lines) if k and isinstance(v, dict) and wanted(v)]
+    at = rng.choice(places or [len(case.lines) - 1])
+    line = case.lines[at]
+    assert isinstance(line, dict)
+    return at, copy.deepcopy(line)
+
+
+def _has(*keys: str) -> Callable[[Line], bool]:
+    return lambda line: any(k in line for k in keys)
+
+
+# --- the tree -------------------------------------------------------------------------------
+
+
+def leaf_dropped(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    return _edit(case, _pick(rng, case, _has("l"))[0], None)
+
+
+def leaf_doubled(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, line = _pick(rng, case, _has("l"))
+    return replace(case, lines=(*case.lines[:at], line, *case.lines[at:]))
+
+
+def line_dropped(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    return _edit(case, _pick(rng, case, lambda v: True)[0], None)
+
+
+def child_replaced_by_leaf(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """A split with all that is below it becomes one leaf."""
+    at, _line = _pick(rng, case, _has("s", "x"))
+    todo, end = 1, at
+    while todo and end < len(case.lines):
+        line = case.lines[end]
+        assert isinstance(line, dict)
+        todo += ("s" in line or "x" in line) - ("l" in line)
+        end += 1
+    return replace(case, lines=(*case.lines[:at], {"l": 1}, *case.lines[end:]))
+
+
+def leaf_opened(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, _line = _pick(rng, case, _has("l"))
+    return _edit(case, at, {"l": rng.choice((0, 2, -1, True, "1"))})
+
+
+def split_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, line = _pick(rng, case, _has("s", "x"))
+    if "s" in line:
+        k = rng.randrange(3)
+        line["s"][k] = rng.choice("RSGMQ") if k == 0 else line["s"][k] + rng.choice((-2, -1, 1, 2))
+    elif "x" in line:
+        line["x"] = [line["x"][0], str(Fraction(line["x"][1]) + Fraction(rng.randint(-9, 9), 64))]
+    return _edit(case, at, line)
+
+
+def split_on_input(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """A unit split turned into a split of an input: the children's bounds were for other domains."""
+    at, _line = _pick(rng, case, _has("s", "x"))
+    return _edit(case, at, {"x": [rng.choice((0, 1, 7)), str(Fraction(rng.randint(-64, 64), 64))]})
+
+
+def lines_reordered(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    lines = list(case.lines)
+    i, j = (rng.randrange(len(lines)) for _ in range(2))
+    lines[i], lines[j] = lines[j], lines[i]
+    return replace(case, lines=tuple(lines))
+
+
+def tree_restricted(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """The tree is said to refute some disjuncts only."""
+    at, _line = _pick(rng, case, _has("b", "s", "x", "l"))
+    parts = rng.choice(([0], [], [1], [0, 1], [-1], [9]))
+    return replace(case, lines=(*case.lines[:at], {"t": parts}, *case.lines[at:]))
+
+
+# --- multipliers and bounds -----------------------------------------------------------------
+
+
+def multiplier_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, line = _pick(rng, case, _has("z", "r"))
+    key = rng.choice([k for k in ("z", "r") if k in line] or ["z"])
+    entries = line.setdefault(key, [[0, 1, 0]])
+    entry, how = rng.choice(entries), rng.randrange(4)
+    if how == 0:
+        entry[1] = -entry[1]
+    elif how == 1:
+        entry[1] += rng.choice((-1, 1, 1 << 40))
+    elif how == 2:
+        entry[2] += rng.choice((-20, -1, 1, 20, 5000))
+    else:
+        entry[0] += rng.choice((-1, 1))
+    return _edit(case, at, line)
+
+
+def byte_flipped(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, line = _pick(rng, case, _has("p"))
+    shares = line.setdefault("p", {"R0": "gA=="})
+    key = rng.choice(list(shares) or ["R0"])
+    data = bytearray(base64.b64decode(shares.get(key, "")) or b"\0")
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    shares[key] = base64.b64encode(bytes(data)).decode()
+    return _edit(case, at, line)
+
+
+def shares_renamed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, line = _pick(rng, case, _has("p"))
+    shares = line.setdefault("p", {"R0": "gA=="})
+    old = rng.choice(list(shares) or ["R0"])
+    shares[rng.choice(("R0", "R1", "S0", "S1", "G0", "G1", "H0", "M0", "N0", "Q0", "R-1"))] = (
+        shares.pop(old, ""))
+    return _edit(case, at, line)
+
+
+def bound_renumbered(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, line = _pick(rng, case, _has("b"))
+    line["b"] = line.get("b", 0) + rng.choice((-2, -1, 1, 2))
+    return _edit(case, at, line)
+
+
+def bound_moved(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """A bound that holds in a subtree is claimed at the root, or elsewhere in the tree."""
+    at, line = _pick(rng, case, _has("b"))
+    rest = [*case.lines[:at], *case.lines[at + 1 :]]
+    to = rng.choice((1, rng.randrange(1, len(rest) + 1)))
+    return replace(case, lines=(*rest[:to], line, *rest[to:]))
+
+
+def fact_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    at, line = _pick(rng, case, _has("f"))
+    if "f" not in line:
+        return _edit(case, at, {"f": ["R", 0, 0, 0, rng.choice((0, 2, 1, -1))]})
+    k = rng.randrange(5)
+    if k == 0:
+        line["f"][0] = rng.choice("RSGM")
+    elif k == 4:
+        line["f"][4] = rng.choice((-line["f"][4], 0, 2, -3))
+    else:
+        line["f"][k] += rng.choice((-1, 1))
+    return _edit(case, at, line)
+
+
+def key_added(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """A bound's value, or anything else that the format does not know."""
+    at, line = _pick(rng, case, lambda v: True)
+    extra: Line = {rng.choice(("v", "value", "bound", "closed")): rng.choice((1, -1, "9"))}
+    return _edit(case, at, line | extra)
+
+
+# --- the file -------------------------------------------------------------------------------
+
+
+def truncated(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    data = case.certificate().decode()
+    kept = data[: rng.randrange(len(data))]
+    return replace(case, lines=tuple(kept.split("\n")))
+
+
+def version_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    return _edit(case, 0, case.head() | {"vxc": rng.choice((0, 2, "1", None, 1.0))})
+
+
+def header_edited(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    head = copy.deepcopy(case.head())
+    how = rng.randrange(5)
+    if how == 0:
+        head["atoms"] = head.get("atoms", 0) + rng.choice((-1, 1))
+    elif how == 1:
+        head["nodes"][rng.choice("RSGM")].append(rng.randint(1, 5))
+    elif how == 2:
+        head[rng.choice(("network", "spec"))] = "%064x" % rng.getrandbits(256)
+    elif how == 3:
+        head.pop(rng.choice(list(head)))
+    else:
+        head["witness"] = [str(Fraction(rng.randint(-64, 64), 64)) for _ in range(3)]
+    return _edit(case, 0, head)
+
+
+def junk_added(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    junk = rng.choice(("", "{}", "[]", "null", '{"l":1.0}', '{"b":NaN}', "{", '{"l":1}}',
+                       '{"b":0}', '{"b":-1}', '{"s":["R",0,0]}', '{"l":1}', "\x00",
+                       '{"z":[[0,1,0]]}', '{"f":["R",0,0,0,1],"p":{"R0":"//8="}}'))
+    at = rng.randrange(len(case.lines) + 1)
+    return replace(case, lines=(*case.lines[:at], junk, *case.lines[at:]))
+
+
+def of_another(rng: random.Random, case: Case, others: Sequence[Case]) -> Case:
+    """Another network's certificate, with its own header or under this one's."""
+    other = rng.choice(others)
+    head = rng.choice((other.head(), case.head(), {k: v for k, v in case.head().items()
+                                                   if k not in ("nodes", "atoms")}))
+    return replace(case, lines=(head, *other.lines[1:]))
+
+
+# --- what the certificate is about ----------------------------------------------------------
+
+
+def _maybe_rehashed(rng: random.Random, case: Case, share: float) -> Case:
+    return case.rehashed() if rng.random() < share else case
+
+
+def network_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    data = bytearray(case.network)
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return _maybe_rehashed(rng, replace(case, network=bytes(data)), 0.5)
+
+
+def weight_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """A bit of a weight, where the file holds little else, and a header to match."""
+    data = bytearray(case.network)
+    places = [m.start() for m in re.finditer(rb"\x00\x00[\x00-\xff][\x3c-\x40\xbc-\xc0]", case.network)]
+    if places:
+        at = rng.choice(places) + rng.choice((2, 3))
+        data[at] ^= rng.choice((0x80, 1 << rng.randrange(8)))
+    return replace(case, network=bytes(data)).rehashed()
+
+
+def spec_byte_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    data = bytearray(case.spec)
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(7)
+    return _maybe_rehashed(rng, replace(case, spec=bytes(data)), 0.7)
+
+
+_BOUND = re.compile(r'^(at_least|above|at_most|below) = "?([-0-9/]+)"?$', re.MULTILINE)
+
+
+def threshold_moved(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """The claim asks for more than was proved: a lower bound raised, an upper one lowered."""
+    text, offset = case.spec.decode(), rng.choice(
+        (Fraction(1, 2**39), Fraction(1, 2**20), Fraction(1, 64), Fraction(1, 8), Fraction(2)))
+
+    def moved(m: re.Match[str]) -> str:
+        value = Fraction(m[2]) + (offset if m[1] in ("at_least", "above") else -offset)
+        return f'{m[1]} = "{value}"'
+
+    return replace(case, spec=_BOUND.sub(moved, text).encode()).rehashed()
+
+
+def region_widened(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """A wider region: the radius doubled, the centre moved, constraints and freezing left out."""
+    text, how = case.spec.decode(), rng.randrange(3)
+    if how == 0:
+        text = re.sub(r'^linf = "?([-0-9/]+)"?$', lambda m: f'linf = "{Fraction(m[1]) * 3}"', text,
+                      flags=re.MULTILINE)
+    elif how == 1:
+        text = re.sub(r"^(freeze|only|clip|linear) = .*\n", "", text, flags=re.MULTILINE)
+    else:
+        text = re.sub(r'point = \["?(-?\d+)', lambda m: f'point = ["{int(m[1]) + 1}' if '"' in m[0]
+                      else f"point = [{int(m[1]) + 1}", text)
+    return replace(case, spec=text.encode()).rehashed()
+
+
+def claim_negated(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """The contrary claim, or one about another component, class or output."""
+    text, how = case.spec.decode(), rng.randrange(3)
+    swap = {"at_least": "below", "below": "at_least", "at_most": "above", "above": "at_most",
+            "increasing": "decreasing", "decreasing": "increasing"}
+    if how == 0:
+        text = re.sub(r"\b(at_least|below|at_most|above|increasing|decreasing)\b",
+                      lambda m: swap[m[1]], text)
+    elif how == 1:
+        text = re.sub(r"^(component|feature) = (\d)", lambda m: f"{m[1]} = {1 - min(1, int(m[2]))}",
+                      text, flags=re.MULTILINE)
+    else:
+        text = re.sub(r'^output = .*$', f'output = "logit:{rng.randrange(2)}"', text, count=1,
+                      flags=re.MULTILINE)
+    return replace(case, spec=text.encode()).rehashed()
+
+
+def network_swapped(rng: random.Random, case: Case, others: Sequence[Case]) -> Case:
+    """The spec and the tree with another network's file, and a header that names it."""
+    return replace(case, network=rng.choice(others).network).rehashed()
+
+
+CORRUPTIONS: tuple[Callable[[random.Random, Case, Sequence[Case]], Case], ...] = (
+    leaf_dropped, leaf_doubled, line_dropped, child_replaced_by_leaf, leaf_opened, split_changed,
+    split_on_input, lines_reordered, tree_restricted, multiplier_changed, byte_flipped,
+    shares_renamed, bound_renumbered, bound_moved, fact_changed, key_added, truncated,
+    version_changed, header_edited, junk_added, of_another, network_changed, weight_changed,
+    spec_byte_changed, threshold_moved, region_widened, claim_negated, network_swapped,
+)

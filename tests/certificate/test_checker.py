@@ -1,0 +1,653 @@
+"""The independent checker: its text, the worked example, what it refuses, and what it derives."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import gzip
+import hashlib
+import importlib.util
+import io
+import json
+import random
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from verifex.ir.formula import atoms, negate
+from verifex.ir.ops import Gate, Mul, Relu, Step
+from verifex.ir.problem import Problem
+from verifex.problem.build import load_problem
+from verifex.semantics.evaluate import evaluate_exact
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKER = ROOT / "verifex" / "checker.py"
+FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="utf-8")
+KINDS = {"R": Relu, "S": Step, "G": Gate, "M": Mul}
+
+
+def _module() -> ModuleType:
+    """The checker loaded from its file, apart from the package."""
+    spec = importlib.util.spec_from_file_location("standalone_checker", CHECKER)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+ck: Any = _module()
+
+# --- the text -----------------------------------------------------------------------------------
+
+ALLOWED = {
+    "__future__", "binascii", "collections", "concurrent", "csv", "decimal", "fnmatch", "fractions",
+    "functools", "gzip", "hashlib", "io", "itertools", "json", "math", "operator", "os", "re",
+    "sys", "tomllib", "typing",
+}
+WHOLE_MATHS = {"ceil", "floor", "gcd", "isqrt", "lcm", "prod", "trunc"}
+
+
+def _trees() -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(CHECKER.read_text(encoding="utf-8")))
+
+
+def test_checker_has_no_float_arithmetic() -> None:
+    for node in _trees():
+        at = f"line {getattr(node, 'lineno', '?')}"
+        if isinstance(node, ast.Constant):
+            assert not isinstance(node.value, float | complex), at
+        if isinstance(node, ast.BinOp | ast.AugAssign):
+            assert not isinstance(node.op, ast.Div), at
+        if isinstance(node, ast.Name):
+            assert node.id not in ("float", "complex", "eval", "exec"), at
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert node.value.id != "math" or node.attr in WHOLE_MATHS, at
+
+
+def test_checker_raises_only_fractions_to_negative_powers() -> None:
+    """An integer to a negative power would be a float: every such base is a Fraction by its text."""
+    for node in _trees():
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            exponent = ast.unparse(node.right)
+            base = ast.unparse(node.left)
+            if exponent.startswith("-") or exponent == "e":
+                known = ("Fraction(2)", "Fraction(bottom.replace('_', ''))", "v", "c", "b - a or ONE")
+                assert base in known, f"line {node.lineno}: {base} ** {exponent}"
+
+
+def test_checker_imports_the_standard_library_only() -> None:
+    for node in _trees():
+        if isinstance(node, ast.Import):
+            assert {a.name.split(".")[0] for a in node.names} <= ALLOWED
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            assert (node.module or "").split(".")[0] in ALLOWED
+
+
+def code_lines(source: str) -> int:
+    """Lines with code on them: no blank lines, comments or docstrings."""
+    texts = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+              tokenize.ENDMARKER}
+    code = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type not in silent
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len(code - texts)
+
+
+def test_checker_does_not_grow() -> None:
+    assert code_lines(CHECKER.read_text(encoding="utf-8")) < MOST_LINES
+
+
+MOST_LINES = 1_400
+
+# --- the worked example -------------------------------------------------------------------------
+
+
+def save_net(path: Path, layers: list[tuple[Any, Any]], **more: Any) -> Path:
+    """A ReLU network as ONNX: Gemm, Relu, Gemm, ..., Gemm."""
+    nodes, stored, name = [], [], "x"
+    for k, (w, b) in enumerate(layers):
+        stored += [numpy_helper.from_array(np.asarray(w, dtype=np.float32), f"W{k}"),
+                   numpy_helper.from_array(np.asarray(b, dtype=np.float32), f"b{k}")]
+        nodes.append(helper.make_node("Gemm", [name, f"W{k}", f"b{k}"], [f"z{k}"], transB=1))
+        name = f"z{k}"
+        if k < len(layers) - 1:
+            nodes.append(helper.make_node("Relu", [name], [f"y{k}"]))
+            name = f"y{k}"
+    shape_in, shape_out = [1, np.shape(layers[0][0])[1]], [1, np.shape(layers[-1][0])[0]]
+    return save_graph(path, nodes, stored, shape_in, name, shape_out)
+
+
+def save_graph(
+    path: Path, nodes: list[Any], stored: list[Any], shape: list[int], out: str, out_shape: list[int]
+) -> Path:
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(out, TensorProto.FLOAT, out_shape)], stored,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", FORMAT, re.DOTALL)
+
+
+class Files:
+    """The example of format.md on disk, with lines that tests change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.network = save_net(
+            folder / "net.onnx", [([[2, 1], [1, -1]], [0, -0.5]), ([[1, -1]], [0])]
+        )
+        self.spec = folder / "spec.toml"
+        self.spec.write_text(blocks("toml")[0], encoding="utf-8")
+        self.proof = folder / "proof.vxc"
+        self.lines: list[Any] = [json.loads(line) for line in blocks("json")[0].splitlines()]
+
+    def hashes(self) -> dict[str, str]:
+        return {
+            key: hashlib.sha256(path.read_bytes()).hexdigest()
+            for key, path in (("network", self.network), ("spec", self.spec))
+        }
+
+    def write(self, lines: list[Any] | None = None, *, hashed: bool = True) -> None:
+        lines = self.lines if lines is None else lines
+        head = {**lines[0], **(self.hashes() if hashed else {})}
+        text = "".join(json.dumps(line) + "\n" for line in [head, *lines[1:]])
+        self.proof.write_text(text, encoding="utf-8")
+
+    def check(self) -> tuple[int, str]:
+        found: tuple[int, str] = ck.check([str(self.network), str(self.spec), str(self.proof)])
+        return found
+
+    def run(self, *more: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(CHECKER), str(self.network), str(self.spec),
+             str(self.proof), *more], capture_output=True, text=True, timeout=60, check=False,
+        )
+        assert done.stderr == ""
+        assert done.stdout.count("\n") == 1
+        return done.returncode, done.stdout.strip()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_worked_example_is_valid(files: Files) -> None:
+    files.write()
+    assert files.run() == (0, "valid")
+    assert files.run("--jobs", "2") == (0, "valid")
+    plain = files.proof.read_bytes()
+    files.proof.write_bytes(gzip.compress(plain))
+    assert files.run() == (0, "valid")
+
+
+def test_worked_example_needs_its_multipliers(files: Files) -> None:
+    """Each of the three multipliers of the example is what closes the leaf."""
+    for key, value in (("p", {"R0": "gAA=", "S0": "AAA="}), ("p", {"R0": "AAA=", "S0": "gAA="}),
+                       ("z", []), ("z", [[0, 255, -8]])):
+        lines = [*files.lines[:2], {**files.lines[2], key: value}, *files.lines[3:]]
+        files.write(lines)
+        assert files.check() == (1, "invalid: leaf 0 does not close")
+
+
+def test_bound_of_the_example_is_exactly_zero(files: Files) -> None:
+    """The claim with a threshold a hair above what holds cannot be shown by the same proof."""
+    files.spec.write_text(files.spec.read_text().replace("-0.5", "-0.4999999999"), encoding="utf-8")
+    files.write()
+    assert files.check() == (1, "invalid: leaf 0 does not close")
+
+
+def changed(at: int, **keys: Any) -> Any:
+    return lambda lines: [*lines[:at], {**lines[at], **keys}, *lines[at + 1 :]]
+
+
+REFUSED: dict[str, tuple[Any, int, str]] = {
+    "version": (changed(0, vxc=2), 1, "version"),
+    "unknown header key": (changed(0, extra=1), 1, "unknown key"),
+    "other nodes": (changed(0, nodes={"R": [3], "S": [2], "G": [2], "M": []}), 1, "nodes"),
+    "other atoms": (changed(0, atoms=2), 1, "1 atoms"),
+    "slope 129/128": (changed(2, p={"R0": base64.b64encode(bytes([129, 0])).decode()}), 1, "range"),
+    "too many bytes": (changed(2, p={"R0": base64.b64encode(bytes(3)).decode()}), 1, "range"),
+    "no base64": (changed(2, p={"R0": "g A="}), 1, "malformed"),
+    "unknown node": (changed(2, p={"R1": "gAA="}), 1, "no node"),
+    "unknown kind": (changed(2, p={"Q0": "gAA="}), 1, "unknown multipliers"),
+    "negative multiplier": (changed(2, z=[[0, -1, 0]]), 1, "range"),
+    "huge multiplier": (changed(2, z=[[0, 1, 10**9]]), 1, "range"),
+    "multiplier of no split": (changed(2, z=[[1, 1, 0]]), 1, "range"),
+    "multiplier of no row": (changed(2, r=[[0, 1, 0]]), 1, "range"),
+    "no such atom": (changed(2, b=1), 1, "no atom"),
+    "split of no unit": (changed(1, s=["G", 0, 1]), 1, "no unit"),
+    "split of no element": (changed(1, s=["R", 0, 2]), 1, "no element"),
+    "split of another unit": (changed(1, s=["R", 0, 0]), 1, "leaf 1"),
+    "unknown line": (changed(1, q=1), 1, "keys"),
+    "fact of no argument": (lambda s: [s[0], {"f": ["G", 0, 2, 0, 1]}, *s[1:]], 1, "no element"),
+    "fact's sign": (lambda s: [s[0], {"f": ["R", 0, 0, 0, 2]}, *s[1:]], 1, "sign"),
+    "bound dropped": (lambda s: [*s[:2], *s[3:]], 1, "leaf 0"),
+    "leaf doubled": (lambda s: [*s, {"l": 1}], 1, "after the end"),
+    "leaf dropped": (lambda s: s[:-1], 2, "nodes to come"),
+    "leaves open": (changed(3, l=0), 2, "1 leaves are open"),
+    "no tree": (lambda s: s[:1], 2, "no tree"),
+    "just a leaf": (lambda s: [s[0], {"l": 1}], 1, "leaf 0"),
+    "no such part": (lambda s: [s[0], {"t": [1]}, *s[1:]], 1, "no such part"),
+    "second split on one unit": (lambda s: [*s[:4], s[1], *s[4:]], 1, "leaf 1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_wrong_certificates_are_refused(files: Files, name: str) -> None:
+    change, code, words = REFUSED[name]
+    files.write(change(files.lines))
+    found = files.check()
+    assert found[0] == code
+    assert words in found[1]
+
+
+def test_input_splits_and_parts(files: Files) -> None:
+    """Splitting x0 at 1/4 closes the lower side by intervals; trees may name their parts."""
+    tree = [{"x": [0, "1/4"]}, *files.lines[1:], {"l": 1}]
+    files.write([files.lines[0], *tree])
+    assert files.check() == (0, "valid")
+    files.write([files.lines[0], {"t": [0]}, *tree])
+    assert files.check() == (0, "valid")
+    files.write([files.lines[0], {"x": [0, "3/4"]}, *files.lines[1:], {"l": 1}])
+    assert files.check() == (1, "invalid: leaf 2 does not close")
+
+
+def test_every_part_needs_a_tree(files: Files) -> None:
+    files.spec.write_text(
+        files.spec.read_text() + "[[require]]\ncomponent = 1\nat_most = 5\n", encoding="utf-8"
+    )
+    head = {"vxc": 1}
+    first = [{"t": [0]}, *files.lines[1:]]
+    files.write([head, *first])
+    assert files.check() == (2, "incomplete: a part has no tree")
+    files.write([head, *first, {"t": [1]}, {"l": 1}])
+    assert files.check() == (0, "valid")
+
+
+def test_empty_domains_close(files: Files) -> None:
+    """z1 >= 0 and z0 <= 0 exclude each other: 2 (z1 >= 0) + (z0 <= 0) bounds the form 0 by 1."""
+    split = [{"s": ["R", 0, 1]}, {"s": ["S", 0, 0]}, {"l": 1}]
+    empty = [{"b": -1, "z": [[0, 1, 1], [1, 1, 0]]}, {"l": 1}, {"l": 1}]
+    files.write([{"vxc": 1}, *split, *empty])
+    assert files.check() == (0, "valid")
+    files.write([{"vxc": 1}, *split, {"b": -1, "z": [[0, 1, 0], [1, 1, 0]]}, *empty[1:]])
+    assert files.check() == (1, "invalid: leaf 1 does not close")
+
+
+def test_facts_replace_multipliers(files: Files) -> None:
+    """On z1 >= 0 a fact shows z0 >= 1, so that s0 = 1 there."""
+    fact = {"f": ["R", 0, 0, 0, 1], "z": [[0, 1, 1]]}
+    files.write([{"vxc": 1}, files.lines[1], fact, {"l": 1}, {"l": 1}])
+    assert files.check() == (0, "valid")
+    weak = {"f": ["R", 0, 0, 0, 1], "z": [[0, 1, -3]]}
+    files.write([{"vxc": 1}, files.lines[1], weak, {"l": 1}, {"l": 1}])
+    assert files.check()[0] == 1
+
+
+# --- other files, other bytes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["network", "spec"])
+def test_certificates_name_their_files(files: Files, key: str) -> None:
+    files.write()
+    path: Path = getattr(files, key)
+    path.write_bytes(path.read_bytes() + (b"\n" if key == "spec" else b"\x08\x08"))
+    assert files.check() == (1, f"invalid: header: {key}: the hash of another file")
+
+
+GARBAGE: dict[str, bytes] = {
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "not utf-8": b'{"vxc":1,"note":"\xff"}\n',
+    "deep": b"[" * 100_000,
+    "a list": b"[1]\n",
+    "float": b'{"vxc":1.0}\n',
+    "NaN": b'{"vxc":NaN}\n',
+    "long number": b'{"vxc":' + b"9" * 10_000 + b"}\n",
+    "cut gzip": gzip.compress(b'{"vxc":1}\n' * 1000)[:40],
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_one_line(files: Files, name: str) -> None:
+    files.proof.write_bytes(GARBAGE[name])
+    code, word = files.run()
+    assert code in (1, 65)
+    assert word.startswith("invalid: ")
+
+
+def test_unreadable_files(files: Files) -> None:
+    code, word = files.run()
+    assert (code, word.startswith("invalid: ")) == (65, True)
+
+
+def test_damaged_networks_and_specs_are_one_line(files: Files) -> None:
+    rng = random.Random(5)
+    for path, text in ((files.network, files.network.read_bytes()),
+                       (files.spec, files.spec.read_bytes())):
+        for _ in range(60):
+            data = bytearray(text)
+            for _ in range(rng.randint(1, 4)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            path.write_bytes(bytes(data[: rng.randint(1, len(data))] if rng.random() < 0.3 else data))
+            files.write()
+            code, word = files.check()
+            assert code in (0, 1, 65)
+            assert word == "valid" or (word.startswith("invalid: ") and "\n" not in word)
+        path.write_bytes(text)
+
+
+def test_unsupported_operators_are_named(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    node = helper.make_node("Sigmoid", ["x"], ["y"])
+    save_graph(files.network, [node], [], [1, 2], "y", [1, 2])
+    files.write()
+    assert files.check() == (65, "invalid: unsupported operator Sigmoid")
+
+
+# --- witnesses ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("point", "answer"), [
+    (["-1/2", "0"], "invalid: witness: the claim holds there"),
+    (["1", "1/4"], "valid (refutation)"),
+    (["1", "1/2"], "invalid: witness: on a kink"),
+    (["3", "0"], "invalid: witness: outside the region"),
+    (["1"], "invalid: witness: another length"),
+])
+def test_witnesses(files: Files, point: list[str], answer: str) -> None:
+    """df/dx0 > 3/2 fails where s1 = 1: at (1, 1/4) it is 1."""
+    text = files.spec.read_text().replace("at_least = -0.5", "any = [{component = 0, above = 1.5}]")
+    files.spec.write_text(text.replace("component = 0\n", ""), encoding="utf-8")
+    files.write([{"vxc": 1, "witness": point}])
+    if point == ["-1/2", "0"]:  # both gates shut: the derivative is 0 and the claim fails too
+        answer = "valid (refutation)"
+    assert files.check()[1] == answer
+
+
+def test_witness_must_break_the_claim(files: Files) -> None:
+    files.write([{"vxc": 1, "witness": ["1", "1/4"]}])
+    assert files.check() == (1, "invalid: witness: the claim holds there")
+    files.write([{"vxc": 1, "witness": ["1", "1/4"]}, {"l": 1}])
+    assert files.check() == (1, "invalid: lines after a witness")
+
+
+# --- VNN-LIB ------------------------------------------------------------------------------------
+
+QUERY = """; f <= 3 on the box, in two parts
+(declare-const X_0 Real)
+(declare-const X_1 Real)
+(declare-const Y_0 Real)
+(assert (or (and (>= X_0 -1) (<= X_0 0)) (and (>= X_0 0) (<= X_0 1))))
+(assert (>= X_1 0)) (assert (<= X_1 2.0))
+(assert (>= (+ Y_0 (* 2 X_1) -6.0) %s))
+"""
+
+
+def test_vnnlib(files: Files) -> None:
+    files.spec = files.spec.with_suffix(".vnnlib")
+    for bound, code in (("2.001", 0), ("2", 1), ("1.999", 1)):
+        files.spec.write_text(QUERY % bound, encoding="utf-8")
+        files.write([{"vxc": 1}, {"b": 6}, {"l": 1}])
+        assert files.check()[0] == code, bound
+    files.write([{"vxc": 1, "witness": ["1", "2"]}])
+    assert files.check() == (0, "valid (refutation)")
+    files.spec.write_text((QUERY % "0").replace("(<= X_1 2.0)", "(<= Y_0 9)"), encoding="utf-8")
+    files.write([{"vxc": 1}, {"l": 1}])
+    assert files.check() == (65, "invalid: an input is unbounded")
+
+
+# --- the same claim, exactly --------------------------------------------------------------------
+
+
+def claim_of(network: Path, spec: Path) -> Any:
+    net = ck.Network(ck.unzipped(network.read_bytes()))
+    text = tomllib.loads(spec.read_text(encoding="utf-8"), parse_float=ck.exact)
+    return ck.Checker(ck.Claim(text, str(spec.parent), net), (0, 1))
+
+
+def numbered(problem: Problem) -> dict[str, list[int]]:
+    """verifex's own nodes under the names of format.md, section 3."""
+    nodes = problem.graph.nodes
+    needed = set(problem.graph.ancestors(problem.targets()))
+    zs = {nodes[i].args[0] for i in needed if isinstance(nodes[i].op, Step)}
+    needed |= {i for i, n in enumerate(nodes) if isinstance(n.op, Relu) and n.args[0] in zs}
+    return {k: [i for i in sorted(needed) if isinstance(nodes[i].op, op)] for k, op in KINDS.items()}
+
+
+def agree(network: Path, spec: Path, points: int = 3) -> None:
+    """Region, atoms, named nodes and all their values are those of verifex, at random points."""
+    problem, checker = load_problem(spec, network), claim_of(network, spec)
+    claim, graph = checker.claim, checker.graph
+    assert (tuple(claim.lo), tuple(claim.hi)) == (problem.region.lo, problem.region.hi)
+    theirs = [*atoms(problem.assume), *atoms(negate(problem.require))]
+    assert [strict for _, strict in checker.atoms] == [a.strict for a in theirs]
+    names = numbered(problem)
+    rng = random.Random(str(spec))
+    for _ in range(points):
+        x = [a + (b - a) * Fraction(rng.randint(0, 16), 16)
+             for a, b in zip(claim.lo, claim.hi, strict=True)]
+        wanted = {n for a in theirs for (n, _), _ in a.form.terms} | {i for v in names.values() for i in v}
+        values = evaluate_exact(problem.graph, x, sorted(wanted))
+        mine = ck.exactly(graph, [form for form, _ in checker.atoms], x, True)
+        assert mine == [a.form.value(values) for a in theirs]
+        for kind, ids in names.items():
+            assert len(ids) == len(checker.named[kind])
+            for i, n in zip(ids, checker.named[kind], strict=True):
+                assert ck.exactly(graph, graph.refs(n), x, True) == values[i].fractions()
+
+
+LIBRARY = sorted((ROOT / "specs" / "library").glob("*.toml"))
+
+
+@pytest.mark.parametrize("spec", LIBRARY, ids=lambda p: p.stem)
+def test_library_specs_mean_the_same(spec: Path) -> None:
+    agree(spec.parent / tomllib.loads(spec.read_text())["network"], spec)
+
+
+@pytest.mark.parametrize("name", ["adult", "german"])
+@pytest.mark.parametrize("kind", ["gradient", "input_x_gradient"])
+def test_tabular_networks_mean_the_same(
+    shared_data: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    folder = shared_data / "attribution_models" / "openxai"
+    data, train = (folder / "data" / f"{name}-{part}.csv.gz" for part in ("test", "train"))
+    extra = 'round = "float32"' if kind == "gradient" else ""
+    with gzip.open(data, "rt") as rows:
+        *_, frozen, target = rows.readline().strip().split(",")
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f"""
+verifex = 1
+region = {{ linf = 0.05, clip = [0, 1], freeze = "{frozen}" }}
+explain = {{ attribution = "{kind}", reduce = "abs" }}
+require = [{{ top_k = 3 }}, {{ distance = "l2", at_most = 0.5 }}, {{ class = "unchanged" }}]
+[input]
+data = "{data}"
+minmax_of = "{train}"
+row = 7
+target = "{target}"
+{extra}
+""", encoding="utf-8")
+    agree(folder / "onnx" / f"{name}_ann.onnx", spec, points=1)
+
+
+def test_convolutional_network_means_the_same(tmp_path: Path) -> None:
+    """Conv, MaxPool, AveragePool, LeakyRelu, a residual sum and an input of rank 4."""
+    rng = np.random.default_rng(4)
+    stored = [numpy_helper.from_array((rng.integers(-8, 9, s) / 8).astype(np.float32), n)
+              for n, s in (("K", (2, 1, 3, 3)), ("k", (2,)), ("L", (2, 2, 1, 1)), ("W", (8, 3)))]
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "K", "k"], ["c"], pads=[1, 1, 1, 1]), make("Relu", ["c"], ["r"]),
+        make("MaxPool", ["r"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
+        make("Conv", ["m", "L"], ["d"]), make("LeakyRelu", ["d"], ["e"], alpha=0.125),
+        make("Add", ["e", "m"], ["s"]),
+        make("AveragePool", ["s"], ["a"], kernel_shape=[2, 2], pads=[0, 0, 1, 1]),
+        make("Flatten", ["a"], ["f"]), make("MatMul", ["f", "W"], ["y"]),
+    ]
+    network = save_graph(tmp_path / "conv.onnx", nodes, stored, [1, 1, 4, 4], "y", [1, 3])
+    spec = tmp_path / "spec.toml"
+    point = [round(float(v), 3) for v in rng.random(16)]
+    spec.write_text(f"""
+verifex = 1
+input = {{ point = {point} }}
+region = {{ linf = 0.1 }}
+[explain]
+attribution = "input_x_gradient"
+output = "margin:predicted,runner_up"
+[[require]]
+distance = "l1"
+at_most = 1
+[[require]]
+mass = ["x[0]", 5, "x?1?*"]
+at_least = "1/7"
+[[require]]
+similarity = "cosine"
+at_least = 0.5
+""", encoding="utf-8")
+    agree(network, spec)
+
+
+RULES = """
+verifex = 1
+kink = "zero"
+input = { point = [0.25, 0.5, 0.75], names = ["a", "b", "c d"] }
+[region]
+linf = { "*" = 0.125, a = "1/3" }
+clip = [0, 1]
+linear = ['a + 2*b - x["c d"] <= 1.5', "0.1 <= x[1] <= 0.9"]
+[explain]
+attribution = "input*gradient"
+output = { weights = [1, "-1/3", 0.5] }
+features = ["a", "b"]
+[[assume]]
+class = 1
+[[require]]
+any = [{ distance = "linf", at_most = 0.5, relative = true }, { not = { component = "a", above = 1 } }]
+[[require]]
+all = [
+  { sign = "unchanged", which = ["a"], zero = "ignore" }, { order = "unchanged" },
+  { monotone = "increasing", feature = "a", output = "logit:0" }, { output = "sum", below = 9 },
+  { order = ["a", "c d"] }, { top_k = 1 }, { mass = "a", at_most = 0.5, above = 0.25 },
+]
+"""
+
+
+def test_every_kind_of_rule_means_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    shapes = [(5, 3), (4, 5), (3, 4)]
+    layers = [(rng.integers(-9, 10, s) / 8, rng.integers(-4, 5, s[0]) / 16) for s in shapes]
+    network = save_net(tmp_path / "net.onnx", layers)
+    spec = tmp_path / "spec.toml"
+    spec.write_text(RULES, encoding="utf-8")
+    agree(network, spec)
+    problem, checker = load_problem(spec, network), claim_of(network, spec)
+    rows = [(dict(r.coefs), -r.rhs) for r in problem.region.rows]
+    mine = [({i: c for (_, i), c in refs.items()}, const) for refs, const in checker.claim.cuts]
+    assert mine == rows
+
+
+# --- bounds are bounds --------------------------------------------------------------------------
+
+
+def random_checker(rng: random.Random, folder: Path) -> Any:
+    widths = [rng.randint(2, 3), rng.randint(2, 5), rng.randint(2, 4), 2]
+    layers = [
+        ([[rng.randint(-12, 12) / 8 for _ in range(n)] for _ in range(m)],
+         [rng.randint(-8, 8) / 8 for _ in range(m)])
+        for n, m in zip(widths, widths[1:], strict=False)
+    ]
+    network, spec = save_net(folder / "net.onnx", layers), folder / "spec.toml"
+    kind = rng.choice(["gradient", "input_x_gradient"])
+    spec.write_text(f"""
+verifex = 1
+kink = "zero"
+input = {{ point = {[rng.randint(-9, 9) / 10 for _ in range(widths[0])]} }}
+region = {{ linf = "{rng.choice(['1/2', '1/3', '1/10', '0.7'])}", linear = "x[0] - 2*x[1] <= 5" }}
+explain = {{ attribution = "{kind}", output = "margin:0,1" }}
+require = [{{ distance = "l2", at_most = 1 }}, {{ distance = "l1", at_most = 1 }},
+           {{ similarity = "cosine", at_least = 0.1 }}]
+""", encoding="utf-8")
+    return claim_of(network, spec)
+
+
+def random_line(rng: random.Random, checker: Any, units: int) -> dict[str, Any]:
+    """Multipliers of any kind within their ranges."""
+    params = {}
+    for key, kind in (("R", "R"), ("S", "S"), ("G", "G"), ("H", "G"), ("M", "M"), ("N", "M")):
+        for n, node in enumerate(checker.named[kind]):
+            if rng.random() < 0.7:
+                values = bytes(rng.choice([0, 128, rng.randint(0, 128)])
+                               for _ in range(checker.graph.size[node]))
+                params[f"{key}{n}"] = base64.b64encode(values).decode()
+    splits = [[j, rng.randint(0, 9), rng.randint(-3, 1)] for j in range(units) if rng.random() < 0.7]
+    return {"p": params, "z": splits, "r": [[0, rng.randint(0, 3), -1]]}
+
+
+def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
+    """Random networks, splits that a point satisfies, random multipliers: all bounds hold there."""
+    rng = random.Random(11)
+    for _ in range(40):
+        try:
+            checker = random_checker(rng, tmp_path)
+        except ck.Bad as error:
+            assert str(error) == "a wrong similarity"  # the attribution is zero at the reference
+            continue
+        graph, claim, unit = checker.graph, checker.claim, checker.scale.unit
+        x = [a + (b - a) * Fraction(rng.randint(0, 64), 64)
+             for a, b in zip(claim.lo, claim.hi, strict=True)]
+        domain = checker.root
+        for n in checker.named["S"]:
+            z = graph.args[n][0]
+            signs = ck.exactly(graph, graph.refs(z), x, True)
+            for i, v in enumerate(signs):
+                if rng.random() < 0.4:
+                    # a gate on its kink is shut in the values below
+                    domain = domain.split(z, i, 1 if v > 0 else -1)
+        if rng.random() < 0.5:
+            i = rng.randrange(claim.size)
+            node, at = next(iter(claim.flat[i][0]))[0], x[i] + Fraction(rng.randint(-5, 0), 7)
+            domain = domain.cut(node, i, at, 1)
+        for n in checker.order:
+            exact = ck.exactly(graph, graph.refs(n), x, True)
+            low, high = domain.get(n)
+            assert all(a <= v * unit <= b for a, v, b in zip(low, exact, high, strict=True))
+        for n in rng.sample(checker.order, min(6, len(checker.order))):
+            i, sign = rng.randrange(graph.size[n]), rng.choice([1, -1])
+            line = random_line(rng, checker, len(domain.units))
+            low = checker.bound(domain, [(n, i, sign << ck.F, False)], 0, line)
+            value = sign * ck.exactly(graph, graph.refs(n), x, True)[i]
+            assert low <= value * (unit << ck.F)
+        for k in range(len(checker.atoms)):
+            line = random_line(rng, checker, len(domain.units))
+            low = checker.bound(domain, *checker.negated(k), line)
+            (value,) = ck.exactly(graph, [checker.atoms[k][0]], x, True)
+            assert low <= 0 or value < 0

@@ -1,0 +1,376 @@
+"""From a question to `proved`: only a certificate that the checker accepts gets there."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import verifex
+from verifex import Outcome
+from verifex.api import named_files
+from verifex.certificate import grant
+from verifex.certificate.grant import Wanted, certify, decide_and_check, run_checker
+from verifex.certificate.leaf import Leaf, leaves, restrict
+from verifex.engine.decide import Options, decide
+from verifex.engine.verdict import Verdict
+from verifex.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLES, LIBRARY = ROOT / "examples", ROOT / "specs" / "library"
+READY = sorted(f.name for f in LIBRARY.glob("*.toml"))
+
+pytestmark = pytest.mark.skipif(not grant.CHECKER.is_file(), reason="there is no checker yet")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The network of the format's example (section 8), and its claim, as files."""
+    w = np.array([[2, 1], [1, -1]], dtype=np.float32)
+    b, v = np.array([0, -0.5], dtype=np.float32), np.array([[1, -1]], dtype=np.float32)
+    net = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "w", "b"], ["z"], transB=1),
+            helper.make_node("Relu", ["z"], ["y"]),
+            helper.make_node("Gemm", ["y", "v"], ["f"], transB=1),
+        ],
+        "example",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("f", TensorProto.FLOAT, [1, 1])],
+        [numpy_helper.from_array(a, n) for a, n in ((w, "w"), (b, "b"), (v, "v"))],
+    )
+    model = helper.make_model(net, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    write_spec(tmp_path / "spec.toml", "-0.5")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_spec(path: Path, least: str) -> None:
+    path.write_text(
+        'verifex = 1\nnetwork = "net.onnx"\n[region]\nbox = { lo = [-1, 0], hi = [1, 2] }\n'
+        f'[explain]\noutput = "logit:0"\n[[require]]\ncomponent = 0\nat_least = {least}\n'
+    )
+
+
+def proof(path: Path) -> list[dict[str, Any]]:
+    """The certificate printed in format.md, for the files here."""
+    text = (ROOT / "verifex" / "certificate" / "format.md").read_text()
+    lines = [json.loads(x) for x in text.split("```json\n")[1].split("```")[0].splitlines()]
+    files = named_files(None, "spec.toml")
+    assert files is not None
+    lines[0] |= files.header()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return lines
+
+
+def checked(certificate: str) -> tuple[int | None, str]:
+    files = named_files(None, "spec.toml")
+    assert files is not None
+    found = run_checker(files, Path(certificate), 60.0)
+    return found.code, found.text
+
+
+def claimed() -> tuple[Any, Any, Verdict]:
+    """The example's problem, files and claim."""
+    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
+    verdict = decide(problem, Options(seconds=30))
+    assert verdict.outcome is Outcome.CLAIMED
+    return problem, files, verdict
+
+
+# --- proved ---------------------------------------------------------------------------------
+
+
+def test_the_example_of_the_format_is_proved_and_refuted(place: Path) -> None:
+    proof(place / "p.vxc")
+    assert checked("p.vxc") == (0, "valid")
+    found = verifex.verify(None, "spec.toml", certificate="own.vxc")
+    assert found.outcome is Outcome.PROVED
+    assert found.exit_code == 0
+    assert found.extra["certificate"]["check"] == "valid"
+    assert found.extra["certificate"]["bytes"] == (place / "own.vxc").stat().st_size
+    assert "certificate accepted by the checker" in found.evidence
+    assert checked("own.vxc") == (0, "valid")
+    write_spec(place / "spec.toml", "-0.25")
+    found = verifex.verify(None, "spec.toml", certificate="own.vxc.gz")
+    assert found.outcome is Outcome.REFUTED
+    assert "witness accepted by the checker" in found.evidence
+    header = json.loads(gzip.decompress((place / "own.vxc.gz").read_bytes()))
+    assert [v for v in header["witness"] if "/" not in v]  # short decimals, for people
+    assert checked("own.vxc.gz") == (0, "valid (refutation)")
+
+
+@pytest.mark.parametrize(
+    ("spec", "outcome"),
+    [("top3_stable.toml", Outcome.PROVED), ("top3_moves.toml", Outcome.REFUTED)],
+)
+def test_examples(spec: str, outcome: Outcome) -> None:
+    found = verifex.verify(None, EXAMPLES / spec, seconds=60)
+    assert found.outcome is outcome, found.notes
+    assert found.extra["certificate"]["check"].startswith("valid")
+
+
+@pytest.mark.parametrize("name", READY)
+def test_ready_specs(name: str, tmp_path: Path) -> None:
+    """Whatever is decided by search is proved or refuted with a certificate that is accepted."""
+    for file in (*EXAMPLES.glob("breast_cancer*"), LIBRARY / name):
+        shutil.copy(file, tmp_path / file.name)
+    found = verifex.verify("breast_cancer.onnx" and tmp_path / "breast_cancer.onnx",
+                           tmp_path / name, engine="search", seconds=10)
+    if found.outcome is Outcome.UNKNOWN:
+        pytest.skip(f"not decided in 10 s: {found.reason}")
+    assert found.outcome in (Outcome.PROVED, Outcome.REFUTED), found.notes
+    assert found.extra["certificate"]["check"].startswith("valid"), found.notes
+
+
+# --- not proved -----------------------------------------------------------------------------
+
+
+def test_a_tampered_certificate_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = proof(place / "p.vxc")
+    for number, change, code in (
+        (0, {"network": "0" * 64}, 1),
+        (0, {"vxc": 2}, 1),
+        (2, {"z": []}, 1),
+        (2, {"z": [[0, -1, 0]]}, 1),
+        (3, {"l": 0}, 2),
+    ):
+        bad = [dict(line) for line in lines]
+        bad[number] |= change
+        (place / "bad.vxc").write_text("".join(json.dumps(line) + "\n" for line in bad))
+        assert checked("bad.vxc")[0] == code, change
+    # What is written wrongly is not granted either.
+    problem, files, verdict = claimed()
+    honest = grant.write
+
+    def dropping(path: Path, written: Any) -> int:
+        kept = [line for line in written if "b" not in line and "f" not in line]
+        return honest(path, iter(kept))
+
+    monkeypatch.setattr(grant, "write", dropping)
+    found = certify(problem, verdict, files, 30.0)
+    assert found.outcome is Outcome.CLAIMED
+    assert "the certificate was not accepted: invalid: " in found.notes[-1]
+
+
+def test_a_certificate_of_other_files(place: Path) -> None:
+    proof(place / "p.vxc")
+    write_spec(place / "spec.toml", "-0.51")
+    code, text = checked("p.vxc")
+    assert code == 1
+    assert text.startswith("invalid: header: spec")
+    write_spec(place / "spec.toml", "-0.5")
+    data = (place / "net.onnx").read_bytes()
+    (place / "net.onnx").write_bytes(data.replace(b"example", b"another"))
+    code, text = checked("p.vxc")
+    assert code == 1
+    assert text.startswith("invalid: header: network")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import time; time.sleep(60)", "not checked: out of time after 1 s"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "without an answer"),
+        ("raise MemoryError", "without an answer (MemoryError)"),
+        ("print('invalid: no')", "without an answer"),
+        ("import sys; print('valid'); sys.exit(1)", "without an answer"),
+        ("import sys; print('valid'); sys.exit(2)", "without an answer"),
+        ("import sys; print('incomplete: 2 leaves'); sys.exit(2)", "incomplete: 2 leaves"),
+    ],
+)
+def test_a_checker_that_does_not_say_valid_leaves_a_claim(
+    place: Path, monkeypatch: pytest.MonkeyPatch, source: str, says: str
+) -> None:
+    problem, files, verdict = claimed()
+    (place / "checker.py").write_text(source + "\n")
+    monkeypatch.setattr(grant, "CHECKER", place / "checker.py")
+    found = certify(problem, verdict, files, 1.0)
+    assert found.outcome is Outcome.CLAIMED
+    assert found.exit_code == 2
+    assert found.notes[-1].startswith("the certificate was not accepted: ")
+    assert says in found.notes[-1]
+
+
+def test_a_checker_out_of_time_leaves_no_process(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do processes that it has started."""
+    problem, files, verdict = claimed()
+    (place / "checker.py").write_text(
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "open('child', 'w').write(str(child.pid))\ntime.sleep(60)\n"
+    )
+    monkeypatch.setattr(grant, "CHECKER", place / "checker.py")
+    certify(problem, verdict, files, 2.0)
+    status = Path(f"/proc/{(place / 'child').read_text()}/stat")
+    deadline = time.monotonic() + 5
+    while running(status) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running(status)
+
+
+def running(status: Path) -> bool:
+    try:
+        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_is_given_in_memory_stays_claimed(place: Path) -> None:
+    graph, spec = verifex.load("net.onnx"), verifex.load_spec("spec.toml")
+    problem = verifex.build(None, "spec.toml")
+    for model, question in (
+        (graph, "spec.toml"), ("net.onnx", spec), (Path("net.onnx").read_bytes(), spec),
+        (None, problem),
+    ):
+        found = verifex.verify(model, question)
+        assert found.outcome is Outcome.CLAIMED
+        assert "no certificate: it names files" in found.notes[-1]
+    assert verifex.verify(None, problem, check=False).notes == problem.notes
+
+
+def test_a_solvers_word_is_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search for the proof follows; where it fails the claim stays one."""
+    found = verifex.verify(None, "spec.toml", engine="smt", attack=False)
+    assert found.outcome is Outcome.PROVED
+    assert found.evidence[0].startswith("z3: ")
+    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
+    verdict = decide(problem, Options(search=False, solvers=("z3",), attack=False))
+    stuck = replace(verdict, outcome=Outcome.UNKNOWN, proof=None, reason="search: out of time")
+    answers = [replace(verdict, proof=None), stuck]
+    monkeypatch.setattr(grant, "decide", lambda *_: answers.pop(0))
+    options = Options(search=False, solvers=("z3",))
+    found = decide_and_check(problem, files, Wanted(), options)
+    assert found.outcome is Outcome.CLAIMED
+    assert found.notes[-1] == "no certificate: the claim rests on a solver's word"
+
+
+def test_a_refuting_search_beats_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_spec(place / "spec.toml", "-0.25")
+    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
+    honest, lie = decide, Verdict(Outcome.CLAIMED, evidence=("liar: infeasible",))
+    answers = [lie]
+    monkeypatch.setattr(grant, "decide", lambda *a: answers.pop() if answers else honest(*a))
+    found = decide_and_check(problem, files, Wanted(), Options(search=False, solvers=("z3",)))
+    assert found.outcome is Outcome.REFUTED
+    assert "a solver claimed the contrary (liar: infeasible)" in found.notes
+
+
+def test_files_that_cannot_be_written(place: Path) -> None:
+    (place / "folder.vxc").mkdir()
+    with pytest.raises(InputError, match=r"folder\.vxc: cannot be written"):
+        verifex.verify(None, "spec.toml", certificate="folder.vxc")
+    with pytest.raises(InputError, match=r"no/p\.vxc: cannot be written"):
+        verifex.verify(None, "spec.toml", certificate="no/p.vxc")
+
+
+def test_an_unfinished_file_is_not_left(place: Path) -> None:
+    def broken() -> Any:
+        yield {"vxc": 1}
+        raise ValueError("a fraction above 1 in a proof")
+
+    with pytest.raises(ValueError, match="fraction"):
+        grant.write(place / "p.vxc", broken())
+    assert not (place / "p.vxc").exists()
+
+
+def test_no_file_where_nothing_was_decided(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grant, "decide", lambda *_: Verdict(Outcome.UNKNOWN))
+    found = verifex.verify(None, "spec.toml", certificate="p.vxc")
+    assert found.notes == ("no certificate is written",)
+    assert not (place / "p.vxc").exists()
+
+
+# --- leaves ---------------------------------------------------------------------------------
+
+
+def satisfiable(leaf: Leaf) -> bool:
+    from verifex.cli.export import question_text
+
+    z3 = pytest.importorskip("z3")
+    solver = z3.Solver()
+    solver.from_string(question_text("smtlib", restrict(verifex.build(None, "spec.toml"), leaf))[0])
+    answer = solver.check()
+    assert answer != z3.unknown
+    return bool(answer == z3.sat)
+
+
+def test_leaves_are_closed_for_another_solver_too(place: Path) -> None:
+    proof(place / "p.vxc")
+    found = list(leaves(place / "p.vxc", named_files(None, "spec.toml")))
+    assert [(leaf.number, leaf.closed, len(leaf.splits)) for leaf in found] == [
+        (0, True, 1), (1, True, 1)
+    ]
+    assert [satisfiable(leaf) for leaf in found] == [False, False]
+    # With a claim that does not hold, s0 = 0 and s1 = 1 break it in the first leaf only.
+    write_spec(place / "spec.toml", "-0.25")
+    assert [satisfiable(leaf) for leaf in found] == [True, False]
+    # Without the split's gate the second leaf would be open: z1 = 0 allows s1 = 1.
+    write_spec(place / "spec.toml", "0")
+    assert not satisfiable(found[1])
+
+
+def test_input_splits_and_parts(place: Path) -> None:
+    lines = proof(place / "p.vxc")
+    tree = [{"x": [1, "1/2"]}, {"x": [0, "0"]}, {"l": 1}, {"l": 1}, {"l": 0}]
+    trees = [{"t": [0]}, *tree, {"t": [0]}, {"l": 1}]
+    with gzip.open(place / "q.vxc", "wt") as file:
+        file.writelines(json.dumps(line) + "\n" for line in [lines[0], *trees])
+    found = list(leaves(place / "q.vxc"))
+    assert [leaf.closed for leaf in found] == [True, True, False, True]
+    assert [len(leaf.splits) for leaf in found] == [2, 2, 1, 0]
+    assert {leaf.parts for leaf in found} == {(0,)}
+    problem = verifex.build(None, "spec.toml")
+    boxes = [restrict(problem, leaf).region for leaf in found]
+    assert [tuple(map(float, (*b.lo, *b.hi))) for b in boxes] == [
+        (0, 0.5, 1, 2), (-1, 0.5, 0, 2), (-1, 0, 1, 0.5), (-1, 0, 1, 2)
+    ]
+    assert [satisfiable(leaf) for leaf in found] == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "not a certificate"),
+        (b"[]\n", "line 1: not a certificate"),
+        (b'{"vxc": 3}\n', "line 1: not a certificate"),
+        (b"\x1f\x8b junk", "cannot be read"),
+        (b'{"vxc": 1, "witness": []}\n', "a refutation has no leaves"),
+        (b'{"vxc": 1}\nnonsense\n', "line 2: not a certificate"),
+    ],
+)
+def test_files_without_leaves(place: Path, content: bytes, says: str) -> None:
+    (place / "p.vxc").write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        list(leaves(place / "p.vxc"))
+
+
+@pytest.mark.parametrize("split", [{"s": ["R", 7, 0]}, {"s": ["G", 0, 0]}, {"s": ["R", 0, 2]},
+                                   {"s": ["R", 0, -1]}, {"x": [9, "1"]}, {"x": [0, "a"]}])
+def test_splits_that_name_nothing(place: Path, split: dict[str, Any]) -> None:
+    lines = [{"vxc": 1}, split, {"l": 1}, {"l": 1}]
+    (place / "p.vxc").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    problem = verifex.build(None, "spec.toml")
+    with pytest.raises(InputError, match="no such split"):
+        restrict(problem, next(leaves(place / "p.vxc")))
+
+
+def test_the_checker_is_isolated(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the environment nor a file beside the network changes what it runs."""
+    (place / "json.py").write_text("raise SystemExit('hijacked')\n")
+    monkeypatch.setenv("PYTHONPATH", str(place))
+    monkeypatch.setenv("PYTHONSTARTUP", str(place / "json.py"))
+    proof(place / "p.vxc")
+    assert checked("p.vxc") == (0, "valid")
