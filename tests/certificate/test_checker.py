@@ -17,12 +17,12 @@ import tokenize
 import tomllib
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -41,7 +41,8 @@ KINDS = {"R": Relu, "S": Step, "G": Gate, "M": Mul}
 def _module() -> ModuleType:
     """The checker loaded from its file, apart from the package."""
     spec = importlib.util.spec_from_file_location("standalone_checker", CHECKER)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -57,6 +58,7 @@ ALLOWED = {
     "functools", "gzip", "hashlib", "io", "itertools", "json", "math", "operator", "os", "re",
     "sys", "tomllib", "typing",
 }
+FRACTIONS = {"Fraction(2)", "Fraction(bottom.replace('_', ''))", "v", "c", "b - a or ONE"}
 WHOLE_MATHS = {"ceil", "floor", "gcd", "isqrt", "lcm", "prod", "trunc"}
 
 
@@ -78,14 +80,13 @@ def test_checker_has_no_float_arithmetic() -> None:
 
 
 def test_checker_raises_only_fractions_to_negative_powers() -> None:
-    """An integer to a negative power would be a float: every such base is a Fraction by its text."""
+    """An integer to a negative power would be a float: every such base is known to be a Fraction."""
     for node in _trees():
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
             exponent = ast.unparse(node.right)
             base = ast.unparse(node.left)
             if exponent.startswith("-") or exponent == "e":
-                known = ("Fraction(2)", "Fraction(bottom.replace('_', ''))", "v", "c", "b - a or ONE")
-                assert base in known, f"line {node.lineno}: {base} ** {exponent}"
+                assert base in FRACTIONS, f"line {node.lineno}: {base} ** {exponent}"
 
 
 def test_checker_imports_the_standard_library_only() -> None:
@@ -141,7 +142,8 @@ def save_net(path: Path, layers: list[tuple[Any, Any]], **more: Any) -> Path:
 
 
 def save_graph(
-    path: Path, nodes: list[Any], stored: list[Any], shape: list[int], out: str, out_shape: list[int]
+    path: Path, nodes: list[Any], stored: list[Any], shape: list[int], out: str,
+    out_shape: list[int],
 ) -> Path:
     graph = helper.make_graph(
         nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
@@ -357,7 +359,8 @@ def test_damaged_networks_and_specs_are_one_line(files: Files) -> None:
             data = bytearray(text)
             for _ in range(rng.randint(1, 4)):
                 data[rng.randrange(len(data))] = rng.randrange(256)
-            path.write_bytes(bytes(data[: rng.randint(1, len(data))] if rng.random() < 0.3 else data))
+            most = rng.randint(1, len(data)) if rng.random() < 0.3 else len(data)
+            path.write_bytes(bytes(data[:most]))
             files.write()
             code, word = files.check()
             assert code in (0, 1, 65)
@@ -440,7 +443,9 @@ def numbered(problem: Problem) -> dict[str, list[int]]:
     needed = set(problem.graph.ancestors(problem.targets()))
     zs = {nodes[i].args[0] for i in needed if isinstance(nodes[i].op, Step)}
     needed |= {i for i, n in enumerate(nodes) if isinstance(n.op, Relu) and n.args[0] in zs}
-    return {k: [i for i in sorted(needed) if isinstance(nodes[i].op, op)] for k, op in KINDS.items()}
+    return {
+        k: [i for i in sorted(needed) if isinstance(nodes[i].op, op)] for k, op in KINDS.items()
+    }
 
 
 def agree(network: Path, spec: Path, points: int = 3) -> None:
@@ -455,7 +460,8 @@ def agree(network: Path, spec: Path, points: int = 3) -> None:
     for _ in range(points):
         x = [a + (b - a) * Fraction(rng.randint(0, 16), 16)
              for a, b in zip(claim.lo, claim.hi, strict=True)]
-        wanted = {n for a in theirs for (n, _), _ in a.form.terms} | {i for v in names.values() for i in v}
+        wanted = {n for a in theirs for (n, _), _ in a.form.terms}
+        wanted |= {i for ids in names.values() for i in ids}
         values = evaluate_exact(problem.graph, x, sorted(wanted))
         mine = ck.exactly(graph, [form for form, _ in checker.atoms], x, True)
         assert mine == [a.form.value(values) for a in theirs]
@@ -551,7 +557,9 @@ features = ["a", "b"]
 [[assume]]
 class = 1
 [[require]]
-any = [{ distance = "linf", at_most = 0.5, relative = true }, { not = { component = "a", above = 1 } }]
+any = [
+  { distance = "linf", at_most = 0.5, relative = true }, { not = { component = "a", above = 1 } },
+]
 [[require]]
 all = [
   { sign = "unchanged", which = ["a"], zero = "ignore" }, { order = "unchanged" },
@@ -583,7 +591,7 @@ def random_checker(rng: random.Random, folder: Path) -> Any:
     layers = [
         ([[rng.randint(-12, 12) / 8 for _ in range(n)] for _ in range(m)],
          [rng.randint(-8, 8) / 8 for _ in range(m)])
-        for n, m in zip(widths, widths[1:], strict=False)
+        for n, m in pairwise(widths)
     ]
     network, spec = save_net(folder / "net.onnx", layers), folder / "spec.toml"
     kind = rng.choice(["gradient", "input_x_gradient"])
@@ -613,14 +621,14 @@ def random_line(rng: random.Random, checker: Any, units: int) -> dict[str, Any]:
 
 
 def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
-    """Random networks, splits that a point satisfies, random multipliers: all bounds hold there."""
-    rng = random.Random(11)
+    """Random networks, splits that a point satisfies, random multipliers: the bounds hold there."""
+    rng, done = random.Random(11), 0
     for _ in range(40):
         try:
             checker = random_checker(rng, tmp_path)
-        except ck.Bad as error:
-            assert str(error) == "a wrong similarity"  # the attribution is zero at the reference
-            continue
+        except ck.Bad:
+            continue  # the attribution is zero at the reference: it has no direction
+        done += 1
         graph, claim, unit = checker.graph, checker.claim, checker.scale.unit
         x = [a + (b - a) * Fraction(rng.randint(0, 64), 64)
              for a, b in zip(claim.lo, claim.hi, strict=True)]
@@ -651,3 +659,4 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
             low = checker.bound(domain, *checker.negated(k), line)
             (value,) = ck.exactly(graph, [checker.atoms[k][0]], x, True)
             assert low <= 0 or value < 0
+    assert done >= 20
