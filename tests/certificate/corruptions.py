@@ -109,7 +109,7 @@ def split_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
 
 
 def split_on_input(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    """A unit split turned into a split of an input: the children's bounds were for other domains."""
+    """A split turned into one of an input: the children's bounds were for other domains."""
     at, _line = _pick(rng, case, _has("s", "x"))
     return _edit(case, at, {"x": [rng.choice((0, 1, 7)), str(Fraction(rng.randint(-64, 64), 64))]})
 
@@ -222,7 +222,7 @@ def header_edited(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     elif how == 1:
         head["nodes"][rng.choice("RSGM")].append(rng.randint(1, 5))
     elif how == 2:
-        head[rng.choice(("network", "spec"))] = "%064x" % rng.getrandbits(256)
+        head[rng.choice(("network", "spec"))] = f"{rng.getrandbits(256):064x}"
     elif how == 3:
         head.pop(rng.choice(list(head)))
     else:
@@ -262,7 +262,8 @@ def network_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
 def weight_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     """A bit of a weight, where the file holds little else, and a header to match."""
     data = bytearray(case.network)
-    places = [m.start() for m in re.finditer(rb"\x00\x00[\x00-\xff][\x3c-\x40\xbc-\xc0]", case.network)]
+    found = re.finditer(rb"\x00\x00[\x00-\xff][\x3c-\x40\xbc-\xc0]", case.network)
+    places = [m.start() for m in found]
     if places:
         at = rng.choice(places) + rng.choice((2, 3))
         data[at] ^= rng.choice((0x80, 1 << rng.randrange(8)))

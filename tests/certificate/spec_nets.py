@@ -38,7 +38,8 @@ class Retry(Exception):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two files, and what kind of claim they make; `near`: a threshold within 2**-40 of the edge."""
+    """Two files, and what kind of claim they make; `near`: a threshold within
+    2**-40 of the edge."""
 
     seed: int
     network: Path
@@ -209,7 +210,10 @@ def _region(rng: random.Random, x0: Sequence[Fraction], hard: bool) -> dict[str,
         coefs = [rng.randint(-3, 3) for _ in range(n)]
         reach = sum((c * v for c, v in zip(coefs, x0, strict=True)), Fraction(0))
         limit = reach + radius * rng.choice((0, 1, 2)) / 2
-        out["linear"] = [" + ".join(f"{c}*x[{i}]" for i, c in enumerate(coefs)) + f" <= {limit}"]
+        terms = "".join(f" {'+-'[c < 0]} {abs(c) * limit.denominator}*x[{i}]"
+                        for i, c in enumerate(coefs) if c)
+        if terms:
+            out["linear"] = [f"{terms.removeprefix(' + ')} <= {limit.numerator}".strip()]
     return out
 
 
@@ -301,7 +305,8 @@ class _Draw:
         rng, out = self.rng, _property(self.rng, kind, self.n, self.classes)
         if kind not in ("component", "output", "l1", "linf"):
             return out
-        worst, (key,) = _worst(self.load([out])), [k for k, v in out.items() if v == 0 and k != kind]
+        worst = _worst(self.load([out]))
+        (key,) = (k for k, v in out.items() if v == 0 and k != kind)
         offset = rng.choice((1, -1)) * Fraction(rng.randint(1, 32), 64)
         if self.hard:
             offset = Fraction(rng.randint(1, 4), 64)  # true, with little room

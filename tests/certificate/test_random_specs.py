@@ -45,7 +45,9 @@ def sort(pair_: Pair, verdict: Verdict) -> list[str]:
     if verdict.outcome is Outcome.REFUTED:
         found.append("witness accepted" if check == "valid (refutation)" else "witness refused")
     elif isinstance(verdict.proof, Closed):
-        found.append("closed accepted" if check == "valid" else "closed refused")
+        # Where leaves rest on a tie the search claims nothing itself, and the checker may refuse.
+        kind = "tie" if verdict.evidence[0].startswith(("z3", "highs")) else "closed"
+        found.append(f"{kind} {'accepted' if check == 'valid' else 'refused'}")
     return found
 
 
