@@ -50,15 +50,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     model = helper.make_model(net, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, tmp_path / "net.onnx")
-    write_spec(tmp_path / "spec.toml", "-0.5")
+    write_spec(tmp_path / "spec.toml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def write_spec(path: Path, least: str) -> None:
+def write_spec(path: Path, demand: str = "at_least = -0.5") -> None:
     path.write_text(
         'verifex = 1\nnetwork = "net.onnx"\n[region]\nbox = { lo = [-1, 0], hi = [1, 2] }\n'
-        f'[explain]\noutput = "logit:0"\n[[require]]\ncomponent = 0\nat_least = {least}\n'
+        f'[explain]\noutput = "logit:0"\n[[require]]\ncomponent = 0\n{demand}\n'
     )
 
 
@@ -101,7 +101,7 @@ def test_the_example_of_the_format_is_proved_and_refuted(place: Path) -> None:
     assert found.extra["certificate"]["bytes"] == (place / "own.vxc").stat().st_size
     assert "certificate accepted by the checker" in found.evidence
     assert checked("own.vxc") == (0, "valid")
-    write_spec(place / "spec.toml", "-0.25")
+    write_spec(place / "spec.toml", "at_least = 0.5")
     found = verifex.verify(None, "spec.toml", certificate="own.vxc.gz")
     assert found.outcome is Outcome.REFUTED
     assert "witness accepted by the checker" in found.evidence
@@ -124,9 +124,11 @@ def test_examples(spec: str, outcome: Outcome) -> None:
 def test_ready_specs(name: str, tmp_path: Path) -> None:
     """Whatever is decided by search is proved or refuted with a certificate that is accepted."""
     for file in (*EXAMPLES.glob("breast_cancer*"), LIBRARY / name):
-        shutil.copy(file, tmp_path / file.name)
-    found = verifex.verify("breast_cancer.onnx" and tmp_path / "breast_cancer.onnx",
-                           tmp_path / name, engine="search", seconds=10)
+        target = tmp_path / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    spec = tmp_path / "specs" / "library" / name
+    found = verifex.verify(None, spec, engine="search", seconds=10)
     if found.outcome is Outcome.UNKNOWN:
         pytest.skip(f"not decided in 10 s: {found.reason}")
     assert found.outcome in (Outcome.PROVED, Outcome.REFUTED), found.notes
@@ -165,11 +167,11 @@ def test_a_tampered_certificate_is_refused(place: Path, monkeypatch: pytest.Monk
 
 def test_a_certificate_of_other_files(place: Path) -> None:
     proof(place / "p.vxc")
-    write_spec(place / "spec.toml", "-0.51")
+    write_spec(place / "spec.toml", "at_least = -0.51")
     code, text = checked("p.vxc")
     assert code == 1
     assert text.startswith("invalid: header: spec")
-    write_spec(place / "spec.toml", "-0.5")
+    write_spec(place / "spec.toml")
     data = (place / "net.onnx").read_bytes()
     (place / "net.onnx").write_bytes(data.replace(b"example", b"another"))
     code, text = checked("p.vxc")
@@ -258,7 +260,7 @@ def test_a_solvers_word_is_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_refuting_search_beats_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_spec(place / "spec.toml", "-0.25")
+    write_spec(place / "spec.toml", "at_least = 0.5")
     problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
     honest, lie = decide, Verdict(Outcome.CLAIMED, evidence=("liar: infeasible",))
     answers = [lie]
@@ -314,12 +316,12 @@ def test_leaves_are_closed_for_another_solver_too(place: Path) -> None:
         (0, True, 1), (1, True, 1)
     ]
     assert [satisfiable(leaf) for leaf in found] == [False, False]
-    # With a claim that does not hold, s0 = 0 and s1 = 1 break it in the first leaf only.
-    write_spec(place / "spec.toml", "-0.25")
-    assert [satisfiable(leaf) for leaf in found] == [True, False]
-    # Without the split's gate the second leaf would be open: z1 = 0 allows s1 = 1.
-    write_spec(place / "spec.toml", "0")
-    assert not satisfiable(found[1])
+    # Where the claim fails (s0 = s1 = 0) its leaf says so: z1 <= 0, the second one.
+    write_spec(place / "spec.toml", "at_least = 0.5")
+    assert [satisfiable(leaf) for leaf in found] == [False, True]
+    # On z1 = 0 the split decides the gate: with s1 = 0 the first leaf would reach 2 too.
+    write_spec(place / "spec.toml", "at_most = 1")
+    assert [satisfiable(leaf) for leaf in found] == [False, True]
 
 
 def test_input_splits_and_parts(place: Path) -> None:
