@@ -1,4 +1,4 @@
-"""The search against exact enumeration: nothing false is closed, ranges are exact, budgets are kept."""
+"""The search against exact enumeration: nothing false is closed, ranges are exact, limits kept."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
+import itertools
+
 from questions import Question, question
 
 from verifex.engine.budget import Budget
@@ -21,7 +23,7 @@ from verifex.engine.decide import Options, decide
 from verifex.engine.formula_search import decide_search
 from verifex.engine.optimise import Effort
 from verifex.engine.pool import SolverPool
-from verifex.engine.range_search import minima
+from verifex.engine.range_search import Minimum, minima
 from verifex.engine.search import SearchOptions
 from verifex.engine.verdict import Outcome
 from verifex.ir.formula import TRUE, Atom, Form, Or, atoms
@@ -34,7 +36,10 @@ from verifex.semantics.vjp import gradients
 from verifex.solvers import regions
 
 ask = cache(question)
-QUICK = SearchOptions(root_effort=Effort(20, 0.2, 0.97), effort=Effort(6, 0.2, 0.9))
+LIGHT = SearchOptions(root_effort=Effort(12, 0.2, 0.97), effort=Effort(5, 0.2, 0.9))
+QUICK = replace(LIGHT, max_domains=200, width=64)
+"""A limit in domains, not in seconds: the same on any machine."""
+
 SEEDS = range(3000, 3150)
 
 
@@ -51,7 +56,7 @@ def test_the_search_never_contradicts_enumeration(block: int) -> None:
     for seed in SEEDS[block * 10 : block * 10 + 10]:
         asked = ask(seed)
         truth = regions.decide(asked.problem, 20.0).status
-        found = decide_search(asked.problem, seconds(3.0), QUICK)
+        found = decide_search(asked.problem, seconds(20.0), QUICK)
         if found.closed is not None:
             assert truth is Status.INFEASIBLE, asked.description
         if found.witness is not None:
@@ -83,7 +88,7 @@ def test_minima_are_exact(block: int) -> None:
             continue
         problem = replace(asked.problem, require=Or(tuple(map(Atom, forms))))
         exact = [regions.optimum(problem, Objective(f, False), 20.0) for f in forms]
-        found, _, _, _ = minima(problem, forms, seconds(10.0), QUICK)
+        found, _, _, _ = minima(problem, forms, seconds(30.0), LIGHT)
         for e, m in zip(exact, found, strict=True):
             if e.status is not Status.OPTIMAL or e.bound is None:
                 continue  # a square within a cell: enumeration says so
@@ -103,11 +108,11 @@ BESIDE = (Fraction(0), Fraction(1, 2**40), Fraction(1, 10**7))
 def network(
     seed: int, widths: tuple[int, ...], scale: int = 1
 ) -> tuple[Builder, int, list[int], Region]:
-    """A random network with weights k/64, its input, the nodes (logit, gradient), a box around 0."""
+    """A random network with weights k/64, its input, the nodes (logit, gradient), a box."""
     rng = np.random.default_rng(seed)
     b = Builder()
     x = h = b.input("x", (widths[0],))
-    for k, (m, n) in enumerate(zip(widths, widths[1:], strict=False)):
+    for k, (m, n) in enumerate(itertools.pairwise(widths)):
         w, bias = rng.integers(-64, 65, (n, m)) / 64, rng.integers(-32, 33, n) / 64
         factor = scale if k == len(widths) - 2 else 1
         h = b.affine(dense(w * factor), b.relu(h) if k else h, bias * factor)
@@ -117,7 +122,7 @@ def network(
 
 
 @pytest.mark.parametrize("scale", [1, 2**12, 2**30], ids=["1", "2^12", "2^30"])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_threshold_beside_the_worst_case(seed: int, scale: int) -> None:
     b, _, (logit, gradient), region = network(seed, (3, 4, 4, 1), scale)
     node = gradient if seed % 3 else logit
@@ -129,10 +134,10 @@ def test_a_threshold_beside_the_worst_case(seed: int, scale: int) -> None:
         for sign in (1, -1):
             # holds (with slack or exactly) for sign 1; is violated by `offset` for sign -1
             shift = Fraction(worst.bound) - sign * offset * scale
-            for strict in (False, True):
+            for strict in (False, True) if offset == 0 else (bool(seed % 2),):
                 claim = Atom(Form(form.terms, -shift), strict)
                 holds = (sign > 0 and offset > 0) or (offset == 0 and not strict)
-                found = decide_search(replace(problem, require=claim), seconds(3.0), QUICK)
+                found = decide_search(replace(problem, require=claim), seconds(20.0), QUICK)
                 assert holds or found.closed is None
                 assert not holds or found.witness is None
 
@@ -192,7 +197,7 @@ def planted(seed: int) -> Problem:
 def test_planted_violations_are_never_closed(block: int) -> None:
     for seed in range(10 * block, 10 * block + 10):
         problem = planted(seed)
-        found = decide_search(problem, seconds(2.0), QUICK)
+        found = decide_search(problem, seconds(20.0), QUICK)
         assert found.closed is None, seed
 
 
@@ -222,12 +227,17 @@ def _wide(seed: int = 0) -> tuple[Problem, list[Form]]:
     return Problem(b.build({"f": logit, "g": gradient}), region, Atom(forms[0])), forms
 
 
+@cache
+def _final(seed: int) -> list[Minimum]:
+    problem, forms = _wide(seed)
+    return minima(problem, forms, seconds(60.0), SearchOptions())[0]
+
+
 @pytest.mark.parametrize("allowed", [0.0, 0.05, 0.3])
 def test_an_early_stop_still_contains_the_range(allowed: float) -> None:
     problem, forms = _wide()
-    final, _, _, _ = minima(problem, forms, seconds(60.0), SearchOptions())
     found, _, _, _ = minima(problem, forms, seconds(allowed), SearchOptions())
-    for best, m in zip(final, found, strict=True):
+    for best, m in zip(_final(0), found, strict=True):
         assert best.attained - best.bound <= 1e-5
         assert m.bound <= best.bound + 1e-6
         assert m.attained >= best.attained - 1e-6
@@ -237,10 +247,9 @@ def test_an_early_stop_still_contains_the_range(allowed: float) -> None:
 def test_the_number_of_domains_is_bounded(limit: int) -> None:
     problem, forms = _wide(1)
     options = SearchOptions(max_domains=limit, width=8)
-    final, _, _, _ = minima(problem, forms, seconds(60.0), SearchOptions())
     found, stats, _, _ = minima(problem, forms, seconds(60.0), options)
     assert stats.domains <= limit + 2 * options.width + len(forms)
-    for best, m in zip(final, found, strict=True):
+    for best, m in zip(_final(1), found, strict=True):
         assert m.bound <= best.bound + 1e-6
 
 
@@ -249,8 +258,9 @@ def test_an_interrupt_ends_the_search_at_once() -> None:
     seen: list[dict[str, Any]] = []
 
     def interrupt(record: dict[str, Any]) -> None:
-        seen.append(record)
-        raise KeyboardInterrupt
+        if record["event"] == "search":
+            seen.append(record)
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         minima(problem, forms, seconds(60.0), SearchOptions(width=2), interrupt)
@@ -265,7 +275,12 @@ def test_an_interrupt_ends_the_search_at_once() -> None:
 def test_the_log_counts_domains_over_time() -> None:
     problem, forms = _wide()
     records: list[dict[str, Any]] = []
-    _, stats, _, _ = minima(problem, forms, seconds(60.0), SearchOptions(width=4), records.append)
-    assert len(records) == stats.batches > 1
-    assert records[-1]["domains"] == stats.domains
-    assert [r["t"] for r in records] == sorted(r["t"] for r in records)
+    _, stats, _, _ = minima(problem, forms, seconds(60.0), SearchOptions(width=16), records.append)
+    searches = [r for r in records if r["event"] == "search"]
+    assert records[0]["event"] == "root"
+    assert len(searches) >= stats.batches > 1
+    assert searches[-1]["domains"] == stats.domains
+    assert searches[-1]["open"] == 0
+    for key in ("t", "domains", "leaves"):
+        assert [r[key] for r in searches] == sorted(r[key] for r in searches)
+    assert searches[0]["gap"] > searches[-1]["gap"] >= 0

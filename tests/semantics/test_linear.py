@@ -1,11 +1,11 @@
-"""Linear bounds: whatever the parameters are, no point of the domain lies below; batches equal singles."""
+"""Linear bounds hold for any parameters at every point of the domain; batches equal singles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 import mpmath
 import numpy as np
@@ -253,7 +253,7 @@ def gradient_net(
     """A random ReLU network and the node of its gradient; integer weights k/8 meet their kinks."""
     b = Builder()
     x = h = b.input("x", (widths[0],))
-    for k, (m, n) in enumerate(zip(widths, widths[1:], strict=False)):
+    for k, (m, n) in enumerate(pairwise(widths)):
         w = rng.integers(-8, 9, (n, m)) / 8 if integer else rng.normal(size=(n, m)) / np.sqrt(m)
         bias = rng.integers(-4, 5, n) / 4 if integer else rng.normal(size=n) * 0.3
         h = b.affine(dense(w), b.relu(h) if k else h, bias)
@@ -322,7 +322,8 @@ def intervals(draw: st.DrawFn, name: str) -> tuple[float, float]:
     spots = [v for v in (low, high, 0.0, -0.0, 1.0, -1.0, 0.5, 1e-9, -1e-9) if low <= v <= high]
     number = st.one_of(st.sampled_from(spots), st.floats(low, high, allow_subnormal=False))
     a = draw(number)
-    b = draw(st.one_of(number, st.sampled_from([0.0, 1e-13, 1e-9, 1e-6, 1e-3]).map(lambda d: a + d)))
+    near = st.sampled_from([0.0, 1e-13, 1e-9, 1e-6, 1e-3]).map(lambda d: a + d)
+    b = draw(st.one_of(number, near))
     a, b = min(a, b), max(a, b)
     if name == "reciprocal" and draw(st.booleans()):
         a, b = -b, -a
@@ -337,7 +338,8 @@ def test_planes_enclose_the_function(name: str, data: st.DataObject, where: floa
     from verifex.semantics.interval import Interval, interval
 
     lo, hi = data.draw(intervals(name))
-    image = interval[Univariate(name)](Univariate(name), Interval(np.array([[lo]]), np.array([[hi]])))
+    op, box = Univariate(name), Interval(np.array([[lo]]), np.array([[hi]]))
+    image = interval[op](op, box)
     tensors = (torch.tensor([v], dtype=torch.float64) for v in
                (lo, hi, image.lo.item(), image.hi.item(), where))
     below, above = planes(name, *tensors)
@@ -350,7 +352,8 @@ def test_planes_enclose_the_function(name: str, data: st.DataObject, where: floa
             if np.isfinite(slope) and np.isfinite(offset):
                 assert sign * (Fraction(slope) * x + Fraction(offset)) <= sign * exact
             else:
-                assert np.isinf(offset) and (offset < 0) == (sign > 0)
+                assert np.isinf(offset)
+                assert (offset < 0) == (sign > 0)
 
 
 # --- batches ----------------------------------------------------------------------------------
@@ -363,7 +366,8 @@ def conv_net(rng: np.random.Generator) -> tuple[Graph, int]:
     pads, one = ((1, 0), (0, 1)), (1, 1)
     first = Conv((1, 2, 4, 4), (1, 4, 2, 2), rng.normal(size=(4, 1, 3, 3)), (2, 2), pads, one, 2)
     y = b.relu(b.affine(first, x, rng.normal(size=(1, 4, 2, 2))))
-    second = Conv((1, 4, 2, 2), (1, 3, 1, 1), rng.normal(size=(3, 4, 2, 2)), one, ((0, 0), (0, 0)), one, 1)
+    none, weight = ((0, 0), (0, 0)), rng.normal(size=(3, 4, 2, 2))
+    second = Conv((1, 4, 2, 2), (1, 3, 1, 1), weight, one, none, one, 1)
     h = b.relu(b.affine(second, y))
     out = b.affine(dense(rng.normal(size=(1, 3)), (1, 3, 1, 1), (1,)), h)
     (gradient,) = gradients(b, out, [x])
