@@ -311,7 +311,9 @@ class Graph:
         by: dict[int, list[dict[int, Fraction]]] = {}
         for k, (refs, _) in enumerate(forms):
             for (n, i), c in refs.items():
-                by.setdefault(n, [{} for _ in forms])[k][i] = c
+                if n not in by:
+                    by[n] = [{} for _ in forms]
+                by[n][k][i] = c
         parts = []
         for n, table in sorted(by.items()):
             den = math.lcm(*(c.denominator for row in table for c in row.values()))
