@@ -1,0 +1,59 @@
+"""Claims whose truth is known, searched and certified: 0 if all is well, 1 if something is not.
+
+Run by `run.py` against copies of verifex with a bug in them. What counts as noticed: a search that
+closes a claim which is false, a certificate of a closed claim that the checker refuses, or a
+witness that it refuses.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "certificate"))
+
+from claims import CLAIMS, claim
+
+from verifex import checker
+from verifex.certificate.write import Files, proof_lines, witness_lines, write
+from verifex.engine.budget import Budget
+from verifex.engine.formula_search import decide_search
+from verifex.engine.optimise import Effort
+from verifex.engine.search import SearchOptions
+from verifex.problem.build import load_problem
+
+LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))
+
+
+def probe(name: str, folder: Path) -> str | None:
+    """What is wrong with one claim's search or certificate; None if nothing is."""
+    network, spec, true = claim(name)
+    problem = load_problem(spec, None)
+    for how, options in (("", SearchOptions()), (" (lazy)", LAZY)):
+        found = decide_search(problem, Budget(20.0, 1 << 30, 1), options)
+        files, path = Files(network, spec), folder / "proof.vxc"
+        if found.witness is not None:
+            write(path, witness_lines(files, found.witness))
+        elif found.closed is not None and not found.stats.ties:
+            write(path, proof_lines(problem, files, found.closed))
+            if not true:
+                code, said = checker.check([str(network), str(spec), str(path)])
+                return f"{name}{how}: a false claim is closed, the checker says {said}"
+        else:
+            continue
+        code, said = checker.check([str(network), str(spec), str(path)])
+        if code != 0:
+            return f"{name}{how}: {said}"
+    return None
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = [w for name in CLAIMS if (w := probe(name, Path(folder)))]
+    print("; ".join(wrong) or f"all {len(CLAIMS)} claims as they should be")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Plants one soundness bug at a time in a copy of verifex and tells what notices it.
+
+    python tests/seeded/run.py                  # all bugs, a table
+    python tests/seeded/run.py --only kink      # those whose name contains a word
+    python tests/seeded/run.py --document docs/certificates.md
+
+For each bug of bugs.toml: the quick tests named there run against the copy; if they pass, `probe.py`
+searches for proofs of known claims with it, and asks the checker (which shares no code with what
+the bugs are in) about their certificates. Exit code 1 if a bug goes unnoticed, or if the copy
+without a bug does not pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Bug:
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def planted(self, text: str) -> str:
+        """The file's text with the bug; ValueError where its place is not found exactly once."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: found {text.count(self.old)} times in {self.file}")
+        return text.replace(self.old, self.new)
+
+
+def bugs() -> list[Bug]:
+    listed = tomllib.loads((HERE / "bugs.toml").read_text(encoding="utf-8"))["bug"]
+    return [Bug(**{**b, "tests": tuple(b["tests"])}) for b in listed]
+
+
+@contextmanager
+def copy(bug: Bug | None) -> Iterator[Path]:
+    """A copy of the tree with the bug in it."""
+    skip = shutil.ignore_patterns("__pycache__")
+    with tempfile.TemporaryDirectory(prefix="seeded-") as name:
+        folder = Path(name)
+        for part in ("verifex", "tests", "examples"):
+            shutil.copytree(ROOT / part, folder / part, ignore=skip)
+        for part in ("solvers", "specs"):  # they are packages of verifex once installed
+            shutil.copytree(ROOT / part, folder / part, ignore=skip)
+            (folder / "verifex" / part).symlink_to(folder / part)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        if bug is not None:
+            place = folder / bug.file
+            place.write_text(bug.planted(place.read_text(encoding="utf-8")), encoding="utf-8")
+        yield folder
+
+
+def run(folder: Path, *command: str) -> tuple[int, str]:
+    """Python's exit code and output, with the copy's packages before the installed ones."""
+    env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    data = ROOT.parent / "shared" / "data"
+    if data.is_dir():
+        env.setdefault("VERIFEX_DATA", str(data))
+    try:
+        done = subprocess.run(
+            [sys.executable, *command], cwd=folder, env=env, capture_output=True, text=True,
+            timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return 124, f"out of time after {SECONDS} s"
+    return done.returncode, done.stdout + done.stderr
+
+
+def noticed(bug: Bug) -> tuple[str, str]:
+    """("tests" or "checker", what said so); ("", why not) for a bug that nothing notices."""
+    with copy(bug) as folder:
+        if bug.tests:
+            code, out = run(
+                folder, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *bug.tests)
+            if code == 1:
+                failed = re.search(r"^FAILED (?:tests/)?(\S+)", out, re.MULTILINE)
+                return "tests", failed[1] if failed else "a test"
+            if code != 0:
+                return "", f"the tests did not run: {out.strip()[-200:]}"
+        code, out = run(folder, "tests/seeded/probe.py")
+        last = (out.strip().splitlines() or [""])[-1]
+        return ("checker", last) if code == 1 else ("", last)
+
+
+def table(found: dict[str, tuple[str, str]]) -> str:
+    rows = [f"| {name} | {by or '**nothing**'} | {what} |" for name, (by, what) in found.items()]
+    return "\n".join(["| bug | noticed by | |", "|---|---|---|", *rows])
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--document", type=Path, metavar="FILE")
+    asked = parser.parse_args(arguments)
+    with copy(None) as folder:
+        code, out = run(folder, "tests/seeded/probe.py")
+    print(f"without a bug: {(out.strip().splitlines() or [''])[-1]}", flush=True)
+    found = {}
+    for bug in bugs():
+        if asked.only in bug.name:
+            found[bug.name] = noticed(bug)
+            print(f"{bug.name}: {': '.join(found[bug.name])}", flush=True)
+    if asked.document is not None:
+        sys.path.insert(0, str(HERE.parent / "certificate"))
+        from document import section
+
+        by = [how for how, _ in found.values()]
+        section(asked.document, "Seeded bugs", f"""Written by the command below.
+
+    python tests/seeded/run.py --document docs/certificates.md
+
+{len(found)} soundness bugs (tests/seeded/bugs.toml), each alone in a copy of the package:
+{by.count("tests")} are noticed by the quick tests, {by.count("checker")} by the checker, which
+refuses certificates that are written with them; {by.count("")} by nothing. Bugs that the tests
+notice were not put to the checker.
+
+{table(found)}
+""")
+    return 1 if code != 0 or any(not how for how, _ in found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
