@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def spec_file(folder: Path, radius: str = "0.001") -> Path:
 
 
 def test_every_way_to_give_a_model_and_a_spec(tmp_path: Path) -> None:
+    """One answer from all; `proved` where a certificate can name both files."""
     file = spec_file(tmp_path)
     models = [str(NET), NET, NET.read_bytes(), verifex.load(NET)]
     specs: list[Any] = [file, str(file), verifex.load_spec(file), question()]
@@ -41,9 +43,13 @@ def test_every_way_to_give_a_model_and_a_spec(tmp_path: Path) -> None:
     for model in models:
         for spec in specs:
             verdict = verifex.verify(model, spec)
-            seen.add((verdict.outcome, verdict.margin_low))
+            seen.add((Outcome.CLAIMED, verdict.margin_low))
+            files = isinstance(model, str | Path) and isinstance(spec, str | Path)
+            assert verdict.outcome is (Outcome.PROVED if files else Outcome.CLAIMED)
+            assert ("certificate" in verdict.extra) is files
     assert len(seen) == 1
-    assert {outcome for outcome, _ in seen} <= {Outcome.CLAIMED, Outcome.PROVED}
+    assert verifex.verify(None, file).outcome is Outcome.PROVED
+    assert verifex.verify(None, file, check=False).outcome is Outcome.CLAIMED
     assert verifex.verify(None, file).margin_low == next(iter(seen))[1]
     assert verifex.verify(None, verifex.build(NET, file)).margin_low == next(iter(seen))[1]
 
@@ -77,6 +83,39 @@ def test_bound_from_python() -> None:
     assert found.low.attained <= found.high.attained
 
 
+def test_progress_and_log_tell_the_same_stages() -> None:
+    told: list[tuple[str, str]] = []
+    logged: list[dict[str, Any]] = []
+    found = verifex.bound(
+        NET, question("0.01", require=[]), "component:worst_texture", engine="milp",
+        progress=lambda stage, text: told.append((stage, text)), log=logged.append,
+    )
+    assert found.closed
+    assert [stage for stage, _ in told] == ["highs", "highs"]
+    assert [e["result"] for e in logged if e["event"] == "stage"] == [text for _, text in told]
+    assert all(e["expression"] == "component:worst_texture" for e in logged)
+    assert logged[-1]["event"] == "range"
+    assert [e["t"] for e in logged] == sorted(e["t"] for e in logged)
+
+
+def test_a_search_reports_twice_a_second_at_most() -> None:
+    from verifex.engine import watch
+
+    told: list[tuple[str, str]] = []
+    logged: list[dict[str, Any]] = []
+    reporter = watch.Watch(logged.append, lambda stage, text: told.append((stage, text)))
+    report = reporter.search()
+    assert report is not None
+    for k in range(200):
+        report({"event": "search", "domains": k, "open": 3, "gap": 0.25})
+        time.sleep(0.004)
+    assert len(logged) == 200
+    assert 1 <= len(told) <= 8
+    assert told[0][0] == "search"
+    assert told[0][1].endswith(" domains, 3 open, gap 0.25")
+    assert watch.Watch(None, None).search() is None
+
+
 def test_calls_that_do_not_fit_together() -> None:
     problem = verifex.build(NET, question())
     for call in (
@@ -86,6 +125,13 @@ def test_calls_that_do_not_fit_together() -> None:
         lambda: verifex.verify(NET, 17),
         lambda: verifex.verify(NET, question(), seconds=0),
         lambda: verifex.verify(NET, question(), threads=0),
+        lambda: verifex.verify(NET, question(), engine="fast"),
+        lambda: verifex.verify(NET, question(), device="tpu"),
+        lambda: verifex.verify(NET, question(), jobs=0),
+        lambda: verifex.verify(NET, question(), engine="search", solver="z3"),
+        lambda: verifex.verify(NET, question(), engine="milp", solver="cvc5"),
+        lambda: verifex.verify(NET, question(), engine="smt", solver=["z3", "highs"]),
+        lambda: verifex.verify(NET, question(), engine="milp", solver="regions"),
         lambda: verifex.bound(None, problem, "output"),
     ):
         with pytest.raises(UsageError):
