@@ -162,7 +162,8 @@ def total(terms: Iterable[tuple[Form, Any]], const: Any = ZERO) -> Form:
     for (refs, c), f in terms:
         const += c * f if f and c else 0
         for r, v in refs.items() if f else ():
-            out[r] = out[r] + v * f if r in out else v * f
+            term = f if v is ONE else v * f
+            out[r] = out[r] + term if r in out else term
     return {r: v for r, v in out.items() if v}, Fraction(const)
 
 
@@ -187,10 +188,7 @@ class Tensor:
         self.shape, self.items = tuple(shape), items
         need(min((0, *self.shape)) == 0 and math.prod(self.shape) == len(items), "a wrong shape")
         self.strides = [math.prod(self.shape[k + 1 :]) for k in range(len(self.shape))]
-
-    @property
-    def fixed(self) -> bool:
-        return not any(refs for refs, _ in self.items)
+        self.fixed = not any(refs for refs, _ in items)
 
     def consts(self) -> list[Fraction]:
         need(self.fixed, "a constant is needed")
