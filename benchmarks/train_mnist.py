@@ -31,8 +31,10 @@ def training_set() -> tuple[np.ndarray, np.ndarray]:
 
 def test_set() -> tuple[np.ndarray, np.ndarray]:
     """The 10,000 test images in [0, 1] and their labels."""
-    images = gzip.open(DATA / "t10k-images-idx3-ubyte.gz").read()
-    labels = gzip.open(DATA / "t10k-labels-idx1-ubyte.gz").read()
+    images, labels = (
+        gzip.decompress((DATA / f"t10k-{name}-ubyte.gz").read_bytes())
+        for name in ("images-idx3", "labels-idx1")
+    )
     x = np.frombuffer(images, dtype=np.uint8, offset=16).reshape(-1, 784)
     return x.astype(np.float32) / 255.0, np.frombuffer(labels, dtype=np.uint8, offset=8).astype(int)
 
