@@ -162,7 +162,7 @@ def total(terms: Iterable[tuple[Form, Any]], const: Any = ZERO) -> Form:
     for (refs, c), f in terms:
         const += c * f if f and c else 0
         for r, v in refs.items() if f else ():
-            term = f if v is ONE else v * f
+            term = f if v is ONE and isinstance(f, Fraction) else v * f
             out[r] = out[r] + term if r in out else term
     return {r: v for r, v in out.items() if v}, Fraction(const)
 
