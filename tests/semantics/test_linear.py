@@ -331,7 +331,7 @@ def intervals(draw: st.DrawFn, name: str) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("name", sorted(FULL))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), where=st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)))
 def test_planes_enclose_the_function(name: str, data: st.DataObject, where: float) -> None:
     from verifex.ir.ops import Univariate
@@ -354,6 +354,22 @@ def test_planes_enclose_the_function(name: str, data: st.DataObject, where: floa
             else:
                 assert np.isinf(offset)
                 assert (offset < 0) == (sign > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "lo", "hi"),
+    [("sqrt", 1e-38, 1e-9), ("reciprocal", 1e-3, 1e-3 + 9e-7), ("log", 1e-6, 1.9e-6),
+     ("reciprocal", -1e-3, -1e-3 + 9e-7), ("sqrt", 1e-12, 2e-6)],
+)
+def test_a_narrow_interval_may_bend_sharply(name: str, lo: float, hi: float) -> None:
+    low, high = sorted(float(precise(name, Fraction(v))) for v in (lo, hi))
+    image = low - 1e-15 * abs(low), high + 1e-15 * abs(high)
+    tensors = (torch.tensor([v], dtype=torch.float64) for v in (lo, hi, *image, 0.5))
+    below, above = planes(name, *tensors)
+    for k in range(21):
+        x = Fraction(lo) + Fraction(k, 20) * (Fraction(hi) - Fraction(lo))
+        low, high = (Fraction(float(s)) * x + Fraction(float(c)) for s, c in (below, above))
+        assert low <= precise(name, x) <= high
 
 
 # --- batches ----------------------------------------------------------------------------------
