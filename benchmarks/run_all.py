@@ -75,6 +75,9 @@ def ranges_section(r: dict[str, Any]) -> list[str]:
                 (sum(q["seconds"] for q in e["b"]) + e["root"]) / ours,
             )
     for eps, goal_a, goal_b in (("0.02", 5, 1), ("0.05", 10, 3)):
+        if eps not in ratio:
+            lines.append(f"* eps {eps}: not run to its end.")
+            continue
         a, b = ratio[eps]
         lines.append(
             f"* eps {eps}: target {goal_a}x over (a), measured {a:.2g}x: {met(a >= goal_a)}. "
