@@ -4,10 +4,10 @@
     python tests/seeded/run.py --only kink      # those whose name contains a word
     python tests/seeded/run.py --document docs/certificates.md
 
-For each bug of bugs.toml: the quick tests named there run against the copy; if they pass, `probe.py`
-searches for proofs of known claims with it, and asks the checker (which shares no code with what
-the bugs are in) about their certificates. Exit code 1 if a bug goes unnoticed, or if the copy
-without a bug does not pass.
+For each bug of bugs.toml: the quick tests named there run against the copy; if they pass,
+`probe.py` searches for proofs of known claims with it, and asks the checker (which shares no code
+with what the bugs are in) about their certificates. Exit code 1 if a bug goes unnoticed, or if the
+copy without a bug does not pass.
 """
 
 from __future__ import annotations

@@ -1,0 +1,303 @@
+"""Certificates: what writing and checking them costs, and what exact evaluation loses.
+
+    python benchmarks/certificates.py --document docs/certificates.md
+
+Three networks: 20-50-50-2 (bounds on gradient components), the Adult ANN (top-3 of the absolute
+gradient), 784-100-100-10 on a test image (class and one gradient component, eps 2/255). Each
+claim is searched and written in this process and checked by the checker in a process of its own,
+one thread each. CPU seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from bench import DATA, OUT, ROOT, save, show
+
+from verifex import checker
+from verifex.certificate.grant import run_checker
+from verifex.certificate.write import Files, proof_lines, write
+from verifex.engine.budget import Budget
+from verifex.engine.formula_search import FormulaResult, decide_search
+from verifex.engine.proof import Proof
+from verifex.engine.search import SearchOptions
+from verifex.frontend.onnx import load
+from verifex.ir.problem import Problem
+from verifex.problem.build import load_problem
+
+sys.path.insert(0, str(ROOT / "tests" / "certificate"))
+from document import section
+
+MNIST = ROOT / "out" / "mnist_784_100_100_10.onnx"
+ADULT = DATA / "attribution_models" / "openxai"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One claim: its certificate's figures. `losses`: engine's bound less the checker's."""
+
+    network: str
+    claim: str
+    weights: int
+    leaves: int
+    size: int
+    search: float
+    writing: float
+    checking: float
+    fixed: float
+    answer: str
+    losses: tuple[float, ...]
+
+    @property
+    def per_leaf(self) -> float:
+        """Milliseconds a leaf for every 10,000 weights, without reading network and spec."""
+        return 1e3 * max(0.0, self.checking - self.fixed) / self.leaves * 1e4 / self.weights
+
+
+# --- the claims -------------------------------------------------------------------------------
+
+
+def _text(network: Path, tables: str) -> str:
+    return f'verifex = 1\nnetwork = "{network}"\n{tables}'
+
+
+def reference_specs() -> Iterator[tuple[str, str]]:
+    """Components of 20-50-50-2 at eps 0.05, a little above their published greatest values."""
+    for path in sorted((DATA / "reference").glob("*20*.json")):
+        known = json.loads(path.read_text())
+        upper = known["ranges"]["0.05"]["upper"]
+        point = ", ".join(f'"{v!r}"' for v in known["center"])
+        for i in (0, 3, 7, 11):
+            yield f"component {i} of {path.stem}", _text(path.with_suffix(".onnx"), f"""
+[input]
+point = [{point}]
+[region]
+linf = 0.05
+[explain]
+output = "logit:0"
+[[require]]
+component = {i}
+at_most = {upper[i] + 0.05!r}
+""")
+
+
+def adult_specs() -> Iterator[tuple[str, str]]:
+    """Top-3 stability at eps 0.1 of the first rows, categorical features frozen."""
+    data = ADULT / "data" / "adult-test.csv.gz"
+    with gzip.open(data, "rt", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    frozen = [name for k, name in enumerate(header)
+              if name != "income" and {float(r[k]) for r in rows} <= {0.0, 1.0}]
+    for row in range(60):
+        yield f"top 3 of row {row}", _text(ADULT / "onnx" / "adult_ann.onnx", f"""
+[input]
+data = "{data}"
+row = {row}
+target = "income"
+minmax_of = "{data}"
+[region]
+linf = 0.1
+clip = [0, 1]
+freeze = {json.dumps(frozen)}
+[explain]
+reduce = "abs"
+[[require]]
+top_k = 3
+""")
+
+
+def mnist_specs() -> Iterator[tuple[str, str]]:
+    """The class of a test image, and a bound on one component near the image's middle."""
+    from train_mnist import test_set
+
+    from verifex.semantics.evaluate import evaluate_float
+    images, _ = test_set()
+    for image in (0, 1, 2, 3):
+        levels = np.rint(np.asarray(images[image], dtype=np.float64).ravel() * 255).astype(int)
+        point = ", ".join(f'"{v}/255"' for v in levels)
+        base = f"""
+[input]
+point = [{point}]
+[region]
+linf = "2/255"
+clip = [0, 1]
+"""
+        explained = '[explain]\noutput = "predicted"\n[[require]]\nclass = "unchanged"\n'
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(_text(MNIST, base + explained + "[[require]]\ncomponent = 400\nabove = -99"))
+            file.flush()
+            problem = load_problem(Path(file.name), None)
+        lo, hi = problem.region.float_box()
+        x = np.random.default_rng(image).uniform(lo, hi, size=(500, 784))
+        node = max(problem.targets())
+        values = evaluate_float(problem.graph, x, [node])[node].reshape(500, -1)[:, 400]
+        room = float(values.max()) + 0.3 * float(np.ptp(values)) + 0.02
+        yield f"class and component 400 of image {image}", _text(MNIST, (
+            f"{base}{explained}[[require]]\ncomponent = 400\nat_most = {room!r}\n"))
+
+
+# --- measuring --------------------------------------------------------------------------------
+
+
+def weights(network: Path) -> int:
+    """Numbers in the affine steps' matrices of a network."""
+    from verifex.ir.linmap import Dense
+    from verifex.ir.ops import Affine
+
+    maps = [m for n in load(network).nodes if isinstance(n.op, Affine) for m in n.op.maps]
+    return sum(m.weight.size for m in maps if isinstance(m, Dense))
+
+
+def children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def check(files: Files, path: Path) -> tuple[str, float]:
+    before = children_seconds()
+    found = run_checker(files, path, 900.0)
+    return found.text, children_seconds() - before
+
+
+def engine_values(proof: Proof) -> list[float]:
+    """The engine's bounds in the order in which their lines are written."""
+    out, stack = list[float](), [0] if proof.nodes else []
+    while stack:
+        node = proof.nodes[stack.pop()]
+        out += [b.value for b in node.bounds]
+        if node.children is not None:
+            stack += [node.children[1], node.children[0]]
+    return out
+
+
+def losses(files: Files, path: Path, found: FormulaResult) -> tuple[float, ...]:
+    """What the checker's exact evaluation comes out below the engine's floating-point bound."""
+    if found.closed is None:
+        return ()
+    lines = [v for v in path.read_text().splitlines() if v.startswith('{"b"')]
+    engine = dict(zip(lines, engine_values(found.closed.proof), strict=True))
+    out: list[float] = []
+
+    class Watched(checker.Checker):
+        def bound(self, d, terms, const, line, *rest):  # type: ignore[no-untyped-def]
+            low = super().bound(d, terms, const, line, *rest)
+            value = engine.get(json.dumps(line, separators=(",", ":")))
+            if "b" in line and value is not None:
+                out.append(value - float(low) / (self.scale.unit << checker.F))
+            return low
+
+    plain = checker.Checker
+    checker.Checker = Watched  # type: ignore[misc]
+    try:
+        checker.check([str(files.network), str(files.spec), str(path)])
+    finally:
+        checker.Checker = plain  # type: ignore[misc]
+    return tuple(out)
+
+
+def measure(label: str, claim: str, text: str, folder: Path, seconds: float) -> Measured | str:
+    """Figures of one claim; a word where the search does not close it with splits."""
+    spec, path = folder / "spec.toml", folder / "proof.vxc"
+    spec.write_text(text)
+    problem: Problem = load_problem(spec, None)
+    network = Path(json.loads(text.splitlines()[1].partition("= ")[2]))
+    files = Files(network, spec)
+    started = time.process_time()
+    found = decide_search(problem, Budget(seconds, 4 << 30, 1), SearchOptions())
+    searched = time.process_time() - started
+    if found.closed is None or found.stats.ties or found.closed.proof.leaves < 2:
+        return "false" if found.witness else "open" if found.closed is None else "one leaf"
+    started = time.process_time()
+    size = write(path, proof_lines(problem, files, found.closed))
+    written = time.process_time() - started
+    answer, checked = check(files, path)
+    lost = losses(files, path, found)
+    # The same header and facts with one leaf left open: what reading and the facts cost.
+    kept = [v for k, v in enumerate(path.read_text().splitlines()) if not k or '{"f"' in v]
+    path.write_text("\n".join([kept[0], '{"l":0}']) + "\n")
+    _, fixed = check(files, path)
+    return Measured(label, claim, weights(network), found.closed.proof.leaves, size, searched,
+                    written, checked, fixed, answer, lost)
+
+
+def survey(seconds: float, most: int) -> list[Measured]:
+    out: list[Measured] = []
+    sources = (("20-50-50-2", reference_specs()), ("Adult ANN", adult_specs()),
+               ("784-100-100-10", mnist_specs()))
+    with tempfile.TemporaryDirectory() as folder:
+        for label, specs in sources:
+            taken = 0
+            for claim, text in specs:
+                found = measure(label, claim, text, Path(folder), seconds)
+                if isinstance(found, str):
+                    print(f"{label}: {claim}: {found}", flush=True)
+                    continue
+                print(f"{label}: {claim}: {found.leaves} leaves, {found.answer}, "
+                      f"{found.per_leaf:.1f} ms a leaf per 10,000 weights", flush=True)
+                out.append(found)
+                taken += 1
+                if taken == most:
+                    break
+    return out
+
+
+def report(rows: list[Measured]) -> str:
+    header = ["network", "claim", "weights", "leaves", "bytes a leaf", "search s", "write s",
+              "write / search", "check s", "reading s", "ms / leaf / 10,000 weights", "answer"]
+    body = [[m.network, m.claim, m.weights, m.leaves, m.size / m.leaves, m.search, m.writing,
+             f"{100 * m.writing / m.search:.1f} %", m.checking, m.fixed, m.per_leaf, m.answer]
+            for m in rows]
+    lost = []
+    for name in dict.fromkeys(m.network for m in rows):
+        mine = sorted(v for m in rows if m.network == name for v in m.losses)
+        if mine:
+            lost.append([name, len(mine), mine[0], float(median(mine)), mine[-1]])
+    return f"""Written by the command below; CPU seconds of one thread.
+
+    python benchmarks/certificates.py --document docs/certificates.md
+
+`reading`: what the checker takes for the same network and spec with nothing to check, which
+`ms / leaf / 10,000 weights` leaves out (facts at the root are counted in). Load of the machine
+while this ran: {os.getloadavg()[0]:.1f}.
+
+{show(header, body)}
+
+What exact evaluation loses: the engine's floating-point bound less what the checker derives from
+the same multipliers. Negative: the checker's bound is the better one (its intermediate bounds are
+not rounded to floats). An atom is taken as closed by the search when its bound exceeds 1e-9.
+
+{show(["network", "bounds", "least", "median", "greatest"], lost)}
+"""
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each search")
+    parser.add_argument("--most", type=int, default=3, help="claims for each network")
+    parser.add_argument("--document", type=Path, metavar="FILE")
+    asked = parser.parse_args(arguments)
+    rows = survey(asked.seconds, asked.most)
+    text = report(rows)
+    print(text)
+    save("certificates", {"rows": [m.__dict__ | {"per_leaf": m.per_leaf} for m in rows]})
+    print(f"kept in {OUT}")
+    if asked.document is not None:
+        section(asked.document, "Cost", text)
+    return 0 if rows and all(m.answer == "valid" for m in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
