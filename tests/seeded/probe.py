@@ -1,5 +1,7 @@
 """Claims whose truth is known, searched and certified: 0 if all is well, 1 if something is not.
 
+    python tests/seeded/probe.py [CLAIM TO LEAVE OUT ...]
+
 Run by `run.py` against copies of verifex with a bug in them. What counts as noticed: a search that
 closes a claim which is false, a certificate of a closed claim that the checker refuses, or a
 witness that it refuses.
@@ -39,21 +41,25 @@ def probe(name: str, folder: Path) -> str | None:
             write(path, proof_lines(problem, files, found.closed))
             if not true:
                 code, said = checker.check([str(network), str(spec), str(path)])
-                return f"{name}{how}: a false claim is closed, the checker says {said}"
+                return f"{name}: a false claim is closed, the checker says {said}"
         else:
             continue
         code, said = checker.check([str(network), str(spec), str(path)])
         if code != 0:
-            return f"{name}{how}: {said}"
+            return f"{name}: {said}{how}"
     return None
 
 
-def main() -> int:
+def main(leave_out: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        wrong = [w for name in CLAIMS if (w := probe(name, Path(folder)))]
-    print("; ".join(wrong) or f"all {len(CLAIMS)} claims as they should be")
-    return 1 if wrong else 0
+        for name in CLAIMS:
+            wrong = None if name in leave_out else probe(name, Path(folder))
+            if wrong:
+                print(wrong)
+                return 1
+    print("as it should be")
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +83,18 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def noticed(bug: Bug) -> tuple[str, str]:
-    """("tests" or "checker", what said so); ("", why not) for a bug that nothing notices."""
+def probed(folder: Path, usual: Sequence[str] = ()) -> list[str]:
+    """What `probe.py` finds wrong that is not wrong as usual."""
+    _, out = run(folder, "tests/seeded/probe.py", *usual)
+    lines = out.strip().splitlines() or ["no answer"]
+    return [] if lines[-1] == "as it should be" else [lines[-1]]
+
+
+def noticed(bug: Bug, usual: Sequence[str] = ()) -> tuple[str, str]:
+    """("tests" or "checker", what said so); ("", "") for a bug that nothing notices.
+
+    `usual` names claims that the probe leaves out.
+    """
     with copy(bug) as folder:
         if bug.tests:
             code, out = run(
@@ -94,9 +104,8 @@ def noticed(bug: Bug) -> tuple[str, str]:
                 return "tests", failed[1] if failed else "a test"
             if code != 0:
                 return "", f"the tests did not run: {out.strip()[-200:]}"
-        code, out = run(folder, "tests/seeded/probe.py")
-        last = (out.strip().splitlines() or [""])[-1]
-        return ("checker", last) if code == 1 else ("", last)
+        wrong = probed(folder, usual)
+    return ("checker", wrong[0]) if wrong else ("", "")
 
 
 def table(found: dict[str, tuple[str, str]]) -> str:
@@ -109,13 +118,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--document", type=Path, metavar="FILE")
     asked = parser.parse_args(arguments)
+    usual: list[str] = []
     with copy(None) as folder:
-        code, out = run(folder, "tests/seeded/probe.py")
-    print(f"without a bug: {(out.strip().splitlines() or [''])[-1]}", flush=True)
+        while wrong := probed(folder, usual):
+            print(f"without a bug: {wrong[0]}", flush=True)
+            usual.append(wrong[0].split(":")[0])
+            if len(usual) > 5:
+                return 1
     found = {}
     for bug in bugs():
         if asked.only in bug.name:
-            found[bug.name] = noticed(bug)
+            found[bug.name] = noticed(bug, usual)
             print(f"{bug.name}: {': '.join(found[bug.name])}", flush=True)
     if asked.document is not None:
         sys.path.insert(0, str(HERE.parent / "certificate"))
@@ -133,7 +146,7 @@ notice were not put to the checker.
 
 {table(found)}
 """)
-    return 1 if code != 0 or any(not how for how, _ in found.values()) else 0
+    return 1 if usual or any(not how for how, _ in found.values()) else 0
 
 
 if __name__ == "__main__":
