@@ -90,12 +90,12 @@ linf = 0.05
 output = "logit:0"
 [[require]]
 component = {i}
-at_most = {upper[i] + 0.05!r}
+at_most = {upper[i] + 0.01!r}
 """)
 
 
 def adult_specs() -> Iterator[tuple[str, str]]:
-    """Top-3 stability at eps 0.1 of the first rows, categorical features frozen."""
+    """Top-3 stability at eps 0.2 of the first rows, categorical features frozen."""
     data = ADULT / "data" / "adult-test.csv.gz"
     with gzip.open(data, "rt", newline="") as file:
         header, *rows = list(csv.reader(file))
@@ -113,7 +113,7 @@ row = {row}
 target = "income"
 {scale}
 [region]
-linf = 0.1
+linf = 0.2
 clip = [0, 1]
 freeze = {json.dumps(frozen)}
 [explain]
@@ -129,7 +129,7 @@ def mnist_specs() -> Iterator[tuple[str, str]]:
 
     from verifex.semantics.evaluate import evaluate_float
     images, _ = test_set()
-    for image in (0, 1, 2, 3):
+    for image in (0, 1, 2):
         levels = np.rint(np.asarray(images[image], dtype=np.float64).ravel() * 255).astype(int)
         point = ", ".join(f'"{v}/255"' for v in levels)
         base = f"""
@@ -148,9 +148,10 @@ clip = [0, 1]
         x = np.random.default_rng(image).uniform(lo, hi, size=(500, 784))
         node = max(problem.targets())
         values = evaluate_float(problem.graph, x, [node])[node].reshape(500, -1)[:, 400]
-        room = float(values.max()) + 0.3 * float(np.ptp(values)) + 0.02
-        yield f"class and component 400 of image {image}", _text(MNIST, (
-            f"{base}{explained}[[require]]\ncomponent = 400\nat_most = {room!r}\n"))
+        for share in (0.6, 1.0, 1.5, 2.2, 3.0):
+            room = float(values.max()) + share * float(np.ptp(values))
+            yield f"class and component 400 of image {image}", _text(MNIST, (
+                f"{base}{explained}[[require]]\ncomponent = 400\nat_most = {room!r}\n"))
 
 
 # --- measuring --------------------------------------------------------------------------------

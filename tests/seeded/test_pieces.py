@@ -14,7 +14,7 @@ from verifex.engine.budget import Budget
 from verifex.engine.optimise import Bounder, Effort
 from verifex.engine.range_search import linear_rows
 from verifex.engine.root import _outward, root_facts
-from verifex.ir.formula import Atom, Form
+from verifex.ir.formula import FALSE, TRUE, Atom, Form, simplify
 from verifex.ir.problem import Objective, Problem
 from verifex.problem.build import load_problem
 from verifex.semantics.evaluate import evaluate_float
@@ -39,6 +39,16 @@ def test_sums_of_intervals_hold_the_exact_sum(values: tuple[float, float]) -> No
     a, b = (Interval(np.array([v]), np.array([v])) for v in values)
     exact, found = Fraction(values[0]) + Fraction(values[1]), add(a, b)
     assert Fraction(float(found.lo[0])) <= exact <= Fraction(float(found.hi[0]))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_only_bounds_that_decide_an_atom_decide_it(strict: bool) -> None:
+    """`v >= 0` may hold for v in [-1, 0], `v > 0` may not; for v in [0, 1] only `v > 0` is open."""
+    atom = Atom(Form.of({(0, 0): 1}), strict)
+    below = simplify(atom, {0: np.array([-1.0])}, {0: np.array([0.0])})
+    above = simplify(atom, {0: np.array([0.0])}, {0: np.array([1.0])})
+    assert below == (FALSE if strict else atom)
+    assert above == (atom if strict else TRUE)
 
 
 def _layout(p: Problem) -> Layout:
