@@ -144,7 +144,7 @@ def test_no_spoiled_certificate_of_a_false_claim_is_accepted(tmp_path: Path) -> 
     report = survey(QUICK, 0, tmp_path)
     assert not report.wrong
     assert not report.crashed
-    assert report.false >= 10  # certificates that were presented for claims which are false
+    assert report.false >= 5  # certificates that were presented for claims which are false
     assert sum(report.accepted.values()) < 0.5 * QUICK
     assert len(report.tried) == len(CORRUPTIONS)
 
