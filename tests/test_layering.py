@@ -40,7 +40,8 @@ RANK = {unit: rank for rank, row in enumerate(ROWS) for unit in row}
 SOLVERS_MAY_IMPORT = frozenset({"errors", "ir", "solvers"})
 # Slow to import, or not to be had everywhere: never loaded before they are needed.
 HEAVY = (
-    "torch", "onnx", "scipy", "z3", "highspy", "gurobipy", "pulp", "pyscipopt", "cvc5", "matplotlib",
+    "torch", "onnx", "scipy", "z3", "highspy", "gurobipy", "pulp", "pyscipopt", "cvc5",
+    "matplotlib",
 )
 UNSAFE_LOADERS = frozenset({"pickle", "_pickle", "cloudpickle", "dill", "shelve", "marshal"})
 
