@@ -28,6 +28,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SECONDS = 240
+NO_SHRINKING = """
+from hypothesis import Phase
+
+settings.register_profile(
+    "seeded", settings.get_profile("quick"), phases=[Phase.explicit, Phase.generate])
+settings.load_profile("seeded")
+"""
+"""That a test fails is all that is asked: hypothesis need not look for the smallest example."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,8 @@ def copy(bug: Bug | None) -> Iterator[Path]:
             shutil.copytree(ROOT / part, folder / part, ignore=skip)
             (folder / "verifex" / part).symlink_to(folder / part)
         shutil.copy(ROOT / "pyproject.toml", folder)
+        with (folder / "tests" / "conftest.py").open("a", encoding="utf-8") as file:
+            file.write(NO_SHRINKING)
         if bug is not None:
             place = folder / bug.file
             place.write_text(bug.planted(place.read_text(encoding="utf-8")), encoding="utf-8")
