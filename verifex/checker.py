@@ -1458,6 +1458,7 @@ class Checker:
         self.graph: Graph = claim.graph
         g = self.graph
         self.claim, self.share, self.ready = claim, share, dict[int, Any]()
+        self.factors: dict[int, int] = {}  # what the form of an atom was multiplied by
         self.atoms: list[tuple[Form, bool]] = []
         self.broken = self.number(claim.broken)
         first: dict[Any, int] = {}
@@ -1591,7 +1592,8 @@ class Checker:
         if k not in self.ready:
             form: Form = total([(self.atoms[k][0], -1)]) if k >= 0 else ({}, ZERO)
             factor = math.lcm(*(c.denominator for c in form[0].values()))
-            self.ready[k] = self.scale.integral(form, Fraction(factor if factor < 1 << 64 else 1))
+            self.factors[k] = factor if factor < 1 << 64 else 1
+            self.ready[k] = self.scale.integral(form, Fraction(self.factors[k]))
         return self.ready[k]  # type: ignore[no-any-return]
 
     def settle(self, d: Domain) -> None:
@@ -1601,7 +1603,7 @@ class Checker:
             if "b" in line:
                 k = line["b"]
                 need(isinstance(k, int) and -1 <= k < len(self.atoms), f"no atom {k!r:.20}")
-                low = self.bound(d, *self.negated(k), line)
+                low = self.bound(d, *self.negated(k), line, self.factors[k])
                 if k < 0 < low:
                     d.empty = True
                     raise Empty
@@ -1630,8 +1632,10 @@ class Checker:
         found: int = args[a]
         return found
 
-    def bound(self, d: Domain, terms: list[Any], const: int, line: dict[str, Any]) -> int:
-        """A lower bound of an integral form on a domain with the multipliers of a line."""
+    def bound(
+        self, d: Domain, terms: list[Any], const: int, line: dict[str, Any], factor: int = 1
+    ) -> int:
+        """A lower bound of `factor` times a form on a domain, with the multipliers of a line."""
         param: dict[tuple[str, int], bytes] = {}
         for key, value in line.get("p", {}).items():
             need(re.fullmatch(r"[RSGHMN]\d{1,9}", key), f"unknown multipliers {key:.20}")
@@ -1645,7 +1649,7 @@ class Checker:
             for j, m, e in line.get(key, ()):
                 need(all(isinstance(v, int) for v in (j, m, e)) and 0 <= j < len(known)
                      and 0 <= m < 1 << 4096 and abs(e) <= 4096, "a multiplier out of range")
-                value = m * Fraction(2) ** e
+                value = m * factor * Fraction(2) ** e
                 if key == "z":
                     z, i, sign = d.units[j]
                     terms.append((z, i, -sign * math.floor(value * (1 << F)), False))
