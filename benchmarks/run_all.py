@@ -89,7 +89,7 @@ def ranges_section(r: dict[str, Any]) -> list[str]:
         "optimised root bounds and for the first bounds of all 40 rows.", "",
         "Entries of the published files that are off by more than 1e-6 (they were computed by a",
         "MILP with a solver's default tolerances). Every value of ours is attained at a point and",
-        "matched by the bound of the search to rounding; for the small network z3 confirms, in exact",
+        "matched by the search to rounding; for the small network z3 confirms, in exact",
         "arithmetic, that no input reaches a threshold halfway between the two values.", "",
         show(*gradient_ranges.deviations(r)), "",
         "All other entries agree to "
