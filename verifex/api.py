@@ -5,7 +5,8 @@
     print(verdict.outcome, verdict.witness)
 
 A model is a path to an ONNX file, its bytes, a `Graph` or a `torch.nn.Module`; a spec is a path
-to a TOML file, a `Spec`, a dictionary with the keys of the file, or a finished `Problem`.
+to a TOML file or a VNN-LIB query, a `Spec`, a dictionary with the keys of the file, or a finished
+`Problem`.
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def build(model: Model, spec: SpecLike) -> Problem:
     """The problem that a spec states about a model (a `Problem` is returned as it is)."""
     from verifex.ir.problem import Problem
     from verifex.problem.build import build_problem, load_problem
+    from verifex.problem.vnnlib import is_vnnlib, load_query
 
     if isinstance(spec, Problem):
         if model is not None:
@@ -140,6 +142,8 @@ def build(model: Model, spec: SpecLike) -> Problem:
         return spec
     if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
         return load_problem(spec, model)
+    if isinstance(spec, str | Path) and is_vnnlib(spec):
+        return load_query(spec, _graph(model, None, Path()))
     parsed, folder = _spec(spec)
     return build_problem(_graph(model, parsed, folder), parsed, folder)
 
@@ -177,7 +181,7 @@ def _spec(spec: str | Path | Spec | Mapping[str, Any]) -> tuple[Spec, Path]:
     raise UsageError(f"a {type(spec).__name__} is no spec: pass a path, a Spec, a dict, a Problem")
 
 
-def _graph(model: Model, spec: Spec, folder: Path) -> Graph:
+def _graph(model: Model, spec: Spec | None, folder: Path) -> Graph:
     """The network, whichever way it was given."""
     from verifex.frontend.onnx import load_bytes
     from verifex.ir.graph import Graph
@@ -188,24 +192,24 @@ def _graph(model: Model, spec: Spec, folder: Path) -> Graph:
         return load(model)
     if isinstance(model, bytes):
         return load_bytes(model, "model")
-    if model is None and spec.network is not None:
+    if model is None and spec is not None and spec.network is not None:
         return load(folder / spec.network)
     if model is None:
         raise UsageError("no model is given and the spec names no network")
     if hasattr(model, "state_dict") and callable(model):
-        return _from_torch(model, spec, folder)
+        return _from_torch(model, spec)
     kinds = "a path, bytes, a Graph or a torch.nn.Module"
     raise UsageError(f"a {type(model).__name__} is no model: pass {kinds}")
 
 
-def _from_torch(module: Any, spec: Spec, folder: Path) -> Graph:
+def _from_torch(module: Any, spec: Spec | None) -> Graph:
     """A torch module, traced at the spec's reference point, shaped (1, n) or as it is written."""
     import torch
 
     from verifex.frontend.torch_module import from_torch
     from verifex.ir.fields import Array
 
-    point = spec.input.point
+    point = None if spec is None else spec.input.point
     if not isinstance(point, Array):
         raise UsageError(
             "a torch module needs a spec with input.point, whose shape is the module's input; "
@@ -218,11 +222,15 @@ def _from_torch(module: Any, spec: Spec, folder: Path) -> Graph:
 
 
 def named_files(model: Model, spec: SpecLike) -> Files | None:
-    """The files that a certificate can name; None where something was given in memory."""
+    """The files that a certificate can name; None where something was given in memory, and for a
+    VNN-LIB 2.0 query, which the checker does not read."""
     from verifex.certificate.write import Files
     from verifex.problem.spec import load_spec
+    from verifex.problem.vnnlib import is_version_2, is_vnnlib, read_text
 
     if not isinstance(spec, str | Path) or not (model is None or isinstance(model, str | Path)):
+        return None
+    if is_vnnlib(spec) and is_version_2(read_text(spec)):
         return None
     if model is not None:
         return Files(Path(model), Path(spec))

@@ -87,7 +87,7 @@ def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line
     names = Names(problem.graph, problem.targets())
     numbers: dict[Atom, int] = {}
     count = 0
-    for atom in atoms(And((problem.assume, negate(problem.require)))):
+    for atom in problem.listed or atoms(And((problem.assume, negate(problem.require)))):
         numbers.setdefault(atom, count)
         count += 1
     yield {**files.header(), "nodes": names.sizes, "atoms": count}

@@ -94,7 +94,7 @@ def split_files(
     head, tail = list(files[: len(files) - after]), list(files[len(files) - after :])
     if len(head) == 2:
         return head[0], head[1], tail
-    if head[0].suffix == ".onnx":
+    if head[0].name.endswith((".onnx", ".onnx.gz")):
         raise UsageError(f"{head[0]} is a network, expected {wanted}{extra}")
     return None, head[0], tail
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from verifex.ir.formula import TRUE, Form, Formula, nodes
+from verifex.ir.formula import TRUE, Atom, Form, Formula, nodes
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Step
 from verifex.ir.region import Region
@@ -18,7 +18,9 @@ class Problem:
     """For all x in `region` with `assume(x)`: `require(x)`.
 
     `point` is the reference input (the centre), if there is one; `notes` are sentences that a
-    verdict repeats. Formulas read nodes of `graph`.
+    verdict repeats. Formulas read nodes of `graph`. `listed` are the atoms of the broken claim in
+    the order in which a certificate numbers them, where the formulas themselves hold fewer (those
+    of a VNN-LIB query that the region implies are left out).
     """
 
     graph: Graph
@@ -28,6 +30,7 @@ class Problem:
     point: tuple[Fraction, ...] | None = None
     name: str = ""
     notes: tuple[str, ...] = ()
+    listed: tuple[Atom, ...] = ()
 
     def targets(self) -> list[int]:
         """The nodes that the claim reads; the inputs for a constant claim, which reads none."""

@@ -28,6 +28,7 @@ from verifex.problem.data import load_point
 from verifex.problem.messages import spec_error
 from verifex.problem.region import build_region
 from verifex.problem.spec import All, AnyOf, ExplainSpec, Not, Spec, load_spec
+from verifex.problem.vnnlib import is_vnnlib, load_query
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,12 @@ def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Probl
 
 
 def load_problem(spec_path: str | Path, network_path: str | Path | None = None) -> Problem:
-    """Read a spec file and its network (or the one given here) into a problem."""
+    """Read a spec file and its network (or the one given here) into a problem.
+
+    The spec may be a VNN-LIB query (`.vnnlib`, `.vnnlib.gz`).
+    """
+    if is_vnnlib(spec_path):
+        return load_query(spec_path, network_path)
     spec = load_spec(spec_path)
     graph = load_network(spec, spec_path, network_path)
     try:

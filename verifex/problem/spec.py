@@ -42,6 +42,7 @@ from verifex.ir.fields import (
 from verifex.metrics import registry
 from verifex.metrics.base import Property
 from verifex.problem.messages import spec_error
+from verifex.problem.vnnlib import is_vnnlib
 
 MAX_FILE = 8 << 20
 MAX_DEPTH = 64
@@ -254,6 +255,9 @@ for _model in (All, AnyOf, Not, Spec):
 def load_spec(path: str | Path) -> Spec:
     """Read a spec file; every fault is an InputError that names the file and the key."""
     file = Path(path)
+    if is_vnnlib(file):
+        raise InputError("a VNN-LIB query, which names neither a network nor features",
+                         expected="a network before it, or a TOML spec", file=str(path))
     try:
         return parse_spec(_read(file))
     except InputError as error:

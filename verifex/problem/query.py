@@ -1,0 +1,235 @@
+"""From a broken claim (what a VNN-LIB query asks for) to a `Problem`, and its disjuncts.
+
+The region is the smallest box that contains what the claim says about single inputs; the checker
+derives the same one (certificate/format.md, section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.ir.formula import TRUE, And, Atom, Cell, Formula, Or, atoms, negate
+from verifex.ir.graph import Graph
+from verifex.ir.linmap import Gather
+from verifex.ir.ops import Affine
+from verifex.ir.problem import Problem
+from verifex.ir.region import Region
+
+Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
+"""A lower and an upper bound; None where there is none."""
+
+Hull: TypeAlias = dict[int, Ends]
+"""Flat input -> what is known of it."""
+
+MAX_PARTS = 4096
+
+
+def trace(graph: Graph, cell: Cell) -> Cell:
+    """Where an element comes from, through steps that only move elements (Reshape, Transpose)."""
+    node, index = cell
+    while True:
+        op = graph.nodes[node].op
+        if not isinstance(op, Affine) or op.bias is not None or len(op.maps) != 1:
+            return node, index
+        move = op.maps[0]
+        if not isinstance(move, Gather) or move.index.flat[index] < 0:
+            return node, index
+        node, index = graph.nodes[node].args[0], int(move.index.flat[index])
+
+
+def flat_inputs(graph: Graph) -> dict[Cell, int]:
+    """The place of every input element in the flat input vector."""
+    offsets = graph.input_offsets
+    return {
+        (node, k): offsets[node] + k for node in graph.inputs for k in range(graph.nodes[node].size)
+    }
+
+
+def hull(f: Formula, flat: Mapping[Cell, int]) -> Hull:
+    """What follows from a formula about single inputs: the box of the points that may satisfy it.
+
+    Exact; the same rule as the checker's. Parts of an `or` are joined by their hull.
+    """
+    match f:
+        case Atom():
+            return _atom_hull(f, flat)
+        case And():
+            return _intersect([hull(p, flat) for p in f.parts])
+        case Or():
+            return _join([hull(p, flat) for p in f.parts])
+        case _:
+            return {}
+
+
+def _atom_hull(f: Atom, flat: Mapping[Cell, int]) -> Hull:
+    if len(f.form.terms) != 1:
+        return {}
+    ((cell, c),) = f.form.terms
+    i = flat.get(cell)
+    if i is None:
+        return {}
+    at = _edge(f)
+    return {i: (at, None) if c > 0 else (None, at)}
+
+
+def _edge(f: Atom) -> Fraction:
+    """Where an atom of one term `c x + const` is zero."""
+    c, const = f.form.terms[0][1], f.form.const
+    return -const if c == 1 else const if c == -1 else -const / c
+
+
+def _intersect(parts: Sequence[Hull]) -> Hull:
+    out: Hull = {}
+    for part in parts:
+        for i, (lo, hi) in part.items():
+            a, b = out.get(i, (None, None))
+            out[i] = (
+                a if lo is None else lo if a is None else max(a, lo),
+                b if hi is None else hi if b is None else min(b, hi),
+            )
+    return out
+
+
+def _join(parts: Sequence[Hull]) -> Hull:
+    if not parts:
+        return {}
+    out: Hull = {}
+    for i in set(parts[0]).intersection(*parts[1:]):
+        lows, highs = [p[i][0] for p in parts], [p[i][1] for p in parts]
+        known_lo, known_hi = ([v for v in side if v is not None] for side in (lows, highs))
+        out[i] = (
+            min(known_lo) if len(known_lo) == len(parts) else None,
+            max(known_hi) if len(known_hi) == len(parts) else None,
+        )
+    return out
+
+
+def box_of(
+    found: Hull, size: int, names: Sequence[str]
+) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...], bool]:
+    """(lower ends, upper ends, whether there is a point at all) of a box bounded on all sides.
+
+    Where the ends contradict each other both are the lower one. Raises UnsupportedError for an
+    input that has no bound.
+    """
+    lo, hi, inhabited = [], [], True
+    for i in range(size):
+        a, b = found.get(i, (None, None))
+        if a is None or b is None:
+            side = "lower" if a is None else "upper"
+            raise UnsupportedError(f"{names[i]} has no {side} bound", expected="a bounded input")
+        inhabited &= a <= b
+        lo.append(a)
+        hi.append(max(a, b))
+    return tuple(lo), tuple(hi), inhabited
+
+
+def reduce(f: Formula, flat: Mapping[Cell, int], lo: Sequence[Fraction], hi: Sequence[Fraction]
+           ) -> Formula:
+    """The formula without what every point of the box satisfies (conjuncts over inputs alone).
+
+    Exact. What is left reads the same nodes besides the inputs.
+    """
+    if _certain(f, flat, lo, hi):
+        return TRUE
+    match f:
+        case And():
+            kept = [p for p in (reduce(p, flat, lo, hi) for p in f.parts) if p != TRUE]
+            return kept[0] if len(kept) == 1 else And(tuple(kept))
+        case Or():
+            kept = [reduce(p, flat, lo, hi) for p in f.parts]
+            return kept[0] if len(kept) == 1 else Or(tuple(kept))
+        case _:
+            return f
+
+
+def _certain(
+    f: Formula, flat: Mapping[Cell, int], lo: Sequence[Fraction], hi: Sequence[Fraction]
+) -> bool:
+    """Whether an atom over inputs holds on the whole box."""
+    if isinstance(f, And):
+        return all(_certain(p, flat, lo, hi) for p in f.parts)
+    if not isinstance(f, Atom):
+        return False
+    if len(f.form.terms) == 1 and not f.strict:  # nearly all of them: no arithmetic
+        ((cell, c),) = f.form.terms
+        i = flat.get(cell)
+        return i is not None and (lo[i] >= _edge(f) if c > 0 else hi[i] <= _edge(f))
+    least = f.form.const
+    for cell, c in f.form.terms:
+        i = flat.get(cell)
+        if i is None:
+            return False
+        least += c * (lo[i] if c > 0 else hi[i])
+    return least > 0 if f.strict else least >= 0
+
+
+def build(
+    graph: Graph, broken: Formula, names: Sequence[str], title: str, notes: tuple[str, ...] = ()
+) -> Problem:
+    """The problem whose counterexamples are the points that satisfy `broken`.
+
+    `names` are those of the flat inputs. Atoms that hold on the whole box are left out of the
+    problem's claim; `listed` keeps all of them for the certificate's numbers.
+    """
+    if len(names) != graph.input_size:
+        raise InputError(f"the network takes {graph.input_size} numbers, the query has "
+                         f"{len(names)} inputs", expected="as many")
+    flat = flat_inputs(graph)
+    lo, hi, inhabited = box_of(hull(broken, flat), graph.input_size, names)
+    left = reduce(broken, flat, lo, hi) if inhabited else broken
+    return Problem(
+        graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
+        listed=tuple(atoms(broken)),
+    )
+
+
+# --- for engines: the parts of a query -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """A box, and what is to be satisfied in it: the query is satisfied where some part is."""
+
+    lo: tuple[Fraction, ...]
+    hi: tuple[Fraction, ...]
+    broken: Formula
+
+
+def parts(problem: Problem) -> tuple[Part, ...]:
+    """A problem's broken claim, split at those `or`s whose parts say different things of inputs.
+
+    Never splits into more than `MAX_PARTS`; ors over outputs stay as they are. The parts together
+    are equivalent to the claim over the region's box; rows and balls of the region hold in each.
+    """
+    graph, region = problem.graph, problem.region
+    flat = flat_inputs(graph)
+    whole = And((problem.assume, negate(problem.require)))
+    out = []
+    for f in _split(whole, flat):
+        found = _intersect([hull(f, flat), {i: (a, b) for i, (a, b) in enumerate(
+            zip(region.lo, region.hi, strict=True))}])
+        lo, hi, inhabited = box_of(found, region.size, region.names or ["an input"] * region.size)
+        if inhabited:
+            out.append(Part(lo, hi, reduce(f, flat, lo, hi)))
+    return tuple(out)
+
+
+def _split(f: Formula, flat: Mapping[Cell, int]) -> list[Formula]:
+    match f:
+        case Or() if len({tuple(sorted(hull(p, flat).items())) for p in f.parts}) > 1:
+            return [q for p in f.parts for q in _split(p, flat)]
+        case And():
+            out: list[list[Formula]] = [[]]
+            for p in f.parts:
+                mine = _split(p, flat)
+                if len(out) * len(mine) > MAX_PARTS:
+                    mine = [p]
+                out = [[*done, q] for done in out for q in mine]
+            return [And(tuple(done)) for done in out]
+        case _:
+            return [f]

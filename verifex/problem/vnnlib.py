@@ -1,0 +1,72 @@
+"""VNN-LIB files of either version: what a file is, its text, and the problem that it states."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+
+from verifex.errors import InputError
+from verifex.ir.graph import Graph
+from verifex.ir.problem import Problem
+
+MAX_BYTES = 1 << 28
+_NAME = re.compile(r"\.vnnlib(\.gz)?$")
+_VERSION = re.compile(r"\s*(?:;[^\n]*\n\s*)*\(\s*vnnlib-version\b")
+
+
+def is_vnnlib(path: str | Path) -> bool:
+    """Whether a file is a VNN-LIB query by its name (the checker's rule)."""
+    return _NAME.search(str(path)) is not None
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a query file, unzipped if need be; raises InputError."""
+    file = str(path)
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", expected="a readable file",
+                         file=file) from None
+    if data[:2] == b"\x1f\x8b":
+        data = _unzip(data, file)
+    if len(data) > MAX_BYTES:
+        raise InputError("the query is too big", expected=f"at most {MAX_BYTES} bytes", file=file)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise InputError("not a text", expected="UTF-8", file=file) from None
+
+
+def _unzip(data: bytes, file: str) -> bytes:
+    unzip = zlib.decompressobj(wbits=31)
+    try:
+        out = unzip.decompress(data, MAX_BYTES + 1)
+    except zlib.error:
+        out = None
+    if out is None or (not unzip.eof and len(out) <= MAX_BYTES) or unzip.unused_data:
+        raise InputError("the gzip data is damaged", expected="a whole .gz file", file=file)
+    return out
+
+
+def is_version_2(text: str) -> bool:
+    """Whether the text begins with a version: 1.0 has none."""
+    return _VERSION.match(text) is not None
+
+
+def load_query(path: str | Path, network: str | Path | Graph | None) -> Problem:
+    """The problem that a query states about the network in an ONNX file, or a graph.
+
+    Raises InputError (`FILE:LINE: what, expected what`) for a file that is wrong, UnsupportedError
+    for what is outside what is supported (docs/vnnlib.md).
+    """
+    from verifex import frontend
+    from verifex.problem.vnnlib1 import parse_query
+
+    if network is None:
+        raise InputError("a VNN-LIB query names no network",
+                         expected="the network, before the query", file=str(path))
+    text = read_text(path)
+    graph = network if isinstance(network, Graph) else frontend.load(network)
+    return parse_query(text, graph, str(path))
