@@ -132,7 +132,10 @@ def decide_and_check(
     return checked
 
 
-_IN_MEMORY = "no certificate: it names files, and the network or the spec was given in memory"
+_IN_MEMORY = (
+    "no certificate: it names files that the checker reads, a network and a TOML spec or a "
+    "VNN-LIB 1.0 query"
+)
 
 
 def _expected(verdict: Verdict, wanted: Wanted) -> bool:

@@ -29,16 +29,18 @@ MAX_PARTS = 4096
 
 
 def trace(graph: Graph, cell: Cell) -> Cell:
-    """Where an element comes from, through steps that only move elements (Reshape, Transpose)."""
+    """The input element that an element is a copy of, through steps that only move elements
+    (Reshape, Transpose); the element itself where it is none."""
     node, index = cell
-    while True:
+    while node not in graph.inputs:
         op = graph.nodes[node].op
-        if not isinstance(op, Affine) or op.bias is not None or len(op.maps) != 1:
-            return node, index
-        move = op.maps[0]
-        if not isinstance(move, Gather) or move.index.flat[index] < 0:
-            return node, index
+        move = op.maps[0] if isinstance(op, Affine) and len(op.maps) == 1 else None
+        if not isinstance(op, Affine) or op.bias is not None or not isinstance(move, Gather):
+            return cell
         node, index = graph.nodes[node].args[0], int(move.index.flat[index])
+        if index < 0:
+            return cell
+    return node, index
 
 
 def flat_inputs(graph: Graph) -> dict[Cell, int]:

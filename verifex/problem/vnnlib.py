@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
-from verifex.errors import InputError
+from verifex.errors import InputError, UsageError
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
+from verifex.problem.stated import Network, Stated, Variable
+
+Networks: TypeAlias = "str | Path | Graph | Mapping[str, str | Path | Graph]"
 
 MAX_BYTES = 1 << 28
 _NAME = re.compile(r"\.vnnlib(\.gz)?$")
@@ -55,18 +60,54 @@ def is_version_2(text: str) -> bool:
     return _VERSION.match(text) is not None
 
 
-def load_query(path: str | Path, network: str | Path | Graph | None) -> Problem:
+def load_query(path: str | Path, network: Networks | None) -> Problem:
     """The problem that a query states about the network in an ONNX file, or a graph.
 
     Raises InputError (`FILE:LINE: what, expected what`) for a file that is wrong, UnsupportedError
     for what is outside what is supported (docs/vnnlib.md).
     """
-    from verifex import frontend
-    from verifex.problem.vnnlib1 import parse_query
+    return load_stated(path, network).problem
 
+
+def load_stated(
+    path: str | Path, network: Networks | None, *, as_real: bool = False
+) -> Stated:
+    """The problem of a query and where its variables are.
+
+    `network` is a file, a graph, or a mapping from network names to those (VNN-LIB 2.0); with
+    `as_real` floating point element types of VNN-LIB 2.0 are read as `real`.
+    """
     if network is None:
         raise InputError("a VNN-LIB query names no network",
                          expected="the network, before the query", file=str(path))
     text = read_text(path)
+    title = _NAME.sub("", Path(path).name)
+    if is_version_2(text):
+        from verifex.problem.vnnlib2 import state
+
+        return state(text, str(path), network, title, as_real)
+    return _state_1(text, path, network)
+
+
+def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
+    from verifex import frontend
+    from verifex.problem.vnnlib1 import parse_query
+
+    if isinstance(network, Mapping):
+        if len(network) != 1:
+            raise UsageError(f"{len(network)} networks for a VNN-LIB 1.0 query, expected one")
+        network = next(iter(network.values()))
     graph = network if isinstance(network, Graph) else frontend.load(network)
-    return parse_query(text, graph, str(path))
+    problem = parse_query(text, graph, str(path))
+    variables = [
+        Variable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
+        for side, kind, found in (("X", "input", graph.inputs),
+                                  ("Y", "output", graph.outputs.values()))
+        for k, n in enumerate(found)
+    ]
+    names = {kind: tuple(v.name for v in variables if v.kind == kind)
+             for kind in ("input", "output")}
+    nets = () if isinstance(network, Graph) else (
+        Network("network", network, names["input"], names["output"]),
+    )
+    return Stated(problem, tuple(variables), nets, 1)

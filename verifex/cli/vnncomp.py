@@ -1,0 +1,61 @@
+"""One instance of VNN-COMP: decide it and write the results file of its conventions."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from verifex.errors import InputError, UsageError, VerifexError
+
+_WORDS = {"sat": "sat", "unsat": "unsat", "unknown": "unknown", "timed-out": "timeout"}
+
+
+def instance(network: str, query: Path, results: Path, seconds: float, started: float) -> int:
+    """Write `sat` with a counterexample, `unsat`, `unknown`, `timeout` or `error` to a file.
+
+    `network` is a file, or a list of pairs [('f', 'a.onnx'), ...] for several. A counterexample is
+    written only if its float32 inputs lie within the bounds, and the query is satisfied both in
+    exact arithmetic and at what onnxruntime computes, without a tolerance.
+    """
+    from verifex.cli.vnnlib_answer import Wanted, answer, assignment_lines, counterexample
+
+    wanted = Wanted(seconds, check=False, strict=True, as_real=True)
+    try:
+        found = answer(query, networks(network), wanted, started)
+        text = _WORDS[found.word]
+        if found.values is not None:
+            lines = counterexample(found) if found.stated.version == 1 else "\n".join(
+                assignment_lines(found))
+            text += "\n" + lines
+    except VerifexError as error:
+        results.write_text("error\n")
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return error.exit_code
+    results.write_text(text + "\n")
+    for line in found.said:
+        print(" ".join(line.split()), file=sys.stderr)
+    return 0
+
+
+def networks(text: str) -> Mapping[str, Path] | Path:
+    """The network of an instance, or several by name; files may be there zipped instead."""
+    if not text.startswith("["):
+        return existing(Path(text))
+    try:
+        pairs = [(str(name), str(file)) for name, file in ast.literal_eval(text)]
+    except (ValueError, SyntaxError, TypeError):
+        raise UsageError(f"network {text[:60]!r}, expected FILE or [('NAME', 'FILE'), ...]"
+                         ) from None
+    return {name: existing(Path(file)) for name, file in pairs}
+
+
+def existing(path: Path) -> Path:
+    """The file, or the same with .gz."""
+    zipped = path.with_name(path.name + ".gz")
+    if not path.is_file() and zipped.is_file():
+        return zipped
+    if not path.is_file():
+        raise InputError("cannot be read", expected="a file", file=str(path))
+    return path

@@ -1,0 +1,211 @@
+"""Answering a VNN-LIB query: the word that the standard wants, and the assignment behind `sat`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from verifex.errors import VerifexError
+
+if TYPE_CHECKING:
+    from verifex.engine.verdict import Verdict
+    from verifex.problem.stated import Stated
+
+RESERVE = 0.4
+"""Seconds of a time limit kept for writing the answer."""
+
+Numbers: TypeAlias = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How to answer: seconds in all, whether proofs are checked or demanded, whether a
+    counterexample must show in onnxruntime."""
+
+    seconds: float
+    check: bool = True
+    proof: bool = False
+    strict: bool = False
+    as_real: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`word` is sat, unsat, unknown or timed-out; `values` an assignment (flat numbers of every
+    declared variable, exact fractions or floats of the runtime); `said` lines for stderr."""
+
+    word: str
+    stated: Stated
+    values: Mapping[str, Numbers] | None = None
+    point: tuple[Fraction, ...] | None = None
+    single: bool = False
+    said: tuple[str, ...] = ()
+
+
+def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, started: float
+           ) -> Answer:
+    """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
+    from verifex import api
+    from verifex.engine.verdict import Outcome
+    from verifex.problem.vnnlib import load_stated
+
+    stated = load_stated(query, networks, as_real=wanted.as_real)
+    left = wanted.seconds - RESERVE - (time.monotonic() - started)
+    if left <= 0:
+        return Answer("timed-out", stated, said=("reading took all the time",))
+    files = _files(query, stated)
+    verdict = api.answer(
+        stated.problem, files if wanted.check or wanted.proof else None, seconds=left,
+        check=wanted.check or wanted.proof, seed=wanted.seed,
+    )
+    said = tuple(f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
+    said += verdict.notes
+    if verdict.outcome is Outcome.REFUTED:
+        return _satisfied(stated, verdict, wanted, started, said)
+    word, why = _closed(verdict, wanted, started)
+    return Answer(word, stated, said=(*said, *why))
+
+
+def _files(query: Path, stated: Stated) -> Any:
+    """What a certificate can name: the network and the query of version 1."""
+    from verifex.certificate.write import Files
+
+    if stated.version != 1 or not stated.networks:
+        return None
+    return Files(Path(stated.networks[0].source), query)
+
+
+def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tuple[str, ...]]:
+    """The word for a verdict that is no counterexample, and why."""
+    from verifex.engine.verdict import Outcome
+
+    if verdict.outcome is Outcome.PROVED:
+        return "unsat", ("proved: the checker accepted a certificate",)
+    if verdict.outcome is Outcome.CLAIMED:
+        check = str((verdict.extra.get("certificate") or {}).get("check") or "")
+        if check.startswith("invalid"):
+            return "unknown", (f"the checker refused the certificate: {check}",)
+        rests = "; ".join(verdict.evidence)
+        if wanted.proof:
+            return "unknown", (f"claimed, not proved: rests on {rests}",)
+        return "unsat", (f"claimed: rests on {rests}; no certificate was checked",)
+    late = time.monotonic() - started >= wanted.seconds - 2 * RESERVE
+    return ("timed-out" if late else "unknown"), (verdict.reason,)
+
+
+def _satisfied(
+    stated: Stated, verdict: Verdict, wanted: Wanted, started: float, said: tuple[str, ...]
+) -> Answer:
+    """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
+    counterexample in exact arithmetic too, else exact values."""
+    from verifex.engine.budget import Budget
+    from verifex.engine.single import single_box, survivor
+    from verifex.semantics.evaluate import evaluate_exact
+
+    problem, witness = stated.problem, verdict.witness
+    if witness is None:
+        raise VerifexError("a refutation without a witness")
+    try:
+        from verifex.engine.deployed import Deployed
+
+        deployed = Deployed(stated) if stated.networks else None
+    except VerifexError as error:
+        deployed, said = None, (*said, f"not replayed: {error}")
+    if deployed is not None:
+        left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
+        point = survivor(problem, witness.point, deployed.breaks, Budget(left), wanted.seed)
+        if point is not None:
+            import numpy as np
+
+            x = np.array([float(v) for v in point], dtype=np.float32)
+            values: dict[str, Numbers] = {k: v.tolist() for k, v in deployed.values(x).items()}
+            return Answer("sat", stated, values, point, True, said)
+        empty = single_box(problem)
+        why = f"the bounds of {empty} hold no float32" if isinstance(empty, str) else (
+            "no float32 input was found that breaks the claim in onnxruntime without a tolerance")
+        said = (*said, f"the counterexample is exact, but {why}")
+    if wanted.strict:
+        return Answer("unknown", stated, said=said)
+    nodes = {v.name: v.node for v in stated.variables}
+    try:
+        exact = evaluate_exact(problem.graph, witness.point, nodes.values())
+        values = {k: exact[n].fractions() for k, n in nodes.items()}
+    except VerifexError:  # smooth functions have no exact values: float64
+        values = _float_values(stated, witness.point)
+    return Answer("sat", stated, values, witness.point, False, said)
+
+
+def _float_values(stated: Stated, point: Sequence[Fraction]) -> dict[str, Numbers]:
+    import numpy as np
+
+    from verifex.semantics.evaluate import evaluate_float
+
+    x = np.array([float(v) for v in point])[None]
+    found = evaluate_float(stated.problem.graph, x, [v.node for v in stated.variables])
+    return {v.name: found[v.node].reshape(-1).tolist() for v in stated.variables}
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def shown(value: Any) -> str:
+    """A number in decimals, without an exponent: exact where it has finitely many digits."""
+    from decimal import Decimal, localcontext
+
+    exact = value if isinstance(value, Fraction) else Fraction(float(value))
+    with localcontext() as context:
+        context.prec = 2000
+        bottom = exact.denominator
+        twos = (bottom & -bottom).bit_length() - 1
+        if bottom >> twos != 1 and not _fives(bottom >> twos):
+            exact = Fraction(float(exact))
+        text = format(Decimal(exact.numerator) / Decimal(exact.denominator), "f")
+    if "." not in text:
+        return text + ".0"
+    whole, _, digits = text.partition(".")
+    return f"{whole}.{digits.rstrip('0') or '0'}"
+
+
+def _fives(n: int) -> bool:
+    while n % 5 == 0:
+        n //= 5
+    return n == 1
+
+
+def assignment_lines(found: Answer) -> list[str]:
+    """The assignment in the command-line format of the standard."""
+    lines = []
+    for v in found.stated.variables:
+        values = (found.values or {})[v.name]
+        lines.append(f"{v.name} {v.element} [{','.join(map(str, v.shape))}]")
+        lines += [shown(n) for n in values]
+    return lines
+
+
+def serialise(found: Answer, folder: Path) -> None:
+    """One serialised TensorProto a variable; float32 where the runtime's values are, else
+    float64."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = np.float32 if found.single else np.float64
+    for v in found.stated.variables:
+        values = [float(n) for n in (found.values or {})[v.name]]
+        tensor = numpy_helper.from_array(np.array(values, dtype=kind).reshape(v.shape), v.name)
+        (folder / f"{v.name}.pb").write_bytes(tensor.SerializeToString())
+
+
+def counterexample(found: Answer) -> str:
+    """The assignment of a VNN-LIB 1.0 query as VNN-COMP writes it: ((X_0 v) ... (Y_0 v) ...)."""
+    lines = []
+    for side, kind in (("X", "input"), ("Y", "output")):
+        numbers = [n for v in found.stated.variables if v.kind == kind
+                   for n in (found.values or {})[v.name]]
+        lines += [f"({side}_{i} {shown(n)})" for i, n in enumerate(numbers)]
+    return "(" + "\n".join(lines) + ")"

@@ -1,0 +1,190 @@
+"""`verifex-vnnlib`: the command line of the VNN-LIB 2.0 standard (its chapter 5).
+
+    verifex-vnnlib verify QUERY --network NAME=FILE ... [--timeout S] [--serialise-assignments DIR]
+    verifex-vnnlib supports --CAPABILITY
+    verifex-vnnlib instance NETWORK QUERY RESULTS TIMEOUT      (VNN-COMP; not of the standard)
+
+The answer (sat, unsat, unknown, timed-out) is the first line on stdout. argparse, since start-up
+time counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from verifex.errors import (
+    EXIT_INPUT,
+    EXIT_INTERNAL,
+    UsageError,
+    VerifexError,
+)
+
+_DEFAULT_SECONDS = 3600.0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"usage: {message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="verifex-vnnlib", description="VNN-LIB queries, versions 1.0 and 2.0.")
+    parser.add_argument("--name", action="store_true", help="the solver's name")
+    parser.add_argument("--version", action="store_true", help="its version")
+    commands = parser.add_subparsers(dest="command", parser_class=_Parser)
+    verify = commands.add_parser("verify", help="decide a query")
+    verify.add_argument("query", type=Path)
+    verify.add_argument("--network", action="append", default=[], metavar="NAME=FILE",
+                        help="the ONNX file of a declared network; FILE alone for VNN-LIB 1.0")
+    verify.add_argument("--timeout", type=float, default=_DEFAULT_SECONDS, metavar="SECONDS")
+    verify.add_argument("--serialise-assignments", type=Path, metavar="DIR",
+                        help="write an assignment as TensorProto files instead of printing it")
+    verify.add_argument("--as-real", action="store_true",
+                        help="read floating point element types as real: consent to answers about "
+                        "real numbers")
+    verify.add_argument("--no-check", action="store_true", help="do not check certificates (1.0)")
+    verify.add_argument("--proof", action="store_true",
+                        help="say unsat only where the checker accepted a certificate (1.0)")
+    verify.add_argument("--seed", type=int, default=0)
+    commands.add_parser("supports", help="what can be verified: supports --CAPABILITY")
+    instance = commands.add_parser("instance", help="decide an instance of VNN-COMP")
+    for name in ("network", "query", "results"):
+        instance.add_argument(name)
+    instance.add_argument("timeout", type=float)
+    return parser
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit with its code."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command line; every failure is one line on stderr, and nothing on stdout."""
+    started = time.monotonic()
+    try:
+        return _run(list(words), started)
+    except VerifexError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except OSError as error:
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_INPUT)
+    except Exception as error:
+        if os.environ.get("VERIFEX_DEBUG") == "1":
+            raise
+        what = f"internal error: {type(error).__name__}: {error}"
+        return _fail(f"{what} (VERIFEX_DEBUG=1 shows where)", EXIT_INTERNAL)
+
+
+def _fail(message: str, code: int) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _run(words: list[str], started: float) -> int:
+    if words[:1] == ["supports"]:
+        from verifex.cli.vnnlib_supports import supports
+
+        print(supports(words[1:]))
+        return 0
+    arguments = _parser().parse_args(words)
+    if arguments.name:
+        print("verifex")
+    elif arguments.version:
+        print(version("verifex-nn"))
+    elif arguments.command == "verify":
+        return _verify(arguments, started)
+    elif arguments.command == "instance":
+        from verifex.cli.vnncomp import instance
+
+        limit = _seconds(arguments.timeout)
+        results = Path(arguments.results)
+        with _deadline(limit, started, lambda: results.write_text("timeout\n")):
+            return instance(arguments.network, Path(arguments.query), results, limit, started)
+    else:
+        raise UsageError("usage: no command is given (see verifex-vnnlib --help)")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace, started: float) -> int:
+    from verifex.cli.vnnlib_answer import Wanted, answer, assignment_lines, serialise
+
+    wanted = Wanted(
+        _seconds(arguments.timeout), not arguments.no_check, arguments.proof,
+        as_real=arguments.as_real, seed=arguments.seed,
+    )
+    networks = _networks(arguments.network)
+    with _deadline(wanted.seconds, started, lambda: print("timed-out", flush=True)):
+        found = answer(arguments.query, networks, wanted, started)
+        lines = [found.word]
+        if found.values is not None and arguments.serialise_assignments is not None:
+            serialise(found, arguments.serialise_assignments)
+        elif found.values is not None:
+            lines += assignment_lines(found)
+    print("\n".join(lines), flush=True)
+    for line in found.said:
+        print(" ".join(line.split()), file=sys.stderr)
+    return 0
+
+
+def _seconds(value: float) -> float:
+    if not 0 < value < 1e9:
+        raise UsageError(f"--timeout {value:g}, expected a number of seconds above 0")
+    return value
+
+
+def _networks(options: Sequence[str]) -> dict[str, Path]:
+    """Network name -> file; a file without a name is called by its own."""
+    found: dict[str, Path] = {}
+    for text in options:
+        name, equals, file = text.partition("=")
+        name, file = (name, file) if equals else (text, text)
+        if name in found:
+            raise UsageError(f"--network {name} is given twice, expected each network once")
+        if not file:
+            raise UsageError(f"--network {text}, expected NAME=FILE")
+        found[name] = Path(file)
+    if not found:
+        raise UsageError("no network is given, expected --network NAME=FILE")
+    return found
+
+
+class _deadline:
+    """Answers and ends the process when the time is over, whatever a library is doing.
+
+    Solver processes watch their parent and end with it.
+    """
+
+    def __init__(self, seconds: float, started: float, say: Callable[[], object]) -> None:
+        left = max(0.05, seconds - (time.monotonic() - started))
+        self.timer = threading.Timer(left, self._end)
+        self.timer.daemon = True
+        self.say = say
+
+    def _end(self) -> None:
+        self.say()
+        os._exit(0)
+
+    def __enter__(self) -> None:
+        self.timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.timer.cancel()
+
+
+if __name__ == "__main__":
+    main()

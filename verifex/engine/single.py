@@ -1,0 +1,129 @@
+"""Counterexamples in float32: a point near an exact witness that floating point agrees with.
+
+A witness is exact; a network is run in float32. Points of float32 inside the box are sought, first
+beside the witness, then with more margin, until one passes a test that the caller gives (such as a
+replay in onnxruntime) as well as the exact replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.attack import goal
+from verifex.engine.budget import Budget
+from verifex.engine.margin import batch_margin
+from verifex.engine.witness import Point, replay
+from verifex.ir.exact import FloatArray
+from verifex.ir.problem import Problem
+from verifex.semantics.evaluate import evaluate_float
+
+Single = NDArray[np.float32]
+_ROUNDS = 40
+_BATCH = 64
+_DIRECTIONS = 64  # of a slope by differences: all inputs where there are fewer
+
+
+def nearest_single(value: Fraction, lo: Fraction, hi: Fraction) -> np.float32 | None:
+    """The float32 nearest to a value that lies in [lo, hi] exactly; None if there is none."""
+    x = np.float32(float(value))
+    for _ in range(3):
+        if not np.isfinite(x):
+            return None
+        at = Fraction(float(x))
+        if at < lo:
+            x = np.nextafter(x, np.float32(np.inf))
+        elif at > hi:
+            x = np.nextafter(x, np.float32(-np.inf))
+        else:
+            return x
+    return None
+
+
+def single_box(problem: Problem) -> tuple[Single, Single] | str:
+    """The least and the greatest float32 of every side of the box, or the name of an input whose
+    bounds hold no float32."""
+    region = problem.region
+    lows, highs = [], []
+    for i, (lo, hi) in enumerate(zip(region.lo, region.hi, strict=True)):
+        low, high = nearest_single(lo, lo, hi), nearest_single(hi, lo, hi)
+        if low is None or high is None:
+            return region.name(i)
+        lows.append(low)
+        highs.append(high)
+    return np.array(lows, dtype=np.float32), np.array(highs, dtype=np.float32)
+
+
+def survivor(
+    problem: Problem, witness: Sequence[Fraction], accepts: Callable[[Single], bool],
+    budget: Budget, seed: int = 0,
+) -> Point | None:
+    """A float32 point that refutes exactly and that `accepts` takes, or None.
+
+    `accepts` gets the point as it is fed, float32 of shape (n,).
+    """
+    box = single_box(problem)
+    if isinstance(box, str) or problem.region.integers or problem.region.one_hot:
+        return None
+    for x in _candidates(problem, witness, box, budget, np.random.default_rng(seed)):
+        point = tuple(Fraction(float(v)) for v in x)
+        if replay(problem, point).refutes and accepts(x):
+            return point
+    return None
+
+
+def _candidates(
+    problem: Problem, witness: Sequence[Fraction], box: tuple[Single, Single], budget: Budget,
+    rng: np.random.Generator,
+) -> Iterator[Single]:
+    """float32 points: the witness rounded, then better and better ones."""
+    lo, hi = box
+    x = np.clip(np.array([float(v) for v in witness], dtype=np.float32), lo, hi)
+    yield x
+    best = _margins(problem, x[None])[0]
+    width = hi.astype(np.float64) - lo
+    for k in range(_ROUNDS):
+        if budget.spent:
+            return
+        radius = width * 0.5 ** (k % 20)
+        batch = np.concatenate([
+            x + radius * rng.uniform(-1, 1, (_BATCH, len(x))), _climbed(problem, x, radius, rng)
+        ])
+        points = np.clip(batch.astype(np.float32), lo, hi)
+        score = _margins(problem, points)
+        for i in np.argsort(-score)[:2]:
+            if score[i] >= -1e-9:
+                yield points[i]
+        top = int(np.argmax(score))
+        if score[top] > best:
+            x, best = points[top], score[top]
+
+
+def _margins(problem: Problem, x: Single) -> FloatArray:
+    """How far the points break the claim, in float64."""
+    with np.errstate(all="ignore"):
+        values = evaluate_float(problem.graph, x.astype(np.float64), problem.targets())
+        score = np.asarray(batch_margin(goal(problem), values, np), dtype=np.float64)
+    return np.where(np.isnan(score), -np.inf, np.broadcast_to(score, (len(x),)))
+
+
+def _climbed(
+    problem: Problem, x: Single, radius: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Points along the slope of the margin, by differences in a few directions."""
+    n = len(x)
+    chosen = rng.permutation(n)[:_DIRECTIONS]
+    ahead = np.repeat(x[None].astype(np.float64), len(chosen), axis=0)
+    step = np.maximum(radius[chosen] * 1e-3, 1e-9)
+    ahead[np.arange(len(chosen)), chosen] += step
+    here = np.concatenate([x[None].astype(np.float64), ahead])
+    values = evaluate_float(problem.graph, here, problem.targets())
+    score = np.asarray(batch_margin(goal(problem), values, np), dtype=np.float64)
+    slope = np.zeros(n)
+    if np.isfinite(score).all():
+        slope[chosen] = (score[1:] - score[0]) / step
+    sizes = np.array([1.0, 0.3, 0.1, 0.03])[:, None]
+    return np.asarray(x + sizes * radius * np.sign(slope))

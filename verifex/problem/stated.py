@@ -1,0 +1,45 @@
+"""What a VNN-LIB query states: a problem, and where its variables are in the problem's graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifex.ir.problem import Problem
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A declared tensor: `kind` is "input", "hidden" or "output", `node` holds its elements."""
+
+    name: str
+    element: str
+    kind: str
+    shape: tuple[int, ...]
+    node: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """A declared network: its file, and the variables that are its inputs, outputs and hidden
+    tensors (with the names of those in the file)."""
+
+    name: str
+    source: str | Path
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    hidden: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A query's problem, its variables in the order of declaration, its version's first number.
+
+    A query of version 1 has X for every input of the network and Y for every output, flat.
+    `networks` are those that come from files: none where a graph was given.
+    """
+
+    problem: Problem
+    variables: tuple[Variable, ...]
+    networks: tuple[Network, ...]
+    version: int
