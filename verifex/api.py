@@ -4,9 +4,9 @@
     verdict = verifex.verify("net.onnx", "spec.toml")
     print(verdict.outcome, verdict.witness)
 
-A model is a path to an ONNX file, its bytes, a `Graph` or a `torch.nn.Module`; a spec is a path
-to a TOML file or a VNN-LIB query, a `Spec`, a dictionary with the keys of the file, or a finished
-`Problem`.
+A model is a path to an ONNX file, its bytes, a `Graph` or a `torch.nn.Module` (for a VNN-LIB query
+about several networks a mapping from their names to files); a spec is a path to a TOML file or a
+VNN-LIB query, a `Spec`, a dictionary with the keys of the file, or a finished `Problem`.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def build(model: Model, spec: SpecLike) -> Problem:
     if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
         return load_problem(spec, model)
     if isinstance(spec, str | Path) and is_vnnlib(spec):
-        return load_query(spec, _graph(model, None, Path()))
+        networks = model if isinstance(model, Mapping) else _graph(model, None, Path())
+        return load_query(spec, networks)
     parsed, folder = _spec(spec)
     return build_problem(_graph(model, parsed, folder), parsed, folder)
 

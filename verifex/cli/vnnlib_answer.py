@@ -54,7 +54,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     from verifex.engine.verdict import Outcome
     from verifex.problem.vnnlib import load_stated
 
-    stated = load_stated(query, networks, as_real=wanted.as_real)
+    stated = load_stated(query, networks, as_real=wanted.as_real, cut=True)
     left = wanted.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
         return Answer("timed-out", stated, said=("reading took all the time",))
@@ -68,6 +68,8 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     if verdict.outcome is Outcome.REFUTED:
         return _satisfied(stated, verdict, wanted, started, said)
     word, why = _closed(verdict, wanted, started)
+    if stated.cut and word == "unsat":
+        word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
     return Answer(word, stated, said=(*said, *why))
 
 

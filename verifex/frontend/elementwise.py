@@ -67,13 +67,16 @@ def mean(c: Call) -> Result:
 
 
 def power(c: Call) -> Result:
-    """Powers with a constant exponent of 1, 2, 3, 1/2, -1 or -2."""
+    """Powers with a constant exponent of 0, 1, 2, 3, 1/2, -1/2, -1 or -2."""
     base = c.node(0)
     exponent = _exponent(c)
+    if exponent == 0:  # 0 to the power of 0 is 1 as well
+        return c.low.const(np.ones(c.low.shape(base)))
     if exponent == 1:
         return base
-    if exponent == Fraction(1, 2):
-        return c.low.univariate("sqrt", base)
+    if abs(exponent) == Fraction(1, 2):
+        root = c.low.univariate("sqrt", base)
+        return root if exponent > 0 else c.low.univariate("reciprocal", root)
     if exponent in (-1, -2):
         inverse = c.low.univariate("reciprocal", base)
         return inverse if exponent == -1 else c.low.univariate("square", inverse)
@@ -81,7 +84,7 @@ def power(c: Call) -> Result:
         square = c.low.mul(base, base)
         return square if exponent == 2 else c.low.mul(square, base)
     raise UnsupportedError(f"Pow with exponent {float(exponent)!r}",
-                           expected="1, 2, 3, 0.5, -1 or -2")
+                           expected="0, 1, 2, 3, 0.5, -0.5, -1 or -2")
 
 
 def _exponent(c: Call) -> Fraction:

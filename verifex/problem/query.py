@@ -111,16 +111,19 @@ def _join(parts: Sequence[Hull]) -> Hull:
 
 
 def box_of(
-    found: Hull, size: int, names: Sequence[str]
+    found: Hull, size: int, names: Sequence[str], reach: Fraction | None = None
 ) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...], bool]:
     """(lower ends, upper ends, whether there is a point at all) of a box bounded on all sides.
 
-    Where the ends contradict each other both are the lower one. Raises UnsupportedError for an
-    input that has no bound.
+    Where the ends contradict each other both are the lower one. An input that has no bound is an
+    UnsupportedError, or ends `reach` from its other bound (from 0).
     """
     lo, hi, inhabited = [], [], True
     for i in range(size):
         a, b = found.get(i, (None, None))
+        if reach is not None:
+            low, high = (b or Fraction(0)) - reach, (a or Fraction(0)) + reach
+            a, b = low if a is None else a, high if b is None else b
         if a is None or b is None:
             side = "lower" if a is None else "upper"
             raise UnsupportedError(f"{names[i]} has no {side} bound", expected="a bounded input")
@@ -171,23 +174,32 @@ def _certain(
 
 
 def build(
-    graph: Graph, broken: Formula, names: Sequence[str], title: str, notes: tuple[str, ...] = ()
+    graph: Graph, broken: Formula, names: Sequence[str], title: str, notes: tuple[str, ...] = (),
+    reach: Fraction | None = None,
 ) -> Problem:
     """The problem whose counterexamples are the points that satisfy `broken`.
 
-    `names` are those of the flat inputs. Atoms that hold on the whole box are left out of the
-    problem's claim; `listed` keeps all of them for the certificate's numbers.
+    `names` are those of the flat inputs. With `reach`, inputs without a bound are cut off there
+    (see `box_of`): what holds on that box is then no answer, only a counterexample is. Atoms that
+    hold on the whole box are left out of the problem's claim; `listed` keeps all of them for the
+    certificate's numbers.
     """
     if len(names) != graph.input_size:
         raise InputError(f"the network takes {graph.input_size} numbers, the query has "
                          f"{len(names)} inputs", expected="as many")
     flat = flat_inputs(graph)
-    lo, hi, inhabited = box_of(hull(broken, flat), graph.input_size, names)
+    lo, hi, inhabited = box_of(hull(broken, flat), graph.input_size, names, reach)
     left = reduce(broken, flat, lo, hi) if inhabited else broken
     return Problem(
         graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
         listed=tuple(atoms(broken)),
     )
+
+
+def is_bounded(broken: Formula, graph: Graph) -> bool:
+    """Whether a claim bounds every input on both sides."""
+    found = hull(broken, flat_inputs(graph))
+    return len(found) == graph.input_size and all(None not in ends for ends in found.values())
 
 
 # --- for engines: the parts of a query -------------------------------------------------------

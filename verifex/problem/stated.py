@@ -36,10 +36,12 @@ class Stated:
     """A query's problem, its variables in the order of declaration, its version's first number.
 
     A query of version 1 has X for every input of the network and Y for every output, flat.
-    `networks` are those that come from files: none where a graph was given.
+    `networks` are those that come from files: none where a graph was given. `cut` says that inputs
+    without bounds were cut off: only a counterexample is an answer then.
     """
 
     problem: Problem
     variables: tuple[Variable, ...]
     networks: tuple[Network, ...]
     version: int
+    cut: bool = False

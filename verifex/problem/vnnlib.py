@@ -70,12 +70,13 @@ def load_query(path: str | Path, network: Networks | None) -> Problem:
 
 
 def load_stated(
-    path: str | Path, network: Networks | None, *, as_real: bool = False
+    path: str | Path, network: Networks | None, *, as_real: bool = False, cut: bool = False
 ) -> Stated:
     """The problem of a query and where its variables are.
 
-    `network` is a file, a graph, or a mapping from network names to those (VNN-LIB 2.0); with
-    `as_real` floating point element types of VNN-LIB 2.0 are read as `real`.
+    `network` is a file, a graph, or a mapping from network names to those (VNN-LIB 2.0). With
+    `as_real` floating point element types of VNN-LIB 2.0 are read as `real`. With `cut` inputs may
+    lack bounds in VNN-LIB 2.0: they are cut off, and `Stated.cut` says so.
     """
     if network is None:
         raise InputError("a VNN-LIB query names no network",
@@ -85,7 +86,7 @@ def load_stated(
     if is_version_2(text):
         from verifex.problem.vnnlib2 import state
 
-        return state(text, str(path), network, title, as_real)
+        return state(text, str(path), network, title, as_real, cut)
     return _state_1(text, path, network)
 
 

@@ -23,7 +23,7 @@ from verifex.ir.linmap import gather, reshape
 from verifex.ir.ops import Concat
 from verifex.ir.problem import Problem
 from verifex.problem.polynomial import Forms, Poly, constant, product, total, variable
-from verifex.problem.query import build, trace
+from verifex.problem.query import build, is_bounded, trace
 from verifex.problem.stated import Network, Stated, Variable
 from verifex.problem.vnnlib2_text import Declared, Parsed, Tensor, conjuncts, parse
 
@@ -34,15 +34,20 @@ _Element: TypeAlias = tuple[str, int]
 """A tensor's name and a flat position."""
 
 
+REACH = Fraction(1024)
+"""Where inputs without a bound are cut off, if they may be."""
+
+
 def state(text: str, file: str, files: Files | str | Path | Graph, title: str,
-          as_real: bool = False) -> Stated:
+          as_real: bool = False, cut: bool = False) -> Stated:
     """The problem that a query states about networks, and where its variables are.
 
-    `files` is one network where the query declares one, or a network for every declaration that
-    is not `equal-to` another. Raises InputError, UnsupportedError, UsageError.
+    `as_real` and `cut` as for `load_stated`. `files` is one network where the query declares one,
+    or a network for every declaration that is not `equal-to` another. Raises InputError,
+    UnsupportedError, UsageError.
     """
     parsed = parse(text, file, as_real)
-    merged = _Merged(parsed, _sources(parsed, files))
+    merged = _Merged(parsed, _sources(parsed, files), cut)
     try:
         return merged.stated(title)
     except InputError as error:
@@ -120,6 +125,7 @@ class _Merged:
 
     parsed: Parsed
     sources: Mapping[str, str | Path | Graph]
+    may_cut: bool = False
     builder: Builder = field(default_factory=Builder)
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     nodes: dict[str, int] = field(default_factory=dict)
@@ -153,8 +159,10 @@ class _Merged:
         self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
         forms = Forms(self.builder)
         parts = tuple(_Reader(self, forms).formula(e) for e in conjuncts(self.parsed.assertions))
+        cut = self.may_cut and not is_bounded(And(parts), graph)
         problem: Problem = build(
-            self.builder.build(shown), And(parts), self.names, title, tuple(self.notes)
+            self.builder.build(shown), And(parts), self.names, title, tuple(self.notes),
+            REACH if cut else None,
         )
         declared = [
             Variable(t.name, t.element, t.kind, t.shape, self.nodes[t.name])
@@ -167,7 +175,7 @@ class _Merged:
             for n in self.parsed.networks
             if not isinstance(source := self.sources[_origin(self.parsed, n.name)], Graph)
         )
-        return Stated(problem, tuple(declared), networks, 2)
+        return Stated(problem, tuple(declared), networks, 2, cut)
 
     def _networks(self) -> dict[str, _Network]:
         """The networks of the files, each with the hidden tensors that any declaration names."""

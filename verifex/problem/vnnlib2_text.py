@@ -19,10 +19,10 @@ from verifex.errors import InputError, MissingSolverError, UnsupportedError
 
 REAL = frozenset({"real", "Real"})
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+WHOLE = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
 OTHER = frozenset((
     "float8e4m3fn", "float8e5m2", "float8e4m3fnuz", "float8e5m2fnuz", "float4e2m1", "int2", "int4",
-    "int8", "int16", "int32", "int64", "uint2", "uint4", "uint8", "uint16", "uint32", "uint64",
-    "complex64", "complex128", "bool", "string",
+    "uint2", "uint4", "complex64", "complex128", "bool", "string",
 ))
 """The other element types of ONNX."""
 
@@ -74,9 +74,10 @@ class Parsed:
 def parse(text: str, file: str, as_real: bool = False) -> Parsed:
     """Parse and check a query.
 
-    `as_real` reads floating point types as `real`, which is the user's consent to an answer about
-    real numbers. Raises InputError (`FILE:LINE: ...`) for what is wrong, UnsupportedError for
-    element types that are not served, MissingSolverError without the package.
+    `as_real` reads floating point types (and whole numbers that are computed) as `real`, which is
+    the user's consent to an answer about real numbers. Raises InputError (`FILE:LINE: ...`) for
+    what is wrong, UnsupportedError for element types that are not served, MissingSolverError
+    without the package.
     """
     version = VERSION.search(text)
     if version is None:
@@ -116,20 +117,26 @@ def _prepare(text: str, file: str, as_real: bool) -> tuple[str, dict[str, str]]:
             elif asserting and _WHOLE.fullmatch(token):
                 fresh = token + ".0"
             elif len(words) == 3 and words[0] in _DECLARE:
-                _require_served(text, match.start(), file, token, as_real)
+                _require_served(text, match.start(), file, token, as_real, words[0] != _DECLARE[0])
                 elements[words[1]], fresh = token, "float64"
         out += [text[at : match.start()], fresh]
         at = match.end()
     return "".join([*out, text[at:]]), elements
 
 
-def _require_served(text: str, place: int, file: str, element: str, as_real: bool) -> None:
-    if element in REAL or (as_real and element in FLOATS):
+def _require_served(
+    text: str, place: int, file: str, element: str, as_real: bool, computed: bool
+) -> None:
+    """Raise for an element type that is not served: all but real, unless the user consents.
+
+    Whole numbers may be `computed` (a Shape, say), but an input of whole numbers is no real one.
+    """
+    if element in REAL or (as_real and element in FLOATS | (WHOLE if computed else frozenset())):
         return
     if element in FLOATS:
         what = f"no sound analysis over element type {element}: answers are about real numbers"
         expected = "element type real (or --as-real, to read it so)"
-    elif element in OTHER:
+    elif element in OTHER | WHOLE:
         what, expected = f"element type {element} is not supported", "real"
     else:
         what, expected = f"unknown element type '{element[:40]}'", "real, or one of ONNX"
