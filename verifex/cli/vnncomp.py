@@ -23,7 +23,7 @@ def instance(network: str, query: Path, results: Path, seconds: float, started: 
 
     wanted = Wanted(seconds, check=False, strict=True, as_real=True)
     try:
-        found = answer(query, networks(network), wanted, started)
+        found = answer(existing(query), networks(network), wanted, started)
         text = _WORDS[found.word]
         if found.values is not None:
             lines = counterexample(found) if found.stated.version == 1 else "\n".join(
@@ -37,6 +37,15 @@ def instance(network: str, query: Path, results: Path, seconds: float, started: 
     for line in found.said:
         print(" ".join(line.split()), file=sys.stderr)
     return 0
+
+
+def prepare(network: str, query: Path) -> None:
+    """Read an instance's files and load the libraries, so that they come fast when time counts."""
+    from verifex.problem.vnnlib import load_stated
+
+    load_stated(existing(query), networks(network), as_real=True, cut=True)
+    import onnxruntime  # noqa: F401
+    import torch  # noqa: F401
 
 
 def networks(text: str) -> Mapping[str, Path] | Path:

@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("network", "query", "results"):
         instance.add_argument(name)
     instance.add_argument("timeout", type=float)
+    prepare = commands.add_parser("prepare", help="read an instance of VNN-COMP, and what runs it")
+    for name in ("network", "query"):
+        prepare.add_argument(name)
     return parser
 
 
@@ -108,12 +111,16 @@ def _run(words: list[str], started: float) -> int:
         print(version("verifex-nn"))
     elif arguments.command == "verify":
         return _verify(arguments, started)
+    elif arguments.command == "prepare":
+        from verifex.cli.vnncomp import prepare
+
+        prepare(arguments.network, Path(arguments.query))
     elif arguments.command == "instance":
         from verifex.cli.vnncomp import instance
 
         limit = _seconds(arguments.timeout)
         results = Path(arguments.results)
-        with _deadline(limit, started, lambda: results.write_text("timeout\n")):
+        with _Deadline(limit, started, lambda: results.write_text("timeout\n")):
             return instance(arguments.network, Path(arguments.query), results, limit, started)
     else:
         raise UsageError("usage: no command is given (see verifex-vnnlib --help)")
@@ -128,7 +135,7 @@ def _verify(arguments: argparse.Namespace, started: float) -> int:
         as_real=arguments.as_real, seed=arguments.seed,
     )
     networks = _networks(arguments.network)
-    with _deadline(wanted.seconds, started, lambda: print("timed-out", flush=True)):
+    with _Deadline(wanted.seconds, started, lambda: print("timed-out", flush=True)):
         found = answer(arguments.query, networks, wanted, started)
         lines = [found.word]
         if found.values is not None and arguments.serialise_assignments is not None:
@@ -163,7 +170,7 @@ def _networks(options: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-class _deadline:
+class _Deadline:
     """Answers and ends the process when the time is over, whatever a library is doing.
 
     Solver processes watch their parent and end with it.
