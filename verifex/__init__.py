@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verifex.api import bound, build, load, verify
+    from verifex.api import bound, build, difference, load, verify
     from verifex.engine.decide import Options
     from verifex.engine.pool import SolverPool
     from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, Witness
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from verifex.problem.spec import Spec, load_spec
 
 _HOMES: dict[str, tuple[str, ...]] = {
-    "api": ("bound", "build", "load", "verify"),
+    "api": ("bound", "build", "difference", "load", "verify"),
     "engine.decide": ("Options",),
     "engine.pool": ("SolverPool",),
     "engine.verdict": ("Outcome", "RangeEnd", "RangeVerdict", "Verdict", "Witness"),
@@ -75,9 +75,9 @@ __all__ = [
     "Graph", "InputError", "MissingSolverError", "Options", "Outcome", "Problem", "RangeEnd",
     "RangeVerdict", "SolverPool", "Spec", "UnsupportedError", "UsageError", "Verdict",
     "VerifexError", "Witness", "__version__", "all_of", "any_of", "bound", "box", "build",
-    "class_is", "class_unchanged", "component", "cosine", "data", "distance", "explain",
-    "from_torch", "l1", "l2", "linf", "load", "load_spec", "mass", "monotone", "not_", "order",
-    "output", "point", "region", "sign", "to_onnx", "top_k", "verify",
+    "class_is", "class_unchanged", "component", "cosine", "data", "difference", "distance",
+    "explain", "from_torch", "l1", "l2", "linf", "load", "load_spec", "mass", "monotone", "not_",
+    "order", "output", "point", "region", "sign", "to_onnx", "top_k", "verify",
 ]
 
 if TYPE_CHECKING:

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from verifex.errors import InputError, MissingSolverError, UsageError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from verifex.certificate.write import Files
     from verifex.engine.decide import Options
     from verifex.engine.pool import SolverPool
     from verifex.engine.verdict import RangeVerdict, Verdict
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
+    from verifex.problem.difference import Difference
     from verifex.problem.expression import Expression
     from verifex.problem.spec import Spec
 
@@ -115,6 +118,49 @@ def bound(
     found = find_range(asked.problem, asked.form, options, pool, asked.label)
     if log is not None:
         log({"event": "range", **found.to_json(), "expression": expression})
+    return found
+
+
+def difference(
+    first: str | Path, second: str | Path, spec: str | Path, of: Sequence[str] = ("output",), *,
+    at_most: Fraction | int | str | None = None, **options: Any,
+) -> Verdict | list[RangeVerdict]:
+    """How far two networks differ over a spec's region: their outputs, classes, attributions.
+
+    `of` lists measures (see `verifex.problem.difference`). With `at_most`, and for "class", it is
+    a claim and a verdict, `claimed` or `refuted`: the checker reads one network, so that nothing
+    is proved. Without, it is the worst-case range of every difference, `seconds` for each measure.
+    Options and errors as for `bound`.
+    """
+    from fractions import Fraction as Exact
+
+    from verifex.problem.difference import load_difference
+
+    limit = None if at_most is None else Exact(at_most)
+    return compare(load_difference(first, second, spec, of, limit), **options)
+
+
+def compare(
+    asked: Difference, *, log: Log | None = None, **rest: Any
+) -> Verdict | list[RangeVerdict]:
+    """`difference` for one that is built already: the verdict of its claim, or its ranges."""
+    from verifex.engine.decide import decide
+    from verifex.engine.ranges import find_range, find_ranges
+
+    log = _clocked(log)
+    options = _options(log=log, **rest)
+    if asked.claim:
+        verdict = decide(asked.problem, options)
+        if log is not None:
+            log({"event": "verdict", **verdict.to_json()})
+        return verdict
+    found: list[RangeVerdict] = []
+    for measure in asked.measures:
+        if len(measure.forms) == 1:
+            found.append(find_range(asked.problem, measure.forms[0], options, None,
+                                    measure.labels[0]))
+        else:
+            found += find_ranges(asked.problem, list(measure.forms), list(measure.labels), options)
     return found
 
 

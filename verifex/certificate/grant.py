@@ -224,7 +224,8 @@ def _told(
     seconds = verdict.seconds + written
     if found is not None:
         steps.append(Step("check", found.seconds, found.text))
-        told |= {"check": found.text, "check_seconds": round(found.seconds, 3)}
+        told |= {"check": found.text, "check_exit": found.code}
+        told["check_seconds"] = round(found.seconds, 3)
         seconds += found.seconds
     extra = {**verdict.extra, "certificate": told}
     return replace(verdict, steps=(*verdict.steps, *steps), extra=extra, seconds=seconds)

@@ -153,6 +153,45 @@ def bound(
 
 
 @app.command()
+def difference(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="NET_A NET_B SPEC", help="Two networks with the same inputs; the "
+                       "spec says region, reference and attribution (its require is not read)."),
+    ],
+    of: Annotated[
+        list[str] | None,
+        typer.Option("--of", metavar="WHAT", help="output, output:2, class, attribution, "
+                     "attribution:NAME, attribution:l1, attribution:linf, "
+                     "attribution:l2_squared; repeatable (output)."),
+    ] = None,
+    at_most: Annotated[
+        str | None,
+        typer.Option("--at-most", metavar="NUMBER", help="Claim that every difference is at most "
+                     "that in size, instead of finding the ranges."),
+    ] = None,
+    solver: Solver = None,
+    engine: Engine = "auto",
+    device: Device = "cpu",
+    timeout: Timeout = 60.0,
+    memory: Memory = "4G",
+    threads: Threads = 1,
+    seed: Seed = 0,
+    log: Log = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """How far two networks differ over a region: outputs, classes, attributions."""
+    from verifex.cli import difference as comparing
+    from verifex.cli.common import Limits
+
+    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
+    raise typer.Exit(comparing.difference(
+        files, of or ["output"], at_most, limits, log=log, json=json, quiet=quiet
+    ))
+
+
+@app.command()
 def check(
     files: Annotated[
         list[Path],

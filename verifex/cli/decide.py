@@ -42,11 +42,12 @@ def verify(
         from verifex.cli.witness_file import write_witness
 
         write_witness(save, verdict.witness.point, problem, network, spec)
-    _print_verdict(verdict, problem, json, quiet)
+    print_verdict(verdict, problem, json, quiet)
     return verdict.exit_code
 
 
-def _print_verdict(verdict: Verdict, problem: Problem, json: bool, quiet: bool) -> None:
+def print_verdict(verdict: Verdict, problem: Problem, json: bool, quiet: bool) -> None:
+    """Print a verdict in the form that was asked for."""
     if json:
         document = verdict.to_json()
         document["features"] = list(problem.region.names)
@@ -79,13 +80,14 @@ def bound(
             with progress(text, quiet) as report:
                 keywords = {**limits.keywords(), "progress": report, "log": write, "pool": pool}
                 found.append(api.bound(network, spec, text, **keywords))
-    _print_ranges(found, expressions, json, quiet)
+    print_ranges(found, expressions, json, quiet)
     return max(r.exit_code for r in found)
 
 
-def _print_ranges(
+def print_ranges(
     found: Sequence[RangeVerdict], texts: Sequence[str], json: bool, quiet: bool
 ) -> None:
+    """Print ranges in the form that was asked for."""
     if json:
         parts = [{"asked": t, **r.to_json()} for t, r in zip(texts, found, strict=True)]
         emit({"ranges": parts, "exit_code": max(r.exit_code for r in found)})

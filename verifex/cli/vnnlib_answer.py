@@ -89,9 +89,9 @@ def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tupl
     if verdict.outcome is Outcome.PROVED:
         return "unsat", ("proved: the checker accepted a certificate",)
     if verdict.outcome is Outcome.CLAIMED:
-        check = str((verdict.extra.get("certificate") or {}).get("check") or "")
-        if check.startswith("invalid"):
-            return "unknown", (f"the checker refused the certificate: {check}",)
+        told = verdict.extra.get("certificate") or {}
+        if told.get("check_exit") == 1:  # 65: the checker does not support the network
+            return "unknown", (f"the checker refused the certificate: {told['check']}",)
         rests = "; ".join(verdict.evidence)
         if wanted.proof:
             return "unknown", (f"claimed, not proved: rests on {rests}",)

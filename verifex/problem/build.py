@@ -135,7 +135,7 @@ def prepare(graph: Graph, spec: Spec, folder: Path) -> Prepared:
     )
     if spec.explain is not None:
         with under("explain"):
-            setting = _explained(setting, spec.explain)
+            setting = explained_setting(setting, spec.explain)
     return Prepared(spec, graph, setting, region, point.values is not None)
 
 
@@ -155,7 +155,7 @@ def _output_node(graph: Graph, name: str | None) -> int:
     return graph.outputs[name]
 
 
-def _explained(s: Setting, spec: ExplainSpec) -> Setting:
+def explained_setting(s: Setting, spec: ExplainSpec) -> Setting:
     """The setting with the attribution built, reduced and restricted to the chosen features."""
     b = s.builder
     with under("attribution"):

@@ -1,0 +1,42 @@
+"""`difference`: two networks against each other over a region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from verifex import api
+from verifex.cli.common import Limits, json_lines, progress
+from verifex.cli.decide import print_ranges, print_verdict
+from verifex.errors import UsageError
+
+
+def difference(
+    files: Sequence[Path], of: Sequence[str], at_most: str | None, limits: Limits, *,
+    log: Path | None, json: bool, quiet: bool,
+) -> int:
+    """Print the ranges of the differences, or the verdict of a claim about them; its exit code."""
+    from verifex.problem.difference import load_difference
+
+    if len(files) != 3:
+        raise UsageError(f"{len(files)} files, expected two networks and a spec")
+    limit = None if at_most is None else _number(at_most)
+    limits.require()
+    first, second, spec = files
+    asked = load_difference(first, second, spec, of, limit)
+    title = f"{first.stem} and {second.stem}"
+    with json_lines(log) as write, progress(title, quiet) as report:
+        found = api.compare(asked, log=write, progress=report, **limits.keywords())
+    if isinstance(found, list):
+        print_ranges(found, [r.expression for r in found], json, quiet)
+        return max(r.exit_code for r in found)
+    print_verdict(found, asked.problem, json, quiet)
+    return found.exit_code
+
+
+def _number(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"--at-most {text}, expected a number such as 0.1 or 1/3") from None
