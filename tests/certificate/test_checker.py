@@ -54,11 +54,11 @@ ck: Any = _module()
 # --- the text -----------------------------------------------------------------------------------
 
 ALLOWED = {
-    "__future__", "binascii", "collections", "concurrent", "csv", "decimal", "fnmatch", "fractions",
+    "__future__", "base64", "collections", "concurrent", "csv", "decimal", "fnmatch", "fractions",
     "functools", "gzip", "hashlib", "io", "itertools", "json", "math", "operator", "os", "re",
-    "sys", "tomllib", "typing",
+    "struct", "sys", "tomllib", "typing",
 }
-FRACTIONS = {"Fraction(2)", "Fraction(bottom.replace('_', ''))", "v", "c", "b - a or ONE"}
+FRACTIONS = {"Fraction(2)"}
 WHOLE_MATHS = {"ceil", "floor", "gcd", "isqrt", "lcm", "prod", "trunc"}
 
 
@@ -121,7 +121,7 @@ def test_checker_does_not_grow() -> None:
     assert code_lines(CHECKER.read_text(encoding="utf-8")) < MOST_LINES
 
 
-MOST_LINES = 1_400
+MOST_LINES = 1_120
 
 # --- the worked example -------------------------------------------------------------------------
 
@@ -234,22 +234,22 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
     "version": (changed(0, vxc=2), 1, "version"),
     "unknown header key": (changed(0, extra=1), 1, "unknown key"),
     "other nodes": (changed(0, nodes={"R": [3], "S": [2], "G": [2], "M": []}), 1, "nodes"),
-    "other atoms": (changed(0, atoms=2), 1, "1 atoms"),
+    "other atoms": (changed(0, atoms=2), 1, "atoms"),
     "slope 129/128": (changed(2, p={"R0": base64.b64encode(bytes([129, 0])).decode()}), 1, "range"),
     "too many bytes": (changed(2, p={"R0": base64.b64encode(bytes(3)).decode()}), 1, "range"),
     "no base64": (changed(2, p={"R0": "g A="}), 1, "malformed"),
     "unknown node": (changed(2, p={"R1": "gAA="}), 1, "no node"),
-    "unknown kind": (changed(2, p={"Q0": "gAA="}), 1, "unknown multipliers"),
+    "unknown kind": (changed(2, p={"Q0": "gAA="}), 1, "no node Q"),
     "negative multiplier": (changed(2, z=[[0, -1, 0]]), 1, "range"),
     "huge multiplier": (changed(2, z=[[0, 1, 10**9]]), 1, "range"),
-    "multiplier of no split": (changed(2, z=[[1, 1, 0]]), 1, "range"),
-    "multiplier of no row": (changed(2, r=[[0, 1, 0]]), 1, "range"),
+    "multiplier of no split": (changed(2, z=[[1, 1, 0]]), 1, "no multiplier z"),
+    "multiplier of no row": (changed(2, r=[[0, 1, 0]]), 1, "no multiplier r"),
     "no such atom": (changed(2, b=1), 1, "no atom"),
     "split of no unit": (changed(1, s=["G", 0, 1]), 1, "no unit"),
     "split of no element": (changed(1, s=["R", 0, 2]), 1, "no element"),
     "split of another unit": (changed(1, s=["R", 0, 0]), 1, "leaf 1"),
     "unknown line": (changed(1, q=1), 1, "keys"),
-    "fact of no argument": (lambda s: [s[0], {"f": ["G", 0, 2, 0, 1]}, *s[1:]], 1, "no element"),
+    "fact of no argument": (lambda s: [s[0], {"f": ["G", 0, 2, 0, 1]}, *s[1:]], 1, "no argument"),
     "fact's sign": (lambda s: [s[0], {"f": ["R", 0, 0, 0, 2]}, *s[1:]], 1, "sign"),
     "bound dropped": (lambda s: [*s[:2], *s[3:]], 1, "leaf 0"),
     "leaf doubled": (lambda s: [*s, {"l": 1}], 1, "after the end"),
@@ -257,7 +257,7 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
     "leaves open": (changed(3, l=0), 2, "1 leaves are open"),
     "no tree": (lambda s: s[:1], 2, "no tree"),
     "just a leaf": (lambda s: [s[0], {"l": 1}], 1, "leaf 0"),
-    "no such part": (lambda s: [s[0], {"t": [1]}, *s[1:]], 1, "no such part"),
+    "no such part": (lambda s: [s[0], {"t": [1]}, *s[1:]], 1, "no part"),
     "second split on one unit": (lambda s: [*s[:4], s[1], *s[4:]], 1, "leaf 1"),
 }
 
@@ -322,7 +322,7 @@ def test_certificates_name_their_files(files: Files, key: str) -> None:
     files.write()
     path: Path = getattr(files, key)
     path.write_bytes(path.read_bytes() + (b"\n" if key == "spec" else b"\x08\x08"))
-    assert files.check() == (1, f"invalid: header: {key}: the hash of another file")
+    assert files.check() == (1, f"invalid: header: {key}: of another version or file")
 
 
 GARBAGE: dict[str, bytes] = {
@@ -432,7 +432,7 @@ def test_vnnlib(files: Files) -> None:
 
 
 def claim_of(network: Path, spec: Path) -> Any:
-    net = ck.Network(ck.unzipped(network.read_bytes()))
+    net = ck.Network(ck.read(str(network))[0])
     text = tomllib.loads(spec.read_text(encoding="utf-8"), parse_float=ck.exact)
     return ck.Checker(ck.Claim(text, str(spec.parent), net), (0, 1))
 
@@ -614,7 +614,7 @@ def random_line(rng: random.Random, checker: Any, units: int) -> dict[str, Any]:
         for n, node in enumerate(checker.named[kind]):
             if rng.random() < 0.7:
                 values = bytes(rng.choice([0, 128, rng.randint(0, 128)])
-                               for _ in range(checker.graph.size[node]))
+                               for _ in range(checker.graph.nodes[node].size))
                 params[f"{key}{n}"] = base64.b64encode(values).decode()
     chosen = [j for j in range(units) if rng.random() < 0.7]
     splits = [[j, rng.randint(0, 9), rng.randint(-3, 1)] for j in chosen]
@@ -626,14 +626,14 @@ def some_domain(rng: random.Random, checker: Any, values: dict[Any, Fraction], x
     graph, claim, domain = checker.graph, checker.claim, checker.root
     share = rng.choice([0, 0, 0.3])
     for n in checker.named["S"]:
-        z = graph.args[n][0]
-        for i in range(graph.size[z]):
+        z = graph.nodes[n].args[0]
+        for i in range(graph.nodes[z].size):
             if rng.random() < share:
                 domain = domain.split(z, i, 1 if values[z, i] > 0 else -1)
     if rng.random() < 0.3:
         i = rng.randrange(claim.size)
         node = next(iter(claim.flat[i][0]))[0]
-        domain = domain.cut(node, i, x[i] + Fraction(rng.randint(-5, 0), 7), 1)
+        domain = domain.split(node, i, 1, x[i] + Fraction(rng.randint(-5, 0), 7))
     return domain
 
 
@@ -647,7 +647,7 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
             continue  # the attribution is zero at the reference: it has no direction
         done += 1
         graph, claim, unit = checker.graph, checker.claim, checker.scale.unit
-        cells = [(n, i) for n in checker.order for i in range(graph.size[n])]
+        cells = [(n, i) for n in checker.order for i in range(graph.nodes[n].size)]
         for _ in range(8):
             ends = [[a, b, (a + 2 * b) * Fraction(1, 3)]
                     for a, b in zip(claim.lo, claim.hi, strict=True)]
@@ -666,7 +666,8 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
                 assert low <= sign * values[n, i] * (unit << ck.F)
             for k, (form, _) in enumerate(checker.atoms):
                 line = random_line(rng, checker, len(domain.units))
-                low = checker.bound(domain, *checker.negated(k), line)
+                terms, const, factor = checker.negated(k)
+                low = checker.bound(domain, terms, const, line, factor)
                 value = sum((c * values[r] for r, c in form[0].items()), form[1])
                 assert low <= 0 or value < 0
     assert done >= 40
