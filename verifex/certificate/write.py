@@ -111,6 +111,8 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
         i, path = stack.pop()
         node = proof.nodes[i]
         order = {gate: j for j, gate in enumerate(path)}
+        for z, k, sign in [] if node.plain is None else node.plain.tolist():
+            yield {"f": [*names.argument(z), k, sign]}
         for bound in node.bounds:
             places = {
                 (z, k): order[layout.offsets[z] + k]

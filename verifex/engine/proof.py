@@ -70,6 +70,8 @@ class ProofNode:
     bounds: list[AtomBound] = field(default_factory=list)
     closed: str | None = None
     children: tuple[int, int] | None = None
+    plain: NDArray[np.int32] | None = None
+    """(k, 3): node, element, sign of facts by bounds without multipliers; they hold below."""
 
 
 @dataclass

@@ -1,0 +1,117 @@
+"""The broken claim over many boxes at once: which are closed, by which atoms, and how nearly.
+
+The claim is broken where `assume` holds and `require` does not. Every atom `form >= 0` of that
+formula gets an upper bound on each box; a box is closed once the formula is false under them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or, atoms
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """For B boxes: an upper bound of the broken claim's margin, and the atoms (B, A) it rests on.
+
+    Where the claim is closed, `rests` are atoms that make it false; elsewhere those that a split
+    should bring down: of a conjunction the one nearest to false, of a disjunction all still open.
+    """
+
+    margin: FloatArray
+    closed: Bools
+    rests: Bools
+
+
+class BoxClaim:
+    """A broken claim with its distinct atoms as rows of coefficients per node."""
+
+    def __init__(self, broken: Formula, sizes: dict[int, int]) -> None:
+        self.broken = broken
+        self.atoms = list(dict.fromkeys(atoms(broken)))
+        self.place = {a: k for k, a in enumerate(self.atoms)}
+        self.strict = np.array([a.strict for a in self.atoms], dtype=bool)
+        self.coefs: dict[int, FloatArray] = {}
+        for k, atom in enumerate(self.atoms):
+            for (node, index), c in atom.form.terms:
+                table = self.coefs.setdefault(node, np.zeros((len(self.atoms), sizes[node])))
+                table[k, index] += float(c)
+        self.const = np.array([float(a.form.const) for a in self.atoms])
+
+    def judge(self, upper: FloatArray) -> Judgement:
+        """The formula under upper bounds (B, A) of its atoms' forms."""
+        false = (upper < 0) | (self.strict & (upper <= 0))
+        return self._judge(self.broken, upper, false)
+
+    def _judge(self, f: Formula, upper: FloatArray, false: Bools) -> Judgement:
+        match f:
+            case Atom():
+                k = self.place[f]
+                rests = np.zeros(upper.shape, dtype=bool)
+                rests[:, k] = True
+                return Judgement(upper[:, k], false[:, k], rests)
+            case And():
+                return _all([self._judge(p, upper, false) for p in f.parts], upper.shape)
+            case Or() | AtLeast():
+                count = 1 if isinstance(f, Or) else f.count
+                return _some(count, [self._judge(p, upper, false) for p in f.parts], upper.shape)
+            case Dominance():
+                return self._judge(f.expand(), upper, false)
+
+
+def _all(parts: Sequence[Judgement], shape: tuple[int, ...]) -> Judgement:
+    """A conjunction is as false as its most false part."""
+    if not parts:
+        return Judgement(
+            np.full(shape[0], np.inf), np.zeros(shape[0], dtype=bool), np.zeros(shape, dtype=bool)
+        )
+    margins = np.stack([p.margin for p in parts])
+    closed = np.stack([p.closed for p in parts])
+    shut: Bools = np.asarray(closed.any(axis=0))
+    chosen: NDArray[np.intp] = np.where(closed | ~shut, margins, np.inf).argmin(axis=0)
+    at = np.arange(shape[0])
+    return Judgement(margins[chosen, at], shut,
+                     np.stack([p.rests for p in parts])[chosen, at])
+
+
+def _some(count: int, parts: Sequence[Judgement], shape: tuple[int, ...]) -> Judgement:
+    """At least `count` of the parts: false where fewer can be true."""
+    if count <= 0:
+        return _all([], shape)
+    rests, margin = np.zeros(shape, dtype=bool), np.full(shape[0], -np.inf)
+    if len(parts) < count:
+        return Judgement(margin, np.ones(shape[0], dtype=bool), rests)
+    closed = np.stack([p.closed for p in parts])
+    shut: Bools = (~closed).sum(axis=0) < count
+    for p in parts:
+        rests |= p.rests & (shut == p.closed)[:, None]
+    margin = np.sort(np.stack([p.margin for p in parts]), axis=0)[-count]
+    return Judgement(margin, shut, rests)
+
+
+def input_thresholds(forms: Sequence[Form], inputs: dict[int, int]) -> list[tuple[int, float]]:
+    """(flat input, value) where an atom on that input alone changes sign: places to split first.
+
+    The value is the float next to the threshold on the side where the atom is false.
+    """
+    out = []
+    for form in forms:
+        if len(form.terms) != 1 or form.terms[0][0][0] not in inputs:
+            continue
+        (node, index), c = form.terms[0]
+        exact = -form.const / c
+        value = float(exact)
+        if c > 0 and not value < exact:
+            value = float(np.nextafter(value, -np.inf))
+        if c < 0 and not value > exact:
+            value = float(np.nextafter(value, np.inf))
+        out.append((inputs[node] + index, value))
+    return out

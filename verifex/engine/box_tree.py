@@ -1,0 +1,104 @@
+"""The record of a search over input boxes: what was split where, and what closed each leaf.
+
+Kept in flat lists while the search runs; only a finished tree becomes a `Proof`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.box_claim import Judgement
+from verifex.engine.boxes import Layout
+from verifex.engine.dense_bounds import Boxes
+from verifex.engine.proof import AtomBound, Closed, Proof, ProofNode
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import Atom
+
+Index = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+Rows = NDArray[np.int32]
+"""(k, 3): node, element, sign of bounds that a backward pass without multipliers gives."""
+
+
+@dataclass
+class BoxTree:
+    """Node k is split at `at[k]` along input `side[k]`, or a leaf where `side[k]` is -1.
+
+    The part x >= at is node `first[k]`, the part x <= at the one after it.
+    """
+
+    side: list[int] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    depth: list[int] = field(default_factory=list)
+    facts: dict[int, Rows] = field(default_factory=dict)
+    closed: dict[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.side)
+
+    def grow(self, depths: list[int]) -> Index:
+        """New leaves."""
+        start, count = self.count, len(depths)
+        self.depth += depths
+        self.side += [-1] * count
+        self.at += [0.0] * count
+        self.first += [-1] * count
+        return np.arange(start, start + count)
+
+    def split(self, nodes: Index, side: Index, at: FloatArray) -> Index:
+        """Split leaves; their children, two by two, the part x >= at first."""
+        start = self.count
+        triples = zip(nodes.tolist(), side.tolist(), at.tolist(), strict=True)
+        for j, (node, i, value) in enumerate(triples):
+            self.side[node], self.at[node], self.first[node] = i, value, start + 2 * j
+        return self.grow([self.depth[n] + 1 for n in nodes.tolist() for _ in range(2)])
+
+    def note(self, nodes: Index, judged: Judgement, boxes: Boxes, shared: Bools) -> None:
+        """Keep all facts of boxes that are `shared` or closed, of these also what they rest on."""
+        keep = judged.closed | shared
+        for j, rows in _by_box(boxes, keep).items():
+            self.facts[int(nodes[j])] = rows
+        for j in np.flatnonzero(judged.closed).tolist():
+            self.closed[int(nodes[j])] = np.flatnonzero(judged.rests[j]).tolist()
+
+    def proof(self) -> Proof:
+        """The tree as the record that certificates are written from."""
+        proof = Proof([ProofNode(parent=-1) for _ in range(self.count)])
+        for k, (i, first) in enumerate(zip(self.side, self.first, strict=True)):
+            node = proof.nodes[k]
+            node.plain = self.facts.get(k)
+            if first < 0:
+                node.closed = "bounds"
+                node.bounds = [AtomBound(row, 0.0, {}) for row in self.closed[k]]
+                continue
+            node.children = (first, first + 1)
+            for child in node.children:
+                below = proof.nodes[child]
+                below.parent, below.dimension, below.at = k, i, self.at[k]
+        return proof
+
+    def finished(self, layout: Layout, atoms: list[Atom]) -> Closed:
+        """The whole as a finished proof; every leaf must be closed."""
+        return Closed(layout, [], self.proof(), atoms)
+
+
+def _by_box(boxes: Boxes, wanted: Bools) -> dict[int, Rows]:
+    """The facts of the wanted boxes, each in order of derivation."""
+    if not boxes.facts:
+        return {}
+    box = np.concatenate([f.box for f in boxes.facts])
+    keep = wanted[box]
+    rows = np.concatenate(
+        [np.stack([np.full(f.box.shape, f.node), f.element, f.sign], axis=1) for f in boxes.facts]
+    ).astype(np.int32)
+    box, rows = box[keep], rows[keep]
+    order = np.argsort(box, kind="stable")
+    box, rows = box[order], rows[order]
+    ends = np.flatnonzero(np.diff(box)) + 1
+    first = box[np.concatenate([[0], ends])] if box.size else box
+    return dict(zip(first.tolist(), np.split(rows, ends), strict=True)) if box.size else {}
