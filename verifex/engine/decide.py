@@ -136,7 +136,7 @@ def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
     if verdict is None and options.attack:
         verdict = _by_attack(run, quick=options.search)
     if verdict is None and options.search:
-        verdict = _by_search(run)
+        verdict = _by_inputs(run) or _by_search(run)
     for name in options.solvers:
         if verdict is not None or budget.spent:
             break
@@ -180,6 +180,34 @@ def _by_attack(run: _Run, quick: bool) -> Verdict | None:
         return run.verdict(
             Outcome.REFUTED, evidence=["attack", "exact replay"], witness=result.witness
         )
+    return None
+
+
+def _by_inputs(run: _Run) -> Verdict | None:
+    """Branch and bound over input boxes, for claims on outputs of networks with few inputs."""
+    from verifex.engine.inputs import decide_inputs, free_inputs, share_of_time
+
+    started = time.monotonic()
+    share = run.budget.part(share_of_time(free_inputs(run.problem)))
+    try:
+        found = decide_inputs(run.problem, share, run.options.watch().search())
+    except UnsupportedError:
+        return None  # the search over gates takes every claim
+    run.stage("inputs", started, f"{found.boxes} boxes, {found.leaves} closed")
+    if found.witness is not None:
+        return run.verdict(
+            Outcome.REFUTED, evidence=["search over inputs", "exact replay"], witness=found.witness
+        )
+    if found.closed is not None:
+        run.proof = found.closed
+        return run.verdict(
+            Outcome.CLAIMED, evidence=[f"search over inputs: {found.leaves} boxes closed"]
+        )
+    if run.problem.assume == TRUE and math.isfinite(found.lower):
+        # Sound: bounds are rounded outward, and closed boxes have a margin above zero.
+        low = Fraction(found.lower)
+        run.margin_low = low if run.margin_low is None else max(low, run.margin_low)
+    run.reasons.append(f"search over inputs: {found.boxes - 2 * found.leaves + 1} boxes open")
     return None
 
 
