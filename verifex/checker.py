@@ -260,7 +260,7 @@ def apply(rows: Sequence[Any], x: list[int], skip: Box | None = None) -> list[in
 
 
 Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its ancestors
-Scale = namedtuple("Scale", "graph unit odd bits shut relu_of")  # see below, at the bounds
+Scale = namedtuple("Scale", "graph unit odd bits shut relu_of biases")  # see below, at the bounds
 
 
 class Graph:
@@ -379,32 +379,12 @@ def transpose(c: Call) -> Tensor:
     return c.x[0].transposed(c.axes(c.attr("perm", range(len(c.x[0].shape))[::-1])))
 
 
-def cut(c: Call) -> Tensor:
-    t, starts, ends = c.x[0], c.ints("starts", 1), c.ints("ends", 2)
-    axes, steps = c.ints("axes", 3, range(len(starts))), c.ints("steps", 4, [1] * len(starts))
-    for k, a, b, s in zip(c.axes(axes), starts, ends, steps, strict=True):
-        t = t.along(k, range(t.shape[k])[a:b:s])
-    return t
-
-
-def gather(c: Call) -> Tensor:
-    t, index, (axis,) = c.x[0], c.x[1], c.axes([c.attr("axis", 0)])
-    found = t.along(axis, [range(t.shape[axis])[k] for k in index.ints()])
-    return found.shaped((*t.shape[:axis], *index.shape, *t.shape[axis + 1 :]))
-
-
 def joined(parts: Sequence[Tensor], axis: int) -> Tensor:
     """Tensors one after the other along an axis."""
     ((lead, tail),) = {(p.shape[:axis], p.shape[axis + 1 :]) for p in parts}
     rows = zip(*(chunks(p, math.prod(p.shape[axis:])) for p in parts), strict=True)
     shape = (*lead, sum(p.shape[axis] for p in parts), *tail)
     return Tensor(parts[0].graph, shape, [v for row in rows for v in chain(*row)])
-
-
-def dropout(c: Call) -> Tensor:
-    need(not c.x[2] or not any(c.x[2].consts()), "unsupported Dropout in training")
-    c.attributes.clear()
-    return c.x[0]
 
 
 def divide(a: Tensor, b: Tensor) -> Tensor:
@@ -441,7 +421,7 @@ def gemm(c: Call) -> Tensor:
 def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
     """For every spatial axis and output place the input places that it sees, -1 for padding."""
     space, rank, axes = c.x[0].shape[2:], len(c.x[0].shape) - 2, []
-    need(c.attr("auto_pad", "NOTSET") == "NOTSET" and not c.attr("ceil_mode"), "unsupported pads")
+    need(c.attr("auto_pad", "VALID") in ("NOTSET", "VALID") and not c.attr("ceil_mode"), "pads")
     steps, gaps = c.attr("strides", [1] * rank), c.attr("dilations", [1] * rank)
     pads = c.attr("pads", [0] * 2 * rank)
     sides = zip(space, kernel, steps, gaps, pads[:rank], pads[rank:], strict=True)
@@ -467,14 +447,16 @@ def conv(c: Call) -> Tensor:
     return t + c.x[2].shaped((outs, *[1] * len(kernel))) if c.x[2] else t
 
 
-def mean_along(t: Tensor, axis: int, windows: Iterable[Sequence[int]], size: int = 0) -> Tensor:
-    """Means over windows of positions along an axis; with `size`, sums divided by it."""
-    slices = [[(t.along(axis, [p]), Fraction(1, size or len(w))) for p in w] for w in windows]
+def mean_along(t: Tensor, axis: int, seen: list[Sequence[int]], padded: int = 0) -> Tensor:
+    """Means over windows of positions along an axis; only with `padded` is padding counted."""
+    windows = [[p for p in w if p >= 0 or padded] for w in seen]
+    slices = [[(t.along(axis, [p]), Fraction(1, len(w))) for p in w] for w in windows]
     return joined([combine(*terms) for terms in slices], axis)
 
 
-def max_along(t: Tensor, axis: int, windows: list[Any]) -> Tensor:
+def max_along(t: Tensor, axis: int, seen: list[Sequence[int]]) -> Tensor:
     """Maxima over windows of positions along an axis, in rounds of pairs (one R each)."""
+    windows: list[Any] = [[p for p in w if p >= 0] for w in seen]
     while any(len(w) > 1 for w in windows):
         rounds = [[*zip(w[::2], w[1::2]), *([(w[-1], -1)] if len(w) % 2 else [])] for w in windows]
         slots = {p: k for k, p in enumerate(dict.fromkeys(p for r in rounds for p in r))}
@@ -486,21 +468,13 @@ def max_along(t: Tensor, axis: int, windows: list[Any]) -> Tensor:
     return t.along(axis, [w[0] for w in windows])
 
 
-def pool(c: Call, join: Callable[..., Tensor], padded: int = 0) -> Tensor:
+def pool(c: Call, join: Callable[..., Tensor], whole: bool = False, **options: Any) -> Tensor:
     t = c.x[0].solid()
-    for k, near in reversed(list(enumerate(windows(c, c.attr("kernel_shape"))))):
-        t = join(t, 2 + k, [[p for p in places if p >= 0 or padded] for places in near])
+    seen: list[Any] = [[range(d)] for d in t.shape[2:]] if whole else windows(
+        c, c.attr("kernel_shape"))
+    for k, near in reversed(list(enumerate(seen))):
+        t = join(t, 2 + k, near, **options)
     return t
-
-
-def reduction(c: Call, join: Callable[..., Tensor], first: int = 0) -> Tensor:
-    """Over axes, or all from the first on."""
-    t, noop, keep = c.x[0].solid(), c.attr("noop_with_empty_axes", 0), c.attr("keepdims", 1)
-    rank = len(t.shape)
-    axes = c.axes(c.ints("axes", 1) or range(rank if noop else first, rank))
-    for k in sorted(axes, reverse=True):
-        t = join(t, k, [range(t.shape[k])])
-    return t.shaped([d for k, d in enumerate(t.shape) if keep or k not in axes])
 
 
 def leaky(x: Tensor, slope: Tensor) -> Tensor:
@@ -529,16 +503,12 @@ RULES: dict[str, Callable[[Call], Tensor]] = {
     "Relu": lambda c: c.x[0].relu(), "Abs": lambda c: c.x[0].absolute(), "Clip": clip,
     "LeakyRelu": lambda c: leaky(c.x[0], constants(c.graph, (), [c.attr("alpha", ALPHA)])),
     "PRelu": lambda c: leaky(c.x[0], c.x[1]), "Neg": lambda c: combine((c.x[0], -1)),
-    "MaxPool": partial(pool, join=max_along), "GlobalMaxPool": partial(
-        reduction, join=max_along, first=2), "ReduceMax": partial(reduction, join=max_along),
-    "AveragePool": lambda c: pool(c, mean_along, c.attr("count_include_pad", 0)),
-    "GlobalAveragePool": partial(reduction, join=mean_along, first=2),
-    "ReduceMean": partial(reduction, join=mean_along),
-    "ReduceSum": partial(reduction, join=partial(mean_along, size=1)),
-    "Reshape": reshape, "Flatten": lambda c: flatten(c.x[0], c.attr("axis", 1)),
-    "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Slice": cut, "Gather": gather,
-    "Transpose": transpose,
-    "Concat": lambda c: joined(c.inputs, *c.axes([c.attr("axis", 0)])), "Dropout": dropout,
+    "AveragePool": lambda c: pool(c, mean_along, padded=c.attr("count_include_pad", 0)),
+    "MaxPool": partial(pool, join=max_along), "Reshape": reshape, "Squeeze": squeeze,
+    "GlobalMaxPool": partial(pool, join=max_along, whole=True), "Unsqueeze": unsqueeze,
+    "GlobalAveragePool": partial(pool, join=mean_along, whole=True),
+    "Flatten": lambda c: flatten(c.x[0], c.attr("axis", 1)),
+    "Concat": lambda c: joined(c.inputs, *c.axes([c.attr("axis", 0)])), "Transpose": transpose,
     "Identity": lambda c: c.x[0], "Constant": lambda c: tensor(c.graph, c.attr("value")),
 }
 ATTRIBUTES: dict[int, Callable[[Message], Any]] = {
@@ -697,14 +667,12 @@ class Claim:
         """The names and the rows of the feature columns of a CSV file."""
         lines = read(os.path.join(self.folder, file))[0].decode().splitlines()
         body: Iterator[list[str]] = filter(None, csv.reader(lines))
-        first = next(body)
-        named = t.get("header", not all(map(DECIMAL.fullmatch, first)))
-        header = [k.strip() for k in first] if named else []
-        drop = [t[k] for k in ("target",) if k in t] + listed(t.get("drop", []))
+        header = [k.strip() for k in next(body)]
+        need(t.get("header", not all(map(DECIMAL.fullmatch, header))), "unsupported: no header")
+        drop = listed(t.get("target", [])) + listed(t.get("drop", []))
         out = {k if isinstance(k, int) else header.index(k) for k in drop}
-        kept = [k for k in range(len(first)) if k not in out]
-        body = body if named else chain([first], body)
-        return [header[k] for k in kept if named], ([row[k] for k in kept] for row in body)
+        kept = [k for k in range(len(header)) if k not in out]
+        return [header[k] for k in kept], ([row[k] for k in kept] for row in body)
 
     def point(self, t: dict[str, Any]) -> None:
         for two in (("point", "data"), ("scale", "minmax_of")):
@@ -1007,7 +975,7 @@ def exactly(graph: Graph, forms: list[Form], x: list[Fraction], shut: bool) -> l
     unit *= math.prod(s[1] for s in steps)
     unit **= 4 if any(node.kind == "M" for node in nodes) else 1
     point = [int(v * unit) for v in x]
-    d = Domain(Scale(graph, unit, unit, 0, shut, {}), (point, point))
+    d = Domain(Scale(graph, unit, unit, 0, shut, {}, {}), (point, point))
     values = {(n, i): d.get(n)[0][i] for n, i in refs}
     need(all(v == d.get(n)[1][i] for (n, i), v in values.items()), "a gate on a kink matters")
     return [Fraction(sum(c * values[r] for r, c in form.items()), unit) + b for form, b in forms]
@@ -1021,11 +989,10 @@ class Domain:
         self.path: tuple[Domain, ...] = (*parent.path, self) if parent else (self,)
         self.cache: dict[int, Box] = {}
         self.facts: list[tuple[int, int, int, int]] = []  # (node, element, sign, bound)
-        self.touched: set[int] = set()  # nodes that the facts are about
         self.units: tuple[tuple[int, int, int], ...] = parent.units if parent else ()
         self.pending: list[dict[str, Any]] = []
-        self.dead: set[int] = set()
-        self.empty, self.spent = False, 0
+        self.dead: set[int] = set()  # atoms that are false here, and -1 if there is no point
+        self.spent = 0
 
     def split(self, n: int, i: int, sign: int, at: Fraction | None = None) -> Domain:
         """The part with sign * element >= sign * at; without `at`, where a unit has this sign."""
@@ -1037,14 +1004,14 @@ class Domain:
     def learn(self, n: int, i: int, sign: int, bound: int) -> None:
         """Take the fact that sign * element >= bound."""
         self.facts.append((n, i, sign, bound))
-        self.touched.add(n)
         nodes = self.graph.nodes
         self.cache = {m: box for m, box in self.cache.items() if n not in nodes[m].cone}
 
     def home(self, n: int) -> Domain:
         """The topmost domain with the same bounds of n."""
         cone = self.scale.graph.nodes[n].cone
-        return next((d for d in self.path[:0:-1] if not cone.isdisjoint(d.touched)), self.path[0])
+        own = (d for d in self.path[:0:-1] if any(fact[0] in cone for fact in d.facts))
+        return next(own, self.path[0])
 
     def get(self, n: int) -> Box:
         """Bounds of a node; raises Empty where they contradict each other."""
@@ -1064,7 +1031,7 @@ class Domain:
             lo[i] = max(lo[i], bound) if sign > 0 else lo[i]
             hi[i] = min(hi[i], -bound) if sign < 0 else hi[i]
         if any(map(gt, lo, hi)):
-            self.empty = True
+            self.dead.add(-1)
             raise Empty
         return lo, hi
 
@@ -1095,8 +1062,11 @@ class Domain:
         return [v // unit for v in floors], [-(-e[-1] // unit) for e in ends]
 
     def bias(self, n: int) -> Box:
-        scaled = [b * self.scale.unit for b in self.graph.nodes[n].data[2]]
-        return list(map(math.floor, scaled)), list(map(math.ceil, scaled))
+        known: dict[int, Box] = self.scale.biases
+        if n not in known:
+            scaled = [b * self.scale.unit for b in self.graph.nodes[n].data[2]]
+            known[n] = list(map(math.floor, scaled)), list(map(math.ceil, scaled))
+        return known[n]
 
     def least(self, terms: Sequence[Any], const: int) -> int:
         """A lower bound of an integral form by the interval pass."""
@@ -1120,7 +1090,8 @@ class Domain:
 
     def passed(self, n: int, c: list[int], param: Any) -> Iterator[tuple[int, list[int]]]:
         """What a plane below c * node passes on to its arguments; `spent` takes its constant."""
-        (kind, args, _, data, _), (_, unit, odd, bits, _, relu_of) = self.graph.nodes[n], self.scale
+        (kind, args, _, data, _), relu_of = self.graph.nodes[n], self.scale.relu_of
+        unit, odd, bits = self.scale.unit, self.scale.odd, self.scale.bits
         back, other = [0] * len(c), [0] * len(c)
         live = [i for i, v in enumerate(c) if v]
 
@@ -1232,7 +1203,7 @@ class Checker:
         whole = math.lcm(*(v.denominator for v in chain(claim.lo, claim.hi, shifts)))
         odd = whole >> (whole & -whole).bit_length() - 1
         odd = odd if odd.bit_length() <= 40 else 1
-        self.scale = Scale(g, odd << E, odd, E, False, relu_of)
+        self.scale = Scale(g, odd << E, odd, E, False, relu_of, {})
         low = [math.floor(v * self.scale.unit) for v in claim.lo]
         self.root = Domain(self.scale, (low, [math.ceil(v * self.scale.unit) for v in claim.hi]))
 
@@ -1293,7 +1264,7 @@ class Checker:
         d = Domain(self.scale, self.root.box, self.root)
         for line in lines:
             kind = kind_of(line)
-            need(kind != "t" and len(todo) < 10_000, "a tree within a tree, or one too deep")
+            need(kind != "t" and len(d.path) < 3_000, "a tree within a tree, or one too deep")
             if kind in "fb":
                 d.pending.append(line)
             elif kind == "l":
@@ -1327,8 +1298,8 @@ class Checker:
         return not alive(f, lambda k: self.same[k] in dead)
 
     def beats(self, k: int, low: Any) -> bool:
-        """Whether a lower bound of minus its form makes atom k false."""
-        return bool(low > 0 or (low == 0 and self.atoms[k][1]))
+        """Whether a lower bound of minus its form makes atom k false; -1 is the atom 0 >= 0."""
+        return bool(low > 0 or (low == 0 and k >= 0 and self.atoms[k][1]))
 
     def negated(self, k: int) -> tuple[list[Any], int, int]:
         """The integral form of minus atom k, of 0 for k = -1, and what it was multiplied by."""
@@ -1347,22 +1318,22 @@ class Checker:
                 k = line["b"]
                 need(-1 <= k < len(self.atoms), f"no atom {k!r:.20}")
                 terms, const, factor = self.negated(k)
-                low = self.bound(d, terms, const, line, factor)
-                d.empty |= k < 0 < low
-                d.dead |= {self.same[k]} if k >= 0 and self.beats(k, low) else set()
+                if self.beats(k, self.bound(d, terms, const, line, factor)):
+                    d.dead.add(self.same[k] if k >= 0 else -1)
             else:
                 kind, n, a, i, sign = line["f"]
                 z = self.argument(kind, n, a, i)
                 need(sign in (1, -1), "a fact's sign")
                 d.learn(z, i, sign, self.bound(d, [(z, i, sign << F, False)], 0, line) >> F)
-        if d.empty:
+        if -1 in d.dead:
             raise Empty
 
     def argument(self, kind: str, n: int, a: int, i: int) -> int:
         """The node that is argument a of a named node and has an element i."""
         args = self.graph.nodes[pick(self.named.get(kind, ()), n, f"node {kind}")].args
         z: int = pick(args, a, f"argument of {kind}{n}")
-        return z if pick(range(self.graph.nodes[z].size), i, "element") == i else -1
+        need(0 <= i < self.graph.nodes[z].size, f"no element {i}")
+        return z
 
     def unit(self, kind: str, n: int, i: int) -> tuple[int, int, Fraction | None]:
         need(kind in ("R", "S"), f"no unit {kind!r:.20}")
