@@ -6,7 +6,7 @@ formula gets an upper bound on each box; a box is closed once the formula is fal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,9 @@ class Judgement:
     """
 
     margin: FloatArray
+    rank: FloatArray
+    """What conjunctions choose by: the margin, but infinite for open atoms on inputs alone, which
+    no bound brings down."""
     closed: Bools
     rests: Bools
 
@@ -34,11 +37,12 @@ class Judgement:
 class BoxClaim:
     """A broken claim with its distinct atoms as rows of coefficients per node."""
 
-    def __init__(self, broken: Formula, sizes: dict[int, int]) -> None:
+    def __init__(self, broken: Formula, sizes: dict[int, int], inputs: Collection[int]) -> None:
         self.broken = broken
         self.atoms = list(dict.fromkeys(atoms(broken)))
         self.place = {a: k for k, a in enumerate(self.atoms)}
         self.strict = np.array([a.strict for a in self.atoms], dtype=bool)
+        self.on_inputs = [all(n in inputs for (n, _), _ in a.form.terms) for a in self.atoms]
         self.coefs: dict[int, FloatArray] = {}
         for k, atom in enumerate(self.atoms):
             for (node, index), c in atom.form.terms:
@@ -57,7 +61,10 @@ class BoxClaim:
                 k = self.place[f]
                 rests = np.zeros(upper.shape, dtype=bool)
                 rests[:, k] = True
-                return Judgement(upper[:, k], false[:, k], rests)
+                rank = upper[:, k]
+                if self.on_inputs[k]:
+                    rank = np.where(false[:, k], rank, np.inf)
+                return Judgement(upper[:, k], rank, false[:, k], rests)
             case And():
                 return _all([self._judge(p, upper, false) for p in f.parts], upper.shape)
             case Or() | AtLeast():
@@ -70,16 +77,17 @@ class BoxClaim:
 def _all(parts: Sequence[Judgement], shape: tuple[int, ...]) -> Judgement:
     """A conjunction is as false as its most false part."""
     if not parts:
+        always = np.full(shape[0], np.inf)
         return Judgement(
-            np.full(shape[0], np.inf), np.zeros(shape[0], dtype=bool), np.zeros(shape, dtype=bool)
+            always, always, np.zeros(shape[0], dtype=bool), np.zeros(shape, dtype=bool)
         )
-    margins = np.stack([p.margin for p in parts])
+    margins, ranks = np.stack([p.margin for p in parts]), np.stack([p.rank for p in parts])
     closed = np.stack([p.closed for p in parts])
     shut: Bools = np.asarray(closed.any(axis=0))
-    chosen: NDArray[np.intp] = np.where(closed | ~shut, margins, np.inf).argmin(axis=0)
+    chosen: NDArray[np.intp] = np.where(closed | ~shut, ranks, np.inf).argmin(axis=0)
     at = np.arange(shape[0])
-    return Judgement(margins[chosen, at], shut,
-                     np.stack([p.rests for p in parts])[chosen, at])
+    rests = np.stack([p.rests for p in parts])[chosen, at]
+    return Judgement(margins.min(axis=0), ranks[chosen, at], shut, rests)
 
 
 def _some(count: int, parts: Sequence[Judgement], shape: tuple[int, ...]) -> Judgement:
@@ -88,13 +96,14 @@ def _some(count: int, parts: Sequence[Judgement], shape: tuple[int, ...]) -> Jud
         return _all([], shape)
     rests, margin = np.zeros(shape, dtype=bool), np.full(shape[0], -np.inf)
     if len(parts) < count:
-        return Judgement(margin, np.ones(shape[0], dtype=bool), rests)
+        return Judgement(margin, margin, np.ones(shape[0], dtype=bool), rests)
     closed = np.stack([p.closed for p in parts])
     shut: Bools = (~closed).sum(axis=0) < count
     for p in parts:
         rests |= p.rests & (shut == p.closed)[:, None]
     margin = np.sort(np.stack([p.margin for p in parts]), axis=0)[-count]
-    return Judgement(margin, shut, rests)
+    rank = np.sort(np.stack([p.rank for p in parts]), axis=0)[-count]
+    return Judgement(margin, rank, shut, rests)
 
 
 def input_thresholds(forms: Sequence[Form], inputs: dict[int, int]) -> list[tuple[int, float]]:

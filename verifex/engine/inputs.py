@@ -130,7 +130,8 @@ class InputSearch:
         self.net = DenseNet(graph, targets)
         self.layout = Layout(graph, tuple(targets))
         self.bounds = DenseBounds(self.net)
-        self.claim = BoxClaim(self.goal, {i: s.size for i, s in self.net.stages.items()})
+        sizes = {i: s.size for i, s in self.net.stages.items()}
+        self.claim = BoxClaim(self.goal, sizes, graph.inputs)
         forms = [a.form for a in self.claim.atoms]
         self.cuts = input_thresholds(forms, dict(graph.input_offsets))
         atoms = max(1, len(forms))
