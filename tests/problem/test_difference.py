@@ -158,3 +158,12 @@ def test_the_command(files: tuple[Path, Path, Path], capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "refuted\n"
     assert run(app, [*words, "--at-most", "x"]) == 64
     assert run(app, words[:-1]) == 64
+
+
+def test_a_claim_as_files_is_proved(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """Written as one network and a query, the claim gets a certificate that the checker takes."""
+    words = ["difference", *map(str, files), "--at-most", "6", "-q", "--save-as"]
+    assert run(app, [*words, str(tmp_path / "both")]) == 2
+    pair = [str(tmp_path / "both.onnx"), str(tmp_path / "both.vnnlib")]
+    assert run(app, ["verify", *pair, "-q"]) == 0
+    assert run(app, ["difference", *map(str, files), "--save-as", str(tmp_path / "x")]) == 64

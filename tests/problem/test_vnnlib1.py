@@ -109,7 +109,7 @@ def test_the_checker_takes_what_is_decided(tmp_path: Path) -> None:
             net = save(random_graph(rng), tmp_path / f"{seed}.onnx")
             query = tmp_path / f"{seed}.vnnlib"
             query.write_text(random_query(rng))
-            verdict = verifex.verify(net, query, seconds=20, pool=pool)
+            verdict = verifex.verify(net, query, seconds=8, pool=pool)
             said = decide(load_query(query, net), 20.0)
             wanted = {Status.INFEASIBLE: Outcome.PROVED}.get(said.status, Outcome.REFUTED)
             assert said.status is not Status.UNKNOWN

@@ -104,3 +104,25 @@ def test_version_2_ties_the_explained_network_to_another(tmp_path: Path) -> None
         assert (verifex.verify(files, query).outcome in HOLDS) == holds
     query.write_text(head + "(assert (and (>= (+ A[0] (* -1 Y[0])) 0) (<= (* A[0] Y[1]) 0)))")
     assert verifex.verify(files, query).outcome is not Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_spec_as_a_query(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`export --onnx --vnnlib`: the whole claim of a spec for any reader of VNN-LIB 1.0."""
+    (tmp_path / "net.onnx").write_bytes(to_onnx(network(seed), dtype="float32"))
+    spec, onnx, query = (tmp_path / n for n in ("s.toml", "q.onnx", "q.vnnlib"))
+    for limit in ("-2", "0.5", "4"):
+        spec.write_text(SPEC.format(attribution="gradient", limit=limit))
+        words = ["export", str(spec), "--onnx", str(onnx), "--vnnlib", str(query)]
+        assert run(app, words) == 0
+        assert "float32 network" in capsys.readouterr().out
+        one, two = verifex.verify(None, spec), verifex.verify(onnx, query)
+        if Outcome.UNKNOWN not in (one.outcome, two.outcome):
+            assert (one.outcome in HOLDS) == (two.outcome in HOLDS)
+        assert two.outcome is not Outcome.UNKNOWN or one.outcome is Outcome.UNKNOWN
+    assert run(app, ["export", str(spec), "--vnnlib", str(query)]) == 64
+    spec.write_text(SPEC.format(attribution="gradient", limit=1).replace(
+        "component = 1\nat_most = 1", "top_k = 1"))
+    assert run(app, words) == 0  # at least one of one: no counting

@@ -147,16 +147,34 @@ def test_sat_writes_the_assignment(net: Path, tmp_path: Path, capsys: Output) ->
 
 
 def test_unsat_and_version_1(net: Path, tmp_path: Path, capsys: Output) -> None:
-    assert run(["verify", str(second(tmp_path, "(> Y[0] 2)")), "--network", f"f={net}"]) == 0
+    assert run(["verify", str(second(tmp_path, "(> Y[0] 2.25)")), "--network", f"f={net}"]) == 0
     assert capsys.readouterr().out == "unsat\n"
-    old = first(tmp_path, "(> Y_0 2)")
+    old = first(tmp_path, "(> Y_0 2.25)")
     assert run(["verify", str(old), "--network", str(net), "--proof"]) == 0
     said = capsys.readouterr()
     assert said.out == "unsat\n"
     assert "proved" in said.err
-    assert run(["verify", str(second(tmp_path, "(> Y[0] 2)")), "--network", f"f={net}",
+    assert run(["verify", str(second(tmp_path, "(> Y[0] 2.25)")), "--network", f"f={net}",
                 "--proof"]) == 0
-    assert capsys.readouterr().out == "unknown\n"  # the checker does not read version 2.0
+    said = capsys.readouterr()
+    assert said.out == "unsat\n"
+    assert "decided and checked as one network with a query of VNN-LIB 1.0" in said.err
+    assert "proved" in said.err
+
+
+def test_translate(net: Path, tmp_path: Path, capsys: Output) -> None:
+    """A query of version 2.0 as a pair of files that any reader of version 1.0 takes."""
+    files = [tmp_path / "t.onnx", tmp_path / "t.vnnlib"]
+    words = ["translate", str(second(tmp_path, "(> (* 0.5 Y[0]) X[0,0])")), "--network", f"f={net}"]
+    assert run([*words, "--onnx", str(files[0]), "--vnnlib", str(files[1])]) == 0
+    assert "float32" in capsys.readouterr().out
+    for x in ((0, 0), (1, -1), (0, -1)):
+        one = load_stated(files[1], files[0]).problem
+        two = load_stated(Path(words[1]), net).problem
+        point = tuple(Fraction(v) for v in x)
+        assert replay(one, point).refutes == replay(two, point).refutes == (x == (0, -1))
+    assert run(["verify", str(files[1]), "--network", str(files[0])]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "sat"
 
 
 def test_exact_only(net: Path, tmp_path: Path, capsys: Output) -> None:
@@ -201,7 +219,7 @@ def test_errors(
 
 
 def test_consent(net: Path, tmp_path: Path, capsys: Output) -> None:
-    query = second(tmp_path, "(> Y[0] 2)", element="float32")
+    query = second(tmp_path, "(> Y[0] 2.25)", element="float32")
     assert run(["verify", str(query), "--network", f"f={net}", "--as-real"]) == 0
     assert capsys.readouterr().out == "unsat\n"
 
@@ -260,7 +278,7 @@ def test_instances(net: Path, tmp_path: Path) -> None:
     assert lines[-1].endswith("))")
     x = [Fraction(v) for _, v in found[:2]]
     assert [Fraction(v) for _, v in found[2:]] == outputs(net, x)
-    assert instance(net, first(tmp_path, "(> Y_0 2)"), tmp_path) == ["unsat"]
+    assert instance(net, first(tmp_path, "(> Y_0 2.25)"), tmp_path) == ["unsat"]
     assert instance(net, first(tmp_path, "(> Z_0 2)"), tmp_path) == ["error"]
 
 
@@ -279,7 +297,7 @@ def test_instances_of_version_2(net: Path, tmp_path: Path) -> None:
 
 def test_the_scripts(net: Path, tmp_path: Path) -> None:
     """Zipped files are found under the names without .gz."""
-    query, results = first(tmp_path, "(> Y_0 2)"), tmp_path / "r.txt"
+    query, results = first(tmp_path, "(> Y_0 2.25)"), tmp_path / "r.txt"
     for file in (query, net):
         file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes()))
         file.unlink()

@@ -170,6 +170,11 @@ def difference(
         typer.Option("--at-most", metavar="NUMBER", help="Claim that every difference is at most "
                      "that in size, instead of finding the ranges."),
     ] = None,
+    save_as: Annotated[
+        Path | None,
+        typer.Option("--save-as", metavar="NAME", help="Write the claim as NAME.onnx and "
+                     "NAME.vnnlib, which `verify` proves with a certificate."),
+    ] = None,
     solver: Solver = None,
     engine: Engine = "auto",
     device: Device = "cpu",
@@ -187,7 +192,7 @@ def difference(
 
     limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
     raise typer.Exit(comparing.difference(
-        files, of or ["output"], at_most, limits, log=log, json=json, quiet=quiet
+        files, of or ["output"], at_most, limits, save_as=save_as, log=log, json=json, quiet=quiet
     ))
 
 
@@ -277,6 +282,11 @@ def export(
         Path | None,
         typer.Option("--onnx", metavar="FILE", help="The network with the attribution as output."),
     ] = None,
+    vnnlib: Annotated[
+        Path | None,
+        typer.Option("--vnnlib", metavar="FILE", help="With --onnx: the question as VNN-LIB 1.0 "
+                     "about that file, whose outputs are then what the claim reads."),
+    ] = None,
     certificate: Annotated[
         Path | None,
         typer.Option("--certificate", metavar="FILE", help="With --leaf: the certificate."),
@@ -291,7 +301,7 @@ def export(
     """Write the question, or the network with its attribution, for other tools."""
     from verifex.cli import export as writer
 
-    targets = {"smtlib": smtlib, "mps": mps, "lp": lp, "onnx": onnx}
+    targets = {"smtlib": smtlib, "mps": mps, "lp": lp, "onnx": onnx, "vnnlib": vnnlib}
     raise typer.Exit(writer.export(files, targets, certificate, leaf, json=json))
 
 

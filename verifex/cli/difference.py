@@ -14,7 +14,7 @@ from verifex.errors import UsageError
 
 def difference(
     files: Sequence[Path], of: Sequence[str], at_most: str | None, limits: Limits, *,
-    log: Path | None, json: bool, quiet: bool,
+    save_as: Path | None, log: Path | None, json: bool, quiet: bool,
 ) -> int:
     """Print the ranges of the differences, or the verdict of a claim about them; its exit code."""
     from verifex.problem.difference import load_difference
@@ -25,6 +25,13 @@ def difference(
     limits.require()
     first, second, spec = files
     asked = load_difference(first, second, spec, of, limit)
+    if save_as is not None:
+        from verifex.problem.translate import write_translation
+
+        if not asked.claim:
+            raise UsageError("--save-as writes a claim, expected --at-most or --of class")
+        write_translation(asked.problem, *(
+            save_as.with_name(save_as.name + end) for end in (".onnx", ".vnnlib")))
     title = f"{first.stem} and {second.stem}"
     with json_lines(log) as write, progress(title, quiet) as report:
         found = api.compare(asked, log=write, progress=report, **limits.keywords())

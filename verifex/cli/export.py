@@ -37,7 +37,11 @@ def export(
     """
     wanted = {kind: path for kind, path in targets.items() if path is not None}
     if not wanted:
-        raise UsageError("nothing to write, expected --smtlib, --mps, --lp or --onnx FILE")
+        raise UsageError(
+            "nothing to write, expected --smtlib, --mps, --lp, --vnnlib or --onnx FILE"
+        )
+    if "vnnlib" in wanted and "onnx" not in wanted:
+        raise UsageError("--vnnlib is about the network that --onnx FILE names, expected both")
     if (certificate is None) != (leaf is None):
         raise UsageError("--certificate and --leaf belong together")
     if leaf is not None and set(wanted) != {"smtlib"}:
@@ -47,7 +51,12 @@ def export(
     if certificate is not None and leaf is not None:
         said = {"smtlib": _write_leaf(wanted["smtlib"], problem, network, spec, certificate, leaf)}
     else:
+        pair = {kind: wanted.pop(kind) for kind in ("onnx", "vnnlib") if "vnnlib" in targets
+                and targets["vnnlib"] is not None}
         said = {kind: write(kind, path, problem) for kind, path in wanted.items()}
+        if pair:
+            said |= _write_pair(pair["onnx"], pair["vnnlib"], problem)
+            wanted |= pair
     if json:
         emit({"files": [{"kind": k, "file": str(wanted[k]), **said[k]} for k in wanted]})
         return 0
@@ -66,6 +75,20 @@ def write(kind: str, path: Path, problem: Problem) -> dict[str, Any]:
     text, notes = question_text(kind, problem)
     write_file(path, text)
     return {"meaning": _MEANING[kind], "notes": notes}
+
+
+def _write_pair(network: Path, query: Path, problem: Problem) -> dict[str, dict[str, Any]]:
+    """Write the question as VNN-LIB 1.0 about a network whose outputs are what the claim reads."""
+    from verifex.problem.translate import write_translation
+
+    kind = write_translation(problem, network, query)
+    return {
+        "onnx": {"meaning": f"{kind} network whose outputs are what the claim reads", "notes": []},
+        "vnnlib": {
+            "meaning": "VNN-LIB 1.0 about it; sat: the claim may be violated (a point on a kink of "
+            "a gate counts); unsat: the claim holds", "notes": [],
+        },
+    }
 
 
 def _write_leaf(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from verifex.errors import VerifexError
+from verifex.errors import UnsupportedError, VerifexError
 
 if TYPE_CHECKING:
+    from verifex.certificate.write import Files
     from verifex.engine.verdict import Verdict
+    from verifex.ir.problem import Problem
     from verifex.problem.stated import Stated
 
 RESERVE = 0.4
@@ -58,12 +61,13 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     left = wanted.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
         return Answer("timed-out", stated, said=("reading took all the time",))
-    files = _files(query, stated)
-    verdict = api.answer(
-        stated.problem, files if wanted.check or wanted.proof else None, seconds=left,
-        check=wanted.check or wanted.proof, seed=wanted.seed,
-    )
-    said = tuple(f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
+    check = wanted.check or wanted.proof
+    with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
+        problem, files, why = _certifiable(stated, query, Path(folder)) if check else (
+            stated.problem, None, ())
+        verdict = api.answer(problem, files, seconds=left, check=check, seed=wanted.seed)
+    steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
+    said = (*why, *steps)
     said += verdict.notes
     if verdict.outcome is Outcome.REFUTED:
         return _satisfied(stated, verdict, wanted, started, said)
@@ -73,13 +77,28 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     return Answer(word, stated, said=(*said, *why))
 
 
-def _files(query: Path, stated: Stated) -> Any:
-    """What a certificate can name: the network and the query of version 1."""
-    from verifex.certificate.write import Files
+def _certifiable(
+    stated: Stated, query: Path, folder: Path
+) -> tuple[Problem, Files | None, tuple[str, ...]]:
+    """The problem to decide, the files that a certificate can name, and what is to be said.
 
-    if stated.version != 1 or not stated.networks:
-        return None
-    return Files(Path(stated.networks[0].source), query)
+    The checker reads VNN-LIB 1.0 about one network. A query of version 2.0 is decided as such a
+    pair of files, translated exactly; where that is not possible, without a certificate.
+    """
+    from verifex.certificate.write import Files
+    from verifex.problem.translate import write_translation
+    from verifex.problem.vnnlib import load_query
+
+    if stated.version == 1:
+        source = stated.networks[0].source if stated.networks else None
+        return stated.problem, None if source is None else Files(Path(source), query), ()
+    files = Files(folder / "network.onnx", folder / "query.vnnlib")
+    try:
+        write_translation(stated.problem, files.network, files.spec)
+    except UnsupportedError as error:
+        return stated.problem, None, (f"no certificate: {error}",)
+    said = "decided and checked as one network with a query of VNN-LIB 1.0"
+    return load_query(files.spec, files.network), files, (said,)
 
 
 def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tuple[str, ...]]:
@@ -107,11 +126,12 @@ def _satisfied(
     counterexample in exact arithmetic too, else exact values."""
     from verifex.engine.budget import Budget
     from verifex.engine.single import single_box, survivor
+    from verifex.engine.witness import replay
     from verifex.semantics.evaluate import evaluate_exact
 
     problem, witness = stated.problem, verdict.witness
-    if witness is None:
-        raise VerifexError("a refutation without a witness")
+    if witness is None or not replay(problem, witness.point).refutes:
+        raise VerifexError("the counterexample does not satisfy the query in exact arithmetic")
     try:
         from verifex.engine.deployed import Deployed
 

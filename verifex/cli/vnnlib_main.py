@@ -54,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--proof", action="store_true",
                         help="say unsat only where the checker accepted a certificate (1.0)")
     verify.add_argument("--seed", type=int, default=0)
+    translate = commands.add_parser("translate", help="write a query as one network (ONNX) and a "
+                                    "query of VNN-LIB 1.0, exactly")
+    translate.add_argument("query", type=Path)
+    translate.add_argument("--network", action="append", default=[], metavar="NAME=FILE")
+    translate.add_argument("--onnx", type=Path, required=True, metavar="FILE")
+    translate.add_argument("--vnnlib", type=Path, required=True, metavar="FILE")
+    translate.add_argument("--as-real", action="store_true")
     commands.add_parser("supports", help="what can be verified: supports --CAPABILITY")
     instance = commands.add_parser("instance", help="decide an instance of VNN-COMP")
     for name in ("network", "query", "results"):
@@ -111,6 +118,8 @@ def _run(words: list[str], started: float) -> int:
         print(version("verifex-nn"))
     elif arguments.command == "verify":
         return _verify(arguments, started)
+    elif arguments.command == "translate":
+        _translate(arguments)
     elif arguments.command == "prepare":
         from verifex.cli.vnncomp import prepare
 
@@ -146,6 +155,17 @@ def _verify(arguments: argparse.Namespace, started: float) -> int:
     for line in found.said:
         print(" ".join(line.split()), file=sys.stderr)
     return 0
+
+
+def _translate(arguments: argparse.Namespace) -> None:
+    from verifex.problem.translate import write_translation
+    from verifex.problem.vnnlib import load_stated
+
+    networks = _networks(arguments.network)
+    stated = load_stated(arguments.query, networks, as_real=arguments.as_real)
+    kind = write_translation(stated.problem, arguments.onnx, arguments.vnnlib)
+    print(f"{arguments.onnx}: {kind} network whose outputs are what the query reads")
+    print(f"{arguments.vnnlib}: VNN-LIB 1.0 about it")
 
 
 def _seconds(value: float) -> float:
