@@ -575,10 +575,10 @@ def exact(value: Any) -> Fraction:
     """The number a spec writes: whole, a decimal, or a quotient of two."""
     if isinstance(value, Fraction):
         return value
-    top, slash, bottom = str(value).partition("/")
-    need(type(value) in (int, str) and len(str(value)) <= 1000 and DECIMAL.fullmatch(top)
-         and (not slash or DECIMAL.fullmatch(bottom)), f"{value!r:.40} is no number")
-    return Fraction(Fraction(top), Fraction(bottom or 1))
+    parts = str(value).split("/")
+    need(type(value) in (int, str) and len(str(value)) <= 1000 and len(parts) <= 2
+         and all(map(DECIMAL.fullmatch, parts)), f"{value!r:.40} is no number")
+    return Fraction(*map(Fraction, parts))
 
 
 def listed(value: Any) -> list[Any]:
@@ -754,7 +754,7 @@ class Claim:
     def value(self, items: list[Form]) -> list[Fraction]:
         """Exact values at the reference."""
         need(self.x0, "a reference point is needed")
-        return exactly(self.graph, items, self.x0, self.shut)
+        return exactly(self.graph, self.graph.rows(items), self.x0, self.shut)
 
     def ranked(self, items: list[Form], k: int, tie: Any = None) -> list[int]:
         """Positions by falling value at the reference; Bad for a tie at the edge of the first k."""
@@ -966,19 +966,17 @@ class Query(Claim):
 # Its `relu_of` has the node R on z for every z that has a node S.
 
 
-def exactly(graph: Graph, forms: list[Form], x: list[Fraction], shut: bool) -> list[Fraction]:
-    """Values at a point, in units so fine that nothing rounds; Bad where a kink's gate matters."""
-    refs = {ref for form, _ in forms for ref in form}
-    nodes = [graph.nodes[m] for m in {m for n, _ in refs for m in graph.nodes[n].cone}]
+def exactly(graph: Graph, n: int, x: list[Fraction], shut: bool) -> list[Fraction]:
+    """A node at a point, in units so fine that nothing rounds; Bad where a kink's gate matters."""
+    nodes = [graph.nodes[m] for m in graph.nodes[n].cone]
     steps = [node.data for node in nodes if node.kind == "A"]
     unit = math.lcm(*(v.denominator for v in x), *(b.denominator for s in steps for b in s[2]))
     unit *= math.prod(s[1] for s in steps)
     unit **= 4 if any(node.kind == "M" for node in nodes) else 1
     point = [int(v * unit) for v in x]
-    d = Domain(Scale(graph, unit, unit, 0, shut, {}, {}), (point, point))
-    values = {(n, i): d.get(n)[0][i] for n, i in refs}
-    need(all(v == d.get(n)[1][i] for (n, i), v in values.items()), "a gate on a kink matters")
-    return [Fraction(sum(c * values[r] for r, c in form.items()), unit) + b for form, b in forms]
+    lo, hi = Domain(Scale(graph, unit, unit, 0, shut, {}, {}), (point, point)).get(n)
+    need(lo == hi, "a value depends on the gate of a kink")
+    return [Fraction(v, unit) for v in lo]
 
 
 class Domain:
@@ -1068,19 +1066,15 @@ class Domain:
             known[n] = list(map(math.floor, scaled)), list(map(math.ceil, scaled))
         return known[n]
 
-    def least(self, terms: Sequence[Any], const: int) -> int:
-        """A lower bound of an integral form by the interval pass."""
-        for n, i, c, rounded in terms:
-            lo, hi = self.get(n)
-            const += c * (lo[i] if c > 0 else hi[i]) + (min(0, lo[i]) if rounded else 0)
-        return const
+    def lower(self, terms: list[tuple[int, int, int]], param: dict[Any, bytes]) -> int:
+        """A lower bound of terms (node, element, coefficient in 2^-F) by backward substitution.
 
-    def lower(self, terms: Sequence[Any], const: int, param: dict[Any, bytes]) -> int:
-        """A lower bound by backward substitution, in 2^-F / unit; any multipliers are sound."""
+        It is in 2^-F / unit; any multipliers are sound.
+        """
         coefs: dict[int, list[int]] = {}
-        for n, i, c, rounded in terms:
+        for n, i, c in terms:
             coefs.setdefault(n, [0] * self.graph.nodes[n].size)[i] += c
-            const += min(0, self.get(n)[0][i]) if rounded else 0
+        const = 0
         while coefs:
             n, self.spent = max(coefs), 0
             for m, values in self.passed(n, coefs.pop(n), param):
@@ -1187,19 +1181,23 @@ class Checker:
 
     def __init__(self, claim: Claim, share: tuple[int, int]) -> None:
         self.graph = g = claim.graph
-        self.claim, self.share, self.ready = claim, share, dict[int, Any]()
+        self.claim, self.share = claim, share
         self.atoms: list[tuple[Form, bool]] = []
         self.broken = self.number(claim.broken)
         first: dict[Any, int] = {}
         self.same = [first.setdefault((frozenset(f[0].items()), f[1], strict), k)
                      for k, (f, strict) in enumerate(self.atoms)]
-        nodes, index = g.nodes, g.index
-        self.order = sorted({m for f, _ in self.atoms for n, _ in f[0] for m in nodes[n].cone})
-        steps = {nodes[n].args[0] for n in self.order if nodes[n].kind == "S"}
+        # All atoms are elements of one node, each times a factor that makes its coefficients whole.
+        lcms = [math.lcm(*(c.denominator for c in f[0].values())) for f, _ in self.atoms]
+        self.factors = [v if v < 1 << 64 else 1 for v in lcms] + [1]  # the last one for the form 0
+        self.top = g.rows([total([(f, v)]) for (f, _), v in zip(self.atoms, self.factors)])
+        self.cuts, nodes, index = g.rows(claim.cuts), g.nodes, g.index
+        steps = {nodes[n].args[0] for n in nodes[self.top].cone if nodes[n].kind == "S"}
         relu_of = {z: index["R", (z,), 0] for z in steps if ("R", (z,), 0) in index}
-        known = sorted({*self.order, *relu_of.values()})
+        known = sorted({*nodes[self.top].cone, *relu_of.values()})
         self.named = {k: [n for n in known if nodes[n].kind == k] for k in "RSGM"}
-        shifts = [b for n in known if nodes[n].kind == "A" for b in nodes[n].data[2]]
+        shifts = [b for n in known if nodes[n].kind == "A" and n != self.top
+                  for b in nodes[n].data[2]]
         whole = math.lcm(*(v.denominator for v in chain(claim.lo, claim.hi, shifts)))
         odd = whole >> (whole & -whole).bit_length() - 1
         odd = odd if odd.bit_length() <= 40 else 1
@@ -1250,11 +1248,11 @@ class Checker:
         for kind, free, radius in claim.balls:
             power = 1 if kind == "l1" else 2
             inside &= sum(abs(x[i] - claim.x0[i]) ** power for i in free) <= radius**power
-        inside &= all(v <= 0 for v in exactly(g, claim.cuts, x, False))
+        inside &= all(v <= 0 for v in exactly(g, self.cuts, x, False))
         need(inside, "witness: outside the region")
-        units = [v for n in self.named["S"] for v in g.refs(g.nodes[n].args[0])]
-        need(all(exactly(g, units, x, True)), "witness: on a kink")
-        values = exactly(g, [form for form, _ in self.atoms], x, False)
+        units = [exactly(g, g.nodes[n].args[0], x, True) for n in self.named["S"]]
+        need(all(map(all, units)), "witness: on a kink")
+        values = exactly(g, self.top, x, False)
         broken = alive(self.broken, lambda k: self.beats(k, -values[k]))
         need(broken, "witness: the claim holds there")
 
@@ -1289,10 +1287,9 @@ class Checker:
                 self.settle(h)
                 dead |= h.dead
             if alive(f, lambda k: self.same[k] in dead):
-                for n in {*self.order, *(z for z, _, _ in d.units)}:
+                for n, _, _ in d.units:
                     d.get(n)
-                for k in set(self.same) - dead:
-                    dead |= {k} if self.beats(k, d.least(*self.negated(k)[:2])) else set()
+                dead |= {k for k, v in enumerate(d.get(self.top)[1]) if self.beats(k, -v)}
         except Empty:
             return True
         return not alive(f, lambda k: self.same[k] in dead)
@@ -1301,15 +1298,6 @@ class Checker:
         """Whether a lower bound of minus its form makes atom k false; -1 is the atom 0 >= 0."""
         return bool(low > 0 or (low == 0 and k >= 0 and self.atoms[k][1]))
 
-    def negated(self, k: int) -> tuple[list[Any], int, int]:
-        """The integral form of minus atom k, of 0 for k = -1, and what it was multiplied by."""
-        if k not in self.ready:
-            form: Form = total([(self.atoms[k][0], -1)]) if k >= 0 else ({}, ZERO)
-            factor = math.lcm(*(c.denominator for c in form[0].values()))
-            factor = factor if factor < 1 << 64 else 1
-            self.ready[k] = *self.integral(form, factor), factor
-        return self.ready[k]  # type: ignore[no-any-return]
-
     def settle(self, d: Domain) -> None:
         """Derive the facts and bounds attached to a domain; Empty if it has no point."""
         pending, d.pending = d.pending, []
@@ -1317,14 +1305,14 @@ class Checker:
             if "b" in line:
                 k = line["b"]
                 need(-1 <= k < len(self.atoms), f"no atom {k!r:.20}")
-                terms, const, factor = self.negated(k)
-                if self.beats(k, self.bound(d, terms, const, line, factor)):
+                terms = [(self.top, k, -1 << F)] if k >= 0 else []
+                if self.beats(k, self.bound(d, terms, self.factors[k], line)):
                     d.dead.add(self.same[k] if k >= 0 else -1)
             else:
                 kind, n, a, i, sign = line["f"]
                 z = self.argument(kind, n, a, i)
                 need(sign in (1, -1), "a fact's sign")
-                d.learn(z, i, sign, self.bound(d, [(z, i, sign << F, False)], 0, line) >> F)
+                d.learn(z, i, sign, self.bound(d, [(z, i, sign << F)], 1, line) >> F)
         if -1 in d.dead:
             raise Empty
 
@@ -1343,14 +1331,8 @@ class Checker:
         ((n, k),) = pick(self.claim.flat, i, "input")[0]
         return n, k, exact(at)
 
-    def integral(self, form: Form, factor: Any) -> tuple[list[Any], int]:
-        """factor * form: [(node, element, coefficient rounded down, did it round)], constant."""
-        scaled = [(n, i, c * factor * (1 << F)) for (n, i), c in form[0].items()]
-        terms = [(n, i, math.floor(v), v.denominator > 1) for n, i, v in scaled]
-        return terms, math.floor(form[1] * factor * (self.scale.unit << F))
-
-    def bound(self, d: Domain, terms: list[Any], const: int, line: Any, factor: int = 1) -> int:
-        """A lower bound of `factor` times a form on a domain, with the multipliers of a line."""
+    def bound(self, d: Domain, terms: list[Any], factor: int, line: Any) -> int:
+        """A lower bound of terms with a line's multipliers, which are for 1 / factor of them."""
         param: dict[tuple[str, int], bytes] = {}
         for key, value in line.get("p", {}).items():
             nodes = self.named.get({"H": "G", "N": "M"}.get(key[0], key[0]), ())
@@ -1358,18 +1340,14 @@ class Checker:
             found = param[key[0], n] = base64.b64decode(value, validate=True)
             need(len(found) <= self.graph.nodes[n].size, f"multipliers {key} out of range")
             need(max(found, default=0) <= 128, f"multipliers {key} out of range")
-        for key, known in (("z", d.units), ("r", self.claim.cuts)):
+        rows = [(self.cuts, j, -1) for j in range(len(self.claim.cuts))]  # a cut is at most 0
+        for key, known in (("z", d.units), ("r", rows)):
             for j, m, e in line.get(key, ()):
-                chosen = pick(known, j, f"multiplier {key}")
+                n, i, sign = pick(known, j, f"multiplier {key}")
                 need(0 <= m < 1 << 4096 and abs(e) <= 4096, "a multiplier out of range")
-                value = m * factor * Fraction(2) ** e
-                if key == "z":
-                    z, i, sign = chosen
-                    terms = [*terms, (z, i, -sign * math.floor(value * (1 << F)), False)]
-                else:
-                    more, extra = self.integral(chosen, value)
-                    terms, const = terms + more, const + extra
-        return d.lower(terms, const, param)
+                value = math.floor(m * factor * Fraction(2) ** e * (1 << F))
+                terms = [*terms, (n, i, -sign * value)]
+        return d.lower(terms, param)
 
 
 def check(files: Sequence[str], share: tuple[int, int] = (0, 1)) -> tuple[int, str]:
