@@ -281,8 +281,14 @@ class Builder:
         return (*first[: op.axis], length, *first[op.axis + 1 :]), all(n.boolean for n in nodes)
 
 
-def _fold(op: Affine, values: list[Values]) -> ExactArray:
+def _fold(op: Affine, values: list[Values]) -> Values:
     """The exact value of an affine step whose arguments are all constant."""
+    move = op.maps[0]
+    if len(op.maps) == 1 and op.bias is None and isinstance(move, Gather):
+        moved = values[0]
+        if not isinstance(moved, ExactArray):  # floats that only change places stay floats
+            flat = np.append(moved.ravel(), 0.0)  # position -1 picks zero
+            return np.asarray(flat[move.index].reshape(move.out_shape))
     out = None if op.bias is None else as_exact(op.bias)
     for m, v in zip(op.maps, values, strict=True):
         exact = as_exact(v)
