@@ -50,10 +50,12 @@ class BoxClaim:
                 table[k, index] += float(c)
         self.const = np.array([float(a.form.const) for a in self.atoms])
 
-    def judge(self, upper: FloatArray) -> Judgement:
-        """The formula under upper bounds (B, A) of its atoms' forms."""
+    def judge(self, upper: FloatArray, empty: Bools) -> Judgement:
+        """The formula under upper bounds (B, A) of its atoms' forms; `empty` boxes are closed."""
         false = (upper < 0) | (self.strict & (upper <= 0))
-        return self._judge(self.broken, upper, false)
+        found = self._judge(self.broken, upper, false)
+        margin = np.where(empty, -np.inf, found.margin)
+        return Judgement(margin, found.rank, found.closed | empty, found.rests)
 
     def _judge(self, f: Formula, upper: FloatArray, false: Bools) -> Judgement:
         match f:

@@ -45,10 +45,12 @@ class Relaxation:
 
 @dataclass(frozen=True)
 class Passed:
-    """Lower bounds (R,) of rows; their input coefficients (R, n); what reached each ReLU."""
+    """Lower bounds (R,) of rows; the linear bounds `coefs . x + const` behind them, (R, n) and
+    (R,); the coefficients that reached each ReLU."""
 
     value: FloatArray
     coefs: FloatArray
+    const: FloatArray
     reached: dict[int, FloatArray]
 
 
@@ -57,11 +59,13 @@ class Boxes:
     """Bounds on B boxes.
 
     `facts` are the bounds that backward passes improved. `share[z]` (B, size, n) says how much of
-    an undecided unit's width each input makes.
+    an undecided unit's width each input makes. `empty` boxes have contradictory bounds: no point of
+    them satisfies what is known.
     """
 
     lower: FloatArray
     upper: FloatArray
+    empty: NDArray[np.bool_]
     lo: dict[int, FloatArray] = field(default_factory=dict)
     hi: dict[int, FloatArray] = field(default_factory=dict)
     size: dict[int, FloatArray] = field(default_factory=dict)
@@ -87,7 +91,7 @@ class DenseBounds:
     def boxes(self, lower: FloatArray, upper: FloatArray, known: FloatArray | None = None) -> Boxes:
         """Bounds of every stage over input boxes (B, n); `known` (B, 2, gates) are bounds of the
         units that hold there already."""
-        b = Boxes(lower, upper)
+        b = Boxes(lower, upper, np.zeros(len(lower), dtype=bool))
         for i, stage in self.net.stages.items():
             if stage.kind == "input":
                 at = self.net.graph.input_offsets[i]
@@ -148,7 +152,7 @@ class DenseBounds:
             b.facts.append(Facts(at[0], node, at[1], sign[better]))
             left = (lo[box, unit] < 0) & (hi[box, unit] > 0)
             box, unit, sign = box[left], unit[left], -sign[left]
-        # Bounds that cross by rounding say that the unit sits on its kink; both sides stay sound.
+        b.empty |= (lo > hi).any(axis=1)
         np.maximum(hi, lo, out=hi)
         share /= np.maximum(share.sum(axis=2, keepdims=True), 1e-300)
 
@@ -211,7 +215,7 @@ class DenseBounds:
         ends_ = np.where(inputs >= 0, inputs * b.lower[box], inputs * b.upper[box])
         value = total + ends_.sum(axis=1)
         slack = slack + np.abs(total) + np.abs(ends_).sum(axis=1)
-        return Passed(value - self.roundoff * slack, inputs, reached)
+        return Passed(value - self.roundoff * slack, inputs, total, reached)
 
 
 def relax(lo: FloatArray, hi: FloatArray) -> Relaxation:

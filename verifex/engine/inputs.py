@@ -11,14 +11,15 @@ inputs whose effect is hidden in the relaxations.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from verifex.engine.attack import goal
 from verifex.engine.box_claim import BoxClaim, Judgement, input_thresholds
-from verifex.engine.box_tree import BoxTree
+from verifex.engine.box_rows import ClaimRows
+from verifex.engine.box_tree import BoxTree, Multipliers
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.dense import DenseNet
@@ -44,7 +45,15 @@ _SHARED = 3
 """Bounds of units are passed on at every third level of the tree: a certificate states the facts
 behind them once for all boxes below, and the search does not derive them again."""
 
+FEW_UNITS = 16
+UNIT_SHARE = 0.5
+"""A box with at most so many undecided units is split on the one that loses most, if that is at
+least this share of what its best side scores: a unit's error vanishes at once, a side's only
+halves. Measured on the hardest ACAS Xu queries (benchmarks/input_splits.py)."""
+
 _REPLAYS = 400
+
+_NOT_YET = (np.array([np.inf]), np.array([-1]), np.array([0.0]))
 
 
 @dataclass
@@ -89,11 +98,13 @@ def decide_inputs(
 @dataclass
 class _Open:
     """Open boxes side by side: corners, bounds of units that they share with other boxes (2, gates)
-    or None, tree nodes, upper margins, and where to split."""
+    or None, units that they were split on ((gate, sign), ...), tree nodes, upper margins, and
+    where to split (a side of -2 - g: on unit g)."""
 
     lower: FloatArray
     upper: FloatArray
     known: Any
+    cuts: Any
     node: Any
     margin: FloatArray
     side: Any
@@ -132,6 +143,7 @@ class InputSearch:
         self.bounds = DenseBounds(self.net)
         sizes = {i: s.size for i, s in self.net.stages.items()}
         self.claim = BoxClaim(self.goal, sizes, graph.inputs)
+        self.rows = ClaimRows(self.bounds, self.claim)
         forms = [a.form for a in self.claim.atoms]
         self.cuts = input_thresholds(forms, dict(graph.input_offsets))
         atoms = max(1, len(forms))
@@ -142,12 +154,14 @@ class InputSearch:
     def run(self) -> None:
         """Search until everything is closed, a witness is found, or the budget is spent."""
         lo, hi = self.problem.region.float_box()
-        nothing = np.array([None], dtype=object)
-        open_ = self._evaluate(lo[None], hi[None], nothing, self.tree.grow([0]))
+        nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
+        no_cuts[0] = ()
+        first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), *_NOT_YET)
+        open_ = self._evaluate(first)
         while len(open_) and self.witness is None and not self.budget.spent:
             chosen = self._choose(open_)
             batch, open_ = open_.take(chosen), open_.take(~chosen)
-            open_ = open_.join(self._evaluate(*self._halves(batch)))
+            open_ = open_.join(self._evaluate(self._parts(batch)))
             self._report(open_)
         self.highest = float(open_.margin.max(initial=-np.inf))
         self.finished = self.witness is None and not len(open_)
@@ -172,60 +186,83 @@ class InputSearch:
                 "bound": -worst if np.isfinite(worst) else None,
             })
 
-    def _halves(self, batch: _Open) -> tuple[FloatArray, FloatArray, Any, Any]:
-        """Both parts of every box, side by side: x >= at, then x <= at."""
+    def _parts(self, batch: _Open) -> _Open:
+        """Both parts of every box, side by side: x >= at or unit >= 0, then the other."""
         node = self.tree.split(batch.node, batch.side, batch.at)
-        lower, upper = np.repeat(batch.lower, 2, axis=0), np.repeat(batch.upper, 2, axis=0)
-        row = 2 * np.arange(len(batch))
-        lower[row, batch.side] = batch.at
-        upper[row + 1, batch.side] = batch.at
-        return lower, upper, np.repeat(batch.known, 2), node
+        both = np.repeat(np.arange(len(batch)), 2)
+        parts = batch.take(both)
+        on_input = np.flatnonzero(batch.side >= 0)
+        parts.lower[2 * on_input, batch.side[on_input]] = batch.at[on_input]
+        parts.upper[2 * on_input + 1, batch.side[on_input]] = batch.at[on_input]
+        for j in np.flatnonzero(batch.side < 0).tolist():
+            gate = -2 - int(batch.side[j])
+            for k, sign in ((2 * j, 1), (2 * j + 1, -1)):
+                known = batch.known[j].copy()
+                if sign > 0:
+                    known[0, gate] = max(known[0, gate], 0.0)
+                else:
+                    known[1, gate] = min(known[1, gate], 0.0)
+                parts.known[k], parts.cuts[k] = known, (*batch.cuts[j], (gate, sign))
+        parts.node = node
+        return parts
 
     # --- bounding -------------------------------------------------------------------------------
 
-    def _evaluate(self, lower: FloatArray, upper: FloatArray, known: Any, node: Any) -> _Open:
+    def _evaluate(self, batch: _Open) -> _Open:
         """Bound the boxes, close what closes; what stays open knows where to split."""
-        given = None if known[0] is None else np.stack(known.tolist())
-        boxes = self.bounds.boxes(lower, upper, given)
+        given = None if batch.known[0] is None else np.stack(batch.known.tolist())
+        boxes = self.bounds.boxes(batch.lower, batch.upper, given)
         count, atoms = boxes.count, len(self.claim.atoms)
         row = np.repeat(np.arange(count), atoms)
-        coefs = {i: np.tile(-c, (count, 1)) for i, c in self.claim.coefs.items()}
-        found = self.bounds.lower(boxes, coefs, np.tile(-self.claim.const, count), row, keep=True)
-        judged = self.claim.judge(-found.value.reshape(count, atoms))
-        shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in node.tolist()])
-        self.tree.note(node, judged, boxes, shared)
+        found = self.bounds.lower(boxes, *self.rows.of(np.arange(count), None), row, keep=True)
+        upper = -found.value.reshape(count, atoms)
+        judged = self.claim.judge(upper, boxes.empty)
+        used: dict[tuple[int, int], Multipliers] = {}
+        split = np.array([bool(c) for c in batch.cuts]) & ~judged.closed
+        if split.any():
+            used = self.rows.improve(boxes, found, judged, upper, split, batch.cuts)
+            judged = self.claim.judge(upper, boxes.empty)
+        shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in batch.node.tolist()])
+        self.tree.note(batch.node, judged, boxes, shared, used)
         left = np.flatnonzero(~judged.closed)
         units = self.bounds.units(boxes)
         for k in np.flatnonzero(shared & ~judged.closed).tolist():
-            known[k] = units[k].copy()
+            batch.known[k] = units[k].copy()
         if left.size:
             self._try_points(boxes, found, judged, left)
         side, at = self._sides(boxes, found, judged, left)
         # A box too small to be halved in floats stays open for good; its margin says so.
-        return _Open(
-            lower[left], upper[left], known[left], node[left], judged.margin[left], side, at
-        )
+        return replace(batch.take(left), margin=judged.margin[left], side=side, at=at)
 
     def _sides(self, boxes: Boxes, found: Passed, judged: Judgement, left: Any) -> tuple[Any, Any]:
-        """Where to split the boxes that stay open."""
+        """Where to split the boxes that stay open: along an input, or on a unit if few are left."""
         count, atoms = judged.rests.shape
-        width = boxes.upper - boxes.lower
-        pick = judged.rests[left]
+        width = (boxes.upper - boxes.lower)[left]
+        pick = judged.rests[left][:, :, None]
         coefs = np.abs(found.coefs).reshape(count, atoms, -1)[left]
-        score = (coefs * pick[:, :, None]).sum(axis=1) * width[left] * 0.5
+        score = (coefs * pick).sum(axis=1) * width * 0.5
+        losses = np.zeros((len(left), self.net.gates))
+        undecided = np.zeros(len(left), dtype=np.intp)
         for i, c in found.reached.items():
             relaxed, z = boxes.relaxed[i], self.net.stages[i].sources[0]
             c = c.reshape(count, atoms, -1)[left]
             gap = np.where(c >= 0, relaxed.loss[left, None], relaxed.shift[left, None])
-            loss = (np.abs(c) * gap * pick[:, :, None]).sum(axis=1)
+            loss = (np.abs(c) * gap * pick).sum(axis=1)
+            losses[:, self.net.places(z)] = loss
+            undecided += (relaxed.loss[left] > 0).sum(axis=1)
             score += np.einsum("bu,bun->bn", loss, boxes.share[z][left])
-        side = np.where(width[left] > 0, score, -1.0).argmax(axis=1)
+        side = np.where(width > 0, score, -1.0).argmax(axis=1)
         row = np.arange(len(left))
         lo, hi = boxes.lower[left], boxes.upper[left]
         at = 0.5 * (lo[row, side] + hi[row, side])
         for i, value in self.cuts:  # where an atom on an input alone turns: there first
             inside = (lo[:, i] < value) & (value < hi[:, i])
             side, at = np.where(inside, i, side), np.where(inside, value, at)
+        if self.net.gates:
+            best = losses.argmax(axis=1)
+            enough = losses[row, best] > UNIT_SHARE * score.max(axis=1)
+            on_unit = (undecided <= FEW_UNITS) & enough
+            side = np.where(on_unit, -2 - best, side)
         return side, at
 
     # --- witnesses ------------------------------------------------------------------------------
