@@ -111,17 +111,11 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
         i, path = stack.pop()
         node = proof.nodes[i]
         order = {gate: j for j, gate in enumerate(path)}
-        for z, k, sign in [] if node.plain is None else node.plain.tolist():
-            yield {"f": [*names.argument(z), k, sign]}
+        yield from _facts(node, layout, names, order)
         for bound in node.bounds:
-            places = {
-                (z, k): order[layout.offsets[z] + k]
-                for (kind, z), values in bound.params.items()
-                if kind == "split"
-                for k in values
-                if layout.offsets[z] + k in order
-            }
-            yield {"b": rows[bound.row], **_multipliers(names, bound.params, places)}
+            places = _places(bound.params, layout, order)
+            row = rows[bound.row] if bound.row >= 0 else -1
+            yield {"b": row, **_multipliers(names, bound.params, places)}
         if node.children is None:
             yield {"l": 1 if node.closed else 0}
             continue
@@ -129,6 +123,32 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
         yield _split(first, layout, names)
         below = path if first.gate is None else (*path, first.gate)
         stack += [(node.children[1], below), (node.children[0], below)]
+
+
+def _facts(
+    node: ProofNode, layout: Layout, names: Names, order: dict[int, int]
+) -> Iterator[Line]:
+    """The facts that are put in at a node of the tree."""
+    for z, k, sign in [] if node.plain is None else node.plain.tolist():
+        yield {"f": [*names.argument(z), k, sign]}
+    for facts in node.facts:
+        for (k, sign), splits in zip(facts.rows.tolist(), facts.splits, strict=True):
+            places = _places(splits, layout, order)
+            multipliers = _multipliers(names, {**facts.shared, **splits}, places)
+            yield {"f": [*names.argument(facts.node), k, sign], **multipliers}
+
+
+def _places(
+    params: Packed, layout: Layout, order: dict[int, int]
+) -> dict[tuple[int, int], int]:
+    """(pre-activation, element) -> the number of its split on the path, where it has one."""
+    return {
+        (z, k): order[layout.offsets[z] + k]
+        for (kind, z), values in params.items()
+        if kind == "split"
+        for k in values
+        if layout.offsets[z] + k in order
+    }
 
 
 def _split(child: ProofNode, layout: Layout, names: Names) -> Line:

@@ -7,7 +7,7 @@ intersected in as the pass reaches their nodes, so that everything after them pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,10 @@ from verifex.semantics.interval import Interval, bound_nodes
 
 Signs = NDArray[np.int8]
 """(D, gates): +1 where z >= 0 was chosen, -1 where z <= 0, 0 where nothing was."""
+
+
+Local = Mapping[int, tuple[FloatArray, FloatArray]]
+"""node -> (lo, hi) of shape (D, size): bounds proven for the domains, infinite where none are."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,9 @@ class Layout:
                     wanted.update(node.args)
                 case _:
                     pass
-        return sorted(i for i in wanted if not self._exact(i))
+        return sorted(i for i in wanted if not self.exact(i))
 
-    def _exact(self, i: int) -> bool:
+    def exact(self, i: int) -> bool:
         """Whether a node's interval is exact over a box: constants, inputs, one affine step."""
         node = self.graph.nodes[i]
         if isinstance(node.op, Affine):
@@ -87,21 +91,29 @@ class Layout:
         return signs[:, at : at + self.graph.nodes[z].size]
 
     def propagate(
-        self, lo: FloatArray, hi: FloatArray, signs: Signs, targets: Iterable[int] | None = None
+        self,
+        lo: FloatArray,
+        hi: FloatArray,
+        signs: Signs,
+        targets: Iterable[int] | None = None,
+        local: Local | None = None,
     ) -> Boxes:
-        """Bounds over D domains: input boxes (D, n) and signs (D, gates)."""
+        """Bounds over D domains: input boxes (D, n), signs (D, gates), facts of the domains."""
         domains = lo.shape[0]
         empty = np.zeros(domains, dtype=bool)
+        local = local or {}
 
         def refine(i: int, box: Interval) -> Interval:
-            fact, z = self.facts.get(i), self.steps.get(i)
-            if fact is None and z is None and i not in self.offsets:
+            fact, mine, z = self.facts.get(i), local.get(i), self.steps.get(i)
+            if fact is None and mine is None and z is None and i not in self.offsets:
                 return box
             shape = self.graph.nodes[i].shape
             low = np.broadcast_to(box.lo, (domains, *shape)).reshape(domains, -1)
             high = np.broadcast_to(box.hi, (domains, *shape)).reshape(domains, -1)
             if fact is not None:
                 low, high = np.maximum(low, fact[0]), np.minimum(high, fact[1])
+            if mine is not None:
+                low, high = np.maximum(low, mine[0]), np.minimum(high, mine[1])
             if i in self.offsets:
                 sign = self.signs_of(signs, i)
                 low = np.where(sign > 0, np.maximum(low, 0.0), low)

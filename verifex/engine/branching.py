@@ -8,10 +8,13 @@ relaxations' constant terms, after Bunel et al., BaBSR, JMLR 2020) and "width".
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from verifex.engine.boxes import Layout
 from verifex.engine.optimise import Bounder, Bounds
+from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
 from verifex.semantics.evaluate import run, split_input
 from verifex.semantics.linear import Rows, relus_of
@@ -23,6 +26,32 @@ RULES = ("gap", "intercept", "width")
 def minimisers(bounds: Bounds, lo: Tensor, hi: Tensor) -> Tensor:
     """The corners (R, n) where the linear bounds are attained."""
     return torch.where(bounds.coefs >= 0, lo, hi)
+
+
+def layer_weights(layout: Layout) -> FloatArray:
+    """Weights (gates,) that put the gates of earlier layers first, whatever the scores say."""
+    weights = np.ones(layout.gates)
+    for rank, (z, at) in enumerate(layout.offsets.items()):
+        weights[at : at + layout.graph.nodes[z].size] = 100.0**-rank
+    return weights
+
+
+def few_cells(layout: Layout, seen: NDArray[np.bool_]) -> bool:
+    """Whether random points (with gate patterns `seen`) share the cells of the first layer.
+
+    Then these can be enumerated, and in each of them the second layer is affine: splitting layer by
+    layer wins (benchmarks/branching.py).
+    """
+    first = [z for z in layout.offsets if layout.exact(z)]
+    parts = [
+        seen[:, at : at + layout.graph.nodes[z].size]
+        for z, at in layout.offsets.items()
+        if z in first
+    ]
+    if not parts:
+        return False
+    cells = np.unique(np.packbits(np.concatenate(parts, axis=1), axis=1), axis=0)
+    return 2 * len(cells) <= len(seen)
 
 
 def gate_scores(

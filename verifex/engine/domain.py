@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.proof import ParamKey
+from verifex.engine.boxes import Local
+from verifex.engine.proof import LocalFacts, ParamKey
 from verifex.ir.exact import FloatArray
 
 
 @dataclass
 class Domain:
-    """A part of the region: its box, its gate signs, and the rows still open on it."""
+    """A part of the region: its box, its gate signs, and the rows still open on it.
+
+    `kept` are bounds proven here or above, node -> (lo, hi) of shape (size,): children inherit
+    them. `own` are bounds that only this domain uses, with the lines `pending` that prove them.
+    `seen` are gate patterns (k, gates) of points that lie in the domain.
+    """
 
     lo: FloatArray
     hi: FloatArray
@@ -29,8 +36,28 @@ class Domain:
     loss: float = 0.0
     reach: FloatArray | None = None
     state: Any = None
+    kept: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    own: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    pending: list[LocalFacts] = field(default_factory=list)
+    seen: NDArray[np.bool_] | None = None
 
     @property
     def box(self) -> tuple[FloatArray, FloatArray, NDArray[np.int8]]:
         """Input box and signs, each with a leading axis of one."""
         return self.lo[None], self.hi[None], self.signs[None]
+
+
+def local_facts(domains: Sequence[Domain], *, own: bool = True) -> Local:
+    """The domains' facts, stacked for an interval pass; without `own`, only those inherited."""
+    sets = [(d.kept, d.own if own else {}) for d in domains]
+    sizes = {i: v[0].shape for pair in sets for part in pair for i, v in part.items()}
+    out = {}
+    for i, shape in sizes.items():
+        low, high = (np.full((len(domains), *shape), v) for v in (-np.inf, np.inf))
+        for k, pair in enumerate(sets):
+            for part in pair:
+                if i in part:
+                    np.maximum(low[k], part[i][0], out=low[k])
+                    np.minimum(high[k], part[i][1], out=high[k])
+        out[i] = low, high
+    return out

@@ -22,7 +22,7 @@ from verifex.engine.domain import Domain
 from verifex.engine.margin import batch_margin
 from verifex.engine.optimise import Bounder
 from verifex.engine.proof import Closed, Proof
-from verifex.engine.range_search import linear_rows
+from verifex.engine.range_search import linear_rows, samples
 from verifex.engine.root import root_facts
 from verifex.engine.search import Search, SearchOptions, Stats
 from verifex.engine.verdict import Witness
@@ -192,7 +192,7 @@ def decide_search(
     if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
-    search.run([first])
+    search.run([first], samples(lo, hi, 0))
     left = search.open_domains()
     lower = min((d.value for d in left), default=0.0)
     closed = None

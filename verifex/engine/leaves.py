@@ -15,7 +15,7 @@ import torch
 
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
-from verifex.engine.domain import Domain
+from verifex.engine.domain import Domain, local_facts
 from verifex.engine.forms import FormTable
 from verifex.engine.leaf import LeafSolver
 from verifex.engine.optimise import Bounder, Effort
@@ -75,7 +75,7 @@ class Leaves:
 
     def undecided(self, domain: Domain) -> int:
         """An undecided gate of the domain (the widest), -1 if there is none."""
-        boxes = self.layout.propagate(*domain.box)
+        boxes = self.layout.propagate(*domain.box, local=local_facts([domain]))
         gated = set(self.layout.steps.values())
         best, room = -1, -1.0
         for z, at in self.layout.offsets.items():
@@ -89,7 +89,7 @@ class Leaves:
 
     def _affine(self, domain: Domain) -> tuple[FloatArray, FloatArray]:
         """Linear lower bounds of the domain's rows without any multipliers: the LPs' costs."""
-        boxes = self.layout.propagate(*domain.box)
+        boxes = self.layout.propagate(*domain.box, local=local_facts([domain]))
         lo, hi, signs = domain.box
         rows, start, box = self.table.rows(boxes, signs, lo, hi, [(0, r) for r in domain.rows])
         rows.split = {}
@@ -111,7 +111,7 @@ class Leaves:
         chosen = np.flatnonzero(domain.signs)
         cells = [self.layout.name(int(g)) for g in chosen]
         a, b = np.zeros((len(cells), domain.lo.shape[0])), np.zeros(len(cells))
-        boxes = self.layout.propagate(*domain.box)
+        boxes = self.layout.propagate(*domain.box, local=local_facts([domain]))
         for z in sorted({z for z, _ in cells}):
             mine = [k for k, (node, _) in enumerate(cells) if node == z]
             start = torch.zeros((len(mine), self.layout.graph.nodes[z].size), dtype=torch.float64)
@@ -140,7 +140,7 @@ class Leaves:
         """The bound that the LP's duals give as multipliers, with the multipliers."""
         row = domain.rows[k]
         lo, hi, signs = domain.box
-        boxes = self.layout.propagate(lo, hi, signs)
+        boxes = self.layout.propagate(lo, hi, signs, local=local_facts([domain]))
         rows, start, box = self.table.rows(boxes, signs, lo, hi, [(0, row)])
         kept = {key: torch.from_numpy(v[k : k + 1]).clone() for key, v in domain.warm.items()}
         params = {key: kept.get(key, v) for key, v in self.bounder.start(rows, list(start)).items()}

@@ -50,8 +50,24 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class LocalFacts:
+    """Bounds of a node's elements in a subtree: `rows` (k, 2) of element and sign.
+
+    `shared` are the fractions of all rows, `splits` the multipliers of each.
+    """
+
+    node: int
+    rows: NDArray[np.int32]
+    shared: Packed
+    splits: list[Packed]
+
+
+@dataclass(frozen=True)
 class AtomBound:
-    """The form of `row` (of the search's list of forms) is at least `value` in the subtree."""
+    """The form of `row` (of the search's list of forms) is at least `value` in the subtree.
+
+    Row -1 is the form 0: a bound above zero says that the subtree has no points.
+    """
 
     row: int
     value: float
@@ -70,6 +86,7 @@ class ProofNode:
     bounds: list[AtomBound] = field(default_factory=list)
     closed: str | None = None
     children: tuple[int, int] | None = None
+    facts: list[LocalFacts] = field(default_factory=list)
     plain: NDArray[np.int32] | None = None
     """(k, 3): node, element, sign of facts by bounds without multipliers; they hold below."""
 

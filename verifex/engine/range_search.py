@@ -7,7 +7,7 @@ float64 during the search; the final ones are replayed exactly by the caller.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -143,13 +143,16 @@ def minima(
     torch.set_num_threads(max(1, budget.threads))
     lo, hi = problem.region.float_box()
     policy = RangePolicy(problem, forms, linear=linear)
-    policy.offer_all(_samples(problem, lo, hi, seed))
+    points = samples(lo, hi, seed)
+    policy.offer_all(points)
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
+    # Ranges are claims: no certificate is written from them.
+    options = replace(options, record=False)
     search = Search(root, bounder, policy, options, budget, log)
     signs = np.zeros(layout.gates, dtype=np.int8)
-    search.run([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))])
+    search.run([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))], points)
     bounds = policy.closed_at.copy()
     for domain in search.open_domains():
         bounds[domain.rows[0]] = min(bounds[domain.rows[0]], domain.value)
@@ -161,7 +164,7 @@ def minima(
     return found, search.stats, search.proof, layout
 
 
-def _samples(problem: Problem, lo: FloatArray, hi: FloatArray, seed: int) -> FloatArray:
+def samples(lo: FloatArray, hi: FloatArray, seed: int) -> FloatArray:
     """Random corners and inner points, and the centre."""
     rng = np.random.default_rng(seed)
     corners = np.where(rng.random((1024, lo.shape[0])) < 0.5, lo, hi)

@@ -12,79 +12,29 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from verifex.engine.branching import gate_scores, minimisers
+from verifex.engine.branching import few_cells, gate_scores, layer_weights, minimisers
 from verifex.engine.budget import Budget
-from verifex.engine.domain import Domain
+from verifex.engine.cuts import Cutter
+from verifex.engine.domain import Domain, local_facts
 from verifex.engine.forms import FormTable
 from verifex.engine.leaves import Leaves
 from verifex.engine.optimise import Bounder, Bounds, Effort
+from verifex.engine.policy import Policy, SearchOptions, Stats
 from verifex.engine.proof import AtomBound, Proof, ProofNode, pack
+from verifex.engine.refresh import SEEN, Refresh, suits
 from verifex.engine.root import Root
 from verifex.ir.exact import FloatArray
-from verifex.ir.formula import Form
 from verifex.semantics.linear import ParamKey, Rows
 
-
-class Policy(Protocol):
-    """What the search is for."""
-
-    forms: list[Form]
-
-    def goal(self, row: int) -> float:
-        """The bound at which a row needs no more work."""
-
-    def settle(self, domain: Domain, values: dict[int, float]) -> bool:
-        """Take note of lower bounds per row; drop what is decided; True closes the domain."""
-
-    def candidates(self, x: FloatArray, rows: list[int]) -> None:
-        """Points of the region (k, n) worth trying, each with the row that it came from."""
-
-    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
-        """The exact minimum of a row on a leaf; True if that settles the row there."""
-
-    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
-        """Whether a leaf would be closed if bounds within rounding of zero were exactly zero."""
-
-    def finished(self) -> bool:
-        """Whether the search may stop at once."""
-
-    def priority(self, domain: Domain) -> float:
-        """Domains with the least priority come first."""
-
-    def describe(self, least: float | None) -> dict[str, Any]:
-        """For the log: what the least priority of all open domains says (0.0: nothing is open)."""
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """Widths and efforts. `inputs`: split input sides too (low dimension or smooth functions)."""
-
-    width: int = 192
-    root_effort: Effort = field(default_factory=lambda: Effort(60, 0.2, 0.97))
-    effort: Effort = field(default_factory=lambda: Effort(12, 0.2, 0.9))
-    rule: str = "gap"
-    inputs: bool = False
-    max_domains: int = 2_000_000
-    record: bool = True
-    device: str = "cpu"
-
-
-@dataclass
-class Stats:
-    """What happened: for the log and the benchmarks."""
-
-    domains: int = 0
-    leaves: int = 0
-    lps: int = 0
-    unresolved: int = 0
-    ties: int = 0
-    batches: int = 0
+_FEW = 4
+"""Iterations a domain where multipliers of splits come from linear programs."""
 
 
 class Search:
@@ -106,14 +56,29 @@ class Search:
         self._order = itertools.count()
         self._table = FormTable(self.layout, policy.forms)
         self._leaves = Leaves(self.layout, bounder, self._table)
+        self._weights = layer_weights(self.layout) if options.order == "layers" else None
+        refresh = suits(self.layout) if options.refresh is None else options.refresh
+        self._cutter = Cutter(self.layout, bounder) if refresh else None
+        self._refresh: Refresh | None = None
+        if self._cutter is not None:
+            proof = self.proof if options.record else None
+            self._refresh = Refresh(self.layout, bounder, self._cutter, proof, self._offer)
         self.unresolved: list[Domain] = []
 
     # --- driving --------------------------------------------------------------------------------
 
-    def run(self, roots: list[Domain]) -> None:
-        """Search until the policy is finished, nothing is open, or the budget is spent."""
+    def run(self, roots: list[Domain], points: FloatArray | None = None) -> None:
+        """Search until the policy is finished, nothing is open, or the budget is spent.
+
+        `points` (k, n) of the region, if any are known, save work: they show what is open.
+        """
+        seen = None
+        if self._refresh is not None and points is not None:
+            seen = self._refresh.patterns(points)
+            if self.options.order is None and few_cells(self.layout, seen):
+                self._weights = layer_weights(self.layout)
         for domain in roots:
-            domain.node = self.proof.add(ProofNode(parent=-1))
+            domain.node, domain.seen = self.proof.add(ProofNode(parent=-1)), seen
         for at in range(0, len(roots), self.options.width):
             batch = roots[at : at + self.options.width]
             if self.budget.spent or self.policy.finished():
@@ -149,7 +114,10 @@ class Search:
             else:
                 children += self._split(domain)
         if children:
-            self._evaluate(children, self.options.effort)
+            effort = self.options.effort
+            if self._cutter is not None:  # the programs leave less to optimise
+                effort = replace(effort, iterations=min(_FEW, effort.iterations))
+            self._evaluate(children, effort)
         self.stats.batches += 1
         self._report()
 
@@ -172,6 +140,17 @@ class Search:
     def _push(self, domain: Domain) -> None:
         heapq.heappush(self._heap, (self.policy.priority(domain), next(self._order), domain))
 
+    def _offer(self, x: FloatArray, k: NDArray[np.intp], domains: list[Domain]) -> None:
+        """Points found in domains k."""
+        self.policy.candidates(x, sorted({r for d in set(k.tolist()) for r in domains[d].rows}))
+
+    def _attach(self, domain: Domain, bound: AtomBound) -> None:
+        """Keep a bound for the certificate, after the facts that it rests on."""
+        node = self.proof.nodes[domain.node]
+        node.facts += domain.pending
+        domain.pending = []
+        node.bounds.append(bound)
+
     def _close(self, domain: Domain, how: str) -> None:
         self.stats.leaves += 1
         self.proof.nodes[domain.node].closed = how
@@ -182,7 +161,10 @@ class Search:
         """Bound all open rows of the domains, close what closes, queue the rest."""
         lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
         signs = np.stack([d.signs for d in domains])
-        boxes = self.layout.propagate(lo, hi, signs)
+        known = self._refresh is not None and bool(signs.any())
+        lost = self._refresh.run(domains) if self._refresh is not None and known else False
+        boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains))
+        boxes.empty[:] |= lost
         self.stats.domains += len(domains)
         for d, empty in zip(domains, boxes.empty, strict=True):
             if empty:
@@ -200,6 +182,11 @@ class Search:
         goal = torch.tensor([self.policy.goal(r) for r in row_ids], dtype=torch.float64) - consts
         warm = self._warm(domains, pairs)
         found = self.bounder.bound(rows, start, *box, effort, warm, goal)
+        if self._cutter is not None and known:
+            open_ = np.flatnonzero((found.value <= goal).numpy())
+            if len(open_):
+                cut = self._cutter.cut(boxes, lo, hi, signs)
+                self._cutter.sharpen(found, open_, rows, start, box, cut)
         found.value = found.value + consts
         x = minimisers(found, *box)
         self.policy.candidates(x.numpy(), row_ids)
@@ -264,16 +251,18 @@ class Search:
             row = pairs[p][1]
             if known[row] > self.policy.goal(row):
                 packed = pack({k: v[p] for k, v in params.items()})
-                self.proof.nodes[domain.node].bounds.append(AtomBound(row, known[row], packed))
+                self._attach(domain, AtomBound(row, known[row], packed))
 
     # --- splitting ------------------------------------------------------------------------------
 
     def _choose(self, domain: Domain, score: FloatArray) -> None:
         """The gate that loses most, or the input side that the bound depends on most."""
         domain.gate, domain.dimension = -1, -1
-        best = int(score.argmax()) if score.size else -1
-        if best >= 0 and score[best] > 1e-9 * (1.0 + abs(domain.value)):
-            domain.gate, domain.loss = best, float(score[best])
+        score = np.where(score > 1e-9 * (1.0 + abs(domain.value)), score, 0.0)
+        if score.any():
+            weighted = score if self._weights is None else score * self._weights
+            domain.gate = int(weighted.argmax())
+            domain.loss = float(score[domain.gate])
         if domain.reach is not None:
             width = domain.hi - domain.lo
             reach = domain.reach * width
@@ -297,10 +286,14 @@ class Search:
                 domain.value,
                 domain.warm,
                 state=domain.state,
+                kept=domain.kept,
             )
             if domain.gate >= 0:
                 node.gate = domain.gate
                 child.signs[domain.gate] = sign
+                if domain.seen is not None:
+                    mine = domain.seen[:, domain.gate] == (sign > 0)
+                    child.seen = domain.seen[mine][:SEEN]
             else:
                 node.dimension, i = domain.dimension, domain.dimension
                 node.at = float((domain.lo[i] + domain.hi[i]) / 2)
@@ -321,7 +314,7 @@ class Search:
             known[answer.row] = answer.bound
             if self.options.record and answer.bound > self.policy.goal(answer.row):
                 bound = AtomBound(answer.row, answer.bound, answer.params)
-                self.proof.nodes[domain.node].bounds.append(bound)
+                self._attach(domain, bound)
             if answer.value is None or answer.points is None:
                 continue
             self.policy.candidates(answer.points, [answer.row])
@@ -347,3 +340,6 @@ class Search:
 def r_index(domain: Domain, row: int) -> int:
     """Where a row lies among a domain's warm parameters."""
     return domain.rows.index(row)
+
+
+__all__ = ["Policy", "Search", "SearchOptions", "Stats"]

@@ -1,0 +1,73 @@
+"""What a search is given and what it counts: its policy, its options, its statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from verifex.engine.domain import Domain
+from verifex.engine.optimise import Effort
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import Form
+
+
+class Policy(Protocol):
+    """What the search is for."""
+
+    forms: list[Form]
+
+    def goal(self, row: int) -> float:
+        """The bound at which a row needs no more work."""
+
+    def settle(self, domain: Domain, values: dict[int, float]) -> bool:
+        """Take note of lower bounds per row; drop what is decided; True closes the domain."""
+
+    def candidates(self, x: FloatArray, rows: list[int]) -> None:
+        """Points of the region (k, n) worth trying, each with the row that it came from."""
+
+    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
+        """The exact minimum of a row on a leaf; True if that settles the row there."""
+
+    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
+        """Whether a leaf would be closed if bounds within rounding of zero were exactly zero."""
+
+    def finished(self) -> bool:
+        """Whether the search may stop at once."""
+
+    def priority(self, domain: Domain) -> float:
+        """Domains with the least priority come first."""
+
+    def describe(self, least: float | None) -> dict[str, Any]:
+        """For the log: what the least priority of all open domains says (0.0: nothing is open)."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Widths and efforts. `inputs`: split input sides too (low dimension or smooth functions).
+
+    `refresh` (see refresh.py) and `order` ("gap": the gate that loses most; "layers": the same, but
+    gates of earlier layers first) are chosen by the network and the region unless they are given.
+    """
+
+    width: int = 192
+    root_effort: Effort = field(default_factory=lambda: Effort(60, 0.2, 0.97))
+    effort: Effort = field(default_factory=lambda: Effort(12, 0.2, 0.9))
+    rule: str = "gap"
+    refresh: bool | None = None
+    order: str | None = None
+    inputs: bool = False
+    max_domains: int = 2_000_000
+    record: bool = True
+    device: str = "cpu"
+
+
+@dataclass
+class Stats:
+    """What happened: for the log and the benchmarks."""
+
+    domains: int = 0
+    leaves: int = 0
+    lps: int = 0
+    unresolved: int = 0
+    ties: int = 0
+    batches: int = 0

@@ -1,0 +1,296 @@
+"""Bounds of gates' pre-activations derived again on every domain, where splits made them tighter.
+
+One backward pass a bound, without optimisation; the multipliers of the splits come from small
+linear programs. Three things prune the search: a domain that has no point is closed, a gate that
+became decided is never split, and tighter bounds of what depends on gates make better relaxations.
+
+Programs are only solved where they may decide something: a gate whose both signs have been seen at
+points of the domain stays open, and a domain in which a point is known is not empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from verifex.engine import simplex
+from verifex.engine.boxes import Boxes, Layout
+from verifex.engine.cuts import Cut, Cutter
+from verifex.engine.domain import Domain, local_facts
+from verifex.engine.optimise import Bounder
+from verifex.engine.proof import AtomBound, LocalFacts, Packed, Proof, pack
+from verifex.engine.root import to_rows
+from verifex.ir.exact import FloatArray
+from verifex.ir.ops import Gate, Step
+from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.linear import ParamKey, Rows
+
+Tensor = torch.Tensor
+Flags = NDArray[np.bool_]
+SEEN = 48
+"""Patterns that a domain keeps."""
+
+_GAIN = 0.02
+"""A bound that is not tighter by this part of the width is not worth a line."""
+
+_INPUTS, _GATES = 64, 512
+"""Larger networks are not refreshed: the programs grow with inputs times splits."""
+
+
+def suits(layout: Layout) -> bool:
+    """Whether a search of this graph should refresh its domains."""
+    return layout.graph.input_size <= _INPUTS and 0 < layout.gates <= _GATES
+
+
+@dataclass
+class _Batch:
+    """Domains that are refreshed together."""
+
+    domains: list[Domain]
+    lo: FloatArray
+    hi: FloatArray
+    signs: NDArray[np.int8]
+    boxes: Boxes
+    cut: Cut
+    empty: Flags
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Rows of one node: `sign[r] * z[element[r]]` on domain `domain[r]`."""
+
+    domain: NDArray[np.intp]
+    element: NDArray[np.intp]
+    sign: FloatArray
+
+
+class Refresh:
+    """Refreshes domains of one search. `offer` receives points of the region, (k, n)."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        bounder: Bounder,
+        cutter: Cutter,
+        proof: Proof | None,
+        offer: Callable[[FloatArray, NDArray[np.intp], list[Domain]], None],
+    ) -> None:
+        self.layout, self.bounder, self.cutter = layout, bounder, cutter
+        self.proof, self.offer = proof, offer
+        nodes = layout.graph.nodes
+        self._inner = {
+            z: any(isinstance(nodes[i].op, Step | Gate) for i in layout.graph.ancestors([z]))
+            for z in layout.offsets
+        }
+
+    def patterns(self, x: FloatArray) -> Flags:
+        """Gate patterns (k, gates) of points (k, n): True where z > 0."""
+        zs = list(self.layout.offsets)
+        values = evaluate_float(self.layout.graph, x, zs)
+        return np.concatenate([values[z].reshape(len(x), -1) > 0 for z in zs], axis=1)
+
+    def run(self, domains: list[Domain]) -> Flags:
+        """Put new facts into the domains; True for those that have no point."""
+        lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
+        signs = np.stack([d.signs for d in domains])
+        boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains, own=False))
+        cut = self.cutter.cut(boxes, lo, hi, signs)
+        batch = _Batch(domains, lo, hi, signs, boxes, cut, boxes.empty.copy())
+        self._empty(batch)
+        for z in self.layout.offsets:
+            self._node(batch, z)
+        return batch.empty
+
+    # --- empty domains ----------------------------------------------------------------------------
+
+    def _empty(self, batch: _Batch) -> None:
+        """Domains without known points: a point, or multipliers that contradict each other."""
+        unknown = [d.seen is None or not len(d.seen) for d in batch.domains]
+        k = np.flatnonzero(np.array(unknown) & ~batch.empty)
+        if not len(k) or not batch.cut.a.shape[1]:
+            return
+        lo, hi, cut = batch.lo[k], batch.hi[k], batch.cut.of(k)
+        found = simplex.minimise(np.zeros_like(lo), cut.a, cut.b, lo, hi)
+        self._visit(batch, k[~found.empty & found.done], found.x[~found.empty & found.done])
+        none = np.flatnonzero(found.empty)
+        if len(none):
+            zs = list(self.layout.offsets)
+            start = {
+                z: torch.zeros((len(none), self.layout.graph.nodes[z].size), dtype=torch.float64)
+                for z in zs
+            }
+            rows = to_rows(batch.boxes, torch.from_numpy(k[none]), self.layout, batch.signs)
+            params = self.bounder.start(rows, zs)
+            self.cutter.place(params, cut.of(none), found.duals[none])
+            box = torch.from_numpy(lo[none]), torch.from_numpy(hi[none])
+            with torch.no_grad():
+                value, _, _ = self.bounder.evaluate(rows, start, params, *box)
+            for r, at in enumerate(k[none].tolist()):
+                if value[r] > 1e-9:
+                    batch.empty[at] = True
+                    self._say_empty(batch.domains[at], float(value[r]), params, r)
+
+    def _say_empty(
+        self, domain: Domain, value: float, params: dict[ParamKey, Tensor], r: int
+    ) -> None:
+        if self.proof is not None:
+            packed = pack({key: v[r].numpy() for key, v in params.items()})
+            self.proof.nodes[domain.node].bounds.append(AtomBound(-1, value, packed))
+
+    def _visit(self, batch: _Batch, k: NDArray[np.intp], x: FloatArray) -> None:
+        """Points found on the way: their patterns count where they lie in their domain."""
+        if not len(k):
+            return
+        domains = batch.domains
+        self.offer(x, k, domains)
+        pattern = self.patterns(x)
+        signs = batch.signs[k]
+        inside = ((signs == 0) | (pattern == (signs > 0))).all(axis=1)
+        for r in np.flatnonzero(inside):
+            d = domains[k[r]]
+            if d.seen is None:
+                d.seen = pattern[r : r + 1]
+            elif len(d.seen) < SEEN:
+                d.seen = np.concatenate([d.seen, pattern[r : r + 1]])
+
+    # --- bounds -----------------------------------------------------------------------------------
+
+    def _node(self, batch: _Batch, z: int) -> None:
+        """Bounds of one node's undecided elements, kept by the domains."""
+        inner = self._inner[z]
+        asked, hopeful = self._asked(batch, z, inner)
+        if not len(asked.domain):
+            return
+        size = self.layout.graph.nodes[z].size
+        start = torch.zeros((len(asked.domain), size), dtype=torch.float64)
+        start[np.arange(len(start)), asked.element] = torch.from_numpy(asked.sign)
+        value, params = self._bounds(batch, z, asked, start, hopeful)
+        value = value - 1e-9 * (1.0 + np.abs(value))
+        low, high = batch.boxes.lo[z], batch.boxes.hi[z]
+        at = asked.domain, asked.element
+        old, width = np.where(asked.sign > 0, low[at], -high[at]), high[at] - low[at]
+        decides = value >= 0
+        own = (value > old + _GAIN * width) & inner & ~decides
+        self._put(batch.domains, z, asked, value, decides, own=False)
+        self._put(batch.domains, z, asked, value, own, own=True)
+        if self.proof is not None:
+            self._say(self.proof, batch.domains, z, asked, params, decides, own)
+        if decides.any():
+            b = batch
+            local = local_facts(b.domains, own=False)
+            b.boxes = self.layout.propagate(b.lo, b.hi, b.signs, local=local)
+            b.empty |= b.boxes.empty
+
+    def _asked(self, batch: _Batch, z: int, inner: bool) -> tuple[_Asked, Flags]:
+        """Both sides of every open element, less those that points show to be open; `hopeful`
+        marks sides that a program might decide."""
+        at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
+        open_ = (batch.boxes.lo[z] < 0) & (batch.boxes.hi[z] > 0) & ~batch.empty[:, None]
+        open_ &= batch.signs[:, at : at + size] == 0
+        on, off = (np.zeros(open_.shape, dtype=bool) for _ in range(2))
+        for k, d in enumerate(batch.domains):
+            if d.seen is not None and len(d.seen):
+                mine = d.seen[:, at : at + size]
+                on[k], off[k] = mine.any(axis=0), ~mine.all(axis=0)
+        parts = []
+        for sign, contrary in ((1.0, off), (-1.0, on)):
+            rows, i = np.nonzero(open_ if inner else open_ & ~contrary)
+            parts.append((rows, i, np.full(len(rows), sign), ~contrary[rows, i]))
+        domain, element, signs, hopeful = (np.concatenate(v) for v in zip(*parts, strict=True))
+        return _Asked(domain, element, signs), hopeful
+
+    def _bounds(
+        self, batch: _Batch, z: int, asked: _Asked, start: Tensor, hopeful: Flags
+    ) -> tuple[FloatArray, dict[ParamKey, Tensor]]:
+        """Lower bounds of the rows, first without split multipliers, then with the best ones."""
+        domain = torch.from_numpy(asked.domain)
+        rows = to_rows(batch.boxes, domain, self.layout, batch.signs)
+        lo, hi = torch.from_numpy(batch.lo)[domain], torch.from_numpy(batch.hi)[domain]
+        params = self.bounder.start(rows, [z])
+        with torch.no_grad():
+            bare = Rows(rows.lo, rows.hi, domain, {})
+            value, coefs, _ = self.bounder.evaluate(bare, {z: start}, params, lo, hi)
+            j = np.flatnonzero(hopeful & (value.numpy() < 0))
+            if len(j) and batch.cut.a.shape[1]:
+                pick, cut = torch.from_numpy(j), batch.cut.of(asked.domain[j])
+                found = simplex.minimise(
+                    coefs[pick].numpy(), cut.a, cut.b, lo[pick].numpy(), hi[pick].numpy()
+                )
+                some = {key: v[pick] for key, v in params.items()}
+                self.cutter.place(some, cut, found.duals)
+                part = Rows(rows.lo, rows.hi, domain[pick], rows.split)
+                better, _, _ = self.bounder.evaluate(
+                    part, {z: start[pick]}, some, lo[pick], hi[pick]
+                )
+                use = better > value[pick]
+                value[pick[use]] = better[use]
+                for key, v in some.items():
+                    params[key][pick[use]] = v[use]
+                good = np.flatnonzero(~found.empty & found.done & (better.numpy() < 0))
+                self._visit(batch, asked.domain[j[good]], found.x[good])
+        return value.numpy(), params
+
+    def _put(
+        self,
+        domains: list[Domain],
+        z: int,
+        asked: _Asked,
+        value: FloatArray,
+        which: Flags,
+        *,
+        own: bool,
+    ) -> None:
+        """Put the bounds `which` into their domains' facts."""
+        size = self.layout.graph.nodes[z].size
+        low, high = (np.full((len(domains), size), v) for v in (-np.inf, np.inf))
+        for sign, side in ((1.0, low), (-1.0, high)):
+            r = which & (asked.sign == sign)
+            side[asked.domain[r], asked.element[r]] = sign * value[r]
+        for k in np.unique(asked.domain[which]):
+            d = domains[k]
+            known = (d.own if own else d.kept).get(z)
+            pair = low[k], high[k]
+            if known is not None:
+                pair = np.maximum(known[0], low[k]), np.minimum(known[1], high[k])
+            if own:
+                d.own = {**d.own, z: pair}
+            else:
+                d.kept = {**d.kept, z: pair}
+
+    @staticmethod
+    def _say(
+        proof: Proof,
+        domains: list[Domain],
+        z: int,
+        asked: _Asked,
+        params: dict[ParamKey, Tensor],
+        decides: Flags,
+        own: Flags,
+    ) -> None:
+        """The lines that prove the facts: kept ones at once, own ones if they are ever used."""
+        arrays = {key: v.numpy() for key, v in params.items()}
+        for which, mine in ((decides, False), (own, True)):
+            rows = np.flatnonzero(which)
+            rows = rows[np.argsort(asked.domain[rows], kind="stable")]
+            ends = np.flatnonzero(np.diff(asked.domain[rows])) + 1
+            for part in np.split(rows, ends) if len(rows) else []:
+                facts = _lines(z, asked, part, arrays)
+                d = domains[asked.domain[part[0]]]
+                (d.pending if mine else proof.nodes[d.node].facts).append(facts)
+
+
+def _lines(
+    z: int, asked: _Asked, part: NDArray[np.intp], arrays: dict[ParamKey, FloatArray]
+) -> LocalFacts:
+    """Facts of one domain. Fractions begin the same for all rows of a domain and stay so."""
+    sparse = ("split", "rows")
+    shared = pack({k: v[part[0]] for k, v in arrays.items() if k[0] not in sparse})
+    splits: list[Packed] = [
+        pack({k: v[r] for k, v in arrays.items() if k[0] in sparse and v[r].any()}) for r in part
+    ]
+    lines = np.stack([asked.element[part], asked.sign[part]], axis=1).astype(np.int32)
+    return LocalFacts(z, lines, shared, splits)
