@@ -71,7 +71,7 @@ ELEMENTWISE = [
     Case("Max", X, In((4,)), weights(3, 1), opsets=(8, 13)),
     Case("Min", X, weights(4), weights(3, 1), opsets=(8, 13)), Case("Max", X),
     *(Case("Pow", In((2, 3), 0.5, 2), scalar(e), opsets=(7, 12, 15))
-      for e in (1.0, 2.0, 3.0, 0.5, -1.0, -2.0)),
+      for e in (0.0, 1.0, 2.0, 3.0, 0.5, -0.5, -1.0, -2.0)),
     Case("LeakyRelu", X, opsets=(7, 16), alpha=0.2), Case("LeakyRelu", X),
     Case("PRelu", X, weights(3, 1), opsets=(7, 9, 16)), Case("PRelu", IMAGE, weights(3, 1, 1)),
     Case("Clip", X, opsets=(7, 10), min=-0.5, max=1.0), Case("Clip", X, opsets=(7,), min=0.25),
