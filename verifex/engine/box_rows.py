@@ -65,10 +65,10 @@ class ClaimRows:
             coefs[z] = coefs[z] + extra if z in coefs else extra
         better = -self.bounds.lower(boxes, coefs, const, box).value
         used: dict[tuple[int, int], Multipliers] = {}
-        for r in np.flatnonzero(better < upper[box, atom]).tolist():
-            b, k = int(box[r]), int(atom[r])
-            upper[b, k] = better[r]
-            pairs = zip(gates[at[r]].tolist(), factors[r].tolist(), strict=True)
+        for i in np.flatnonzero(better < upper[box, atom]).tolist():
+            b, k = int(box[i]), int(atom[i])
+            upper[b, k] = better[i]
+            pairs = zip(gates[at[i]].tolist(), factors[i].tolist(), strict=True)
             used[b, k] = {g: v for g, v in pairs if v > 0}
         return used
 
@@ -77,9 +77,9 @@ class ClaimRows:
         most = max(len(cuts[b]) for b in chosen.tolist())
         gates = np.full((len(chosen), most), -1)
         signs = np.zeros((len(chosen), most))
-        for r, b in enumerate(chosen.tolist()):
-            for j, (gate, sign) in enumerate(cuts[b]):
-                gates[r, j], signs[r, j] = gate, sign
+        for i, b in enumerate(chosen.tolist()):
+            gates[i, : len(cuts[b])] = [gate for gate, _ in cuts[b]]
+            signs[i, : len(cuts[b])] = [sign for _, sign in cuts[b]]
         a = np.zeros((len(chosen), most, boxes.lower.shape[1]))
         h = np.zeros((len(chosen), most))
         for z in self.net.units:
