@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import pytest
 from query_texts import random_graph, random_query, save
 
 import verifex
 from verifex import checker
+from verifex.certificate.write import Files
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.engine.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError, UnsupportedError
-from verifex.ir.formula import And, Atom, Or, holds, negate, nodes
+from verifex.ir.formula import Atom, Or, holds, negate, nodes
 from verifex.ir.graph import Graph
 from verifex.ir.solving import Status
 from verifex.problem.query import parts
@@ -49,39 +49,22 @@ def points(n: int, seed: int) -> list[tuple[Fraction, ...]]:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_box_atoms_and_truth_agree_with_the_checker(seed: int, tmp_path: Path) -> None:
+def test_truth_at_points_agrees_with_the_checker(seed: int, tmp_path: Path) -> None:
+    """The checker takes a point as a witness exactly where this reader says that it is one."""
     rng = random.Random(seed)
-    graph, source = random_graph(rng), random_query(rng)
-    net = checker.Network(save(graph, tmp_path / "net.onnx").read_bytes())
-    theirs = checker.Query(source, net)
-    ours = parse_query(source, graph)
-    lo, hi = ours.region.lo, ours.region.hi
-    assert list(lo) == theirs.lo
-    if all(a <= b for a, b in zip(theirs.lo, theirs.hi)):
-        assert list(hi) == theirs.hi
-
-    def flat(f: Any) -> list[Any]:
-        return [a for p in f[1] for a in flat(p)] if isinstance(f, list) else [f]
-
-    listed = flat(theirs.broken)
-    assert len(listed) == len(ours.listed)
-    assert [strict for _, strict in listed] == [a.strict for a in ours.listed]
-    broken = And((ours.assume, negate(ours.require)))
+    net, query = save(random_graph(rng), tmp_path / "n.onnx"), tmp_path / "q.vnnlib"
+    query.write_text(random_query(rng))
+    problem = load_query(query, net)
+    broken, proof = negate(problem.require), tmp_path / "p.vxc"
+    header = Files(net, query).header()
     for x in points(2, seed):
-        read = {cell[0] for a in ours.listed for cell, _ in a.form.terms}
-        values = evaluate_exact(ours.graph, x, sorted(read))
-        said = checker.exactly(net.graph, [f for f, _ in listed], x, False)
-        assert [a.form.value(values) for a in ours.listed] == said
-        if ours.region.contains(x):  # what was left out of the claim holds on the whole box
-            assert holds(broken, values) == truth(theirs.broken, iter(said))
-
-
-def truth(f: Any, said: Iterator[Fraction]) -> bool:
-    """The truth of the checker's formula, given the values of its atoms in order."""
-    if isinstance(f, list):
-        return sum([truth(p, said) for p in f[1]]) >= f[0]
-    value = next(said)
-    return value > 0 if f[1] else value >= 0
+        values = evaluate_exact(problem.graph, x, problem.targets())
+        said = problem.region.contains(x) and holds(broken, values)
+        line = {**header, "atoms": len(problem.listed), "witness": [str(v) for v in x]}
+        proof.write_text(json.dumps(line) + "\n")
+        code, text = checker.check([str(net), str(query), str(proof)])
+        assert (code == 0) == said, (x, text)
+        assert code in (0, 1), text
 
 
 @pytest.mark.parametrize("seed", range(12))
