@@ -772,10 +772,11 @@ class Claim:
             return total((v, 1) for v in self.logits)
         head, _, tail = ("logit:predicted" if value == "predicted" else value).partition(":")
         picks, named = [p.strip() for p in tail.split(",")], ("predicted", "runner_up")
-        need(len(picks) == {"logit": 1, "margin": 2}.get(head), f"no functional {value:.40}")
         ask = len(self.logits) > 1 and not set(named).isdisjoint(picks)
         ranks = self.ranked(self.logits, 1) if ask else [0]
         found = [ranks[named.index(p)] if p in named else int(p) for p in picks]
+        count = {"logit": 1, "margin": 2}.get(head.strip())
+        need(len(set(found)) == len(picks) == count, f"no functional {value:.40}")
         return total((pick(self.logits, c, "output"), s) for c, s in zip(found, (1, -1)))
 
     def slopes(self, output: Any) -> list[int]:
