@@ -6,7 +6,7 @@ formula gets an upper bound on each box; a box is closed once the formula is fal
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,14 +108,28 @@ def _some(count: int, parts: Sequence[Judgement], shape: tuple[int, ...]) -> Jud
     return Judgement(margin, rank, shut, rests)
 
 
-def input_thresholds(forms: Sequence[Form], inputs: dict[int, int]) -> list[tuple[int, float]]:
-    """(flat input, value) where an atom on that input alone changes sign: places to split first.
+@dataclass(frozen=True)
+class Threshold:
+    """Atom `atom` is on flat input `side` alone: false where that is at most (sign 1) or at least
+    (sign -1) `at`, the float next to where it turns."""
 
-    The value is the float next to the threshold on the side where the atom is false.
-    """
+    atom: int
+    side: int
+    sign: int
+    at: float
+
+    def false_on(self, lower: FloatArray, upper: FloatArray) -> Bools:
+        """On which of the boxes the atom is false, exactly."""
+        if self.sign > 0:
+            return np.asarray(upper[:, self.side] <= self.at)
+        return np.asarray(lower[:, self.side] >= self.at)
+
+
+def thresholds(forms: Sequence[Form], offsets: Mapping[int, int]) -> list[Threshold]:
+    """Those of the forms that read one input: places to split first. `offsets`: of input nodes."""
     out = []
-    for form in forms:
-        if len(form.terms) != 1 or form.terms[0][0][0] not in inputs:
+    for k, form in enumerate(forms):
+        if len(form.terms) != 1 or form.terms[0][0][0] not in offsets:
             continue
         (node, index), c = form.terms[0]
         exact = -form.const / c
@@ -124,5 +138,5 @@ def input_thresholds(forms: Sequence[Form], inputs: dict[int, int]) -> list[tupl
             value = float(np.nextafter(value, -np.inf))
         if c < 0 and not value > exact:
             value = float(np.nextafter(value, np.inf))
-        out.append((inputs[node] + index, value))
+        out.append(Threshold(k, offsets[node] + index, 1 if c > 0 else -1, value))
     return out

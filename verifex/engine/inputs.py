@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifex.engine.attack import goal
-from verifex.engine.box_claim import BoxClaim, Judgement, input_thresholds
+from verifex.engine.box_claim import BoxClaim, Judgement, thresholds
 from verifex.engine.box_rows import ClaimRows
 from verifex.engine.box_tree import BoxTree, Multipliers
 from verifex.engine.boxes import Layout
@@ -30,6 +31,7 @@ from verifex.engine.verdict import Witness
 from verifex.engine.witness import refute
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
+from verifex.ir.formula import atoms
 from verifex.ir.problem import Problem
 
 MOST_INPUTS = 24
@@ -52,6 +54,12 @@ least this share of what its best side scores: a unit's error vanishes at once, 
 halves. Measured on the hardest ACAS Xu queries (benchmarks/input_splits.py)."""
 
 _REPLAYS = 400
+
+_TIE = 1e-9
+"""A margin this near to zero, relative to the claim's constants, is not split any further."""
+
+_FALSE = 1e-300
+"""Stands for a value below zero that is known by comparison, however small."""
 
 _NOT_YET = (np.array([np.inf]), np.array([-1]), np.array([0.0]))
 
@@ -123,14 +131,18 @@ class _Open:
 
 @dataclass
 class InputSearch:
-    """One run. `finished` where every box was closed."""
+    """One run. `finished` where every box was closed; `stuck` boxes are too small to be halved.
+
+    `highest` is an upper bound of the broken claim's margin once the run has ended.
+    """
 
     problem: Problem
     budget: Budget
     log: Callable[[dict[str, Any]], None] | None = None
     witness: Witness | None = None
     finished: bool = False
-    highest: float = np.inf
+    highest: float = -np.inf
+    stuck: int = 0
     tree: BoxTree = field(default_factory=BoxTree)
     _replays: int = 0
 
@@ -138,6 +150,8 @@ class InputSearch:
         graph = self.problem.graph
         self.goal = goal(self.problem)
         targets = self.problem.targets()
+        if next(atoms(self.goal), None) is None:
+            raise UnsupportedError("the claim is constant", expected="atoms to bound")
         self.net = DenseNet(graph, targets)
         self.layout = Layout(graph, tuple(targets))
         self.bounds = DenseBounds(self.net)
@@ -145,9 +159,8 @@ class InputSearch:
         self.claim = BoxClaim(self.goal, sizes, graph.inputs)
         self.rows = ClaimRows(self.bounds, self.claim)
         forms = [a.form for a in self.claim.atoms]
-        self.cuts = input_thresholds(forms, dict(graph.input_offsets))
-        atoms = max(1, len(forms))
-        self.width = int(np.clip(_ROWS // max(self.net.gates, 4 * atoms, 32), 8, 2048))
+        self.cuts = thresholds(forms, graph.input_offsets)
+        self.width = int(np.clip(_ROWS // max(self.net.gates, 4 * len(forms), 32), 8, 2048))
 
     # --- driving --------------------------------------------------------------------------------
 
@@ -163,8 +176,8 @@ class InputSearch:
             batch, open_ = open_.take(chosen), open_.take(~chosen)
             open_ = open_.join(self._evaluate(self._parts(batch)))
             self._report(open_)
-        self.highest = float(open_.margin.max(initial=-np.inf))
-        self.finished = self.witness is None and not len(open_)
+        self.highest = max(self.highest, float(open_.margin.max(initial=-np.inf)))
+        self.finished = self.witness is None and not len(open_) and not self.stuck
 
     def _choose(self, open_: _Open) -> Any:
         """The boxes to split next: half those nearest to a violation, half the newest."""
@@ -212,10 +225,13 @@ class InputSearch:
         """Bound the boxes, close what closes; what stays open knows where to split."""
         given = None if batch.known[0] is None else np.stack(batch.known.tolist())
         boxes = self.bounds.boxes(batch.lower, batch.upper, given)
-        count, atoms = boxes.count, len(self.claim.atoms)
-        row = np.repeat(np.arange(count), atoms)
+        count, rows = boxes.count, len(self.claim.atoms)
+        row = np.repeat(np.arange(count), rows)
         found = self.bounds.lower(boxes, *self.rows.of(np.arange(count), None), row, keep=True)
-        upper = -found.value.reshape(count, atoms)
+        upper = -found.value.reshape(count, rows)
+        for t in self.cuts:
+            false = t.false_on(boxes.lower, boxes.upper)
+            upper[false, t.atom] = np.minimum(upper[false, t.atom], -_FALSE)
         judged = self.claim.judge(upper, boxes.empty)
         used: dict[tuple[int, int], Multipliers] = {}
         split = np.array([bool(c) for c in batch.cuts]) & ~judged.closed
@@ -231,21 +247,33 @@ class InputSearch:
         if left.size:
             self._try_points(boxes, found, judged, left)
         side, at = self._sides(boxes, found, judged, left)
-        # A box too small to be halved in floats stays open for good; its margin says so.
-        return replace(batch.take(left), margin=judged.margin[left], side=side, at=at)
+        open_ = replace(batch.take(left), margin=judged.margin[left], side=side, at=at)
+        return open_.take(self._can_split(open_))
+
+    def _can_split(self, open_: _Open) -> NDArray[np.bool_]:
+        """Boxes that floats can still halve and that are not within rounding of a tie; the others
+        stay open for good, for exact arithmetic."""
+        row, side = np.arange(len(open_)), np.maximum(open_.side, 0)
+        inside = (open_.lower[row, side] < open_.at) & (open_.at < open_.upper[row, side])
+        tie = _TIE * (1.0 + float(np.abs(self.claim.const).max()))
+        fine: NDArray[np.bool_] = (inside | (open_.side < 0)) & (open_.margin > tie)
+        if not fine.all():
+            self.stuck += int((~fine).sum())
+            self.highest = max(self.highest, float(open_.margin[~fine].max()))
+        return fine
 
     def _sides(self, boxes: Boxes, found: Passed, judged: Judgement, left: Any) -> tuple[Any, Any]:
         """Where to split the boxes that stay open: along an input, or on a unit if few are left."""
-        count, atoms = judged.rests.shape
+        count, rows = judged.rests.shape
         width = (boxes.upper - boxes.lower)[left]
         pick = judged.rests[left][:, :, None]
-        coefs = np.abs(found.coefs).reshape(count, atoms, -1)[left]
+        coefs = np.abs(found.coefs).reshape(count, rows, -1)[left]
         score = (coefs * pick).sum(axis=1) * width * 0.5
         losses = np.zeros((len(left), self.net.gates))
         undecided = np.zeros(len(left), dtype=np.intp)
         for i, c in found.reached.items():
             relaxed, z = boxes.relaxed[i], self.net.stages[i].sources[0]
-            c = c.reshape(count, atoms, -1)[left]
+            c = c.reshape(count, rows, -1)[left]
             gap = np.where(c >= 0, relaxed.loss[left, None], relaxed.shift[left, None])
             loss = (np.abs(c) * gap * pick).sum(axis=1)
             losses[:, self.net.places(z)] = loss
@@ -255,9 +283,9 @@ class InputSearch:
         row = np.arange(len(left))
         lo, hi = boxes.lower[left], boxes.upper[left]
         at = 0.5 * (lo[row, side] + hi[row, side])
-        for i, value in self.cuts:  # where an atom on an input alone turns: there first
-            inside = (lo[:, i] < value) & (value < hi[:, i])
-            side, at = np.where(inside, i, side), np.where(inside, value, at)
+        for t in self.cuts:  # where an atom on an input alone turns: there first
+            inside = (lo[:, t.side] < t.at) & (t.at < hi[:, t.side])
+            side, at = np.where(inside, t.side, side), np.where(inside, t.at, at)
         if self.net.gates:
             best = losses.argmax(axis=1)
             enough = losses[row, best] > UNIT_SHARE * score.max(axis=1)
@@ -269,9 +297,9 @@ class InputSearch:
 
     def _try_points(self, boxes: Boxes, found: Passed, judged: Judgement, left: Any) -> None:
         """The middles, and the corners where the bounds are attained; the best is replayed."""
-        count, atoms = judged.rests.shape
+        count, rows = judged.rests.shape
         first = judged.rests[left].argmax(axis=1)
-        coefs = found.coefs.reshape(count, atoms, -1)[left, first]
+        coefs = found.coefs.reshape(count, rows, -1)[left, first]
         lo, hi = boxes.lower[left], boxes.upper[left]
         x = np.concatenate([0.5 * (lo + hi), np.where(coefs >= 0, lo, hi)])
         values = self.net.values(x)

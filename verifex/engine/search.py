@@ -145,10 +145,17 @@ class Search:
         self.policy.candidates(x, sorted({r for d in set(k.tolist()) for r in domains[d].rows}))
 
     def _attach(self, domain: Domain, bound: AtomBound) -> None:
-        """Keep a bound for the certificate, after the facts that it rests on."""
+        """Keep a bound for the certificate, after the facts that it rests on.
+
+        Those facts then hold for children too. Facts of later nodes go first: each was derived
+        without the domain's other own facts.
+        """
         node = self.proof.nodes[domain.node]
-        node.facts += domain.pending
-        domain.pending = []
+        if domain.pending:
+            node.facts += domain.pending[::-1]
+            low_high = local_facts([domain])
+            domain.kept = {i: (low[0], high[0]) for i, (low, high) in low_high.items()}
+            domain.pending, domain.own = [], {}
         node.bounds.append(bound)
 
     def _close(self, domain: Domain, how: str) -> None:
