@@ -1,0 +1,165 @@
+"""Small programs, cuts and facts of domains: right where points and a solver say what is right."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
+from spec_nets import pair, truth
+
+from verifex import checker
+from verifex.certificate.write import Files, proof_lines, write
+from verifex.engine import simplex
+from verifex.engine.boxes import Layout
+from verifex.engine.budget import Budget
+from verifex.engine.cuts import Cutter
+from verifex.engine.domain import Domain, local_facts
+from verifex.engine.formula_search import decide_search
+from verifex.engine.leaf import LeafSolver
+from verifex.engine.optimise import Bounder, Effort
+from verifex.engine.policy import SearchOptions
+from verifex.engine.proof import Proof, ProofNode
+from verifex.engine.refresh import Refresh
+from verifex.ir.graph import Builder
+from verifex.ir.linmap import dense
+from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.vjp import gradients
+
+LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0), refresh=True)
+
+
+# --- programs ---------------------------------------------------------------------------------
+
+
+def _programs(seed: int, count: int, m: int, n: int) -> tuple[np.ndarray, ...]:
+    """Some empty, some with fixed variables, some with doubled and zero rows."""
+    rng = np.random.default_rng(seed)
+    a, inside = rng.normal(size=(count, m, n)), rng.uniform(-1, 1, (count, n))
+    room = rng.exponential(size=(count, m)) * rng.choice([0.0, 0.3], (count, m))
+    b = (a @ inside[:, :, None])[:, :, 0] - room + (rng.random((count, 1)) < 0.3) * 0.3
+    if m > 2:
+        a[::5, 1], b[::5, 1] = a[::5, 0], b[::5, 0]
+        a[::7, 2], b[::7, 2] = 0.0, rng.choice([-1.0, 0.0])
+    lo, hi = np.full((count, n), -1.0), np.full((count, n), 1.0)
+    hi[::3, 0] = lo[::3, 0]
+    return rng.normal(size=(count, n)), a, b, lo, hi
+
+
+def _dual(cost: np.ndarray, a: np.ndarray, b: np.ndarray, duals: np.ndarray) -> np.ndarray:
+    """The bound that multipliers give over [-1, 1] boxes (with the fixed variables' ends)."""
+    rest = cost - np.einsum("bm,bmn->bn", duals, a)
+    return rest, (duals * b).sum(axis=1)
+
+
+@pytest.mark.parametrize("shape", [(60, 1, 1), (80, 4, 3), (80, 14, 6), (40, 30, 12), (20, 0, 3)])
+@pytest.mark.parametrize("seed", range(3))
+def test_programs_agree_with_highs(seed: int, shape: tuple[int, int, int]) -> None:
+    cost, a, b, lo, hi = _programs(seed, *shape)
+    found, highs = simplex.minimise(cost, a, b, lo, hi), LeafSolver()
+    rest, constant = _dual(cost, a, b, found.duals)
+    value = constant + np.where(rest >= 0, rest * lo, rest * hi).sum(axis=1)
+    none, gap = _dual(np.zeros_like(cost), a, b, found.duals)
+    contradiction = gap + np.where(none >= 0, none * lo, none * hi).sum(axis=1)
+    assert (found.duals >= 0).all()
+    assert found.done.all()
+    for k in range(shape[0]):
+        exact = highs.minimise(cost[k], 0.0, a[k], b[k], lo[k], hi[k])
+        assert exact.solved
+        assert found.empty[k] == (exact.value is None)
+        if exact.value is None:
+            assert contradiction[k] > 0
+        else:
+            assert value[k] == pytest.approx(exact.value, abs=1e-7)
+            assert cost[k] @ found.x[k] == pytest.approx(exact.value, abs=1e-7)
+            assert (a[k] @ found.x[k] >= b[k] - 1e-7).all()
+
+
+@pytest.mark.parametrize("iterations", [0, 1, 3])
+def test_multipliers_are_valid_wherever_a_batch_stops(iterations: int) -> None:
+    cost, a, b, lo, hi = _programs(9, 50, 8, 5)
+    found, full = (simplex.minimise(cost, a, b, lo, hi, k) for k in (iterations, 99))
+    rest, constant = _dual(cost, a, b, found.duals)
+    value = constant + np.where(rest >= 0, rest * lo, rest * hi).sum(axis=1)
+    best = (cost * full.x).sum(axis=1)
+    assert (value <= best + 1e-7)[~full.empty & ~found.empty].all()
+    assert not (found.empty & ~full.empty).any()
+
+
+# --- facts of domains ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_facts_hold_at_the_points_of_their_domains(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    b, n = Builder(), 3
+    x = h = b.input("x", (n,))
+    for k, (m, out) in enumerate(((n, 5), (5, 4), (4, 1))):
+        w, bias = rng.integers(-64, 65, (out, m)) / 64, rng.integers(-32, 33, out) / 64
+        h = b.affine(dense(w), b.relu(h) if k else h, bias)
+    (gradient,) = gradients(b, h, [x])
+    size = b.relu(gradient)
+    graph = b.build({"g": size})
+    layout, bounder = Layout(graph, (size,)), Bounder(graph)
+    proof = Proof()
+    refresh = Refresh(layout, bounder, Cutter(layout, bounder), proof, lambda *_: None)
+    lo, hi = np.full(n, -1.0), np.full(n, 1.0)
+    points = rng.uniform(-1, 1, (4000, n))
+    pattern = refresh.patterns(points)
+    domains = []
+    for k in range(60):  # sign choices of a point, or of nobody
+        near = pattern[rng.integers(4000)] if k % 3 else rng.random(layout.gates) < 0.5
+        chosen = rng.random(layout.gates) < rng.uniform(0.1, 0.9)
+        signs = np.where(chosen, np.where(near, 1, -1), 0).astype(np.int8)
+        domains.append(Domain(lo, hi, signs, [0], proof.add(ProofNode(-1))))
+    empty = refresh.run(domains)
+    values = evaluate_float(graph, points, list(layout.offsets))
+    some = 0
+    for d, none in zip(domains, empty, strict=True):
+        inside = ((d.signs == 0) | (pattern == (d.signs > 0))).all(axis=1)
+        if none:
+            assert not inside.any()
+            continue
+        for z, (low, high) in local_facts([d]).items():
+            mine = values[z].reshape(len(points), -1)[inside]
+            assert (mine >= low[0] - 1e-9).all()
+            assert (mine <= high[0] + 1e-9).all()
+            some += int(np.isfinite(low).sum() + np.isfinite(high).sum())
+    assert some > 0
+    assert empty.any()
+
+
+# --- certificates -------------------------------------------------------------------------------
+
+
+def test_facts_in_the_tree_are_accepted(tmp_path: Path) -> None:
+    """Searches that need many splits: their certificates use facts and empty domains."""
+    torch.set_num_threads(1)
+    facts = empty = proved = refused = 0
+    for seed in range(2000, 2060):
+        kind = ("component", "l1", "linf", "order", "output")[seed % 5]
+        p = pair(seed, tmp_path, kind, hard=True)
+        problem = p.problem()
+        found = decide_search(problem, Budget(10.0, 1 << 30, 1), LAZY)
+        if found.closed is None or found.stats.ties:
+            continue
+        assert truth(problem) in ("true", "open", "kink")
+        lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+        first = next((k for k, line in enumerate(lines) if "s" in line), len(lines))
+        facts += sum("f" in line for line in lines[first:])
+        empty += sum(line.get("b") == -1 for line in lines)
+        write(tmp_path / "proof.vxc", iter(lines))
+        files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
+        code, said = checker.check(files)
+        assert code == 0 or "does not close" in said, said
+        refused += code != 0
+        proved += code == 0
+    assert proved >= 10
+    # A unit that is used twice (LeakyRelu) has looser intervals in the checker: it may refuse.
+    assert refused <= 0.1 * proved
+    assert facts > 0
+    assert empty > 0
