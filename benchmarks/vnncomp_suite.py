@@ -1,0 +1,119 @@
+"""Instances of VNN-COMP, each by `verifex-vnnlib verify` in a process of its own, against the truth.
+
+    python benchmarks/vnncomp_suite.py acasxu_2023 [--only prop_3] [--no-check] [--limit 116]
+
+For each instance of ../shared/data/vnncomp/NAME: the answer, CPU and wall seconds of the whole
+process (imports, reading, search, and the check of the certificate), and what the checker said. The
+exit code is 1 where an answer contradicts the ground truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import DATA, save, show
+
+VERIFY = "import sys; from verifex.cli.vnnlib_main import run; sys.exit(run(sys.argv[1:]))"
+
+
+def stored(folder: Path, name: str) -> Path:
+    """The file, or the gzipped one that stands for it."""
+    path = folder / name
+    return path if path.exists() else path.with_name(path.name + ".gz")
+
+
+def timed(command: list[str], seconds: float) -> tuple[str, str, float, float]:
+    """(stdout, stderr, wall, CPU) of a child process; killed well after its time limit."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False,
+            timeout=seconds + 30,
+        )
+        out, err = done.stdout, done.stderr
+    except subprocess.TimeoutExpired:
+        out, err = "timed-out\n", "killed"
+    wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return out, err, wall, cpu
+
+
+def one(folder: Path, row: dict[str, str], limit: float, check: bool) -> dict[str, Any]:
+    """One instance."""
+    command = [sys.executable, "-c", VERIFY, "verify", str(stored(folder, row["vnnlib"])),
+               "--network", str(stored(folder, row["onnx"])), "--timeout", str(limit)]
+    out, err, wall, cpu = timed(command + ([] if check else ["--no-check"]), limit)
+    word = (out.splitlines() or ["error"])[0]
+    checked = re.search(r"^check: (\w[^\n]*?) \(([\d.]+) s\)$", err, re.MULTILINE)
+    return {
+        "onnx": row["onnx"], "vnnlib": row["vnnlib"], "expected": row.get("expected", ""),
+        "word": word, "wall": wall, "cpu": cpu, "check": checked[1] if checked else None,
+        "check_seconds": float(checked[2]) if checked else 0.0,
+        "said": err.strip().splitlines()[-3:],
+    }
+
+
+def wrong(r: dict[str, Any]) -> bool:
+    """Whether an answer contradicts a known truth."""
+    return {r["word"], r["expected"]} == {"sat", "unsat"}
+
+
+def run(name: str, only: str, limit: float | None, check: bool) -> dict[str, Any]:
+    folder = DATA / "vnncomp" / name
+    with (folder / "ground_truth.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if only in f"{r['onnx']} {r['vnnlib']}"]
+    result: dict[str, Any] = {"suite": name, "limit": limit, "checked": check, "rows": []}
+    for row in rows:
+        seconds = limit or float(row["timeout_s"])
+        r = one(folder, row, seconds, check)
+        result["rows"].append(r)
+        flag = "WRONG" if wrong(r) else "" if r["word"] == r["expected"] else "open"
+        print(f"{r['onnx']} {r['vnnlib']} {r['word']} {r['cpu']:.2f} s CPU, "
+              f"check {r['check']} {r['check_seconds']:.1f} s {flag}", flush=True)
+    save(f"vnncomp_{name}{'' if check else '_search'}", result)
+    return result
+
+
+def table(result: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """One line a suite."""
+    rows = result["rows"]
+    spent = [r["cpu"] - r["check_seconds"] for r in rows]
+    unsat = [r for r in rows if r["word"] == "unsat"]
+    proved = [r for r in unsat if r["check"] == "valid"]
+    decided = sum(r["word"] in ("sat", "unsat") for r in rows)
+    header = ["suite", "instances", "decided", "wrong", "median s without check", "longest",
+              "unsat with a checked certificate", "checker: median s", "longest", "all"]
+    times = [r["check_seconds"] for r in proved] or [0.0]
+    return header, [[
+        result["suite"], len(rows), decided, sum(map(wrong, rows)), median(spent), max(spent),
+        f"{len(proved)} of {len(unsat)}" if result["checked"] else "not asked",
+        median(times), max(times), sum(times),
+    ]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suite")
+    parser.add_argument("--only", default="", help="instances whose files contain this")
+    parser.add_argument("--limit", type=float, help="seconds an instance, instead of the suite's")
+    parser.add_argument("--no-check", action="store_true", help="answers only, no certificates")
+    args = parser.parse_args()
+    result = run(args.suite, args.only, args.limit, not args.no_check)
+    print(show(*table(result)))
+    return 1 if any(map(wrong, result["rows"])) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
