@@ -118,6 +118,7 @@ def integers(values: Sequence[Any]) -> list[int]:
 
 def reals(raw: bytes, code: str = "<f") -> list[Fraction]:
     """Packed numbers, each at its exact value (ValueError or OverflowError for NaN, infinities)."""
+    # Decoding is all that a float is used for: the next thing is the fraction that it stands for.
     return [Fraction(v) for (v,) in struct.iter_unpack(code, raw)]
 
 
@@ -252,17 +253,17 @@ def apply(rows: Sequence[Any], x: list[int], skip: Box | None = None) -> list[in
     """The products of packed rows with x; 0 for rows whose `skip` box is [0, 0]."""
     some = [j for j, v in enumerate(x) if v]
     few = 1 < len(some) < len(x) * 3 // 4
-    pick, short = (itemgetter(*some), [x[j] for j in some]) if few else (tuple, x)
+    take, short = (itemgetter(*some), [x[j] for j in some]) if few else (tuple, x)
     out, fetch = [0] * len(rows), x.__getitem__
     for k, (at, weights) in enumerate(rows) if some else ():
         if skip is None or skip[0][k] or skip[1][k]:
-            out[k] = sum(map(mul, pick(weights), short) if at is None
+            out[k] = sum(map(mul, take(weights), short) if at is None
                          else map(mul, weights, map(fetch, at)))
     return out
 
 
 Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its ancestors
-Scale = namedtuple("Scale", "graph unit odd bits shut relu_of biases")  # see below, at the bounds
+Scale = namedtuple("Scale", "graph unit odd bits shut relu_of biases")  # see the bounds
 
 
 class Graph:
@@ -877,20 +878,22 @@ class Claim:
             items = [self.components[i] for i in self.ranked(self.components, 1)]
         else:
             items = [self.items[i] for (i,) in map(self.find, t["order"])]
+        need(len(items) > 1, "an order of less than two")
         return every((gap(a, b), True) for a, b in pairwise(items))
 
     def mass(self, t: dict[str, Any]) -> Formula:
         inside, parts = set(self.select(t["mass"])), self.components
         if not self.nonnegative:
             parts = Tensor(self.graph, [len(parts)], parts).absolute().items
+        need(all(0 <= exact(t[k]) <= 1 for k in LIMITS if k in t), "a share is from 0 to 1")
         need(inside and inside <= set(self.chosen), "a wrong mask")
         mass = total((v, 1) for i, v in zip(self.chosen, parts, strict=True) if i in inside)
         return self.within([mass], t, total((v, 1) for v in parts))
 
     def monotone(self, t: dict[str, Any]) -> Formula:
-        sense = {"increasing": 1, "decreasing": -1}[t["monotone"]]
+        bound = {{"increasing": "at_least", "decreasing": "at_most"}[t["monotone"]]: 0}
         items = [v for n in self.slopes(t.get("output", self.output)) for v in self.graph.refs(n)]
-        return every((total([(items[i], sense)]), False) for i in self.select(t["feature"]))
+        return self.within([items[i] for i in self.select(t["feature"])], bound)
 
 
 BOUNDS = " ".join(LIMITS)
@@ -917,10 +920,8 @@ class Query(Claim):
         self.values = {f"{k}_{i}": v for k, (i, v) in named}
         stack: list[list[Any]] = [[]]
         for token in re.findall(r"[()]|[^\s()]+", re.sub(r";.*", "", source)):
-            stack += [[]] if token == "(" else []
-            if token != "(":
-                done = stack.pop() if token == ")" else token
-                stack[-1].append(done)
+            done: Any = stack.pop() if token == ")" else [] if token == "(" else token
+            (stack if token == "(" else stack[-1]).append(done)
         (lines,) = stack
         need({s[0] for s in lines} <= {"declare-const", "assert"}, "unsupported query")
         found = every(self.assertion(s[1]) for s in lines if s[0] == "assert")
@@ -960,7 +961,6 @@ class Query(Claim):
 
 
 # --- bounds: the interval pass and linear bounds, in scaled integers ------------------------------
-
 
 # A scale's bounds are multiples of 1 / unit, unit = odd << bits. If `shut`, gates on kinks are 0.
 # Its `relu_of` has the node R on z for every z that has a node S.
