@@ -1356,8 +1356,9 @@ def check(files: Sequence[str], share: tuple[int, int] = (0, 1)) -> tuple[int, s
         network, query = read(files[0]), read(files[1])
         lines, code = stream(files[2]), 1
         head: Any = next(lines, {})
-        for key, mine in (("vxc", 1), ("network", network[1]), ("spec", query[1])):
-            need(head.get(key) == mine, f"header: {key}: of another version or file")
+        need(head.get("vxc") == 1, "header: not a certificate of version 1")
+        for key, (_, digest) in (("network", network), ("spec", query)):
+            need(head.get(key) == digest, f"header: {key}: the hash of another file")
         code = 65
         net, spec = Network(network[0]), query[0].decode()
         claim = Query(spec, net) if files[1].endswith((".vnnlib", ".vnnlib.gz")) else Claim(

@@ -121,7 +121,7 @@ def test_checker_does_not_grow() -> None:
     assert code_lines(CHECKER.read_text(encoding="utf-8")) < MOST_LINES
 
 
-MOST_LINES = 1_066
+MOST_LINES = 1_067
 
 # --- the worked example -------------------------------------------------------------------------
 
@@ -322,7 +322,7 @@ def test_certificates_name_their_files(files: Files, key: str) -> None:
     files.write()
     path: Path = getattr(files, key)
     path.write_bytes(path.read_bytes() + (b"\n" if key == "spec" else b"\x08\x08"))
-    assert files.check() == (1, f"invalid: header: {key}: of another version or file")
+    assert files.check() == (1, f"invalid: header: {key}: the hash of another file")
 
 
 GARBAGE: dict[str, bytes] = {
