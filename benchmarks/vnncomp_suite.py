@@ -1,4 +1,4 @@
-"""Instances of VNN-COMP, each by `verifex-vnnlib verify` in a process of its own, against the truth.
+"""Instances of VNN-COMP, each by `verifex-vnnlib verify` in its own process, against the truth.
 
     python benchmarks/vnncomp_suite.py acasxu_2023 [--only prop_3] [--no-check] [--limit 116]
 
