@@ -497,7 +497,8 @@ def folded(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Call], Tensor]
 
 ALPHA = nearest(Fraction("0.01"), 24, -149)
 RULES: dict[str, Callable[[Call], Tensor]] = {
-    "Add": folded(add), "Sub": folded(sub), "Mul": folded(mul), "Div": folded(divide),
+    "Add": folded(lambda a, b: a + b if a.fixed or b.fixed else a.solid() + b.solid()),
+    "Sub": folded(sub), "Mul": folded(mul), "Div": folded(divide),
     "Max": folded(lambda a, b: b + (a - b).relu()), "Min": folded(lambda a, b: a - (a - b).relu()),
     "MatMul": folded(lambda a, b: matmul(a.solid(), b.solid())), "Gemm": gemm, "Conv": conv,
     "Relu": lambda c: c.x[0].relu(), "Abs": lambda c: c.x[0].absolute(), "Clip": clip,
@@ -990,6 +991,7 @@ class Domain:
         self.units: tuple[tuple[int, int, int], ...] = parent.units if parent else ()
         self.pending: list[dict[str, Any]] = []
         self.dead: set[int] = set()  # atoms that are false here, and -1 if there is no point
+        self.joint: list[set[int]] = []  # atoms not all of which hold here
         self.spent = 0
 
     def split(self, n: int, i: int, sign: int, at: Fraction | None = None) -> Domain:
@@ -1153,7 +1155,7 @@ class Domain:
 
 # --- the certificate ------------------------------------------------------------------------------
 
-LINES = {"f": "fpzr", "b": "bpzr", "s": "s", "x": "x", "l": "l", "t": "t"}
+LINES = {"f": "fpzr", "b": "bpzra", "s": "s", "x": "x", "l": "l", "t": "t"}
 
 
 def stream(path: str) -> Iterator[Any]:
@@ -1169,6 +1171,11 @@ def kind_of(line: dict[str, Any]) -> str:
     found = [k for k, keys in LINES.items() if k in line and line.keys() <= set(keys)]
     need(found, f"a line with keys {list(line)!r:.60}")
     return found[0]
+
+
+def dyadic(m: int, e: int) -> Fraction:
+    need(0 <= m < 1 << 4096 and abs(e) <= 4096, "a multiplier out of range")
+    return m * Fraction(2) ** e
 
 
 def alive(f: Any, dead: Callable[[int], bool]) -> bool:
@@ -1280,18 +1287,21 @@ class Checker:
 
     def closed(self, d: Domain, f: Any) -> bool:
         """Whether the formula is false on the whole domain."""
-        dead: set[int] = set()
+        dead, joint = set[int](), [{-1}]
         try:
             for h in d.path:
                 self.settle(h)
                 dead |= h.dead
+                joint += h.joint
             if alive(f, lambda k: self.same[k] in dead):
                 for n, _, _ in d.units:
                     d.get(n)
                 dead |= {k for k, v in enumerate(d.get(self.top)[1]) if self.beats(k, -v)}
         except Empty:
             return True
-        return not alive(f, lambda k: self.same[k] in dead)
+        # Sound: some atom of a set cannot hold, and whichever it is, the formula is false.
+        return any(all(not alive(f, lambda k: self.same[k] in {j, *dead}) for j in group)  # noqa: B023
+                   for group in joint)
 
     def beats(self, k: int, low: Any) -> bool:
         """Whether a lower bound of minus its form makes atom k false; -1 is the atom 0 >= 0."""
@@ -1305,8 +1315,15 @@ class Checker:
                 k = line["b"]
                 need(-1 <= k < len(self.atoms), f"no atom {k!r:.20}")
                 terms = [(self.top, k, -1 << F)] if k >= 0 else []
+                group = {self.same[k] if k >= 0 else -1}
+                for j, m, e in line.get("a", ()):
+                    need(k >= 0 and 0 <= j < len(self.atoms), f"no atom {j!r:.20}")
+                    times = Fraction(self.factors[k], self.factors[j]) * dyadic(m, e)
+                    terms.append((self.top, j, -math.floor(times * (1 << F))))
+                    group.add(self.same[j])
                 if self.beats(k, self.bound(d, terms, self.factors[k], line)):
-                    d.dead.add(self.same[k] if k >= 0 else -1)
+                    d.joint += [group] if len(group) > 1 else []
+                    d.dead |= group if len(group) == 1 else set()
             else:
                 kind, n, a, i, sign = line["f"]
                 z = self.argument(kind, n, a, i)
@@ -1343,8 +1360,7 @@ class Checker:
         for key, known in (("z", d.units), ("r", rows)):
             for j, m, e in line.get(key, ()):
                 n, i, sign = pick(known, j, f"multiplier {key}")
-                need(0 <= m < 1 << 4096 and abs(e) <= 4096, "a multiplier out of range")
-                value = math.floor(m * factor * Fraction(2) ** e * (1 << F))
+                value = math.floor(dyadic(m, e) * factor * (1 << F))
                 terms = [*terms, (n, i, -sign * value)]
         return d.lower(terms, param)
 

@@ -115,7 +115,9 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
         for bound in node.bounds:
             places = _places(bound.params, layout, order)
             row = rows[bound.row] if bound.row >= 0 else -1
-            yield {"b": row, **_multipliers(names, bound.params, places)}
+            line = {"b": row, **_multipliers(names, bound.params, places)}
+            more = [[rows[k], *_dyadic(m)] for k, m in sorted(bound.more.items())]
+            yield {**line, "a": more} if more else line
         if node.children is None:
             yield {"l": 1 if node.closed else 0}
             continue

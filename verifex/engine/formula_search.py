@@ -131,6 +131,29 @@ class FormulaPolicy:
                 known[row] = True
         return self._open(self.broken, known) is None
 
+    def joint(self, domain: Domain) -> list[int]:
+        # Sound: a claim that is only broken where all of them hold is not broken where they cannot.
+        return sorted(self._must(self.broken, domain.state) or ())
+
+    def _must(self, f: Formula, false: NDArray[np.bool_]) -> set[int] | None:
+        """Atoms without any one of which the formula is false; None where it is false anyway."""
+        match f:
+            case Atom():
+                k = self._index[f]
+                return None if false[k] else {k}
+            case And():
+                parts = [self._must(p, false) for p in f.parts]
+                return None if None in parts else set[int]().union(*(p for p in parts if p))
+            case Or() | AtLeast():
+                count = 1 if isinstance(f, Or) else f.count
+                alive = [p for p in (self._must(q, false) for q in f.parts) if p is not None]
+                if len(alive) < count:
+                    return None
+                join = set.union if len(alive) == count else set.intersection
+                return join(set(alive[0]), *alive[1:]) if alive else set()
+            case Dominance():
+                return self._must(f.expand(), false)
+
     def finished(self) -> bool:
         return self.witness is not None
 

@@ -31,6 +31,10 @@ class Policy(Protocol):
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:
         """Whether a leaf would be closed if bounds within rounding of zero were exactly zero."""
 
+    def joint(self, domain: Domain) -> list[int]:
+        """Open rows that decide a domain together: it is closed if some positive combination of
+        them is bounded above zero."""
+
     def finished(self) -> bool:
         """Whether the search may stop at once."""
 

@@ -66,12 +66,14 @@ class LocalFacts:
 class AtomBound:
     """The form of `row` (of the search's list of forms) is at least `value` in the subtree.
 
-    Row -1 is the form 0: a bound above zero says that the subtree has no points.
+    Row -1 is the form 0: a bound above zero says that the subtree has no points. With `more`, other
+    rows with multipliers, it is the sum that is bounded.
     """
 
     row: int
     value: float
     params: Packed
+    more: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -116,6 +116,9 @@ class RangePolicy:
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:
         return False
 
+    def joint(self, domain: Domain) -> list[int]:
+        return []
+
     def finished(self) -> bool:
         return False
 

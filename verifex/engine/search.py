@@ -24,6 +24,7 @@ from verifex.engine.budget import Budget
 from verifex.engine.cuts import Cutter
 from verifex.engine.domain import Domain, local_facts
 from verifex.engine.forms import FormTable
+from verifex.engine.joint import Joint
 from verifex.engine.leaves import Leaves
 from verifex.engine.optimise import Bounder, Bounds, Effort
 from verifex.engine.policy import Policy, SearchOptions, Stats
@@ -32,6 +33,9 @@ from verifex.engine.refresh import SEEN, Refresh, suits
 from verifex.engine.root import Root
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import ParamKey, Rows
+
+_TOGETHER = 64
+"""Rows of a conjunction that are combined at most."""
 
 _FEW = 4
 """Iterations a domain where multipliers of splits come from linear programs."""
@@ -59,6 +63,7 @@ class Search:
         self._weights = layer_weights(self.layout) if options.order == "layers" else None
         refresh = suits(self.layout) if options.refresh is None else options.refresh
         self._cutter = Cutter(self.layout, bounder) if refresh else None
+        self._joint = Joint(self.layout, bounder, self._table, self._cutter)
         self._refresh: Refresh | None = None
         if self._cutter is not None:
             proof = self.proof if options.record else None
@@ -237,6 +242,9 @@ class Search:
             if self.policy.settle(domain, known):
                 self._close(domain, "bounds")
                 continue
+            if self._together(domain, mine, pairs, found):
+                self._close(domain, "bounds")
+                continue
             open_ = [p for p in mine if pairs[p][1] in set(domain.rows)]
             domain.rows = [pairs[p][1] for p in open_]
             domain.warm = {key: v[open_] for key, v in params.items()}
@@ -244,6 +252,22 @@ class Search:
             domain.value = min(known[r] for r in domain.rows)
             self._choose(domain, score[open_].sum(axis=0))
             self._push(domain)
+
+    def _together(
+        self, domain: Domain, mine: list[int], pairs: list[tuple[int, int]], found: Bounds
+    ) -> bool:
+        """Whether rows close a domain together that do not alone."""
+        rows = self.policy.joint(domain)
+        at = {pairs[p][1]: p for p in mine}
+        if not 2 <= len(rows) <= _TOGETHER or not at.keys() >= set(rows):
+            return False
+        pick = [at[r] for r in rows]
+        params = {key: v[pick] for key, v in found.params.items()}
+        bound = self._joint.bound(domain, rows, params)
+        if bound is None or bound.value <= self.policy.goal(bound.row):
+            return False
+        self._attach(domain, bound)
+        return True
 
     def _record(
         self,
