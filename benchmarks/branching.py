@@ -1,9 +1,11 @@
-"""Three rules for what to split on, on the same questions.
+"""What to split on, and what refreshed bounds gain, on the same questions.
 
     python benchmarks/branching.py --limit 60
 
 "gap" (what each relaxation loses at the minimiser; the default), "intercept" (constant terms, after
-BaBSR) and "width" (size of the undecided part times the coefficient). One thread.
+BaBSR) and "width" (size of the undecided part times the coefficient), first without refreshed
+bounds (verifex/engine/refresh.py). With them: in the order of the scores, and layer by layer; the
+search itself chooses between these two. One thread.
 """
 
 from __future__ import annotations
@@ -33,15 +35,23 @@ def questions() -> list[tuple[str, Problem, list[Form]]]:
     return out
 
 
+def ways() -> dict[str, SearchOptions]:
+    """The settings compared, by name."""
+    out = {rule: SearchOptions(rule=rule, refresh=False) for rule in RULES}
+    out["gap, refreshed"] = SearchOptions(refresh=True, order="gap")
+    out["layers, refreshed"] = SearchOptions(refresh=True, order="layers")
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=60.0)
     args = parser.parse_args()
     result: dict[str, Any] = {"limit": args.limit, "rows": []}
     for name, problem, forms in questions():
-        for rule in RULES:
+        for rule, settings in ways().items():
             found, stats, took = search_minima(
-                problem, forms, args.limit, SearchOptions(rule=rule)
+                problem, forms, args.limit, settings
             )
             closed = sum(m.attained - m.bound <= 1e-6 * max(1.0, abs(m.bound)) for m in found)
             result["rows"].append({

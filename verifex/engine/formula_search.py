@@ -23,6 +23,7 @@ from verifex.engine.margin import batch_margin
 from verifex.engine.optimise import Bounder
 from verifex.engine.proof import Closed, Proof
 from verifex.engine.range_search import linear_rows, samples
+from verifex.engine.refresh import lightened
 from verifex.engine.root import root_facts
 from verifex.engine.search import Search, SearchOptions, Stats
 from verifex.engine.verdict import Witness
@@ -191,6 +192,7 @@ def decide_search(
     claim = And((problem.assume, negate(problem.require)))
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
     bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))
+    options = lightened(options, layout)
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})

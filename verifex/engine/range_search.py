@@ -18,6 +18,7 @@ from verifex.engine.budget import Budget
 from verifex.engine.domain import Domain
 from verifex.engine.optimise import Bounder, Linear
 from verifex.engine.proof import Proof
+from verifex.engine.refresh import lightened
 from verifex.engine.root import root_facts
 from verifex.engine.search import Search, SearchOptions, Stats
 from verifex.ir.exact import FloatArray
@@ -148,6 +149,7 @@ def minima(
     policy = RangePolicy(problem, forms, linear=linear)
     points = samples(lo, hi, seed)
     policy.offer_all(points)
+    options = lightened(options, layout)
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})

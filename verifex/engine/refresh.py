@@ -11,7 +11,7 @@ points of the domain stays open, and a domain in which a point is known is not e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from verifex.engine import simplex
 from verifex.engine.boxes import Boxes, Layout
 from verifex.engine.cuts import Cut, Cutter
 from verifex.engine.domain import Domain, local_facts
-from verifex.engine.optimise import Bounder
+from verifex.engine.optimise import Bounder, Effort
+from verifex.engine.policy import SearchOptions
 from verifex.engine.proof import AtomBound, LocalFacts, Packed, Proof, pack
 from verifex.engine.root import to_rows
 from verifex.ir.exact import FloatArray
@@ -37,6 +38,9 @@ SEEN = 48
 _GAIN = 0.02
 """A bound that is not tighter by this part of the width is not worth a line."""
 
+_ROOT, _FEW = 8, 4
+"""Iterations for bounds at the root, and on a domain."""
+
 _INPUTS, _GATES = 64, 512
 """Larger networks are not refreshed: the programs grow with inputs times splits."""
 
@@ -44,6 +48,25 @@ _INPUTS, _GATES = 64, 512
 def suits(layout: Layout) -> bool:
     """Whether a search of this graph should refresh its domains."""
     return layout.graph.input_size <= _INPUTS and 0 < layout.gates <= _GATES
+
+
+def lightened(options: SearchOptions, layout: Layout) -> SearchOptions:
+    """The options with `refresh` decided; with it, less is optimised at the root and below it.
+
+    Bounds at the root are only a start then, and the programs find the multipliers of splits.
+    """
+    refresh = suits(layout) if options.refresh is None else options.refresh
+    if not refresh:
+        return replace(options, refresh=False)
+    first, later = options.root_effort, options.effort
+    if first.iterations > _ROOT:
+        first = Effort(_ROOT, first.step, 0.9)
+    return replace(
+        options,
+        refresh=True,
+        root_effort=first,
+        effort=replace(later, iterations=min(_FEW, later.iterations)),
+    )
 
 
 @dataclass

@@ -12,7 +12,6 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,16 +28,13 @@ from verifex.engine.leaves import Leaves
 from verifex.engine.optimise import Bounder, Bounds, Effort
 from verifex.engine.policy import Policy, SearchOptions, Stats
 from verifex.engine.proof import AtomBound, Proof, ProofNode, pack
-from verifex.engine.refresh import SEEN, Refresh, suits
+from verifex.engine.refresh import SEEN, Refresh, lightened
 from verifex.engine.root import Root
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import ParamKey, Rows
 
 _TOGETHER = 64
 """Rows of a conjunction that are combined at most."""
-
-_FEW = 4
-"""Iterations a domain where multipliers of splits come from linear programs."""
 
 
 class Search:
@@ -54,15 +50,15 @@ class Search:
         log: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.root, self.layout, self.bounder = root, root.layout, bounder
-        self.policy, self.options, self.budget, self.log = policy, options, budget, log
+        self.policy, self.budget, self.log = policy, budget, log
+        self.options = lightened(options, self.layout)
         self.proof, self.stats = Proof(), Stats()
         self._heap: list[tuple[float, int, Domain]] = []
         self._order = itertools.count()
         self._table = FormTable(self.layout, policy.forms)
         self._leaves = Leaves(self.layout, bounder, self._table)
         self._weights = layer_weights(self.layout) if options.order == "layers" else None
-        refresh = suits(self.layout) if options.refresh is None else options.refresh
-        self._cutter = Cutter(self.layout, bounder) if refresh else None
+        self._cutter = Cutter(self.layout, bounder) if self.options.refresh else None
         self._joint = Joint(self.layout, bounder, self._table, self._cutter)
         self._refresh: Refresh | None = None
         if self._cutter is not None:
@@ -119,10 +115,7 @@ class Search:
             else:
                 children += self._split(domain)
         if children:
-            effort = self.options.effort
-            if self._cutter is not None:  # the programs leave less to optimise
-                effort = replace(effort, iterations=min(_FEW, effort.iterations))
-            self._evaluate(children, effort)
+            self._evaluate(children, self.options.effort)
         self.stats.batches += 1
         self._report()
 
