@@ -26,6 +26,8 @@ import mnist_components
 import open_gates
 import profile_hot
 import root_bounds
+import vnncomp_suite
+import vnnlib_peers
 from bench import OUT, ROOT, show
 
 NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
@@ -169,6 +171,37 @@ def device_section(r: dict[str, Any]) -> list[str]:
             show(*gpu_bounds.table(r))]
 
 
+def suites_section() -> list[str]:
+    """Suites of VNN-COMP, whichever were run, and the peers."""
+    lines = ["## VNN-COMP suites", "",
+             "`python benchmarks/vnncomp_suite.py NAME [--no-check] [--only ...] [--limit S]`; an",
+             "instance is a process of its own, and every second of it counts (imports, reading,",
+             "search; the checker apart). Answers are compared with the ground truth.", ""]
+    found = [json.loads(p.read_text()) for p in sorted(OUT.glob("vnncomp_*.json"))]
+    if not found:
+        return [*lines, "Not run yet.", ""]
+    header, rows = [], []
+    for r in found:
+        header, (row,) = vnncomp_suite.table(r)
+        some = f" ({r['only'].replace(',', ' ')})" if r.get("only") else ""
+        limit = f", {r['limit']:g} s each" if r["limit"] else ""
+        rows.append([f"{row[0]}{some}{limit}", *row[1:]])
+    lines += [show(header, rows), ""]
+    for r in found:
+        left = [f"{x['onnx'].split('/')[-1]} {x['vnnlib'].split('/')[-1]} ({x['expected']})"
+                for x in r["rows"] if x["word"] not in ("sat", "unsat")]
+        if left:
+            lines += [f"* {r['suite']}, open: {', '.join(left)}."]
+    peers = kept("vnnlib_peers")
+    lines += ["", "### ACAS Xu beside other verifiers", ""]
+    if peers is None:
+        return [*lines, "Not run yet (`vnnlib_peers.py`).", ""]
+    return [*lines, f"{len(peers['rows'])} instances, {peers['limit']:g} s each, one thread, CPU",
+            "seconds of whole processes in one run (`python benchmarks/vnnlib_peers.py --marabou",
+            "... --vibecheck ...`). A tool that ends without an answer counts with the time it",
+            "took.", "", show(*vnnlib_peers.table(peers)), ""]
+
+
 SECTIONS: list[tuple[str, str, Any]] = [
     ("gradient_ranges", "Ranges of all gradient components, 20-50-50-2", ranges_section),
     ("l1_norm", "Largest L1 norm of the gradient", norm_section),
@@ -183,8 +216,18 @@ SECTIONS: list[tuple[str, str, Any]] = [
 ]
 
 
+def sections(text: str) -> dict[str, list[str]]:
+    """The lines below each heading of a page."""
+    found: dict[str, list[str]] = {}
+    for part in text.split("\n## ")[1:]:
+        title, *lines = part.split("\n")
+        found[title] = [*lines[1:]] if lines and lines[-1] == "" else [*lines[1:], ""]
+    return found
+
+
 def page() -> str:
     """The document, from the results that there are."""
+    before = sections(PAGE.read_text()) if PAGE.exists() else {}
     lines = [
         "# Benchmarks", "", "Written by `python benchmarks/run_all.py`; every number comes from a",
         "script's record. Times are CPU seconds of one thread, ours and the baselines' in the same",
@@ -197,13 +240,14 @@ def page() -> str:
         if data is None and name == "gpu_bounds_cuda":
             continue
         lines += [f"## {title}", ""]
-        if data is None:
-            lines += [f"Not run yet (`{name}.py`).", ""]
+        if data is None:  # not run here: what the page said of an earlier run stands, with its date
+            lines += before.get(title, [f"Not run yet (`{name}.py`).", ""])
             continue
         m = data["machine"]
         lines += [*section(data), "",
                   f"({m['date']}, {m['cores']} cores, load {m['load']:.1f}, torch {m['torch']})",
                   ""]
+    lines += suites_section()
     return "\n".join(lines)
 
 

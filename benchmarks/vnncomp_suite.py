@@ -73,8 +73,11 @@ def wrong(r: dict[str, Any]) -> bool:
 def run(name: str, only: str, limit: float | None, check: bool) -> dict[str, Any]:
     folder = DATA / "vnncomp" / name
     with (folder / "ground_truth.csv").open() as file:
-        rows = [r for r in csv.DictReader(file) if only in f"{r['onnx']} {r['vnnlib']}"]
-    result: dict[str, Any] = {"suite": name, "limit": limit, "checked": check, "rows": []}
+        rows = [r for r in csv.DictReader(file)
+                if any(part in f"{r['onnx']} {r['vnnlib']}" for part in only.split(","))]
+    result: dict[str, Any] = {
+        "suite": name, "limit": limit, "checked": check, "only": only, "rows": [],
+    }
     for row in rows:
         seconds = limit or float(row["timeout_s"])
         r = one(folder, row, seconds, check)
@@ -106,7 +109,7 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suite")
-    parser.add_argument("--only", default="", help="instances whose files contain this")
+    parser.add_argument("--only", default="", help="parts of file names, by commas")
     parser.add_argument("--limit", type=float, help="seconds an instance, instead of the suite's")
     parser.add_argument("--no-check", action="store_true", help="answers only, no certificates")
     args = parser.parse_args()
