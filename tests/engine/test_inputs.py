@@ -253,6 +253,22 @@ def test_several_regions_in_one_claim() -> None:
     assert broken.witness is not None
 
 
+def test_units_on_an_input_itself() -> None:
+    """max(x, 0) + max(max(x, 0) - 1/2, 0) without any affine step before the first ReLU."""
+    b = Builder()
+    x = b.input("x", (2,))
+    first = b.relu(x)
+    second = b.relu(b.affine(dense(np.eye(2)), first, np.array([-0.5, -0.5])))
+    out = b.affine(dense([[1.0, -1.0]]), b.sum([first, second]))
+    graph = b.build({"y": out})
+    region = Region((Fraction(-1), Fraction(-1)), (Fraction(1), Fraction(1)))
+    for least_, true in ((Fraction(-151, 100), True), (Fraction(-149, 100), False)):
+        claim = Problem(graph, region, Atom(Form.of({(out, 0): 1}, -least_)))
+        found = decide_inputs(claim, Budget(10.0))
+        assert (found.closed is not None) == true
+        assert (found.witness is not None) == (not true)
+
+
 def test_too_many_inputs_and_gates_are_refused() -> None:
     problem, _ = _net(0, (30, 4, 1))
     with pytest.raises(UnsupportedError, match="too many inputs"):

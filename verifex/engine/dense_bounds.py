@@ -105,13 +105,11 @@ class DenseBounds:
                 b.relaxed[i] = relax(b.lo[z], b.hi[z])
             else:
                 b.lo[i], b.hi[i] = self._affine(b, stage)
-                if i in self.net.units:
-                    if known is not None:
-                        mine = known[:, :, self.net.places(i)]
-                        b.lo[i] = np.maximum(b.lo[i], mine[:, 0])
-                        b.hi[i] = np.minimum(b.hi[i], mine[:, 1])
-                    self._refine(b, stage)
-            b.size[i] = np.maximum(np.abs(b.lo[i]), np.abs(b.hi[i])).max(axis=0, initial=0.0)
+            b.size[i] = _sizes(b, i)
+            if i in self.net.units:
+                given = None if known is None else known[:, :, self.net.places(i)]
+                self._refine(b, stage, given)
+                b.size[i] = _sizes(b, i)
         return b
 
     def _affine(self, b: Boxes, stage: Stage) -> tuple[FloatArray, FloatArray]:
@@ -127,9 +125,13 @@ class DenseBounds:
         rad = rad + 4.0 * self.roundoff * size
         return mid - rad, mid + rad
 
-    def _refine(self, b: Boxes, stage: Stage) -> None:
+    def _refine(self, b: Boxes, stage: Stage, known: FloatArray | None) -> None:
         """Backward passes for undecided units: the nearer side first, the other if need be."""
-        lo, hi, node = b.lo[stage.node], b.hi[stage.node], stage.node
+        node = stage.node
+        lo, hi = b.lo[node].copy(), b.hi[node].copy()
+        if known is not None:
+            lo, hi = np.maximum(lo, known[:, 0]), np.minimum(hi, known[:, 1])
+        b.lo[node], b.hi[node] = lo, hi
         share = np.zeros((b.count, stage.size, b.lower.shape[1]))
         b.share[node] = share
         direct = all(self.net.stages[s].kind == "input" for s in stage.sources)
@@ -157,6 +159,10 @@ class DenseBounds:
         share /= np.maximum(share.sum(axis=2, keepdims=True), 1e-300)
 
     def _units(self, b: Boxes, stage: Stage, box: Index, unit: Index, sign: Index) -> Passed:
+        if stage.kind != "affine":  # a ReLU of an input, a ReLU or a concatenation itself
+            start = np.zeros((box.size, stage.size))
+            start[np.arange(box.size), unit] = sign
+            return self.lower(b, {stage.node: start}, np.zeros(box.size), box)
         coefs: dict[int, FloatArray] = {}
         for s, w in zip(stage.sources, stage.weights, strict=True):
             mine = w[unit] * sign[:, None]
@@ -216,6 +222,12 @@ class DenseBounds:
         value = total + ends_.sum(axis=1)
         slack = slack + np.abs(total) + np.abs(ends_).sum(axis=1)
         return Passed(value - self.roundoff * slack, inputs, total, reached)
+
+
+def _sizes(b: Boxes, node: int) -> FloatArray:
+    """The greatest magnitude of each element over all boxes."""
+    found: FloatArray = np.maximum(np.abs(b.lo[node]), np.abs(b.hi[node])).max(axis=0, initial=0.0)
+    return found
 
 
 def relax(lo: FloatArray, hi: FloatArray) -> Relaxation:
