@@ -177,15 +177,16 @@ def suites_section() -> list[str]:
              "`python benchmarks/vnncomp_suite.py NAME [--no-check] [--only ...] [--limit S]`; an",
              "instance is a process of its own, and every second of it counts (imports, reading,",
              "search; the checker apart). Answers are compared with the ground truth.", ""]
-    found = [json.loads(p.read_text()) for p in sorted(OUT.glob("vnncomp_*.json"))]
+    found = vnncomp_suite.merged(
+        [json.loads(p.read_text()) for p in sorted(OUT.glob("vnncomp_*.json"))]
+    )
     if not found:
         return [*lines, "Not run yet.", ""]
     header, rows = [], []
     for r in found:
         header, (row,) = vnncomp_suite.table(r)
-        some = f" ({r['only'].replace(',', ' ')})" if r.get("only") else ""
         limit = f", {r['limit']:g} s each" if r["limit"] else ""
-        rows.append([f"{row[0]}{some}{limit}", *row[1:]])
+        rows.append([f"{row[0]}{limit}", *row[1:]])
     lines += [show(header, rows), ""]
     for r in found:
         left = [f"{x['onnx'].split('/')[-1]} {x['vnnlib'].split('/')[-1]} ({x['expected']})"

@@ -78,6 +78,9 @@ def run(name: str, only: str, limit: float | None, check: bool) -> dict[str, Any
     result: dict[str, Any] = {
         "suite": name, "limit": limit, "checked": check, "only": only, "rows": [],
     }
+    # A part of a suite has a file of its own; the page puts the parts together.
+    part = re.sub(r"\W+", "-", only).strip("-")
+    file_name = "_".join(p for p in ("vnncomp", name, "" if check else "search", part) if p)
     for row in rows:
         seconds = limit or float(row["timeout_s"])
         r = one(folder, row, seconds, check)
@@ -85,8 +88,17 @@ def run(name: str, only: str, limit: float | None, check: bool) -> dict[str, Any
         flag = "WRONG" if wrong(r) else "" if r["word"] == r["expected"] else "open"
         print(f"{r['onnx']} {r['vnnlib']} {r['word']} {r['cpu']:.2f} s CPU, "
               f"check {r['check']} {r['check_seconds']:.1f} s {flag}", flush=True)
-    save(f"vnncomp_{name}{'' if check else '_search'}", result)
+        save(file_name, result)
     return result
+
+
+def merged(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Parts of one suite, run alike, as one result; of an instance the last run counts."""
+    whole: dict[Any, dict[str, Any]] = {}
+    for r in results:
+        into = whole.setdefault((r["suite"], r["checked"], r["limit"]), {**r, "rows": {}})
+        into["rows"] |= {(x["onnx"], x["vnnlib"]): x for x in r["rows"]}
+    return [{**r, "rows": list(r["rows"].values())} for r in whole.values()]
 
 
 def table(result: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
