@@ -253,6 +253,24 @@ def test_several_regions_in_one_claim() -> None:
     assert broken.witness is not None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_threads_change_no_verdict(seed: int) -> None:
+    problem, rng = _net(seed + 40, (4, 24, 24, 1))
+    node = problem.graph.outputs["y"]
+    x = rng.uniform(-1, 1, size=(100_000, 4))
+    y = DenseNet(problem.graph, [node]).values(x)[node]
+    seen, spread = float(y.min()), float(np.ptp(y))
+    for shift, true in ((0.3 * spread, True), (-0.01 * spread, False)):
+        form = Form.of({(node, 0): 1}, Fraction(shift - seen))
+        claim = Problem(problem.graph, problem.region, Atom(form))
+        one = decide_inputs(claim, Budget(30.0))
+        two = decide_inputs(claim, Budget(30.0, threads=2))
+        assert (one.closed is not None) == (two.closed is not None)
+        assert (one.witness is not None) == (two.witness is not None)
+        assert one.closed is not None or not true
+        assert one.witness is not None or true
+
+
 def test_units_on_an_input_itself() -> None:
     """max(x, 0) + max(max(x, 0) - 1/2, 0) without any affine step before the first ReLU."""
     b = Builder()

@@ -10,7 +10,8 @@ inputs whose effect is hidden in the relaxations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +58,9 @@ _REPLAYS = 400
 
 _TIE = 1e-9
 """A margin this near to zero, relative to the claim's constants, is not split any further."""
+
+_THREADED = 48
+"""Boxes from which on a batch is worth several threads."""
 
 _FALSE = 1e-300
 """Stands for a value below zero that is known by comparison, however small."""
@@ -129,6 +133,16 @@ class _Open:
         return int(self.node.shape[0])
 
 
+@dataclass(frozen=True)
+class _Bounded:
+    """Bounds of a batch, and the multipliers of (box, atom) behind some of them."""
+
+    boxes: Boxes
+    found: Passed
+    judged: Judgement
+    used: dict[tuple[int, int], Multipliers]
+
+
 @dataclass
 class InputSearch:
     """One run. `finished` where every box was closed; `stuck` boxes are too small to be halved.
@@ -170,12 +184,14 @@ class InputSearch:
         nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
         no_cuts[0] = ()
         first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), *_NOT_YET)
-        open_ = self._evaluate(first)
-        while len(open_) and self.witness is None and not self.budget.spent:
-            chosen = self._choose(open_)
-            batch, open_ = open_.take(chosen), open_.take(~chosen)
-            open_ = open_.join(self._evaluate(self._parts(batch)))
-            self._report(open_)
+        open_ = self._digest(first, self._bound(first))
+        with ThreadPoolExecutor(max(1, self.budget.threads)) as pool:
+            while len(open_) and self.witness is None and not self.budget.spent:
+                chosen = self._choose(open_)
+                batch, open_ = open_.take(chosen), open_.take(~chosen)
+                for parts, found in self._bound_all(self._parts(batch), pool):
+                    open_ = open_.join(self._digest(parts, found))
+                self._report(open_)
         self.highest = max(self.highest, float(open_.margin.max(initial=-np.inf)))
         self.finished = self.witness is None and not len(open_) and not self.stuck
 
@@ -221,8 +237,18 @@ class InputSearch:
 
     # --- bounding -------------------------------------------------------------------------------
 
-    def _evaluate(self, batch: _Open) -> _Open:
-        """Bound the boxes, close what closes; what stays open knows where to split."""
+    def _bound_all(
+        self, parts: _Open, pool: ThreadPoolExecutor
+    ) -> Iterable[tuple[_Open, _Bounded]]:
+        """Bounds of all boxes, on as many threads as the budget has (numpy lets them run)."""
+        threads = self.budget.threads
+        if threads <= 1 or len(parts) < _THREADED:
+            return [(parts, self._bound(parts))]
+        pieces = [parts.take(at) for at in np.array_split(np.arange(len(parts)), threads)]
+        return zip(pieces, pool.map(self._bound, pieces), strict=True)
+
+    def _bound(self, batch: _Open) -> _Bounded:
+        """What can be said of the boxes; touches nothing but them."""
         given = None if batch.known[0] is None else np.stack(batch.known.tolist())
         boxes = self.bounds.boxes(batch.lower, batch.upper, given)
         count, rows = boxes.count, len(self.claim.atoms)
@@ -238,8 +264,13 @@ class InputSearch:
         if split.any():
             used = self.rows.improve(boxes, found, judged, upper, split, batch.cuts)
             judged = self.claim.judge(upper, boxes.empty)
+        return _Bounded(boxes, found, judged, used)
+
+    def _digest(self, batch: _Open, bounded: _Bounded) -> _Open:
+        """Close what closes; what stays open knows where to split."""
+        boxes, found, judged = bounded.boxes, bounded.found, bounded.judged
         shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in batch.node.tolist()])
-        self.tree.note(batch.node, judged, boxes, shared, used)
+        self.tree.note(batch.node, judged, boxes, shared, bounded.used)
         left = np.flatnonzero(~judged.closed)
         units = self.bounds.units(boxes)
         for k in np.flatnonzero(shared & ~judged.closed).tolist():
