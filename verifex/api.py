@@ -76,10 +76,13 @@ def verify(
 def answer(
     problem: Problem, files: Files | None, *, certificate: str | Path | None = None,
     check: bool = True, jobs: int = 1, log: Log | None = None, pool: SolverPool | None = None,
-    **rest: Any,
+    punctual: bool = False, **rest: Any,
 ) -> Verdict:
-    """`verify` for a problem that is built already, from these files (None: in memory)."""
-    from verifex.certificate.grant import Wanted, decide_and_check
+    """`verify` for a problem that is built already, from these files (None: in memory).
+
+    With `punctual` the check, too, ends when the time limit does.
+    """
+    from verifex.certificate.grant import LEAST_SECONDS, Wanted, decide_and_check
 
     if not 1 <= jobs <= 64:
         raise UsageError(f"jobs = {jobs}, expected 1 to 64")
@@ -88,7 +91,8 @@ def answer(
         raise InputError("cannot be written", expected="a folder that exists", file=str(path))
     log = _clocked(log)
     options = _options(log=log, **rest)
-    verdict = decide_and_check(problem, files, Wanted(path, check, jobs), options, pool)
+    wanted = Wanted(path, check, jobs, 0.0 if punctual else LEAST_SECONDS)
+    verdict = decide_and_check(problem, files, wanted, options, pool)
     if log is not None:
         document = verdict.to_json()
         kept = ("name", "verdict", "reason", "evidence", "seconds", "steps", "notes", "certificate")

@@ -376,3 +376,22 @@ def test_the_checker_is_isolated(place: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PYTHONSTARTUP", str(place / "json.py"))
     proof(place / "p.vxc")
     assert checked("p.vxc") == (0, "valid")
+
+
+def test_a_punctual_check_takes_what_is_left_and_no_more(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, files, verdict = claimed()
+    given: list[float] = []
+
+    def late(files: Any, target: Path, seconds: float, jobs: int) -> grant.Check:
+        given.append(seconds)
+        return grant.Check("not checked: out of time", None, seconds, 1, True)
+
+    monkeypatch.setattr(grant, "decide", lambda *_: replace(verdict, seconds=29.0))
+    monkeypatch.setattr(grant, "run_checker", late)
+    for least, most in ((grant.LEAST_SECONDS, grant.LEAST_SECONDS), (0.0, 1.0)):
+        wanted = Wanted(least=least)
+        found = decide_and_check(problem, files, wanted, Options(seconds=30.0))
+        assert found.outcome is Outcome.CLAIMED
+        assert most - 0.9 < given[-1] <= most

@@ -53,11 +53,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to become of a certificate: kept in `path`, checked, on how many processes."""
+    """What is to become of a certificate: kept in `path`, checked, on how many processes, in at
+    least how many seconds where less of the time limit is left."""
 
     path: Path | None = None
     check: bool = True
     jobs: int = 1
+    least: float = LEAST_SECONDS
 
 
 def run_checker(
@@ -125,7 +127,7 @@ def decide_and_check(
         return _with_note(verdict, _IN_MEMORY) if _expected(verdict, wanted) else verdict
     if verdict.outcome is Outcome.CLAIMED and not isinstance(verdict.proof, Closed):
         verdict = _search_proof(problem, verdict, options, pool)
-    seconds = max(LEAST_SECONDS, options.seconds - verdict.seconds)
+    seconds = max(wanted.least, options.seconds - verdict.seconds)
     checked = certify(problem, verdict, files, seconds, wanted.path, wanted.jobs, wanted.check)
     for step in checked.steps[len(verdict.steps) :]:
         options.watch().stage(step.stage, step.seconds, step.result)
@@ -194,7 +196,8 @@ def certify(
                 f"cannot be written: {error.strerror}", expected="a writable file", file=str(target)
             ) from None
         written = time.monotonic() - started
-        found = run_checker(files, target, seconds, jobs) if check else None
+        left = max(0.1, seconds - written)
+        found = run_checker(files, target, left, jobs) if check else None
     verdict = _told(verdict, path, size, written, found)
     if found is None:
         return _with_note(verdict, "the certificate was not checked, as was asked")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from verifex.ir.problem import Problem
     from verifex.problem.stated import Stated
 
-RESERVE = 0.4
-"""Seconds of a time limit kept for writing the answer."""
+RESERVE = 0.6
+"""Seconds of a time limit kept for ending a check and writing the answer."""
 
 Numbers: TypeAlias = Sequence[Any]
 
@@ -65,7 +65,9 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         problem, files, why = _certifiable(stated, query, Path(folder)) if check else (
             stated.problem, None, ())
-        verdict = api.answer(problem, files, seconds=left, check=check, seed=wanted.seed)
+        verdict = api.answer(
+            problem, files, seconds=left, check=check, seed=wanted.seed, punctual=True
+        )
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
     said = (*why, *steps)
     said += verdict.notes
