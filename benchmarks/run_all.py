@@ -21,6 +21,7 @@ import adult_top3
 import branching
 import gpu_bounds
 import gradient_ranges
+import input_splits
 import l1_norm
 import mnist_components
 import open_gates
@@ -33,7 +34,7 @@ from bench import OUT, ROOT, show
 NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
 SCRIPTS: dict[str, list[str]] = {
     "gradient_ranges": [], "l1_norm": [], "adult_top3": [], "mnist_components": [str(NETWORK)],
-    "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [], "gpu_bounds": [],
+    "input_splits": [], "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [], "gpu_bounds": [],
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -167,6 +168,13 @@ def profile_section(r: dict[str, Any]) -> list[str]:
             show(*profile_hot.table(r, "own"))]
 
 
+def splits_section(r: dict[str, Any]) -> list[str]:
+    return ["A box with at most N undecided units is split on one of them if that unit's loss is at",
+            "least S times the score of the best side; N = 0 never does. (16, 0.5) is used.", "",
+            show(*input_splits.table(r)), "",
+            f"`>`: open after {r['limit']:g} s."]
+
+
 def device_section(r: dict[str, Any]) -> list[str]:
     return [f"{r['device']}, {r['dtype']}, {r['threads']} thread(s); a matrix product runs at "
             f"{r['matmul'] / 1e9:.3g} Gflop/s; {r['per_bound']} operations a bound.", "",
@@ -213,6 +221,7 @@ SECTIONS: list[tuple[str, str, Any]] = [
     ("root_bounds", "Gradient bounds at the root, 20-50-50-2, eps .05", root_section),
     ("open_gates", "Time against the number of open gates, 20-50-50-2", gates_section),
     ("branching", "What to split on", rules_section),
+    ("input_splits", "Search over inputs: sides or units", splits_section),
     ("profile_hot", "Profile of the search, 40 ranges at eps .05", profile_section),
     ("gpu_bounds_cpu", "Bounds a second, CPU", device_section),
     ("gpu_bounds_cuda", "Bounds a second, GPU", device_section),
