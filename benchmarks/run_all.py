@@ -34,7 +34,8 @@ from bench import OUT, ROOT, show
 NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
 SCRIPTS: dict[str, list[str]] = {
     "gradient_ranges": [], "l1_norm": [], "adult_top3": [], "mnist_components": [str(NETWORK)],
-    "input_splits": [], "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [], "gpu_bounds": [],
+    "input_splits": [], "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [],
+    "gpu_bounds": [],
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -169,8 +170,8 @@ def profile_section(r: dict[str, Any]) -> list[str]:
 
 
 def splits_section(r: dict[str, Any]) -> list[str]:
-    return ["A box with at most N undecided units is split on one of them if that unit's loss is at",
-            "least S times the score of the best side; N = 0 never does. (16, 0.5) is used.", "",
+    return ["A box with at most N undecided units is split on one of them if that unit's loss is",
+            "at least S times the score of the best side; N = 0 never does. (16, 0.5) is used.", "",
             show(*input_splits.table(r)), "",
             f"`>`: open after {r['limit']:g} s."]
 
