@@ -204,6 +204,14 @@ def suites_section() -> list[str]:
                 for x in r["rows"] if x["word"] not in ("sat", "unsat")]
         if left:
             lines += [f"* {r['suite']}, open: {', '.join(left)}."]
+        late = [x for x in r["rows"] if x["word"] == "unsat" and x["check"] != "valid"]
+        if late and r["checked"]:
+            lines += [f"* {r['suite']}: {len(late)} of the unsat answers rest on the search alone, "
+                      "their check did not end in time (or the checker cannot read the network)."]
+        whole = vnncomp_suite.instances(r["suite"])
+        if len(r["rows"]) < whole:
+            lines += [f"* {r['suite']}{', with certificates' if r['checked'] else ''}: "
+                      f"{len(r['rows'])} of {whole} instances were run."]
     peers = kept("vnnlib_peers")
     lines += ["", "### ACAS Xu beside other verifiers", ""]
     if peers is None:

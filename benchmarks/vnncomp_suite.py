@@ -92,6 +92,12 @@ def run(name: str, only: str, limit: float | None, check: bool) -> dict[str, Any
     return result
 
 
+def instances(name: str) -> int:
+    """How many instances a suite has; 0 where the data is absent."""
+    path = DATA / "vnncomp" / name / "ground_truth.csv"
+    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
 def merged(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Parts of one suite, run alike, as one result; of an instance the last run counts."""
     whole: dict[Any, dict[str, Any]] = {}
