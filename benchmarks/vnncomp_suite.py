@@ -110,7 +110,9 @@ def merged(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def table(result: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
     """One line a suite."""
     rows = result["rows"]
-    spent = [r["cpu"] - r["check_seconds"] for r in rows]
+    # A check that was stopped ran on while its process waited: nothing to subtract it from.
+    whole = [r for r in rows if not (r["check"] or "valid").startswith("not")] or rows
+    spent = [r["cpu"] - r["check_seconds"] for r in whole]
     unsat = [r for r in rows if r["word"] == "unsat"]
     proved = [r for r in unsat if r["check"] == "valid"]
     decided = sum(r["word"] in ("sat", "unsat") for r in rows)
