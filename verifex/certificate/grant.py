@@ -73,7 +73,7 @@ def run_checker(
     done = _finish(command, seconds)
     passed = time.monotonic() - started
     if done is None:
-        return Check(f"not checked: out of time after {seconds:.3g} s", None, passed, size, True)
+        return Check(f"not checked: out of time after {round(seconds, 1):g} s", None, passed, size, True)
     code, out, err = done
     text = (out.strip().splitlines() or [""])[-1]
     if not text.startswith(_ANSWERS.get(code, "\n")):
