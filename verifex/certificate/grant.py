@@ -73,7 +73,9 @@ def run_checker(
     done = _finish(command, seconds)
     passed = time.monotonic() - started
     if done is None:
-        return Check(f"not checked: out of time after {round(seconds, 1):g} s", None, passed, size, True)
+        limit = 0.0 if seconds is None else round(seconds, 1)
+        text = f"not checked: out of time after {limit:g} s"
+        return Check(text, None, passed, size, True)
     code, out, err = done
     text = (out.strip().splitlines() or [""])[-1]
     if not text.startswith(_ANSWERS.get(code, "\n")):
