@@ -19,7 +19,7 @@ from typing import Any
 
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import Number
-from verifex.ir.formula import And, Atom, Cell, Form, Formula, cells, negate
+from verifex.ir.formula import And, Atom, Cell, Form, Formula, cells
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 from verifex.solvers._cells import Cells, OutOfTime, Program, combine, compile_cells, span
@@ -117,7 +117,7 @@ def decide(problem: Problem, seconds: float = FOREVER) -> Answer:
 
     try:
         question = _Question(problem, seconds)
-        violated = And((problem.assume, negate(problem.require)))
+        violated = problem.broken()
         closed = question.find(violated, strict=False)
         if closed is None:
             return answer(Status.INFEASIBLE)

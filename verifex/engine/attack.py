@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from verifex.engine.budget import Budget
 from verifex.engine.margin import batch_margin
 from verifex.engine.verdict import Witness
-from verifex.engine.witness import refute, replay, snap
+from verifex.engine.witness import refute, snap
 from verifex.ir.exact import FloatArray
-from verifex.ir.formula import And, Formula, Or, negate
+from verifex.ir.formula import Formula
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
 from verifex.semantics.evaluate import evaluate_float
@@ -39,7 +39,7 @@ class AttackResult:
 
 def goal(problem: Problem) -> Formula:
     """What a counterexample makes true: the assumption and the negated requirement."""
-    return And((problem.assume, negate(problem.require)))
+    return problem.broken()
 
 
 def attack(
@@ -52,7 +52,7 @@ def attack(
     for batch in _samples(problem, rng, rounds):
         if budget.spent:
             break
-        score = _score(problem, target, batch)
+        score = margins(problem, target, batch)
         tried += len(batch)
         order = np.argsort(-score)
         if score[order[0]] > best:
@@ -62,7 +62,7 @@ def attack(
             return AttackResult(witness, tried, best_x, -best)
     if gradient and not budget.spent and best_x is not None and _continuous(problem.region):
         climbed = _climb(problem, target, best_x, rng, budget)
-        score = _score(problem, target, climbed)
+        score = margins(problem, target, climbed)
         tried += len(climbed)
         order = np.argsort(-score)
         if score[order[0]] > best:
@@ -72,12 +72,13 @@ def attack(
     return AttackResult(None, tried, best_x, -best)
 
 
-def _score(problem: Problem, target: Formula, x: FloatArray) -> FloatArray:
-    """Margins of the counterexample formula, at least -inf where evaluation is not finite."""
+def margins(problem: Problem, target: Formula, x: FloatArray) -> FloatArray:
+    """Margins (B,) of the counterexample formula at flat inputs (B, n), in float64; -inf where
+    they are not numbers."""
     with np.errstate(all="ignore"):
         values = evaluate_float(problem.graph, x, problem.targets())
         score = np.asarray(batch_margin(target, values, np), dtype=np.float64)
-    return np.where(np.isnan(score), -np.inf, score)
+    return np.where(np.isnan(score), -np.inf, np.broadcast_to(score, (len(x),)))
 
 
 def _replay_best(
@@ -161,7 +162,7 @@ def _climb(
     centre = start if problem.point is None else np.array([float(v) for v in problem.point])
     x = _into(region, x, centre)
     backend = TorchBackend(soft_step=0.1)
-    best_x, best = x.copy(), _score(problem, target, x)
+    best_x, best = x.copy(), margins(problem, target, x)
     for step in range(steps):
         if budget.spent:
             break
@@ -174,15 +175,7 @@ def _climb(
         stride = 0.3 * (1 - step / steps) ** 2
         x = np.clip(x + stride * (hi - lo) * np.sign(slope.numpy()), lo, hi)
         x = _into(region, x, centre)
-        now = _score(problem, target, x)
+        now = margins(problem, target, x)
         better = now > best
         best_x[better], best[better] = x[better], now[better]
     return best_x
-
-
-def attained(problem: Problem, x: FloatArray) -> object:
-    """The exact replay of the snapped point (used to report a margin that is really attained)."""
-    return replay(problem, snap(problem.region, x.tolist()))
-
-
-__all__ = ["AttackResult", "Or", "attack", "attained", "goal"]

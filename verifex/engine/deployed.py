@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from verifex.frontend.runtime import Runtime
 from verifex.ir.exact import ExactArray
-from verifex.ir.formula import And, Formula, holds, negate, nodes
+from verifex.ir.formula import holds, nodes
 from verifex.ir.linmap import Gather
 from verifex.ir.ops import Affine, Concat, Const, Mul, Op
 from verifex.ir.problem import Problem
@@ -71,7 +71,7 @@ def broken_by(problem: Problem, known: Mapping[int, ExactArray]) -> bool | None:
     Moved elements and products of known ones are computed exactly. None where the claim reads
     anything else.
     """
-    broken: Formula = And((problem.assume, negate(problem.require)))
+    broken = problem.broken()
     values: dict[int, ExactArray] = {
         i: v.reshape((1, *problem.graph.nodes[i].shape)) for i, v in known.items()
     }

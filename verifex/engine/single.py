@@ -13,13 +13,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.attack import goal
+from verifex.engine.attack import margins
 from verifex.engine.budget import Budget
-from verifex.engine.margin import batch_margin
 from verifex.engine.witness import Point, replay
 from verifex.ir.exact import FloatArray
+from verifex.ir.formula import Formula
 from verifex.ir.problem import Problem
-from verifex.semantics.evaluate import evaluate_float
 
 Single = NDArray[np.float32]
 _ROUNDS = 40
@@ -83,17 +82,19 @@ def _candidates(
     lo, hi = box
     x = np.clip(np.array([float(v) for v in witness], dtype=np.float32), lo, hi)
     yield x
-    best = _margins(problem, x[None])[0]
+    broken = problem.broken()
+    best = margins(problem, broken, x[None].astype(np.float64))[0]
     width = hi.astype(np.float64) - lo
     for k in range(_ROUNDS):
         if budget.spent:
             return
         radius = width * 0.5 ** (k % 20)
         batch = np.concatenate([
-            x + radius * rng.uniform(-1, 1, (_BATCH, len(x))), _climbed(problem, x, radius, rng)
+            x + radius * rng.uniform(-1, 1, (_BATCH, len(x))),
+            _climbed(problem, broken, x, radius, rng),
         ])
         points = np.clip(batch.astype(np.float32), lo, hi)
-        score = _margins(problem, points)
+        score = margins(problem, broken, points.astype(np.float64))
         for i in np.argsort(-score)[:2]:
             if score[i] >= -1e-9:
                 yield points[i]
@@ -102,16 +103,8 @@ def _candidates(
             x, best = points[top], score[top]
 
 
-def _margins(problem: Problem, x: Single) -> FloatArray:
-    """How far the points break the claim, in float64."""
-    with np.errstate(all="ignore"):
-        values = evaluate_float(problem.graph, x.astype(np.float64), problem.targets())
-        score = np.asarray(batch_margin(goal(problem), values, np), dtype=np.float64)
-    return np.where(np.isnan(score), -np.inf, np.broadcast_to(score, (len(x),)))
-
-
 def _climbed(
-    problem: Problem, x: Single, radius: FloatArray, rng: np.random.Generator
+    problem: Problem, broken: Formula, x: Single, radius: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
     """Points along the slope of the margin, by differences in a few directions."""
     n = len(x)
@@ -119,9 +112,7 @@ def _climbed(
     ahead = np.repeat(x[None].astype(np.float64), len(chosen), axis=0)
     step = np.maximum(radius[chosen] * 1e-3, 1e-9)
     ahead[np.arange(len(chosen)), chosen] += step
-    here = np.concatenate([x[None].astype(np.float64), ahead])
-    values = evaluate_float(problem.graph, here, problem.targets())
-    score = np.asarray(batch_margin(goal(problem), values, np), dtype=np.float64)
+    score = margins(problem, broken, np.concatenate([x[None].astype(np.float64), ahead]))
     slope = np.zeros(n)
     if np.isfinite(score).all():
         slope[chosen] = (score[1:] - score[0]) / step

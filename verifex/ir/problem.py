@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from verifex.ir.formula import TRUE, Atom, Form, Formula, nodes
+from verifex.ir.formula import TRUE, And, Atom, Form, Formula, negate, nodes
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Step
 from verifex.ir.region import Region
@@ -31,6 +31,10 @@ class Problem:
     name: str = ""
     notes: tuple[str, ...] = ()
     listed: tuple[Atom, ...] = ()
+
+    def broken(self) -> Formula:
+        """What a counterexample makes true: the assumption and the negated requirement."""
+        return And((self.assume, negate(self.require)))
 
     def targets(self) -> list[int]:
         """The nodes that the claim reads; the inputs for a constant claim, which reads none."""
