@@ -26,6 +26,7 @@ from verifex.ir.formula import (
     Form,
     Formula,
     Or,
+    cells,
     negate,
 )
 from verifex.ir.graph import Graph
@@ -59,7 +60,7 @@ def translate(problem: Problem) -> Translation:
     if problem.assume != TRUE:
         broken = And((problem.assume, broken))
     flat = flat_inputs(problem.graph)
-    read = sorted({cell[0] for cell in _cells(broken) if cell not in flat})
+    read = sorted({cell[0] for cell in cells(broken) if cell not in flat})
     outputs = {f"output{k}": node for k, node in enumerate(read)}
     if not outputs:  # a file needs an output
         outputs = {"output0": max(problem.graph.ancestors(problem.graph.outputs.values()))}
@@ -94,16 +95,6 @@ def write_translation(problem: Problem, network: Path, query: Path) -> str:
             raise InputError(f"cannot be written: {error.strerror}", expected="a writable file",
                              file=str(path)) from None
     return made.dtype
-
-
-def _cells(f: Formula) -> set[Cell]:
-    match f:
-        case Atom():
-            return {cell for cell, _ in f.form.terms}
-        case Dominance():
-            return _cells(f.expand())
-        case And() | Or() | AtLeast():
-            return set().union(*map(_cells, f.parts))
 
 
 def _text(f: Formula, names: dict[Cell, str]) -> str:
