@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from bench import DATA, MEMORY, save, show
-from vnncomp_suite import stored
 
+from verifex.cli.vnncomp import existing
 from verifex.engine import inputs
 from verifex.engine.budget import Budget
 from verifex.problem.vnnlib import load_query
@@ -26,8 +26,8 @@ SETTINGS = ((0, 0.5), (6, 0.0), (16, 0.0), (16, 0.5), (16, 1.0), (40, 0.5))
 def one(network: str, prop: int, limit: float) -> dict[str, Any]:
     folder = DATA / "vnncomp" / "acasxu_2023"
     name = f"onnx/ACASXU_run2a_{network}_batch_2000.onnx"
-    query = stored(folder, f"vnnlib/prop_{prop}.vnnlib")
-    problem = load_query(query, stored(folder, name))
+    query = existing(folder / f"vnnlib/prop_{prop}.vnnlib")
+    problem = load_query(query, existing(folder / name))
     started = time.process_time()
     search = inputs.InputSearch(problem, Budget(limit, MEMORY, 1))
     search.run()

@@ -23,13 +23,9 @@ from typing import Any
 
 from bench import DATA, save, show
 
-VERIFY = "import sys; from verifex.cli.vnnlib_main import run; sys.exit(run(sys.argv[1:]))"
+from verifex.cli.vnncomp import existing
 
-
-def stored(folder: Path, name: str) -> Path:
-    """The file, or the gzipped one that stands for it."""
-    path = folder / name
-    return path if path.exists() else path.with_name(path.name + ".gz")
+VERIFY = (sys.executable, "-m", "verifex.cli.vnnlib_main", "verify")
 
 
 def timed(command: list[str], seconds: float) -> tuple[str, str, float, float]:
@@ -52,8 +48,8 @@ def timed(command: list[str], seconds: float) -> tuple[str, str, float, float]:
 
 def one(folder: Path, row: dict[str, str], limit: float, check: bool) -> dict[str, Any]:
     """One instance."""
-    command = [sys.executable, "-c", VERIFY, "verify", str(stored(folder, row["vnnlib"])),
-               "--network", str(stored(folder, row["onnx"])), "--timeout", str(limit)]
+    command = [*VERIFY, str(existing(folder / row["vnnlib"])),
+               "--network", str(existing(folder / row["onnx"])), "--timeout", str(limit)]
     out, err, wall, cpu = timed(command + ([] if check else ["--no-check"]), limit)
     word = (out.splitlines() or ["error"])[0]
     checked = re.search(r"^check: (\w[^\n]*?) \(([\d.]+) s\)$", err, re.MULTILINE)

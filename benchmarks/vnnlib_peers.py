@@ -16,15 +16,15 @@ import csv
 import gzip
 import json
 import re
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench import DATA, save, show
-from vnncomp_suite import VERIFY, stored, timed
+from vnncomp_suite import VERIFY, timed
 
+from verifex.cli.vnncomp import existing
 from verifex.ir.formula import atoms, negate
 from verifex.problem.vnnlib import load_query
 
@@ -40,7 +40,7 @@ def subset() -> list[dict[str, str]]:
 
 def unpacked(row: dict[str, str], folder: Path) -> tuple[Path, Path, Path]:
     """Plain copies of both files, and the query as numbers."""
-    network, query = stored(FOLDER, row["onnx"]), stored(FOLDER, row["vnnlib"])
+    network, query = existing(FOLDER / row["onnx"]), existing(FOLDER / row["vnnlib"])
     plain = folder / "net.onnx", folder / "query.vnnlib"
     for source, target in zip((network, query), plain, strict=True):
         data = source.read_bytes()
@@ -67,8 +67,7 @@ def answer_of(out: str) -> str:
 def tools(args: argparse.Namespace, files: tuple[Path, Path, Path]) -> dict[str, list[str]]:
     """The commands to compare."""
     network, query, numbers = map(str, files)
-    ours = [sys.executable, "-c", VERIFY, "verify", query, "--network", network, "--timeout",
-            str(args.limit)]
+    ours = [*VERIFY, query, "--network", network, "--timeout", str(args.limit)]
     found = {"verifex": [*ours, "--no-check"], "verifex, certificate checked": ours}
     if args.marabou:
         script = str(Path(__file__).with_name("peers") / "marabou.py")
