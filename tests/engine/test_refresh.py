@@ -14,7 +14,7 @@ from spec_nets import pair, truth
 
 from verifex import checker
 from verifex.certificate.write import Files, proof_lines, write
-from verifex.engine import simplex
+from verifex.engine import cuts, simplex
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.cuts import Cutter
@@ -131,6 +131,41 @@ def test_facts_hold_at_the_points_of_their_domains(seed: int) -> None:
             some += int(np.isfinite(low).sum() + np.isfinite(high).sum())
     assert some > 0
     assert empty.any()
+
+
+# --- cuts ---------------------------------------------------------------------------------------
+
+
+def test_cuts_are_the_same_without_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table is made when it is first needed, and not at all for large layers."""
+    rng = np.random.default_rng(0)
+    b, n = Builder(), 4
+    h = b.affine(dense(rng.normal(size=(6, n))), b.input("x", (n,)), rng.normal(size=6))
+    h = b.affine(dense(rng.normal(size=(5, 6))), b.relu(h), rng.normal(size=5))
+    graph = b.build({"y": b.affine(dense(rng.normal(size=(1, 5))), b.relu(h))})
+    layout, bounder = Layout(graph, tuple(graph.outputs.values())), Bounder(graph)
+    lo, hi = np.full((7, n), -1.0), np.full((7, n), 1.0)
+    signs = rng.integers(-1, 2, (7, layout.gates)).astype(np.int8)
+    boxes = layout.propagate(lo, hi, signs)
+    calls: list[int] = []
+    plain = bounder.evaluate
+    monkeypatch.setattr(bounder, "evaluate", lambda *a: calls.append(1) or plain(*a))
+    cutter, none = Cutter(layout, bounder), np.zeros_like(signs)
+    assert cutter.cut(boxes, lo, hi, none).a.shape == (7, 0, n)
+    assert not calls
+    one = cutter.cut(boxes, lo, hi, signs)
+    again = cutter.cut(boxes, lo, hi, signs)
+    assert len(calls) == 3  # the table once, the second layer each time
+    monkeypatch.setattr(cuts, "_TABLE", 0)
+    other = Cutter(layout, bounder).cut(boxes, lo, hi, signs)
+    for field in ("a", "b", "gate"):
+        assert np.array_equal(getattr(one, field), getattr(again, field))
+        assert np.allclose(getattr(one, field), getattr(other, field), rtol=1e-12, atol=1e-12)
+    x = rng.uniform(-1, 1, (7, n))
+    first = evaluate_float(graph, x, [min(layout.offsets)])[min(layout.offsets)]
+    for k, j in zip(*np.nonzero((one.gate >= 0) & (one.gate < 6)), strict=True):
+        gate = one.gate[k, j]
+        assert one.a[k, j] @ x[k] - one.b[k, j] == pytest.approx(signs[k, gate] * first[k, gate])
 
 
 # --- certificates -------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ from verifex.semantics.linear import ParamKey, Rows
 
 Tensor = torch.Tensor
 
+_TABLE = 1 << 20
+"""Numbers of a table of coefficients; larger nodes are worked out as they are needed."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -43,17 +46,21 @@ class Cutter:
 
     def __init__(self, layout: Layout, bounder: Bounder) -> None:
         self.layout, self.bounder = layout, bounder
-        n = layout.graph.input_size
-        self._w, self._c = np.zeros((layout.gates, n)), np.zeros(layout.gates)
-        self._deep = [z for z in layout.offsets if not layout.exact(z)]
-        for z, at in layout.offsets.items():
-            if layout.exact(z):
-                size = layout.graph.nodes[z].size
-                nothing = Rows({}, {}, torch.zeros(size, dtype=torch.long))
-                box = torch.zeros((size, n), dtype=torch.float64)
-                one = torch.eye(size, dtype=torch.float64)
-                _, w, c = bounder.evaluate(nothing, {z: one}, {}, box, box)
-                self._w[at : at + size], self._c[at : at + size] = w.numpy(), c.numpy()
+        self._affine: dict[int, tuple[FloatArray, FloatArray]] = {}
+
+    def _table(self, z: int) -> tuple[FloatArray, FloatArray] | None:
+        """Coefficients (size, n) and constants of a node that is affine in the inputs, made once;
+        None where it is not, or where that would take much memory."""
+        size, n = self.layout.graph.nodes[z].size, self.layout.graph.input_size
+        if not self.layout.exact(z) or size * max(size, n) > _TABLE:
+            return None
+        if z not in self._affine:
+            nothing = Rows({}, {}, torch.zeros(size, dtype=torch.long))
+            box = torch.zeros((size, n), dtype=torch.float64)
+            one = torch.eye(size, dtype=torch.float64)
+            _, w, c = self.bounder.evaluate(nothing, {z: one}, {}, box, box)
+            self._affine[z] = w.numpy(), c.numpy()
+        return self._affine[z]
 
     def cut(self, boxes: Boxes, lo: FloatArray, hi: FloatArray, signs: Signs) -> Cut:
         """All rows of D domains."""
@@ -61,21 +68,27 @@ class Cutter:
         m = int(use.sum(axis=1).max(initial=0))
         gate = np.argsort(~use, axis=1, kind="stable")[:, :m]
         sign = np.take_along_axis(signs, gate, axis=1).astype(np.float64)
-        a, b = self._w[gate] * sign[:, :, None], -self._c[gate] * sign
         gate = np.where(sign != 0, gate, -1)
-        for z in self._deep:
-            at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
+        a, b = np.zeros((*gate.shape, lo.shape[1])), np.zeros(gate.shape)
+        for z, at in self.layout.offsets.items():
+            size = self.layout.graph.nodes[z].size
             k, j = np.nonzero((gate >= at) & (gate < at + size))
-            if len(k):
-                start = torch.zeros((len(k), size), dtype=torch.float64)
-                start[np.arange(len(k)), gate[k, j] - at] = torch.from_numpy(-sign[k, j])
-                rows = to_rows(boxes, torch.from_numpy(k), self.layout, signs)
-                rows.split = {}
-                box = torch.from_numpy(lo[k]), torch.from_numpy(hi[k])
-                with torch.no_grad():
-                    params = self.bounder.start(rows, [z])
-                    _, coefs, const = self.bounder.evaluate(rows, {z: start}, params, *box)
-                a[k, j], b[k, j] = -coefs.numpy(), const.numpy()
+            if not len(k):
+                continue
+            element, side = gate[k, j] - at, sign[k, j]
+            table = self._table(z)
+            if table is not None:
+                a[k, j], b[k, j] = table[0][element] * side[:, None], -table[1][element] * side
+                continue
+            start = torch.zeros((len(k), size), dtype=torch.float64)
+            start[np.arange(len(k)), element] = torch.from_numpy(-side)
+            rows = to_rows(boxes, torch.from_numpy(k), self.layout, signs)
+            rows.split = {}
+            box = torch.from_numpy(lo[k]), torch.from_numpy(hi[k])
+            with torch.no_grad():
+                params = self.bounder.start(rows, [z])
+                _, coefs, const = self.bounder.evaluate(rows, {z: start}, params, *box)
+            a[k, j], b[k, j] = -coefs.numpy(), const.numpy()
         linear = self.bounder.linear
         if linear is not None:
             shape = (len(signs), *linear.a.shape)

@@ -27,11 +27,8 @@ Tensor = torch.Tensor
 class Joint:
     """Looks for combinations of rows on one domain at a time."""
 
-    def __init__(
-        self, layout: Layout, bounder: Bounder, table: FormTable, cutter: Cutter | None
-    ) -> None:
-        self.layout, self.bounder, self.table = layout, bounder, table
-        self.cutter = cutter or Cutter(layout, bounder)
+    def __init__(self, layout: Layout, bounder: Bounder, table: FormTable, cutter: Cutter) -> None:
+        self.layout, self.bounder, self.table, self.cutter = layout, bounder, table, cutter
 
     def bound(
         self, domain: Domain, rows: Sequence[int], params: dict[ParamKey, Tensor]

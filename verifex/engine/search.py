@@ -28,7 +28,7 @@ from verifex.engine.leaves import Leaves
 from verifex.engine.optimise import Bounder, Bounds, Effort
 from verifex.engine.policy import Policy, SearchOptions, Stats
 from verifex.engine.proof import AtomBound, Proof, ProofNode, pack
-from verifex.engine.refresh import SEEN, Refresh, lightened
+from verifex.engine.refresh import SEEN, Refresh
 from verifex.engine.root import Root
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import ParamKey, Rows
@@ -38,7 +38,10 @@ _TOGETHER = 64
 
 
 class Search:
-    """One run of branch and bound. `log` receives one dictionary per batch."""
+    """One run of branch and bound. `log` receives one dictionary per batch.
+
+    `options` are complete: `refresh` has been decided (see `refresh.lightened`).
+    """
 
     def __init__(
         self,
@@ -50,18 +53,17 @@ class Search:
         log: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.root, self.layout, self.bounder = root, root.layout, bounder
-        self.policy, self.budget, self.log = policy, budget, log
-        self.options = lightened(options, self.layout)
+        self.policy, self.budget, self.log, self.options = policy, budget, log, options
         self.proof, self.stats = Proof(), Stats()
         self._heap: list[tuple[float, int, Domain]] = []
         self._order = itertools.count()
         self._table = FormTable(self.layout, policy.forms)
-        self._leaves = Leaves(self.layout, bounder, self._table)
+        self._cutter = Cutter(self.layout, bounder)
+        self._leaves = Leaves(self.layout, bounder, self._table, self._cutter)
         self._weights = layer_weights(self.layout) if options.order == "layers" else None
-        self._cutter = Cutter(self.layout, bounder) if self.options.refresh else None
         self._joint = Joint(self.layout, bounder, self._table, self._cutter)
         self._refresh: Refresh | None = None
-        if self._cutter is not None:
+        if options.refresh:
             proof = self.proof if options.record else None
             self._refresh = Refresh(self.layout, bounder, self._cutter, proof, self._offer)
         self.unresolved: list[Domain] = []
@@ -187,7 +189,7 @@ class Search:
         goal = torch.tensor([self.policy.goal(r) for r in row_ids], dtype=torch.float64) - consts
         warm = self._warm(domains, pairs)
         found = self.bounder.bound(rows, start, *box, effort, warm, goal)
-        if self._cutter is not None and known:
+        if known:
             open_ = np.flatnonzero((found.value <= goal).numpy())
             if len(open_):
                 cut = self._cutter.cut(boxes, lo, hi, signs)
@@ -331,9 +333,10 @@ class Search:
 
     def _leaf(self, domain: Domain) -> list[Domain]:
         """Solve each open row's LP over the domain's polytope; split on if gates are left."""
-        left = self._leaves.undecided(domain)
+        boxes = self._leaves.boxes(domain)
+        left = self._leaves.undecided(domain, boxes)
         known: dict[int, float] = {}
-        for answer in self._leaves.solve(domain, self.budget):
+        for answer in self._leaves.solve(domain, boxes, self.budget):
             self.stats.lps += 1
             known[answer.row] = answer.bound
             if self.options.record and answer.bound > self.policy.goal(answer.row):
