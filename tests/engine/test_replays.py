@@ -112,7 +112,7 @@ def test_single_agrees_with_float64_and_onnxruntime(seed: int) -> None:
 
 
 def test_a_missing_onnxruntime_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(module, "available", lambda: False)
     assert replays(sum_problem([1.0], F(1)), (F(1),))["onnxruntime"] == "not installed"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,11 +135,12 @@ def _writer(kind: str) -> Callable[[Model], str]:
 
 def _write_onnx(path: Path, problem: Problem) -> dict[str, Any]:
     from verifex.frontend.export import to_onnx
+    from verifex.frontend.runtime import available
 
     data = to_onnx(problem.graph, problem.graph.outputs, dtype="float32")
     names = ", ".join(problem.graph.outputs)
     notes, checked = [], None
-    if find_spec("onnxruntime") is None:
+    if not available():
         notes.append("onnxruntime is not installed: the file was not run")
     else:
         checked = compare_with_onnxruntime(data, problem)
@@ -161,10 +161,11 @@ def compare_with_onnxruntime(data: bytes, problem: Problem) -> dict[str, Any]:
     """
     import numpy as np
 
+    from verifex.frontend.runtime import runner
     from verifex.semantics.evaluate import evaluate_float
 
     graph, names = problem.graph, list(problem.graph.outputs)
-    run = _session(data, problem, names)
+    run = runner(data, graph, names)
     kinks = problem.kinks()
     points, largest = 0, 0.0
     for point in _points(problem):
@@ -184,31 +185,6 @@ def compare_with_onnxruntime(data: bytes, problem: Problem) -> dict[str, Any]:
                     f"in output '{name}'"
                 )
     return {"points": points, "largest_difference": largest}
-
-
-def _session(data: bytes, problem: Problem, names: list[str]) -> Callable[[Any], list[Any]]:
-    """A function from one flat input (1, n) to the outputs of the file."""
-    import numpy as np
-    import onnxruntime
-
-    from verifex.ir.ops import Input
-    from verifex.semantics.evaluate import split_input
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    graph = problem.graph
-
-    def run(x: Any) -> list[Any]:
-        feed = {}
-        for i, value in split_input(graph, x.astype(np.float32)).items():
-            op = graph.nodes[i].op
-            if isinstance(op, Input):
-                feed[op.name] = value[0]
-        return [np.asarray(v) for v in session.run(names, feed)]
-
-    return run
 
 
 def _points(problem: Problem, count: int = 8) -> list[tuple[Fraction, ...]]:

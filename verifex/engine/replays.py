@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verifex.errors import VerifexError
+from verifex.frontend.runtime import available, runner
 from verifex.ir.exact import ExactArray, FloatArray, Values, as_float
 from verifex.ir.formula import holds
 from verifex.ir.linmap import Conv, Dense, Diag, LinearMap, Scaled, ScatterAdd, apply_numpy
-from verifex.ir.ops import Input
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import NUMPY_UNIVARIATES, evaluate_float, run, split_input
 
@@ -99,24 +98,12 @@ def evaluate_onnxruntime(problem: Problem, x: FloatArray) -> dict[int, Any]:
 
     Raises what onnx and onnxruntime raise; `replays` records it.
     """
-    import onnxruntime
-
     from verifex.frontend.export import to_onnx
 
     graph, wanted = problem.graph, problem.targets()
     outputs = {f"node{i}": i for i in wanted}
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = to_onnx(graph, outputs, dtype="float32")
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    feed = {}
-    for i, value in split_input(graph, x.astype(np.float32)).items():
-        op = graph.nodes[i].op
-        if isinstance(op, Input):
-            feed[op.name] = value[0]
-    found = session.run(list(outputs), feed)
-    return dict(zip(wanted, (np.asarray(v)[None] for v in found), strict=True))
+    found = runner(to_onnx(graph, outputs, dtype="float32"), graph, list(outputs))(x)
+    return dict(zip(wanted, (v[None] for v in found), strict=True))
 
 
 def outcome(problem: Problem, values: Mapping[int, Any]) -> str:
@@ -144,7 +131,7 @@ def replays(problem: Problem, point: Sequence[Fraction]) -> dict[str, str]:
 
 
 def _onnxruntime(problem: Problem, x: FloatArray) -> str:
-    if find_spec("onnxruntime") is None:
+    if not available():
         return "not installed"
     try:
         return outcome(problem, evaluate_onnxruntime(problem, x))

@@ -6,12 +6,12 @@ Nothing here runs the standard's own checker or its shape inference: both crash 
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from verifex.errors import InputError
+from verifex.frontend.files import read_limited, too_big
 from verifex.frontend.importer import Importer
 from verifex.frontend.limits import Limits
 from verifex.frontend.tensors import TensorReader
@@ -31,7 +31,7 @@ def load(
     """
     limits = limits or Limits()
     place = Path(path)
-    data = _read_file(place, limits)
+    data = read_limited(place, limits.max_bytes, place.name, "the model")
     folder = place.parent if external_data else None
     return _load(data, place.name, limits, folder, outputs)
 
@@ -43,41 +43,8 @@ def load_bytes(
     """The network in the bytes of an ONNX file; `name` stands for the file in messages."""
     limits = limits or Limits()
     if len(data) > limits.max_bytes:
-        raise _too_big(name, limits)
+        raise too_big("the model", limits.max_bytes, name)
     return _load(data, name, limits, None, outputs)
-
-
-def _too_big(name: str, limits: Limits) -> InputError:
-    return InputError("the model is too big", expected=f"at most {limits.max_bytes} bytes",
-                      file=name)
-
-
-def _read_file(path: Path, limits: Limits) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(limits.max_bytes + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=path.name,
-                         expected="a readable file") from None
-    if len(data) > limits.max_bytes:
-        raise _too_big(path.name, limits)
-    return _decompress(data, path.name, limits) if data[:2] == b"\x1f\x8b" else data
-
-
-def _decompress(data: bytes, name: str, limits: Limits) -> bytes:
-    """gunzip, stopping as soon as the result passes the limit."""
-    unzip = zlib.decompressobj(wbits=31)
-    try:
-        out = unzip.decompress(data, limits.max_bytes + 1)
-    except zlib.error:
-        raise InputError("the gzip data is damaged", file=name, expected="a .gz file") from None
-    if len(out) > limits.max_bytes:
-        raise _too_big(name, limits)
-    if not unzip.eof:
-        raise InputError("the gzip data is cut short", file=name, expected="a whole .gz file")
-    if unzip.unused_data:
-        raise InputError("the gzip data is followed by more", file=name, expected="one .gz member")
-    return out
 
 
 def _load(

@@ -5,8 +5,7 @@ Nothing here decides anything; it tells whether a counterexample shows in the de
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.errors import InputError, MissingSolverError
+from verifex.frontend.files import read_limited
+from verifex.frontend.limits import Limits
+from verifex.ir.exact import FloatArray
+from verifex.ir.graph import Graph
+from verifex.ir.ops import Input
+from verifex.semantics.evaluate import split_input
 
 _KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
@@ -24,28 +29,52 @@ def available() -> bool:
     return find_spec("onnxruntime") is not None
 
 
+def session(data: bytes) -> Any:
+    """A silent onnxruntime session over the bytes of an ONNX file, on one thread of the CPU.
+
+    Raises what onnxruntime raises.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def runner(data: bytes, graph: Graph, outputs: Sequence[str]
+           ) -> Callable[[FloatArray], list[NDArray[Any]]]:
+    """A function from one flat input (1, n) to these outputs of a float32 file made of a graph.
+
+    Raises what onnxruntime raises, as does the function.
+    """
+    opened = session(data)
+
+    def run(x: FloatArray) -> list[NDArray[Any]]:
+        feed = {}
+        for i, value in split_input(graph, x.astype(np.float32)).items():
+            op = graph.nodes[i].op
+            if isinstance(op, Input):
+                feed[op.name] = value[0]
+        return [np.asarray(v) for v in opened.run(list(outputs), feed)]
+
+    return run
+
+
 class Runtime:
-    """A session over the bytes of a file (`.onnx`, `.onnx.gz`), one thread, no optimisation that
-    the caller could turn off. `hidden` are tensors that are made outputs as well."""
+    """A session over the bytes of a file (`.onnx`, `.onnx.gz`), no optimisation that the caller
+    could turn off. `hidden` are tensors that are made outputs as well."""
 
     def __init__(self, path: str | Path, hidden: Sequence[str] = ()) -> None:
         if not available():
             raise MissingSolverError("onnxruntime is not installed: nothing can be replayed in it")
-        import onnxruntime
-
-        data = Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        name = Path(path).name
+        data = read_limited(path, Limits().max_bytes, name, "the model")
         try:
-            self.session: Any = onnxruntime.InferenceSession(
-                _with_outputs(data, hidden), options, providers=["CPUExecutionProvider"]
-            )
+            self.session: Any = session(_with_outputs(data, hidden))
         except Exception as error:  # onnxruntime's errors have no common base of their own
             raise InputError(f"onnxruntime refuses the file ({type(error).__name__})",
-                             expected="a model that it runs", file=Path(path).name) from None
+                             expected="a model that it runs", file=name) from None
         self.inputs = list(self.session.get_inputs())
         self.outputs = [o.name for o in self.session.get_outputs()]
 
