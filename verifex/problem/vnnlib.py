@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from verifex.errors import InputError, UsageError
+from verifex.frontend.files import read_limited
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.problem.stated import Network, Stated, Variable
@@ -25,34 +25,18 @@ def is_vnnlib(path: str | Path) -> bool:
     return _NAME.search(str(path)) is not None
 
 
+def title(path: str | Path) -> str:
+    """What a query is called: the file's name without its ending."""
+    return _NAME.sub("", Path(path).name)
+
+
 def read_text(path: str | Path) -> str:
     """The text of a query file, unzipped if need be; raises InputError."""
     file = str(path)
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", expected="a readable file",
-                         file=file) from None
-    if data[:2] == b"\x1f\x8b":
-        data = _unzip(data, file)
-    if len(data) > MAX_BYTES:
-        raise InputError("the query is too big", expected=f"at most {MAX_BYTES} bytes", file=file)
-    try:
-        return data.decode()
+        return read_limited(path, MAX_BYTES, file, "the query").decode()
     except UnicodeDecodeError:
         raise InputError("not a text", expected="UTF-8", file=file) from None
-
-
-def _unzip(data: bytes, file: str) -> bytes:
-    unzip = zlib.decompressobj(wbits=31)
-    try:
-        out = unzip.decompress(data, MAX_BYTES + 1)
-    except zlib.error:
-        out = None
-    if out is None or (not unzip.eof and len(out) <= MAX_BYTES) or unzip.unused_data:
-        raise InputError("the gzip data is damaged", expected="a whole .gz file", file=file)
-    return out
 
 
 def is_version_2(text: str) -> bool:
@@ -82,11 +66,10 @@ def load_stated(
         raise InputError("a VNN-LIB query names no network",
                          expected="the network, before the query", file=str(path))
     text = read_text(path)
-    title = _NAME.sub("", Path(path).name)
     if is_version_2(text):
         from verifex.problem.vnnlib2 import state
 
-        return state(text, str(path), network, title, as_real, cut)
+        return state(text, str(path), network, title(path), as_real, cut)
     return _state_1(text, path, network)
 
 
@@ -99,7 +82,7 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
             raise UsageError(f"{len(network)} networks for a VNN-LIB 1.0 query, expected one")
         network = next(iter(network.values()))
     graph = network if isinstance(network, Graph) else frontend.load(network)
-    problem = parse_query(text, graph, str(path))
+    problem = parse_query(text, graph, str(path), title(path))
     variables = [
         Variable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
         for side, kind, found in (("X", "input", graph.inputs),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from verifex.errors import InputError, UnsupportedError
@@ -47,8 +46,9 @@ class Source:
         return kind(what, expected=expected, key=line, file=self.file)
 
 
-def parse_query(text: str, graph: Graph, file: str = "query") -> Problem:
-    """The problem that the text of a query states about a network; `file` is for messages."""
+def parse_query(text: str, graph: Graph, file: str = "query", title: str = "") -> Problem:
+    """The problem that the text of a query states about a network; `file` is for messages, and
+    the problem's name where there is no title."""
     source = Source(text, file)
     commands = _commands(source)
     reader = _Reader(source, graph, _declared(source, commands))
@@ -56,14 +56,10 @@ def parse_query(text: str, graph: Graph, file: str = "query") -> Problem:
     names = [f"X_{i}" for i in range(graph.input_size)]
     try:
         return build(
-            reader.builder.build(graph.outputs), _every(parts), names, _title(file), graph.notes
+            reader.builder.build(graph.outputs), _every(parts), names, title or file, graph.notes
         )
     except InputError as error:
         raise error.at(file=file) from None
-
-
-def _title(file: str) -> str:
-    return re.sub(r"\.vnnlib(\.gz)?$", "", Path(file).name)
 
 
 def _every(parts: list[Formula]) -> Formula:
