@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifex.errors import InputError, UnsupportedError
-from verifex.ir.decimals import parse_exact, show_exact
+from verifex.ir.decimals import finite_decimal, parse_exact, show_exact
 from verifex.ir.fields import Functional, exact, functional
 from verifex.problem.data import nearest_float32
 from verifex.problem.spec import Spec, parse_spec
@@ -103,3 +104,18 @@ def test_a_spec_from_python_complains_like_a_file() -> None:
         Spec(region={"linf": -1})
     with pytest.raises(InputError, match=r"require\[0\].*'class'"):
         Spec(require=[{"clas": 1}])
+
+
+@given(st.integers(), st.integers(0, 1100), st.integers(0, 400))
+def test_finite_decimals_are_exact_and_plain(top: int, twos: int, fives: int) -> None:
+    q = F(top, 2**twos * 5**fives)
+    text = finite_decimal(q)
+    assert F(text) == q
+    assert re.fullmatch(r"-?(0|[1-9]\d*)\.(0|\d*[1-9])", text)
+    assert finite_decimal(F(10**5000)) == "1" + "0" * 5000 + ".0"
+
+
+@given(st.fractions(max_denominator=10**6))
+def test_decimals_that_do_not_end(q: Fraction) -> None:
+    with pytest.raises(ValueError, match="no finite decimal"):
+        finite_decimal(q + F(1, 10**6 + 3))  # a prime

@@ -10,6 +10,7 @@ from verifex import api
 from verifex.cli.common import Limits, json_lines, progress
 from verifex.cli.decide import print_ranges, print_verdict
 from verifex.errors import UsageError
+from verifex.ir.decimals import parse_exact
 
 
 def difference(
@@ -44,6 +45,7 @@ def difference(
 
 def _number(text: str) -> Fraction:
     try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"--at-most {text}, expected a number such as 0.1 or 1/3") from None
+        return parse_exact(text)
+    except ValueError as error:
+        raise UsageError(f"--at-most {text[:40]}: {error}, expected a number such as 0.1 or 1/3"
+                         ) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from verifex.errors import UnsupportedError, VerifexError
+from verifex.ir.decimals import finite_decimal
 
 if TYPE_CHECKING:
     from verifex.certificate.write import Files
@@ -179,26 +180,11 @@ def _float_values(stated: Stated, point: Sequence[Fraction]) -> dict[str, Number
 
 def shown(value: Any) -> str:
     """A number in decimals, without an exponent: exact where it has finitely many digits."""
-    from decimal import Decimal, localcontext
-
     exact = value if isinstance(value, Fraction) else Fraction(float(value))
-    with localcontext() as context:
-        context.prec = 2000
-        bottom = exact.denominator
-        twos = (bottom & -bottom).bit_length() - 1
-        if bottom >> twos != 1 and not _fives(bottom >> twos):
-            exact = Fraction(float(exact))
-        text = format(Decimal(exact.numerator) / Decimal(exact.denominator), "f")
-    if "." not in text:
-        return text + ".0"
-    whole, _, digits = text.partition(".")
-    return f"{whole}.{digits.rstrip('0') or '0'}"
-
-
-def _fives(n: int) -> bool:
-    while n % 5 == 0:
-        n //= 5
-    return n == 1
+    try:
+        return finite_decimal(exact)
+    except ValueError:
+        return finite_decimal(Fraction(float(exact)))  # a float has finitely many digits
 
 
 def assignment_lines(found: Answer) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 MAX_CHARACTERS = 1_000
@@ -49,3 +50,23 @@ def show_exact(value: Fraction) -> str:
         return near
     text = f"{value.numerator}/{value.denominator}"
     return text if len(text) <= 24 else f"about {near}"
+
+
+def finite_decimal(value: Fraction) -> str:
+    """A number as an exact decimal without an exponent, such as `-0.5` or `3.0`.
+
+    Raises ValueError where it has none that ends.
+    """
+    bottom = value.denominator
+    twos = (bottom & -bottom).bit_length() - 1
+    rest, fives = bottom >> twos, 0
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        raise ValueError("no finite decimal")
+    places = max(twos, fives)
+    digits = value.numerator * 10**places // bottom  # exact: the divisor is 2**twos * 5**fives
+    with localcontext() as context:  # Decimal, since int to str has a limit of its own
+        context.prec = digits.bit_length() // 3 + 2
+        text = format(Decimal(digits).scaleb(-places), "f")
+    return text if places else text + ".0"

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
+from verifex.ir.decimals import finite_decimal
 from verifex.ir.exact import ExactArray, FloatArray, Values, as_exact, as_float
 from verifex.ir.formula import (
     TRUE,
@@ -128,16 +129,13 @@ def _sum(form: Form, names: dict[Cell, str]) -> str:
 
 def _number(v: Fraction) -> str:
     """An exact decimal; UnsupportedError for a fraction that has none."""
-    twos = (v.denominator & -v.denominator).bit_length() - 1
-    rest, fives = v.denominator >> twos, 0
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    digits = max(twos, fives)
-    if rest != 1 or digits > 900:
+    try:
+        text = finite_decimal(v)
+    except ValueError:
+        text = ""
+    if not text or len(text.partition(".")[2]) > 900:  # readers take 1000 characters
         raise UnsupportedError(f"the number {v} has no finite decimal", expected="a decimal")
-    whole = str(abs(v.numerator) * 10**digits // v.denominator).rjust(digits + 1, "0")
-    sign = "-" if v < 0 else ""
-    return f"{sign}{whole[: len(whole) - digits]}.{whole[len(whole) - digits :] or '0'}"
+    return text
 
 
 def _type_for(graph: Graph, targets: list[int]) -> Literal["float32", "float64"]:
