@@ -21,7 +21,7 @@ from verifex.cli.vnnlib_main import run
 from verifex.cli.vnnlib_supports import CAPABILITIES
 from verifex.engine.budget import Budget
 from verifex.engine.deployed import Deployed
-from verifex.engine.single import nearest_single, survivor
+from verifex.engine.single import nearest_single, single_box, survivor
 from verifex.engine.witness import replay
 from verifex.errors import UsageError
 from verifex.frontend.export import to_onnx
@@ -254,10 +254,43 @@ def test_a_witness_on_the_edge_moves_inward(net: Path, tmp_path: Path) -> None:
     witness = (Fraction("0.1"), Fraction("-0.5"))
     assert replay(stated.problem, witness).refutes
     deployed = Deployed(stated)
-    point = survivor(stated.problem, witness, deployed.breaks, Budget(10.0))
-    assert point is not None
+    found = survivor(stated.problem, witness, deployed.breaks, Budget(10.0))
+    assert found is not None
+    x, point = found
+    assert [Fraction(float(v)) for v in x] == list(point)
     assert replay(stated.problem, point).refutes
-    assert survivor(stated.problem, witness, lambda x: False, Budget(1.0)) is None
+    assert survivor(stated.problem, witness, lambda x, point: False, Budget(1.0)) is None
+
+
+@pytest.mark.parametrize(("lo", "hi"), [("0.1", "0.1"), ("0.10000000001", "0.10000000002")])
+def test_bounds_without_a_float32_keep_the_point_between_them(
+    net: Path, tmp_path: Path, lo: str, hi: str
+) -> None:
+    box = f"(assert (and (>= X_0 {lo}) (<= X_0 {hi}) (>= X_1 -1) (<= X_1 0.3)))"
+    stated = load_stated(first(tmp_path, "(>= Y_1 0.2)", box=box), net)
+    region = stated.problem.region
+    sides = single_box(region)
+    assert sides is not None
+    assert sides.between == (0,)
+    assert Fraction(float(sides.hi[1])) <= Fraction("0.3")
+    found = survivor(stated.problem, (Fraction(lo), Fraction("0.3")), Deployed(stated).breaks,
+                     Budget(10.0))
+    assert found is not None
+    x, point = found
+    assert x[0] == np.float32(0.1)
+    assert Fraction(lo) <= point[0] <= Fraction(hi)
+    assert Fraction(float(x[1])) == point[1]
+    assert replay(stated.problem, point).refutes
+
+
+def test_bounds_beyond_float32(net: Path, tmp_path: Path) -> None:
+    for exponents in ((39, 40), (400, 500)):
+        low, high = (f"1e{k}" for k in exponents)
+        box = f"(assert (and (>= X_0 {low}) (<= X_0 {high}) (>= X_1 0) (<= X_1 1)))"
+        stated = load_stated(first(tmp_path, "(>= Y_1 0)", box=box), net)
+        assert single_box(stated.problem.region) is None
+        assert survivor(stated.problem, (Fraction(low), Fraction(0)), lambda x, point: True,
+                        Budget(1.0)) is None
 
 
 # --- VNN-COMP -----------------------------------------------------------------------------------
@@ -282,9 +315,26 @@ def test_instances(net: Path, tmp_path: Path) -> None:
     assert instance(net, first(tmp_path, "(> Z_0 2)"), tmp_path) == ["error"]
 
 
-def test_an_instance_is_sat_only_in_float32_too(net: Path, tmp_path: Path) -> None:
+def test_an_instance_whose_bounds_hold_no_float32(net: Path, tmp_path: Path) -> None:
+    """The inputs lie within the bounds exactly; the outputs are those of the float32 beside them,
+    and the query holds of both."""
     box = "(assert (and (>= X_0 0.1) (<= X_0 0.1) (>= X_1 0) (<= X_1 1)))"
-    query = first(tmp_path, "(>= Y_1 0.5)", box=box)
+    lines = instance(net, first(tmp_path, "(>= Y_1 0.5)", box=box), tmp_path)
+    assert lines[0] == "sat"
+    found = {k: Fraction(v) for k, v in re.findall(r"\(([XY]_\d) (\S+?)\)", " ".join(lines))}
+    assert found["X_0"] == Fraction("0.1")
+    assert 0 <= found["X_1"] <= 1
+    fed = [Fraction(float(np.float32(float(found[k])))) for k in ("X_0", "X_1")]
+    assert fed[1] == found["X_1"]
+    assert [found["Y_0"], found["Y_1"]] == outputs(net, fed)
+    assert found["Y_1"] >= Fraction("0.5")
+    assert instance(net, first(tmp_path, "(>= Y_1 1.2)", box=box), tmp_path) == ["unsat"]
+
+
+def test_an_instance_is_sat_only_in_float32_too(net: Path, tmp_path: Path) -> None:
+    """Only 0.1 itself will do, and what the network computes of the float32 beside it is more."""
+    box = "(assert (and (>= X_0 0.1) (<= X_0 0.1) (>= X_1 0) (<= X_1 0)))"
+    query = first(tmp_path, "(>= Y_1 0.1)", "(<= Y_1 0.1)", box=box)
     assert instance(net, query, tmp_path) == ["unknown"]
 
 

@@ -16,8 +16,9 @@ def instance(network: str, query: Path, results: Path, seconds: float, started: 
     """Write `sat` with a counterexample, `unsat`, `unknown`, `timeout` or `error` to a file.
 
     `network` is a file, or a list of pairs [('f', 'a.onnx'), ...] for several. A counterexample is
-    written only if its float32 inputs lie within the bounds, and the query is satisfied both in
-    exact arithmetic and at what onnxruntime computes, without a tolerance.
+    written only if its inputs lie within the bounds, and the query is satisfied both in exact
+    arithmetic and at what onnxruntime computes, without a tolerance. Inputs are float32 wherever
+    the bounds hold one, and else fed to onnxruntime as the float32 beside them.
     """
     from verifex.cli.vnnlib_answer import Wanted, answer, assignment_lines, counterexample
 

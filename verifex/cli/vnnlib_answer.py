@@ -126,53 +126,81 @@ def _satisfied(
     stated: Stated, verdict: Verdict, wanted: Wanted, started: float, said: tuple[str, ...]
 ) -> Answer:
     """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
-    counterexample in exact arithmetic too, else exact values."""
-    from verifex.engine.budget import Budget
-    from verifex.engine.single import single_box, survivor
+    counterexample in exact arithmetic too, else exact values.
+
+    Where bounds hold no float32 there is no such point. The exact values are right all the same; a
+    `strict` answer gives a point of the box with what onnxruntime computes beside it.
+    """
     from verifex.engine.witness import replay
-    from verifex.semantics.evaluate import evaluate_exact
 
     problem, witness = stated.problem, verdict.witness
     if witness is None or not replay(problem, witness.point).refutes:
         raise VerifexError("the counterexample does not satisfy the query in exact arithmetic")
-    try:
-        from verifex.engine.deployed import Deployed
-
-        deployed = Deployed(stated) if stated.networks else None
-    except VerifexError as error:
-        deployed, said = None, (*said, f"not replayed: {error}")
-    if deployed is not None:
-        left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
-        point = survivor(problem, witness.point, deployed.breaks, Budget(left), wanted.seed)
-        if point is not None:
-            import numpy as np
-
-            x = np.array([float(v) for v in point], dtype=np.float32)
-            values: dict[str, Numbers] = {k: v.tolist() for k, v in deployed.values(x).items()}
-            return Answer("sat", stated, values, point, True, said)
-        empty = single_box(problem)
-        why = f"the bounds of {empty} hold no float32" if isinstance(empty, str) else (
-            "no float32 input was found that breaks the claim in onnxruntime without a tolerance")
-        said = (*said, f"the counterexample is exact, but {why}")
+    found, why = _deployed(stated, witness.point, wanted, started)
+    said = (*said, *why)
+    if found is not None:
+        values, point, single = found
+        return Answer("sat", stated, values, point, single, said)
     if wanted.strict:
         return Answer("unknown", stated, said=said)
-    nodes = {v.name: v.node for v in stated.variables}
+    return Answer("sat", stated, _exact_values(stated, witness.point), witness.point, False, said)
+
+
+def _deployed(
+    stated: Stated, witness: tuple[Fraction, ...], wanted: Wanted, started: float
+) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
+    """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
+    what is to be said of it."""
+    from verifex.engine.budget import Budget
+    from verifex.engine.deployed import Deployed
+    from verifex.engine.single import single_box, survivor
+
     try:
-        exact = evaluate_exact(problem.graph, witness.point, nodes.values())
-        values = {k: exact[n].fractions() for k, n in nodes.items()}
-    except VerifexError:  # smooth functions have no exact values: float64
-        values = _float_values(stated, witness.point)
-    return Answer("sat", stated, values, witness.point, False, said)
+        deployed = Deployed(stated) if stated.networks else None
+    except VerifexError as error:
+        return None, (f"not replayed: {error}",)
+    if deployed is None:
+        return None, ()
+    region = stated.problem.region
+    box = single_box(region)
+    between = () if box is None else tuple(region.name(i) for i in box.between)
+    why = f"the bounds of {between[0]} hold no float32" if between else (
+        "no float32 input was found that breaks the claim in onnxruntime without a tolerance")
+    failed = (f"the counterexample is exact, but {why}",)
+    if between and not wanted.strict:
+        return None, failed
+    left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
+    found = survivor(stated.problem, witness, deployed.breaks, Budget(left), wanted.seed)
+    if found is None:
+        return None, failed
+    x, point = found
+    values: dict[str, Numbers] = {k: v.tolist() for k, v in deployed.values(x).items()}
+    if not between:
+        return (values, point, True), ()
+    exact = _exact_values(stated, point)
+    values |= {v.name: exact[v.name] for v in stated.variables if v.kind == "input"}
+    return (values, point, False), (f"{why}: onnxruntime was fed the nearest",)
 
 
-def _float_values(stated: Stated, point: Sequence[Fraction]) -> dict[str, Numbers]:
+def _exact_values(stated: Stated, point: Sequence[Fraction]) -> dict[str, Numbers]:
+    """Every variable at a point, exact; outputs as float64 where a smooth function has no exact
+    value."""
     import numpy as np
 
-    from verifex.semantics.evaluate import evaluate_float
+    from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 
-    x = np.array([float(v) for v in point])[None]
-    found = evaluate_float(stated.problem.graph, x, [v.node for v in stated.variables])
-    return {v.name: found[v.node].reshape(-1).tolist() for v in stated.variables}
+    graph, variables = stated.problem.graph, stated.variables
+    values: dict[str, Numbers] = {}
+    for inputs in (True, False):
+        nodes = {v.name: v.node for v in variables if (v.kind == "input") is inputs}
+        try:
+            exact = evaluate_exact(graph, point, nodes.values())
+            values |= {k: exact[n].fractions() for k, n in nodes.items()}
+        except VerifexError:
+            near = evaluate_float(graph, np.array([float(v) for v in point])[None],
+                                  list(nodes.values()))
+            values |= {k: near[n].reshape(-1).tolist() for k, n in nodes.items()}
+    return values
 
 
 # --- writing -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ what comes out, without any tolerance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -17,7 +17,7 @@ from verifex.ir.linmap import Gather
 from verifex.ir.ops import Affine, Concat, Const, Mul, Op
 from verifex.ir.problem import Problem
 from verifex.problem.stated import Stated
-from verifex.semantics.evaluate import ExactBackend, evaluate, evaluate_float
+from verifex.semantics.evaluate import ExactBackend, evaluate, evaluate_exact, evaluate_float
 
 
 class Deployed:
@@ -48,20 +48,20 @@ class Deployed:
                 out[name] = found[onnx].reshape(-1)
         return out
 
-    def breaks(self, x: NDArray[np.float32]) -> bool:
-        """Whether the query is satisfied at what onnxruntime makes of a float32 input."""
-        known = {}
+    def breaks(self, x: NDArray[np.float32], point: Sequence[Fraction]) -> bool:
+        """Whether the query is satisfied at a point with what onnxruntime makes of the float32
+        input beside it."""
+        graph = self.stated.problem.graph
+        known = dict(evaluate_exact(graph, point, [*graph.inputs, *(
+            v.node for v in self.stated.variables if v.kind == "input")]))
         for name, flat in self.values(x).items():
             variable = self.nodes[name]
             if not np.isfinite(flat).all():
                 return False
-            numbers = [Fraction(float(v)) for v in flat]
-            shape = self.stated.problem.graph.nodes[variable.node].shape
-            known[variable.node] = ExactArray.from_numbers(numbers, shape)
-        for i, at in self.stated.problem.graph.input_offsets.items():
-            node = self.stated.problem.graph.nodes[i]
-            given = [Fraction(float(v)) for v in x[at : at + node.size]]
-            known[i] = ExactArray.from_numbers(given, node.shape)
+            if variable.kind != "input":
+                numbers = [Fraction(float(v)) for v in flat]
+                shape = graph.nodes[variable.node].shape
+                known[variable.node] = ExactArray.from_numbers(numbers, shape)
         return bool(broken_by(self.stated.problem, known))
 
 

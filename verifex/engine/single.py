@@ -2,12 +2,14 @@
 
 A witness is exact; a network is run in float32. Points of float32 inside the box are sought, first
 beside the witness, then with more margin, until one passes a test that the caller gives (such as a
-replay in onnxruntime) as well as the exact replay.
+replay in onnxruntime) as well as the exact replay. Where bounds hold no float32 (such as x = 0.1),
+the exact point keeps a number between them, and the float32 beside it is what the network is fed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +21,7 @@ from verifex.engine.witness import Point, replay
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Formula
 from verifex.ir.problem import Problem
+from verifex.ir.region import Region
 
 Single = NDArray[np.float32]
 _ROUNDS = 40
@@ -28,7 +31,7 @@ _DIRECTIONS = 64  # of a slope by differences: all inputs where there are fewer
 
 def nearest_single(value: Fraction, lo: Fraction, hi: Fraction) -> np.float32 | None:
     """The float32 nearest to a value that lies in [lo, hi] exactly; None if there is none."""
-    x = np.float32(float(value))
+    x = _rounded(value)
     for _ in range(3):
         if not np.isfinite(x):
             return None
@@ -42,35 +45,66 @@ def nearest_single(value: Fraction, lo: Fraction, hi: Fraction) -> np.float32 | 
     return None
 
 
-def single_box(problem: Problem) -> tuple[Single, Single] | str:
-    """The least and the greatest float32 of every side of the box, or the name of an input whose
-    bounds hold no float32."""
-    region = problem.region
-    lows, highs = [], []
+def _rounded(value: Fraction) -> np.float32:
+    """The float32 nearest to a value; infinite where it is beyond them."""
+    if abs(value) > 2**128:
+        return np.float32(np.inf if value > 0 else -np.inf)
+    with np.errstate(over="ignore"):
+        return np.float32(float(value))
+
+
+@dataclass(frozen=True)
+class SingleBox:
+    """The least and the greatest float32 of every side of a box, shape (n,).
+
+    `between` are the inputs whose bounds hold no float32: there the ends are those nearest to the
+    bounds, outside of them.
+    """
+
+    lo: Single
+    hi: Single
+    between: tuple[int, ...]
+
+    def point(self, region: Region, x: Single) -> Point:
+        """The point of the box that is nearest to a float32 input: itself but in `between`."""
+        rows = zip(x.tolist(), region.lo, region.hi, strict=True)
+        return tuple(min(max(Fraction(v), lo), hi) for v, lo, hi in rows)
+
+
+def single_box(region: Region) -> SingleBox | None:
+    """The float32 numbers of a region's box; None where a bound is beyond all of them."""
+    lows, highs, between = [], [], []
     for i, (lo, hi) in enumerate(zip(region.lo, region.hi, strict=True)):
         low, high = nearest_single(lo, lo, hi), nearest_single(hi, lo, hi)
         if low is None or high is None:
-            return region.name(i)
+            low, high = _rounded(lo), _rounded(hi)
+            between.append(i)
+        if not np.isfinite(low) or not np.isfinite(high):
+            return None
         lows.append(low)
         highs.append(high)
-    return np.array(lows, dtype=np.float32), np.array(highs, dtype=np.float32)
+    return SingleBox(np.array(lows, dtype=np.float32), np.array(highs, dtype=np.float32),
+                     tuple(between))
 
 
 def survivor(
-    problem: Problem, witness: Sequence[Fraction], accepts: Callable[[Single], bool],
+    problem: Problem, witness: Sequence[Fraction], accepts: Callable[[Single, Point], bool],
     budget: Budget, seed: int = 0,
-) -> Point | None:
-    """A float32 point that refutes exactly and that `accepts` takes, or None.
+) -> tuple[Single, Point] | None:
+    """A float32 input and the point of the box nearest to it (the same number for all inputs whose
+    bounds hold a float32) that refutes exactly and that `accepts` takes, or None.
 
-    `accepts` gets the point as it is fed, float32 of shape (n,).
+    `accepts` gets the input as it is fed, float32 of shape (n,), and the point.
     """
-    box = single_box(problem)
-    if isinstance(box, str) or problem.region.integers or problem.region.one_hot:
+    region = problem.region
+    box = single_box(region)
+    if box is None or region.integers or region.one_hot:
         return None
-    for x in _candidates(problem, witness, box, budget, np.random.default_rng(seed)):
-        point = tuple(Fraction(float(v)) for v in x)
-        if replay(problem, point).refutes and accepts(x):
-            return point
+    rng = np.random.default_rng(seed)
+    for x in _candidates(problem, witness, (box.lo, box.hi), budget, rng):
+        point = box.point(region, x)
+        if replay(problem, point).refutes and accepts(x, point):
+            return x, point
     return None
 
 
