@@ -27,7 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial, reduce
-from itertools import chain, islice, pairwise, product, zip_longest
+from itertools import accumulate, chain, islice, pairwise, product, zip_longest
 from operator import add, gt, itemgetter, mul, sub
 from typing import Any
 
@@ -263,7 +263,7 @@ def apply(rows: Sequence[Any], x: list[int], skip: Box | None = None) -> list[in
 
 
 Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its ancestors
-Scale = namedtuple("Scale", "graph unit odd bits shut relu_of biases")  # see the bounds
+Scale = namedtuple("Scale", "graph unit odd bits shut relu_of biases balls")  # see the bounds
 
 
 class Graph:
@@ -470,8 +470,7 @@ def max_along(t: Tensor, axis: int, seen: list[Sequence[int]]) -> Tensor:
 
 def pool(c: Call, join: Callable[..., Tensor], whole: bool = False, **options: Any) -> Tensor:
     t = c.x[0].solid()
-    seen: list[Any] = [[range(d)] for d in t.shape[2:]] if whole else windows(
-        c, c.attr("kernel_shape"))
+    seen: Any = [[range(d)] for d in t.shape[2:]] if whole else windows(c, c.attr("kernel_shape"))
     for k, near in reversed(list(enumerate(seen))):
         t = join(t, 2 + k, near, **options)
     return t
@@ -507,9 +506,8 @@ RULES: dict[str, Callable[[Call], Tensor]] = {
     "AveragePool": lambda c: pool(c, mean_along, padded=c.attr("count_include_pad", 0)),
     "MaxPool": partial(pool, join=max_along), "Reshape": reshape, "Squeeze": squeeze,
     "GlobalMaxPool": partial(pool, join=max_along, whole=True), "Unsqueeze": unsqueeze,
-    "GlobalAveragePool": partial(pool, join=mean_along, whole=True),
-    "Flatten": lambda c: flatten(c.x[0], c.attr("axis", 1)),
-    "Concat": concat, "Transpose": transpose,
+    "GlobalAveragePool": partial(pool, join=mean_along, whole=True), "Transpose": transpose,
+    "Flatten": lambda c: flatten(c.x[0], c.attr("axis", 1)), "Concat": concat,
     "Identity": lambda c: c.x[0], "Constant": lambda c: tensor(c.graph, c.attr("value")),
 }
 ATTRIBUTES: dict[int, Callable[[Message], Any]] = {
@@ -534,8 +532,7 @@ class Network:
         self.inputs = {text(v, 1): self.input(text(v, 1), v) for v in free}
         made = [(k.decode(), n) for n in map(message, body.get(1, ())) for k in n.get(2, ()) if k]
         self.maker = dict(made)
-        count = len(stored) + len(free) + len(made)
-        need(len(self.values | self.maker) == count, "two tensors of a name")
+        need(len(self.values | self.maker) == len(stored + free + made), "two tensors of a name")
         self.outputs = {text(v, 1): self.value(text(v, 1)) for v in map(message, body.get(12, ()))}
 
     def input(self, label: str, v: Message) -> int:
@@ -704,7 +701,7 @@ class Claim:
                 side.append(self.spread(value))
         moving = set(self.select(t["only"])) if "only" in t else set(places)
         moving -= set(self.select(t.get("freeze", [])))
-        self.balls = [(key, moving, exact(t[key])) for key in ("l1", "l2") if key in t]
+        self.balls = [(k, moving, exact(t[f"l{k}"])) for k in (1, 2) if f"l{k}" in t]
         reach = [dict.fromkeys(moving, radius) for _, _, radius in self.balls]
         reach.append(dict.fromkeys(set(places) - moving, ZERO))
         if "linf" in t:
@@ -924,7 +921,7 @@ class Query(Claim):
             done: Any = stack.pop() if token == ")" else [] if token == "(" else token
             (stack if token == "(" else stack[-1]).append(done)
         (lines,) = stack
-        need({s[0] for s in lines} <= {"declare-const", "assert"}, "unsupported query")
+        need({s[0] for s in lines} <= {"declare-const", "declare-fun", "assert"}, "unknown command")
         found = every(self.assertion(s[1]) for s in lines if s[0] == "assert")
         self.broken, box = [2, [[0, []], found]], self.hull(found)
         refs = [ref for form in self.flat for ref in form[0]]
@@ -964,7 +961,30 @@ class Query(Claim):
 # --- bounds: the interval pass and linear bounds, in scaled integers ------------------------------
 
 # A scale's bounds are multiples of 1 / unit, unit = odd << bits. If `shut`, gates on kinks are 0.
-# Its `relu_of` has the node R on z for every z that has a node S.
+# Its `relu_of` has the node R on z for every z that has a node S. Its `balls` are (1 or 2 for the
+# norm l1 or l2, radius, {(input node, element): coordinate of the centre}), in units.
+
+
+def shares(power: int, radius: int, left: int, rows: Any) -> Iterator[list[int]]:
+    """What of a form's coefficients to bound over a ball: any shares are sound, some of these good.
+
+    `rows`: coefficient c, and the ends of centre - x over the box. `left`: what the nearest point
+    leaves of the radius (of its square in the norm l2).
+    """
+    if power == 1:
+        order = sorted(rows, key=lambda row: -abs(row[0]))
+        used = accumulate(abs(b if c > 0 else a) - abs(min(max(a, 0), b)) for c, a, b in order)
+        level = next((abs(row[0]) for row, v in zip(order, used) if v > left), 0)
+        yield [min(max(c, level if a > 0 else -level), -level if b < 0 else level)
+               for c, a, b in rows]
+    up, down, seen = max(radius, 1), math.isqrt(sum(c * c for c, _, _ in rows)) or 1, set[Any]()
+    while power == 2 and (up, down) not in seen and len(seen) < 16:
+        seen.add((up, down))  # centre - x = c * up / down, cut to the box, is to reach the rim
+        es = [min(max(c, a * down // up), b * down // up) for c, a, b in rows]
+        yield es
+        free = sum(e * e for e, (c, _, _) in zip(es, rows) if e == c)
+        room = radius**2 - sum((b if e < c else a) ** 2 for e, (c, a, b) in zip(es, rows) if e != c)
+        up, down = (math.isqrt(room), math.isqrt(free)) if room > 0 else (up, 2 * down)
 
 
 def exactly(graph: Graph, n: int, x: list[Fraction], shut: bool) -> list[Fraction]:
@@ -975,7 +995,7 @@ def exactly(graph: Graph, n: int, x: list[Fraction], shut: bool) -> list[Fractio
     unit *= math.prod(s[1] for s in steps)
     unit **= 4 if any(node.kind == "M" for node in nodes) else 1
     point = [int(v * unit) for v in x]
-    lo, hi = Domain(Scale(graph, unit, unit, 0, shut, {}, {}), (point, point)).get(n)
+    lo, hi = Domain(Scale(graph, unit, unit, 0, shut, {}, {}, ()), (point, point)).get(n)
     need(lo == hi, "a value depends on the gate of a kink")
     return [Fraction(v, unit) for v in lo]
 
@@ -1073,16 +1093,34 @@ class Domain:
 
         It is in 2^-F / unit; any multipliers are sound.
         """
-        coefs: dict[int, list[int]] = {}
+        coefs, const = dict[int, list[int]](), 0
         for n, i, c in terms:
             coefs.setdefault(n, [0] * self.graph.nodes[n].size)[i] += c
-        const = 0
-        while coefs:
-            n, self.spent = max(coefs), 0
+        while computed := [n for n in coefs if self.graph.nodes[n].kind != "I"]:
+            n, self.spent = max(computed), 0
             for m, values in self.passed(n, coefs.pop(n), param):
                 coefs[m] = list(map(add, coefs[m], values)) if m in coefs else values
             const += self.spent
-        return const
+        return const + self.least(coefs)
+
+    def least(self, coefs: dict[int, list[int]]) -> int:
+        """A lower bound of a form of the inputs over the box, or over what a ball leaves of it."""
+        balls, best = self.scale.balls, 0
+        boxes = {n: self.get(n) for n in {*coefs, *(n for _, _, at in balls for n, _ in at)}}
+        for power, radius, centre in balls:
+            rows = [(coefs[n][i] if n in coefs else 0, x - boxes[n][1][i], x - boxes[n][0][i])
+                    for (n, i), x in centre.items()]
+            left = radius**power - sum(abs(min(max(a, 0), b)) ** power for _, a, b in rows)
+            if left < 0:
+                self.dead.add(-1)
+                raise Empty
+            for es in shares(power, radius, left, rows):
+                # Sound: e (centre - x) is at most radius times the dual norm of e on the ball.
+                size = max(map(abs, es)) if power == 1 else 1 + math.isqrt(sum(e * e for e in es))
+                best = max(best, sum(max(c * a, c * b) - max((c - e) * a, (c - e) * b)
+                                     for e, (c, a, b) in zip(es, rows)) - radius * size)
+        return best + sum(v * (lo if v > 0 else hi) for n, c in coefs.items()
+                          for v, lo, hi in zip(c, *boxes[n]) if v)
 
     def passed(self, n: int, c: list[int], param: Any) -> Iterator[tuple[int, list[int]]]:
         """What a plane below c * node passes on to its arguments; `spent` takes its constant."""
@@ -1100,10 +1138,10 @@ class Domain:
             self.spent += min(0, least) if value % by else 0
             return value // by
 
-        if kind in "IA":
-            lo, hi = self.get(n) if kind == "I" else self.bias(n)
+        if kind == "A":
+            lo, hi = self.bias(n)
             self.spent += sum(c[i] * (lo[i] if c[i] > 0 else hi[i]) for i in live)
-            for a, _, _, columns in data[0] if kind == "A" else ():
+            for a, _, _, columns in data[0]:
                 lo, hi = self.get(a)
                 found = apply(columns, c, (lo, hi))
                 yield a, [divided(v, data[1], b) for v, b in zip(found, lo, strict=True)]
@@ -1208,7 +1246,12 @@ class Checker:
         whole = math.lcm(*(v.denominator for v in chain(claim.lo, claim.hi, shifts)))
         odd = whole >> (whole & -whole).bit_length() - 1
         odd = odd if odd.bit_length() <= 40 else 1
-        self.scale = Scale(g, odd << E, odd, E, False, relu_of, {})
+        self.scale = Scale(g, odd << E, odd, E, False, relu_of, {}, [])
+        for power, free, radius in claim.balls:
+            # Sound: what rounding the centre moves is added to the radius.
+            at = {r: claim.x0[i] * self.scale.unit for i in free for r in claim.flat[i][0]}
+            room = math.ceil(radius * self.scale.unit + sum(v % 1 for v in at.values()))
+            self.scale.balls.append((power, room, {r: v // 1 for r, v in at.items()}))
         low = [math.floor(v * self.scale.unit) for v in claim.lo]
         self.root = Domain(self.scale, (low, [math.ceil(v * self.scale.unit) for v in claim.hi]))
 
@@ -1251,16 +1294,14 @@ class Checker:
         need(len(x) == claim.size, "witness: another length")
         inside = all(a <= v <= b for a, v, b in zip(claim.lo, x, claim.hi, strict=True))
         inside &= all(x[i].denominator == 1 for i in claim.integers)
-        for kind, free, radius in claim.balls:
-            power = 1 if kind == "l1" else 2
+        for power, free, radius in claim.balls:
             inside &= sum(abs(x[i] - claim.x0[i]) ** power for i in free) <= radius**power
         inside &= all(v <= 0 for v in exactly(g, self.cuts, x, False))
         need(inside, "witness: outside the region")
         units = [exactly(g, g.nodes[n].args[0], x, True) for n in self.named["S"]]
         need(all(map(all, units)), "witness: on a kink")
-        values = exactly(g, self.top, x, False)
-        broken = alive(self.broken, lambda k: self.beats(k, -values[k]))
-        need(broken, "witness: the claim holds there")
+        at = exactly(g, self.top, x, False)
+        need(alive(self.broken, lambda k: self.beats(k, -at[k])), "witness: the claim holds there")
 
     def tree(self, lines: Iterable[Any], f: Any) -> int:
         """Read one tree to its end; the number of leaves marked open."""
@@ -1293,6 +1334,7 @@ class Checker:
                 self.settle(h)
                 dead |= h.dead
                 joint += h.joint
+            d.least({})
             if alive(f, lambda k: self.same[k] in dead):
                 for n, _, _ in d.units:
                     d.get(n)

@@ -58,8 +58,11 @@ class Layout:
             at += nodes[z].size
         self.gates = at
 
-    def relaxed(self) -> list[int]:
-        """Nodes whose bounds the relaxations use, besides the direct images of the input."""
+    def relaxed(self, direct: bool = False) -> list[int]:
+        """Nodes whose bounds the relaxations use, besides the direct images of the input.
+
+        These too if `direct`: their intervals are exact over a box, not over a ball in it.
+        """
         nodes, wanted = self.graph.nodes, set()
         for i in self.order:
             node = nodes[i]
@@ -72,7 +75,9 @@ class Layout:
                     wanted.update(node.args)
                 case _:
                     pass
-        return sorted(i for i in wanted if not self.exact(i))
+        return sorted(
+            i for i in wanted if not self.exact(i) or (direct and self.graph.nodes[i].args)
+        )
 
     def exact(self, i: int) -> bool:
         """Whether a node's interval is exact over a box: constants, inputs, one affine step."""

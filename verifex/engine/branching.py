@@ -1,9 +1,9 @@
 """Which gate to split on: how much each undecided gate's relaxations lose at the minimiser.
 
-The linear bound is attained at a corner of the box. There every relaxation is compared with the
-op's true value: the difference is what a split of that gate can win at that point. Three rules are
-kept (see benchmarks/branching.py for the comparison): "gap" (the default), "intercept" (the
-relaxations' constant terms, after Bunel et al., BaBSR, JMLR 2020) and "width".
+The linear bound is attained at a corner of the box, or on a ball's rim. There every relaxation is
+compared with the op's true value: the difference is what a split of that gate can win at that
+point. Three rules are kept (see benchmarks/branching.py for the comparison): "gap" (the default),
+"intercept" (the relaxations' constant terms, after Bunel et al., BaBSR, JMLR 2020) and "width".
 """
 
 from __future__ import annotations
@@ -21,11 +21,6 @@ from verifex.semantics.linear import Rows, relus_of
 
 Tensor = torch.Tensor
 RULES = ("gap", "intercept", "width")
-
-
-def minimisers(bounds: Bounds, lo: Tensor, hi: Tensor) -> Tensor:
-    """The corners (R, n) where the linear bounds are attained."""
-    return torch.where(bounds.coefs >= 0, lo, hi)
 
 
 def layer_weights(layout: Layout) -> FloatArray:

@@ -10,7 +10,7 @@ hold on all boxes of the batch, and takes that sum times `unit_roundoff` off its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from verifex.engine.dense import DenseNet, Stage
 from verifex.ir.exact import FloatArray
+from verifex.semantics.balls import FloatBall, cut, misses
 
 Index = NDArray[np.intp]
 
@@ -79,10 +80,10 @@ class Boxes:
 
 
 class DenseBounds:
-    """Bounds of one network; holds no state between calls."""
+    """Bounds of one network, over boxes cut by `balls`; holds no state between calls."""
 
-    def __init__(self, net: DenseNet) -> None:
-        self.net = net
+    def __init__(self, net: DenseNet, balls: Sequence[FloatBall] = ()) -> None:
+        self.net, self.balls = net, balls
         self.roundoff = net.unit_roundoff
         self._abs = {i: [np.abs(w) for w in s.weights] for i, s in net.stages.items()}
 
@@ -91,7 +92,7 @@ class DenseBounds:
     def boxes(self, lower: FloatArray, upper: FloatArray, known: FloatArray | None = None) -> Boxes:
         """Bounds of every stage over input boxes (B, n); `known` (B, 2, gates) are bounds of the
         units that hold there already."""
-        b = Boxes(lower, upper, np.zeros(len(lower), dtype=bool))
+        b = Boxes(lower, upper, misses(self.balls, lower, upper))
         for i, stage in self.net.stages.items():
             if stage.kind == "input":
                 at = self.net.graph.input_offsets[i]
@@ -143,7 +144,7 @@ class DenseBounds:
                 break
             found = self._units(b, stage, box, unit, sign)
             share[box, unit] += np.abs(found.coefs) * width[box]
-            if direct:  # intervals are exact there
+            if direct and not self.balls:  # intervals are exact there
                 break
             old = np.where(sign > 0, lo[box, unit], -hi[box, unit])
             better = found.value > old
@@ -221,7 +222,12 @@ class DenseBounds:
         ends_ = np.where(inputs >= 0, inputs * b.lower[box], inputs * b.upper[box])
         value = total + ends_.sum(axis=1)
         slack = slack + np.abs(total) + np.abs(ends_).sum(axis=1)
-        return Passed(value - self.roundoff * slack, inputs, total, reached)
+        bound = value - self.roundoff * slack
+        if self.balls:
+            found = cut(self.balls, inputs, b.lower[box], b.upper[box])
+            gain = np.where(np.isfinite(found.gain), found.gain, 0.0)  # elsewhere a box is empty
+            bound = np.maximum(bound, value + gain - self.roundoff * (slack + found.slack))
+        return Passed(bound, inputs, total, reached)
 
 
 def _sizes(b: Boxes, node: int) -> FloatArray:

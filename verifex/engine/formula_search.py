@@ -44,6 +44,7 @@ from verifex.ir.formula import (
     simplify,
 )
 from verifex.ir.problem import Problem
+from verifex.semantics.balls import drawn, float_balls
 from verifex.semantics.evaluate import evaluate_float
 
 MARGIN = 1e-9
@@ -70,6 +71,7 @@ class FormulaPolicy:
         self.forms = [-a.form for a in self.atoms]
         self._index = {a: k for k, a in enumerate(self.atoms)}
         self._goal = goal(self.problem)
+        self._balls = float_balls(self.problem.region)
 
     def goal(self, row: int) -> float:
         return MARGIN
@@ -111,6 +113,7 @@ class FormulaPolicy:
 
     def candidates(self, x: FloatArray, rows: list[int]) -> None:
         """Evaluate the claim at the points; replay the most promising exactly."""
+        x = drawn(self._balls, x)
         values = evaluate_float(self.problem.graph, x, self.problem.targets())
         score = np.asarray(batch_margin(self._goal, values, np))
         best = int(np.nanargmax(score))
@@ -191,7 +194,10 @@ def decide_search(
     lo, hi = problem.region.float_box()
     claim = And((problem.assume, negate(problem.require)))
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
-    bounder = Bounder(problem.graph, options.device, linear=linear_rows(problem.region))
+    balls = float_balls(problem.region)
+    bounder = Bounder(
+        problem.graph, options.device, linear=linear_rows(problem.region), balls=balls
+    )
     options = lightened(options, layout)
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
@@ -217,7 +223,8 @@ def decide_search(
     if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
-    search.run([first], samples(lo, hi, 0))
+    points = drawn(balls, samples(lo, hi, 0))
+    search.run([first], points[((lo <= points) & (points <= hi)).all(axis=1)])
     left = search.open_domains()
     lower = min((d.value for d in left), default=0.0)
     closed = None

@@ -34,6 +34,7 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import atoms
 from verifex.ir.problem import Problem
+from verifex.semantics.balls import drawn, float_balls
 
 MOST_INPUTS = 24
 """Free inputs beyond which halving boxes is hopeless."""
@@ -168,7 +169,8 @@ class InputSearch:
             raise UnsupportedError("the claim is constant", expected="atoms to bound")
         self.net = DenseNet(graph, targets)
         self.layout = Layout(graph, tuple(targets))
-        self.bounds = DenseBounds(self.net)
+        self.balls = float_balls(self.problem.region)
+        self.bounds = DenseBounds(self.net, self.balls)
         sizes = {i: s.size for i, s in self.net.stages.items()}
         self.claim = BoxClaim(self.goal, sizes, graph.inputs)
         self.rows = ClaimRows(self.bounds, self.claim)
@@ -333,6 +335,7 @@ class InputSearch:
         coefs = found.coefs.reshape(count, rows, -1)[left, first]
         lo, hi = boxes.lower[left], boxes.upper[left]
         x = np.concatenate([0.5 * (lo + hi), np.where(coefs >= 0, lo, hi)])
+        x = drawn(self.balls, x)
         values = self.net.values(x)
         score = np.asarray(batch_margin(self.goal, values, np), dtype=np.float64)
         for k in np.argsort(-score)[:2]:

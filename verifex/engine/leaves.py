@@ -8,7 +8,7 @@ from there toward the inside, are candidates.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,10 +18,15 @@ from verifex.engine.budget import Budget
 from verifex.engine.cuts import Cut, Cutter
 from verifex.engine.domain import Domain, local_facts
 from verifex.engine.forms import FormTable
-from verifex.engine.leaf import LeafSolver
+from verifex.engine.leaf import LeafAnswer, LeafSolver
 from verifex.engine.optimise import Bounder, Effort
 from verifex.engine.proof import Packed, pack
 from verifex.ir.exact import FloatArray
+from verifex.semantics.balls import cut as ball_cut
+from verifex.semantics.balls import inside, tangents
+
+_TANGENTS = 40
+"""Rounds of tangents at most."""
 
 _INWARD = (0.0, 1e-9, 1e-6, 1e-3, 1.0)
 
@@ -56,19 +61,40 @@ class Leaves:
     def solve(self, domain: Domain, boxes: Boxes, budget: Budget) -> Iterator[LeafRow]:
         """Every open row's LP; rows that HiGHS leaves unsolved are left out."""
         cut = self.cutter.cut(boxes, *domain.box)
-        a, b = cut.a[0], cut.b[0]
         cost, const = self._affine(domain, boxes)
         for k, row in enumerate(domain.rows):
             seconds = max(0.01, min(5.0, budget.left))
-            answer = self.solver().minimise(
-                cost[k], float(const[k]), a, b, domain.lo, domain.hi, seconds
-            )
+            answer, a, b = self._minimise(cost[k], float(const[k]), cut, domain, seconds)
             if not answer.solved:
                 continue
             empty = answer.value is None
             bound, params = self._rebound(domain, boxes, k, cut, answer.duals, empty)
             points = None if answer.x is None else self._inward(answer.x, a, b, domain)
             yield LeafRow(row, bound, params, answer.value, points)
+
+    def _minimise(
+        self, cost: FloatArray, const: float, cut: Cut, domain: Domain, seconds: float
+    ) -> tuple[LeafAnswer, FloatArray, FloatArray]:
+        """The LP's answer and its rows; balls enter by tangents where a minimiser leaves them
+        (Kelley, The Cutting-Plane Method, 1960), and have no multipliers of their own."""
+        a, b, balls = cut.a[0], cut.b[0], self.bounder.balls
+        rows, lo, hi = len(a), domain.lo, domain.hi
+        if balls:
+            x = ball_cut(balls, cost[None], lo[None], hi[None]).x
+            a, b = self._with_tangents(a, b, x)
+        answer = self.solver().minimise(cost, const, a, b, lo, hi, seconds)
+        for _ in range(_TANGENTS if balls else 0):
+            if answer.x is None or inside(balls, answer.x[None])[0]:
+                break
+            a, b = self._with_tangents(a, b, answer.x[None])
+            answer = self.solver().minimise(cost, const, a, b, lo, hi, seconds)
+        return replace(answer, duals=answer.duals[:rows]), a, b
+
+    def _with_tangents(
+        self, a: FloatArray, b: FloatArray, x: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        more_a, more_b = tangents(self.bounder.balls, x)
+        return np.concatenate([a, more_a[0]]), np.concatenate([b, more_b[0]])
 
     def undecided(self, domain: Domain, boxes: Boxes) -> int:
         """An undecided gate of the domain (the widest), -1 if there is none."""

@@ -6,7 +6,7 @@ Steering in floating point. The parameters that come back are rounded to short d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ import torch
 from verifex.engine.proof import BITS
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Mul
+from verifex.semantics.balls import FloatBall
 from verifex.semantics.linear import (
     ParamKey,
     Rows,
@@ -72,8 +73,9 @@ class Bounder:
         device: str = "cpu",
         dtype: torch.dtype = torch.float64,
         linear: Linear | None = None,
+        balls: Sequence[FloatBall] = (),
     ) -> None:
-        self.graph, self.linear = graph, linear
+        self.graph, self.linear, self.balls = graph, linear, tuple(balls)
         self.xp = TorchBackend(dtype, device)
         self.host = self.xp if device == "cpu" else TorchBackend(dtype)
         self._far = None if linear is None else Linear(self._to(linear.a), self._to(linear.b))
@@ -142,7 +144,7 @@ class Bounder:
             # Sound: gamma >= 0 and a x <= b, so f >= f + gamma (a x - b) on the region.
             coefs = coefs + gamma @ self._far.a
             const = const - gamma @ self._far.b
-        return concretise(coefs, const, lo, hi), coefs, const
+        return concretise(coefs, const, lo, hi, self.balls), coefs, const
 
     def bound(
         self,

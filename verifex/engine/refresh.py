@@ -27,6 +27,7 @@ from verifex.engine.proof import AtomBound, LocalFacts, Packed, Proof, pack
 from verifex.engine.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Step
+from verifex.semantics.balls import inside
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.linear import ParamKey, Rows
 
@@ -172,8 +173,8 @@ class Refresh:
         self.offer(x, k, domains)
         pattern = self.patterns(x)
         signs = batch.signs[k]
-        inside = ((signs == 0) | (pattern == (signs > 0))).all(axis=1)
-        for r in np.flatnonzero(inside):
+        mine = ((signs == 0) | (pattern == (signs > 0))).all(axis=1)
+        for r in np.flatnonzero(mine & inside(self.bounder.balls, x)):
             d = domains[k[r]]
             if d.seen is None:
                 d.seen = pattern[r : r + 1]

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from verifex.engine.branching import few_cells, gate_scores, layer_weights, minimisers
+from verifex.engine.branching import few_cells, gate_scores, layer_weights
 from verifex.engine.budget import Budget
 from verifex.engine.cuts import Cutter
 from verifex.engine.domain import Domain, local_facts
@@ -31,7 +31,7 @@ from verifex.engine.proof import AtomBound, Proof, ProofNode, pack
 from verifex.engine.refresh import SEEN, Refresh
 from verifex.engine.root import Root
 from verifex.ir.exact import FloatArray
-from verifex.semantics.linear import ParamKey, Rows
+from verifex.semantics.linear import ParamKey, Rows, minimisers
 
 _TOGETHER = 64
 """Rows of a conjunction that are combined at most."""
@@ -76,7 +76,7 @@ class Search:
         `points` (k, n) of the region, if any are known, save work: they show what is open.
         """
         seen = None
-        if self._refresh is not None and points is not None:
+        if self._refresh is not None and points is not None and len(points):
             seen = self._refresh.patterns(points)
             if self.options.order is None and few_cells(self.layout, seen):
                 self._weights = layer_weights(self.layout)
@@ -195,7 +195,7 @@ class Search:
                 cut = self._cutter.cut(boxes, lo, hi, signs)
                 self._cutter.sharpen(found, open_, rows, start, box, cut)
         found.value = found.value + consts
-        x = minimisers(found, *box)
+        x = minimisers(found.coefs, *box, self.bounder.balls)
         self.policy.candidates(x.numpy(), row_ids)
         self._digest(domains, alive, pairs, rows, found, x)
 
@@ -339,7 +339,8 @@ class Search:
         for answer in self._leaves.solve(domain, boxes, self.budget):
             self.stats.lps += 1
             known[answer.row] = answer.bound
-            if self.options.record and answer.bound > self.policy.goal(answer.row):
+            # A tie too: exact arithmetic decides it.
+            if self.options.record and answer.bound > -abs(self.policy.goal(answer.row)):
                 bound = AtomBound(answer.row, answer.bound, answer.params)
                 self._attach(domain, bound)
             if answer.value is None or answer.points is None:

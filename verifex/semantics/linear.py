@@ -18,7 +18,7 @@ recorded is evaluated again, exactly, by the certificate's checker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -27,6 +27,7 @@ import torch
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.balls import FloatBall, cut
 from verifex.semantics.table import Table
 from verifex.semantics.torch_backend import TorchBackend
 
@@ -314,9 +315,32 @@ def substitute(
     return torch.cat(parts, dim=1), p.const
 
 
-def concretise(coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """The least value of `coefs . x + const` over boxes lo <= x <= hi, all (R, n); result (R,)."""
-    return const + torch.where(coefs >= 0, coefs * lo, coefs * hi).sum(dim=1)
+def concretise(
+    coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor, balls: Sequence[FloatBall] = ()
+) -> Tensor:
+    """The least value of `coefs . x + const` over boxes lo <= x <= hi, all (R, n); result (R,).
+
+    With balls: over what the one that cuts off most leaves of the box; inf where that is nothing.
+    """
+    least = const + torch.where(coefs >= 0, coefs * lo, coefs * hi).sum(dim=1)
+    if not balls:
+        return least
+    given = [v.detach().cpu().double().numpy() for v in (coefs, lo, hi)]
+    found = cut(balls, *given)
+    gain, x = (torch.from_numpy(v).to(coefs) for v in (found.gain, found.x))
+    corner = torch.where(coefs.detach() >= 0, lo, hi)
+    # The gain's slope in the coefficients is where the minimum moved to (Danskin).
+    return least + gain + ((coefs - coefs.detach()) * (x - corner)).sum(dim=1)
+
+
+def minimisers(
+    coefs: Tensor, lo: Tensor, hi: Tensor, balls: Sequence[FloatBall] = ()
+) -> Tensor:
+    """The points (R, n) where `concretise` attains its value."""
+    if not balls:
+        return torch.where(coefs >= 0, lo, hi)
+    given = [v.detach().cpu().double().numpy() for v in (coefs, lo, hi)]
+    return torch.from_numpy(cut(balls, *given).x).to(coefs)
 
 
 def node_params(graph: Graph, targets: Iterable[int]) -> list[tuple[ParamKey, int]]:

@@ -1,0 +1,186 @@
+"""Least values of linear forms over a box cut by a norm ball, in floating point (batched).
+
+A form c . x is split: the shares e of its coefficients are bounded over the ball (Hoelder:
+e . x >= e . centre - radius |e|*), the others over the box. Any shares give a valid bound. Those
+chosen here are the checker's (certificate/format.md, section 5) but for rounding: in the norm l1
+they are optimal (a fractional knapsack); in l2 too once Newton's method has found the multiplier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.ir.exact import ExactArray, FloatArray
+from verifex.ir.region import Region
+
+ROUNDS = 16
+_SURE = 1e-12
+"""A box misses a ball by so much, relative to the sizes involved, before it is called empty."""
+
+
+@dataclass(frozen=True)
+class FloatBall:
+    """`norm(x[index] - centre) <= radius`; the radius is rounded up and makes up for the centre."""
+
+    norm: str
+    index: NDArray[np.intp]
+    centre: FloatArray
+    radius: float
+
+    def distance(self, x: FloatArray) -> FloatArray:
+        """Distances (R,) of points (R, n) from the centre."""
+        away = x[:, self.index] - self.centre
+        out: FloatArray = np.linalg.norm(away, ord=int(self.norm[1:]), axis=1)
+        return out
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What balls do to forms over boxes, all for R rows.
+
+    `gain` is what the best ball adds to the bound over the box (inf where the box misses a ball),
+    `x` (R, n) where the form is least, `slack` the size of what was rounded.
+    """
+
+    gain: FloatArray
+    x: FloatArray
+    slack: FloatArray
+
+
+def float_balls(region: Region) -> tuple[FloatBall, ...]:
+    """A region's balls in floats, each containing the exact one."""
+    out = []
+    for ball in region.balls:
+        lo, hi = ExactArray.from_numbers(ball.center).float_bounds()
+        _, (radius,) = ExactArray.from_numbers([ball.radius]).float_bounds()
+        # Sound: the centre is off by at most hi - lo in each coordinate.
+        radius = np.nextafter(radius + 2.0 * float((hi - lo).sum()), np.inf)
+        index = np.array(ball.indices, dtype=np.intp)
+        out.append(FloatBall(ball.norm, index, np.asarray(lo), float(radius)))
+    return tuple(out)
+
+
+def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: FloatArray) -> Cut:
+    """How the balls raise the least values of forms (R, n) over boxes lo <= x <= hi, (R, n)."""
+    x = np.where(coefs >= 0, lo, hi)
+    gain, slack = np.zeros(len(coefs)), np.zeros(len(coefs))
+    for ball in balls:
+        i = ball.index
+        c, low, high = coefs[:, i], lo[:, i], hi[:, i]
+        a, b = ball.centre - high, ball.centre - low
+        shares = _shares_l1 if ball.norm == "l1" else _shares_l2
+        for e, t in shares(ball.radius, c, a, b):
+            dual = np.abs(e).max(axis=1, initial=0.0) if ball.norm == "l1" else _norm(e)
+            rest = c - e
+            room = np.maximum(c * a, c * b) - np.maximum(rest * a, rest * b)
+            found = room.sum(axis=1) - ball.radius * dual
+            better = found > gain
+            gain[better] = found[better]
+            x[np.ix_(better, i)] = np.clip(ball.centre - t, low, high)[better]
+            far = np.maximum(np.abs(low), np.abs(high)) + np.abs(ball.centre)
+            size = ((np.abs(c) + np.abs(e)) * far).sum(axis=1) + ball.radius * dual
+            slack[better] = 4.0 * size[better]
+    gain[misses(balls, lo, hi)] = np.inf
+    return Cut(gain, x, slack)
+
+
+def misses(balls: Sequence[FloatBall], lo: FloatArray, hi: FloatArray) -> NDArray[np.bool_]:
+    """Which boxes (R, n) have no point of one of the balls, by more than rounding."""
+    out = np.zeros(len(lo), dtype=bool)
+    for ball in balls:
+        i = ball.index
+        near = ball.distance(np.clip(_put(lo, i, ball.centre), lo, hi))
+        size = ball.radius + np.abs(lo[:, i]).sum(axis=1) + np.abs(hi[:, i]).sum(axis=1)
+        out |= near > ball.radius + _SURE * (size + np.abs(ball.centre).sum())
+    return out
+
+
+def inside(balls: Sequence[FloatBall], x: FloatArray) -> NDArray[np.bool_]:
+    """Which points (R, n) lie in all balls, up to rounding."""
+    out = np.ones(len(x), dtype=bool)
+    for ball in balls:
+        out &= ball.distance(x) <= ball.radius * (1 + 1e-9)
+    return out
+
+
+def drawn(balls: Sequence[FloatBall], x: FloatArray) -> FloatArray:
+    """The points (R, n), those outside a ball drawn toward its centre until they lie on its rim."""
+    for ball in balls:
+        far = np.maximum(ball.distance(x), 1e-300)
+        shrink = np.minimum(1.0, ball.radius * (1 - 1e-12) / far)[:, None]
+        x = _put(x, ball.index, ball.centre + (x[:, ball.index] - ball.centre) * shrink)
+    return x
+
+
+def tangents(balls: Sequence[FloatBall], x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Rows a . x >= b that hold on all balls, one a ball, which cut off points (R, n) outside.
+
+    a (R, balls, n), b (R, balls).
+    """
+    a, b = np.zeros((len(x), len(balls), x.shape[1])), np.zeros((len(x), len(balls)))
+    for k, ball in enumerate(balls):
+        away = x[:, ball.index] - ball.centre
+        length = np.maximum(_norm(away), 1e-300)[:, None]
+        out = np.sign(away) if ball.norm == "l1" else away / length
+        a[:, k, ball.index] = -out
+        b[:, k] = -ball.radius - out @ ball.centre
+    return a, b
+
+
+def _put(x: FloatArray, i: NDArray[np.intp], values: FloatArray) -> FloatArray:
+    out = x.copy()
+    out[:, i] = values
+    return out
+
+
+def _norm(e: FloatArray) -> FloatArray:
+    out: FloatArray = np.sqrt((e * e).sum(axis=1))
+    return out
+
+
+Shares = Iterator[tuple[FloatArray, FloatArray]]
+"""Pairs (e, t), (R, k) each: shares of the coefficients, and centre - x where they are attained."""
+
+
+def _shares_l1(radius: float, c: FloatArray, a: FloatArray, b: FloatArray) -> Shares:
+    """Coefficients cut at the level at which the radius is used up, greatest first."""
+    near = np.clip(0.0, a, b)
+    reach = np.where(c > 0, b, a)
+    cost = np.abs(reach) - np.abs(near)
+    order = np.argsort(-np.abs(c), axis=1, kind="stable")
+    used = np.cumsum(np.take_along_axis(cost, order, axis=1), axis=1)
+    left = radius - np.abs(near).sum(axis=1, keepdims=True)
+    over = used > left
+    size = np.take_along_axis(np.abs(c), order, axis=1)
+    first = over.argmax(axis=1)[:, None]
+    level = np.where(over.any(axis=1)[:, None], np.take_along_axis(size, first, axis=1), 0.0)
+    e = np.clip(c, np.where(a > 0, level, -level), np.where(b < 0, -level, level))
+    sorted_cost = np.take_along_axis(cost, order, axis=1)
+    part = np.clip(left - (used - sorted_cost), 0.0, sorted_cost)
+    share = np.zeros_like(c)
+    np.put_along_axis(share, order, part / np.where(sorted_cost > 0, sorted_cost, 1.0), axis=1)
+    yield e, near + share * (reach - near)
+
+
+def _shares_l2(radius: float, c: FloatArray, a: FloatArray, b: FloatArray) -> Shares:
+    """Newton's method for nu with |cut(nu c)| = radius, where cut is to the box [a, b]."""
+    nu = radius / np.maximum(_norm(c), 1e-100)[:, None]
+    for _ in range(ROUNDS):
+        with np.errstate(over="ignore", invalid="ignore"):
+            e = np.clip(c, a / nu, b / nu)
+            e = np.where(np.isfinite(e), e, c)
+        t = np.clip(nu * c, a, b)
+        yield e, t
+        kept = e == c
+        free = np.where(kept, c * c, 0.0).sum(axis=1, keepdims=True)
+        room = radius**2 - np.where(kept, 0.0, t * t).sum(axis=1, keepdims=True)
+        # Where nothing is free the box alone decides, and nu may stay.
+        newton = np.sqrt(np.maximum(room, 0.0) / np.where(free > 0, free, 1.0))
+        step = np.where(room > 0, np.where(free > 0, newton, nu), 0.5 * nu)
+        if np.array_equal(step, nu):
+            return
+        nu = step
