@@ -72,13 +72,14 @@ def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: Float
         i = ball.index
         c, low, high = coefs[:, i], lo[:, i], hi[:, i]
         a, b = ball.centre - high, ball.centre - low
+        x[:, i] = np.where(c == 0, np.clip(ball.centre, low, high), x[:, i])
         shares = _shares_l1 if ball.norm == "l1" else _shares_l2
         for e, t in shares(ball.radius, c, a, b):
             dual = np.abs(e).max(axis=1, initial=0.0) if ball.norm == "l1" else _norm(e)
             rest = c - e
             room = np.maximum(c * a, c * b) - np.maximum(rest * a, rest * b)
             found = room.sum(axis=1) - ball.radius * dual
-            better = found > gain
+            better = (found > 0) & (found >= gain)  # of equal bounds the later point is better
             gain[better] = found[better]
             x[np.ix_(better, i)] = np.clip(ball.centre - t, low, high)[better]
             far = np.maximum(np.abs(low), np.abs(high)) + np.abs(ball.centre)
@@ -170,7 +171,7 @@ def _shares_l2(radius: float, c: FloatArray, a: FloatArray, b: FloatArray) -> Sh
     """Newton's method for nu with |cut(nu c)| = radius, where cut is to the box [a, b]."""
     nu = radius / np.maximum(_norm(c), 1e-100)[:, None]
     for _ in range(ROUNDS):
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             e = np.clip(c, a / nu, b / nu)
             e = np.where(np.isfinite(e), e, c)
         t = np.clip(nu * c, a, b)
