@@ -142,12 +142,18 @@ class Leaves:
 
     def _inward(self, x: FloatArray, a: FloatArray, b: FloatArray, domain: Domain) -> FloatArray:
         """The LP's vertex, and points drawn from it toward the centre of the polytope."""
-        n = x.shape[0]
-        norms = np.linalg.norm(a, axis=1, keepdims=True)
-        wide = np.concatenate([a, -norms], axis=1)
+        n, balls = x.shape[0], self.bounder.balls
         cost = np.append(np.zeros(n), -1.0)
         lo, hi = np.append(domain.lo, 0.0), np.append(domain.hi, 1.0)
-        centre = self.solver().minimise(cost, 0.0, wide, b, lo, hi)
-        if centre.x is None:
-            return x[None]
-        return np.stack([x + t * (centre.x[:n] - x) for t in _INWARD])
+        centre = x
+        for _ in range(1 + _TANGENTS * bool(balls)):
+            norms = np.linalg.norm(a, axis=1, keepdims=True)
+            wide = np.concatenate([a, -norms], axis=1)
+            found = self.solver().minimise(cost, 0.0, wide, b, lo, hi).x
+            if found is None:
+                return x[None]
+            centre = found[:n]
+            if inside(balls, centre[None])[0]:
+                break
+            a, b = self._with_tangents(a, b, centre[None])
+        return np.stack([x + t * (centre - x) for t in _INWARD])
