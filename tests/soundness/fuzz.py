@@ -296,7 +296,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Path(args.json).write_text(json.dumps(data, indent=1) + "\n")
     if args.document:
         command = "python tests/soundness/fuzz.py " + " ".join(argv or sys.argv[1:])
-        Path(args.document).write_text(document(summary, command, elapsed))
+        page = Path(args.document)
+        _, at, others = (page.read_text() if page.is_file() else "").partition("\n## ")
+        page.write_text(document(summary, command, elapsed) + at + others)
     if summary.failed:
         print(f"FAILED: the questions are in {args.save}; keep them in tests/regressions")
     return 1 if summary.failed else 0
