@@ -30,6 +30,7 @@ from verifex.certificate.write import Files, proof_lines
 from verifex.engine.budget import Budget
 from verifex.engine.formula_search import decide_search
 from verifex.engine.optimise import Effort
+from verifex.engine.pool import SolverPool
 from verifex.engine.search import SearchOptions
 from verifex.errors import VerifexError
 from verifex.problem.build import load_problem
@@ -71,8 +72,10 @@ def bases(count: int, folder: Path) -> list[Case]:
 class Truth:
     """What is true of a network and a spec, remembered; "none" where they state no claim."""
 
-    def __init__(self, folder: Path, second: str | None = None) -> None:
-        self.folder, self.second = folder, second
+    def __init__(
+        self, folder: Path, second: str | None = None, pool: SolverPool | None = None
+    ) -> None:
+        self.folder, self.second, self.pool = folder, second, pool
         self.of = cache(self._decide)
 
     def _decide(self, network: bytes, spec: bytes) -> str:
@@ -85,7 +88,7 @@ class Truth:
         said = truth(problem)
         if self.second is None:
             return said
-        again = by_solver(problem, self.second)
+        again = by_solver(problem, self.second, self.pool)
         if "open" in (said, again) or said == again or (said, again) == ("kink", "false"):
             return again if said == "open" else said
         return f"{said}, but {again} by {self.second}"
