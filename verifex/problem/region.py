@@ -99,6 +99,8 @@ def build_region(
         bounds.cut(i, x, x)
     integers, groups = _cut_discrete(bounds, spec, names)
     lo, hi = bounds.closed()
+    for ball in balls:
+        _ball_possible(ball, lo, hi)
     rows = _rows(spec, names, lo, hi)
     region = Region(
         lo, hi, tuple(rows), tuple(balls), frozenset(integers), tuple(groups), names.all_names()
@@ -161,6 +163,17 @@ def _cut_balls(
             for i in free:
                 bounds.cut(i, x0[i] - radius, x0[i] + radius)
     return balls
+
+
+def _ball_possible(ball: Ball, lo: Sequence[Fraction], hi: Sequence[Fraction]) -> None:
+    """InputError where the ball has no point in the box."""
+    nearest = [Fraction(0)] * len(lo)
+    for i, c in zip(ball.indices, ball.center, strict=True):
+        nearest[i] = min(max(c, lo[i]), hi[i])
+    if not ball.holds(nearest):
+        with under(ball.norm):
+            raise InputError("the region is empty: no input of the box lies in the ball",
+                             expected="a greater radius, or a box around x0")
 
 
 def _cut_discrete(
