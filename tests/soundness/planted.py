@@ -1,7 +1,7 @@
 """Networks with a planted counterexample, in a cell that is below a millionth of the region.
 
 `planted(seed)` draws a ReLU network and a claim that holds of it by a hair (the threshold is the
-exact worst case, or a bound that no point reaches), and adds hidden units that bear only in a tiny
+exact worst case, rounded up by less than 2^-30), and adds hidden units that bear only in a tiny
 corner, slab or box of the region, where they break the claim by a hair.
 """
 
@@ -30,6 +30,7 @@ LIMIT = F(1, 10**6)
 """What the share of the region must stay below."""
 
 LOW, HIGH = (2, 5), (16, 32)  # inputs
+GRID = 2**30  # thresholds are multiples of 1 / GRID: decimals that end
 HAIRS = (F(1, 16), F(1, 2**10), F(1, 2**20))
 """By how much a claim is broken."""
 
@@ -58,10 +59,12 @@ class Needle:
 
 @dataclass(frozen=True)
 class Planted:
-    """A problem, the point that breaks it, and how it came about."""
+    """A problem, the point that breaks it, and how it came about; `without` is the same network
+    with what the plant adds times 0, where the claim is true."""
 
     seed: int
     problem: Problem
+    without: Problem
     point: tuple[Fraction, ...]
     about: str  # "output" or "gradient"
     kind: str
@@ -162,17 +165,18 @@ def planted(seed: int) -> Planted:
     worst = optimum(_problem(b, node, F(0)), Objective(Form.of({(node, 0): 1}), True))
     if worst.status is not Status.OPTIMAL or worst.bound is None:
         raise ValueError(f"seed {seed}: no worst case")
-    threshold = F(worst.bound)
+    threshold = F(math.ceil(F(worst.bound) * GRID), GRID)
     found = needle(rng, n)
     at = evaluate_exact(b.build(), found.point, [node])[node].fractions()[0]
     rise = found.height() if about == "output" else F(found.gains[0] * found.rows[0, 0])
     gain = (threshold - at + rng.choice(HAIRS)) / rise
     gain = F(float(gain)) if F(float(gain)) * rise > threshold - at else F(
         float(np.nextafter(float(gain), np.inf * np.sign(float(gain)))))
-    full = _with_needle(weights, biases, found, float(gain))
-    b, node = _network(*full, about)
-    return Planted(seed, _problem(b, node, threshold), found.point, about, found.kind, n, layers,
-                   found.share)
+    made = []
+    for times in (float(gain), 0.0):
+        b, node = _network(*_with_needle(weights, biases, found, times), about)
+        made.append(_problem(b, node, threshold))
+    return Planted(seed, made[0], made[1], found.point, about, found.kind, n, layers, found.share)
 
 
 def _with_needle(

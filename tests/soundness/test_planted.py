@@ -3,14 +3,16 @@
     python tests/soundness/test_planted.py --networks 100 --document docs/fuzz-engine.md
 
 Each network (see `planted.py`) is put to the attack alone, to the default pipeline, to the search
-alone and to every solver alone, after its planted point was replayed exactly. The exit code is 1
-where any of them says `proved` or `claimed`.
+alone and to every solver alone, after its planted point was replayed exactly; and as files (an ONNX
+network and a query of VNN-LIB 1.0) to `verify`, which checks certificates. The exit code is 1 where
+any of them says `proved` or `claimed`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,25 +25,29 @@ import pytest
 from document import section
 from planted import LIMIT, Planted, planted
 
+from verifex import api
 from verifex.engine.decide import Options, decide
 from verifex.engine.pool import SolverPool
-from verifex.engine.verdict import Outcome
+from verifex.engine.verdict import Outcome, Verdict
 from verifex.engine.witness import replay
+from verifex.problem.translate import write_translation
 
 NETWORKS, QUICK = 100, 16
-DECIDERS = ("attack", "default", "search", "highs", "scip", "z3", "cvc5")
+DECIDERS = ("attack", "default", "files", "search", "highs", "scip", "z3", "cvc5")
 TITLE = "Planted counterexamples"
 WRONG = (Outcome.PROVED, Outcome.CLAIMED)
 
 
 @dataclass
 class Report:
-    """What every decider said: (decider, group) -> outcomes; and everything that is wrong."""
+    """What every decider said: (decider, group) -> outcomes; what the default pipeline says where
+    nothing is planted; and everything that is wrong."""
 
     said: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     networks: list[Planted] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
+    without: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str, p: Planted, outcome: Outcome, seconds: float) -> None:
         self.said.setdefault((name, group(p)), Counter())[outcome.value] += 1
@@ -68,6 +74,14 @@ def options(name: str, seconds: float, seed: int) -> Options:
     return Options(seconds=seconds, solvers=(name,), attack=False, search=False, seed=seed)
 
 
+def by_files(p: Planted, seconds: float, pool: SolverPool) -> Verdict:
+    """What `verify` says of the problem as files, certificates and their checks included."""
+    with tempfile.TemporaryDirectory() as folder:
+        network, query = Path(folder) / "net.onnx", Path(folder) / "query.vnnlib"
+        write_translation(p.problem, network, query)
+        return api.verify(network, query, seconds=seconds, seed=p.seed, pool=pool)
+
+
 def survey(seeds: range, deciders: Sequence[str], seconds: float) -> Report:
     """Put the networks of some seeds to the deciders."""
     report = Report()
@@ -78,8 +92,15 @@ def survey(seeds: range, deciders: Sequence[str], seconds: float) -> Report:
             if not replay(p.problem, p.point).refutes or not p.share < LIMIT:
                 report.wrong.append(f"seed {seed}: nothing is planted")
             for name in deciders:
-                verdict = decide(p.problem, options(name, seconds, seed), pool)
+                if name == "files":
+                    verdict = by_files(p, seconds, pool)
+                else:
+                    verdict = decide(p.problem, options(name, seconds, seed), pool)
                 report.add(name, p, verdict.outcome, verdict.seconds)
+            said = decide(p.without, options("default", seconds, seed), pool).outcome
+            report.without[said.value] += 1
+            if said is Outcome.REFUTED:
+                report.wrong.append(f"seed {seed}: refuted without the plant")
     return report
 
 
@@ -92,11 +113,12 @@ def test_the_same_seed_plants_the_same() -> None:
 
 @pytest.mark.timeout(300)
 def test_nothing_planted_is_claimed_away() -> None:
-    report = survey(range(QUICK), ("default", "search"), 2.0)
+    report = survey(range(QUICK), ("files", "search"), 2.0)
     assert not report.wrong
     kinds = {(p.about, p.inputs <= 5, p.layers) for p in report.networks}
     assert len(kinds) == 8
-    assert report.count("default", "refuted") >= QUICK // 4
+    assert report.count("files", "refuted") >= QUICK // 4
+    assert report.without["claimed"] >= QUICK // 4  # what is not planted is claimed
 
 
 def document(report: Report, command: str, seconds: float, wall: float) -> str:
@@ -114,6 +136,7 @@ def document(report: Report, command: str, seconds: float, wall: float) -> str:
     table = "\n".join([header, "|---" * (len(groups) + 4) + "|", *rows])
     kinds = ", ".join(f"{k} {v}" for k, v in sorted(Counter(
         p.kind for p in report.networks).items()))
+    c = report.without
     inputs = sorted({p.inputs for p in report.networks})
     largest = max(p.share for p in report.networks)
     wrong = "\n".join(f"* {w}" for w in report.wrong)
@@ -123,15 +146,22 @@ def document(report: Report, command: str, seconds: float, wall: float) -> str:
 
 {len(report.networks)} random ReLU networks ({inputs[0]} to {inputs[-1]} inputs) of which a claim
 holds by region enumeration: the threshold is the exact worst case of an output, or of a component
-of its gradient. Hidden units are added that bear only in a corner, a slab or a box of a few sides
-({kinds}),
-and break the claim there by 2^-4, 2^-10 or 2^-20. That is at most {float(largest):.2g} of the
-region's volume by exact arithmetic; each planted point is replayed exactly. Every decider had
-{seconds:g} s for a network; the cells say how many it refuted and (+) left unknown.
+of its gradient, rounded up by less than 2^-30. Hidden units are added that bear only in a corner, a
+slab or a box of a few sides, and break the claim there by 2^-4, 2^-10 or 2^-20. By exact arithmetic
+that is at most {float(largest):.2g} of the region's volume; each planted point is replayed exactly.
+Kinds: {kinds}.
+
+Every decider had {seconds:g} s for a network; the cells say how many it refuted and (+) left
+unknown. `default` gets the problem, `files` is `verifex verify` of an ONNX file and a query of
+VNN-LIB 1.0.
 
 {table}
 
-Wrong (claimed or proved): {len(report.wrong)}. Wall time: {wall:.0f} s.
+The same networks with what was added times 0, where the claim is true, by `default`:
+{c['claimed']} claimed, {c['unknown']} unknown, {c['refuted']} refuted.
+
+Wrong (planted and claimed or proved, or refuted without): {len(report.wrong)}.
+Wall time: {wall:.0f} s.
 
 {wrong}
 """
