@@ -50,7 +50,7 @@ Timeout = Annotated[float, typer.Option("--timeout", "-t", help="Seconds of wall
 Memory = Annotated[
     str, typer.Option("--memory", metavar="SIZE", help="Memory of a solver, such as 4G or 800M.")
 ]
-Threads = Annotated[int, typer.Option("--threads", help="Threads of a solver.")]
+Threads = Annotated[int, typer.Option("--threads", help="Processes of a search, or threads.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the attack and of sampling.")]
 Files = Annotated[
     list[Path], typer.Argument(metavar="[NET] SPEC", help="Network (.onnx), unless the spec names "

@@ -236,6 +236,7 @@ def _by_search(run: _Run) -> Verdict | None:
         return run.verdict(
             Outcome.CLAIMED, evidence=[f"search: {max(1, found.stats.leaves)} leaves closed"]
         )
+    run.reasons += [f"search: {why}, with what it held" for why in found.stats.lost]
     run.reasons.append(
         "search: out of time"
         if share.spent

@@ -26,6 +26,7 @@ from verifex.engine.range_search import linear_rows, samples
 from verifex.engine.refresh import lightened
 from verifex.engine.root import root_facts
 from verifex.engine.search import Search, SearchOptions, Stats
+from verifex.engine.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
 from verifex.engine.witness import refute
 from verifex.ir.exact import FloatArray
@@ -66,6 +67,7 @@ class FormulaPolicy:
     worst: float = np.inf
     worst_point: FloatArray | None = None
     _replays: int = 0
+    _broken_at: FloatArray | None = None
 
     def __post_init__(self) -> None:
         self.forms = [-a.form for a in self.atoms]
@@ -124,6 +126,8 @@ class FormulaPolicy:
                 return
             self._replays += 1
             self.witness = refute(self.problem, x[i].tolist())
+            if self.witness is not None:
+                self._broken_at = x[i].copy()
 
     def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
         return False  # an atom that can be true on a leaf is not settled by that
@@ -158,6 +162,14 @@ class FormulaPolicy:
             case Dominance():
                 return self._must(f.expand(), false)
 
+    def tell(self) -> dict[str, Any]:
+        x, self._broken_at = self._broken_at, None
+        return {} if x is None else {"x": x}
+
+    def hear(self, told: dict[str, Any]) -> None:
+        if "x" in told and self.witness is None:
+            self.witness = refute(self.problem, told["x"].tolist())
+
     def finished(self) -> bool:
         return self.witness is not None
 
@@ -190,7 +202,6 @@ def decide_search(
     log: Callable[[dict[str, Any]], None] | None = None,
 ) -> FormulaResult:
     """Search the whole region; `lower` bounds the margin of the least bounded open row."""
-    torch.set_num_threads(max(1, budget.threads))  # small tensors: more threads only wait
     lo, hi = problem.region.float_box()
     claim = And((problem.assume, negate(problem.require)))
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
@@ -199,6 +210,7 @@ def decide_search(
         problem.graph, options.device, linear=linear_rows(problem.region), balls=balls
     )
     options = lightened(options, layout)
+    torch.set_num_threads(tensor_threads(options, budget))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
@@ -224,7 +236,8 @@ def decide_search(
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
     points = drawn(balls, samples(lo, hi, 0))
-    search.run([first], points[((lo <= points) & (points <= hi)).all(axis=1)])
+    search.begin([first], points[((lo <= points) & (points <= hi)).all(axis=1)])
+    drive(search)
     left = search.open_domains()
     lower = min((d.value for d in left), default=0.0)
     closed = None

@@ -35,6 +35,13 @@ class Policy(Protocol):
         """Open rows that decide a domain together: it is closed if some positive combination of
         them is bounded above zero."""
 
+    def tell(self) -> dict[str, Any]:
+        """What another search of the same question should know, since the last call: plain values
+        and arrays; nothing where there is nothing new."""
+
+    def hear(self, told: dict[str, Any]) -> None:
+        """Take over what another search told; points are judged again."""
+
     def finished(self) -> bool:
         """Whether the search may stop at once."""
 
@@ -49,6 +56,9 @@ class Policy(Protocol):
 class SearchOptions:
     """Widths and efforts. `inputs`: split input sides too (low dimension or smooth functions).
 
+    With several threads, open domains are shared among processes (team.py) once the search has gone
+    on for `share_after` seconds.
+
     `refresh` (see refresh.py) and `order` ("gap": the gate that loses most; "layers": the same, but
     gates of earlier layers first) are chosen by the network and the region unless they are given.
     """
@@ -61,13 +71,14 @@ class SearchOptions:
     order: str | None = None
     inputs: bool = False
     max_domains: int = 2_000_000
+    share_after: float = 0.5
     record: bool = True
     device: str = "cpu"
 
 
 @dataclass
 class Stats:
-    """What happened: for the log and the benchmarks."""
+    """What happened: for the log and the benchmarks. `lost`: why processes came to their end."""
 
     domains: int = 0
     leaves: int = 0
@@ -75,3 +86,14 @@ class Stats:
     unresolved: int = 0
     ties: int = 0
     batches: int = 0
+    lost: list[str] = field(default_factory=list)
+
+    def since(self, before: Stats) -> dict[str, int]:
+        """What was counted after `before`."""
+        now, then = vars(self), vars(before)
+        return {key: now[key] - then[key] for key in now if key != "lost"}
+
+    def add(self, more: dict[str, int]) -> None:
+        """Count in what another process did."""
+        for key, value in more.items():
+            setattr(self, key, getattr(self, key) + value)

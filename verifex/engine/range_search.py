@@ -21,6 +21,7 @@ from verifex.engine.proof import Proof
 from verifex.engine.refresh import lightened
 from verifex.engine.root import root_facts
 from verifex.engine.search import Search, SearchOptions, Stats
+from verifex.engine.team import drive, tensor_threads
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
@@ -59,10 +60,12 @@ class RangePolicy:
     best: FloatArray = field(init=False)
     points: list[FloatArray | None] = field(init=False)
     closed_at: FloatArray = field(init=False)
+    _news: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.best = np.full(len(self.forms), np.inf)
         self.closed_at = np.full(len(self.forms), np.inf)
+        self._closed_told = self.closed_at
         self.points = [None] * len(self.forms)
 
     def goal(self, row: int) -> float:
@@ -105,13 +108,17 @@ class RangePolicy:
             values = np.where(cut, np.inf, values)
         k = int(values.argmin())
         if values[k] < self.best[row]:
-            self.best[row], self.points[row] = float(values[k]), x[k].copy()
+            self._better(row, float(values[k]), x[k])
+
+    def _better(self, row: int, value: float, x: FloatArray) -> None:
+        self.best[row], self.points[row] = value, x.copy()
+        self._news.add(row)
 
     def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
         # The closed cell attains its value, if only on a kink: the range includes it. A point
         # inside the cell that is as good up to rounding is worth more, since it replays.
         if value < self.best[row] - 1e-9 * (1.0 + abs(value)):
-            self.best[row], self.points[row] = value, x.copy()
+            self._better(row, value, x)
         return True
 
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:
@@ -119,6 +126,22 @@ class RangePolicy:
 
     def joint(self, domain: Domain) -> list[int]:
         return []
+
+    def tell(self) -> dict[str, Any]:
+        """Values attained, and where domains were closed above the best value."""
+        rows = sorted(self._news)
+        self._news = set()
+        best = [(r, float(self.best[r]), self.points[r]) for r in rows]
+        some = bool(rows) or not np.array_equal(self.closed_at, self._closed_told)
+        self._closed_told = self.closed_at.copy()
+        return {"best": best, "closed": self._closed_told} if some else {}
+
+    def hear(self, told: dict[str, Any]) -> None:
+        # A leaf's value may be attained on its border only: it cannot be computed from the point.
+        for row, value, x in told.get("best", []):
+            if value < self.best[row]:
+                self._better(row, value, x)
+        self.closed_at = np.minimum(self.closed_at, told.get("closed", np.inf))
 
     def finished(self) -> bool:
         return False
@@ -144,12 +167,12 @@ def minima(
     layout = Layout(problem.graph, targets)
     linear = linear_rows(problem.region)
     bounder = Bounder(problem.graph, options.device, linear=linear)
-    torch.set_num_threads(max(1, budget.threads))
     lo, hi = problem.region.float_box()
     policy = RangePolicy(problem, forms, linear=linear)
     points = samples(lo, hi, seed)
     policy.offer_all(points)
     options = lightened(options, layout)
+    torch.set_num_threads(tensor_threads(options, budget))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
@@ -157,7 +180,8 @@ def minima(
     options = replace(options, record=False)
     search = Search(root, bounder, policy, options, budget, log)
     signs = np.zeros(layout.gates, dtype=np.int8)
-    search.run([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))], points)
+    search.begin([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))], points)
+    drive(search)
     bounds = policy.closed_at.copy()
     for domain in search.open_domains():
         bounds[domain.rows[0]] = min(bounds[domain.rows[0]], domain.value)

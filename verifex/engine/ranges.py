@@ -130,7 +130,7 @@ def _search(
     proven = [f.bounds(*bounds) for f in forms]
     empty = [{side: RangeEnd(b[side], None, None, None) for side in (False, True)} for b in proven]
     if problem.assume != TRUE or not _continuous(problem):
-        reasons.append("search: not used, since it would ignore the assumption or the integers")
+        reasons.append("search: not used, since it would ignore the assumption, integers or balls")
         return empty
     watch = options.watch()
     try:
@@ -139,6 +139,7 @@ def _search(
         reasons.append(f"search: {error}")
         return empty
     watch.stage("search", budget.elapsed, f"{stats.domains} domains, {stats.lps} leaf programs")
+    reasons += [f"search: {why}, with what it held" for why in stats.lost]
     if budget.spent:
         reasons.append(f"search: out of time after {stats.domains} domains")
     out = []

@@ -67,11 +67,13 @@ class Search:
             proof = self.proof if options.record else None
             self._refresh = Refresh(self.layout, bounder, self._cutter, proof, self._offer)
         self.unresolved: list[Domain] = []
+        self.elsewhere: tuple[int, float] = 0, math.inf
+        """Domains that are open in other processes, and the least priority of those."""
 
     # --- driving --------------------------------------------------------------------------------
 
-    def run(self, roots: list[Domain], points: FloatArray | None = None) -> None:
-        """Search until the policy is finished, nothing is open, or the budget is spent.
+    def begin(self, roots: list[Domain], points: FloatArray | None = None) -> None:
+        """Bound the roots; `drive` (team.py) goes on from there.
 
         `points` (k, n) of the region, if any are known, save work: they show what is open.
         """
@@ -88,17 +90,41 @@ class Search:
                 self.unresolved += batch
             else:
                 self._evaluate(batch, self.options.root_effort)
-        self._report()
-        while self._heap and not self.policy.finished() and not self.budget.spent:
-            if self.stats.domains > self.options.max_domains:
-                break
-            self._step()
+        self.report()
+
+    @property
+    def over(self) -> bool:
+        """Whether the policy is finished, the budget spent, or the limit of domains reached."""
+        full = self.stats.domains > self.options.max_domains
+        return full or self.policy.finished() or self.budget.spent
+
+    @property
+    def open(self) -> int:
+        """Domains that wait for their turn in this process."""
+        return len(self._heap)
+
+    @property
+    def least(self) -> float:
+        """The least priority of those, inf where there are none."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def deal(self, parts: int) -> list[list[Domain]]:
+        """Take all waiting domains away, the first of them evenly spread over the parts."""
+        domains = [d for _, _, d in sorted(self._heap, key=lambda entry: entry[:2])]
+        self._heap = []
+        return [domains[k::parts] for k in range(parts)]
+
+    def adopt(self, domains: list[Domain]) -> None:
+        """Queue domains that are bounded already."""
+        for domain in domains:
+            self._push(domain)
 
     def open_domains(self) -> list[Domain]:
         """Domains that are not closed (including leaves that could not be resolved)."""
         return [d for _, _, d in self._heap] + self.unresolved
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Split and bound one batch of waiting domains."""
         batch: list[Domain] = []
         rows = 0
         while self._heap and len(batch) < self.options.width and rows < 4 * self.options.width:
@@ -119,23 +145,25 @@ class Search:
         if children:
             self._evaluate(children, self.options.effort)
         self.stats.batches += 1
-        self._report()
+        self.report()
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """One entry of the log."""
         if self.log is None:
             return
+        waiting, least = self.open + self.elsewhere[0], min(self.least, self.elsewhere[1])
         entry: dict[str, Any] = {
             "event": "search",
             "t": round(self.budget.elapsed, 4),
             "domains": self.stats.domains,
-            "open": len(self._heap),
+            "open": waiting,
             "unresolved": len(self.unresolved),
             "leaves": self.stats.leaves,
             "lps": self.stats.lps,
         }
-        least = self._heap[0][0] if self._heap else None if self.unresolved else 0.0
-        finite = least is not None and math.isfinite(least)
-        self.log(entry | self.policy.describe(least if finite else None))
+        if not waiting and not self.unresolved:
+            least = 0.0
+        self.log(entry | self.policy.describe(least if math.isfinite(least) else None))
 
     def _push(self, domain: Domain) -> None:
         heapq.heappush(self._heap, (self.policy.priority(domain), next(self._order), domain))
@@ -208,7 +236,8 @@ class Search:
             parts = []
             for k, r in pairs:
                 mine = domains[k].warm.get(key)
-                parts.append(mine[r_index(domains[k], r)] if mine is not None else np.zeros(width))
+                at = domains[k].rows.index(r)  # where the row lies among the parent's
+                parts.append(mine[at] if mine is not None else np.zeros(width))
             stacked[key] = torch.from_numpy(np.stack(parts))
         return stacked
 
@@ -363,11 +392,6 @@ class Search:
         self.stats.unresolved += 1
         self.unresolved.append(domain)
         return []
-
-
-def r_index(domain: Domain, row: int) -> int:
-    """Where a row lies among a domain's warm parameters."""
-    return domain.rows.index(row)
 
 
 __all__ = ["Policy", "Search", "SearchOptions", "Stats"]

@@ -1,0 +1,413 @@
+"""One search on several processes: the same answers, complete records, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
+from spec_nets import pair
+from test_search import network
+
+from verifex import checker
+from verifex.certificate.write import Files, proof_lines, write
+from verifex.engine import parcels, team
+from verifex.engine.budget import Budget
+from verifex.engine.decide import Options, decide
+from verifex.engine.domain import Domain
+from verifex.engine.formula_search import decide_search
+from verifex.engine.optimise import Effort
+from verifex.engine.proof import AtomBound, LocalFacts, ProofNode
+from verifex.engine.range_search import minima
+from verifex.engine.ranges import find_range
+from verifex.engine.search import SearchOptions
+from verifex.engine.verdict import Outcome
+from verifex.engine.wire import Channel, dumps, loads
+from verifex.errors import VerifexError
+from verifex.ir.formula import Atom, Form
+from verifex.ir.problem import Problem
+
+AT_ONCE = SearchOptions(width=4, share_after=0.0, root_effort=Effort(0), effort=Effort(0))
+
+
+def seconds(t: float, threads: int) -> Budget:
+    return Budget(t, 4 << 30, threads)
+
+
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Processes that searches of the test start; sharing begins with two domains."""
+    pids: list[int] = []
+    fork = os.fork
+
+    def noted() -> int:
+        pid = fork()
+        if pid:
+            pids.append(pid)
+        return pid
+
+    monkeypatch.setattr(team, "_LEAST", 2)
+    monkeypatch.setattr(team.os, "fork", noted)
+    return pids
+
+
+def wide(seed: int, widths: tuple[int, ...] = (3, 8, 6, 1)) -> tuple[Problem, list[Form]]:
+    b, _, (logit, gradient), region = network(seed, widths)
+    forms = [Form.of({(gradient, i): s}) for i in range(2) for s in (1, -1)]
+    return Problem(b.build({"f": logit, "g": gradient}), region, Atom(forms[0])), forms
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"refresh": False}, {"inputs": True, "refresh": False}])
+def test_ranges_are_those_of_one_process(
+    options: dict[str, Any], threads: int, forks: list[int]
+) -> None:
+    asked = replace(AT_ONCE, **options, max_domains=1000)
+    for seed in range(3):
+        problem, forms = wide(seed, (3, 5, 4, 1) if options else (3, 8, 6, 1))
+        alone = minima(problem, forms, seconds(60.0, 1), asked)[0]
+        assert len(forks) == seed * (threads - 1)
+        found, stats, _, _ = minima(problem, forms, seconds(60.0, threads), asked)
+        assert len(forks) == (seed + 1) * (threads - 1)
+        assert not stats.lost
+        if options.get("inputs"):  # where inputs are split, not everything closes: bounds hold
+            assert all(m.bound <= a.attained + 1e-7 for m, a in zip(found, alone, strict=True))
+            continue
+        for a, m in zip(alone, found, strict=True):
+            assert m.bound == pytest.approx(a.bound, abs=1e-7)
+            assert m.attained == pytest.approx(a.attained, abs=1e-7)
+    assert gone(forks)
+
+
+def test_claims_are_decided_as_by_one_process(forks: list[int]) -> None:
+    """Thresholds on both sides of the worst case: both answers come, and a witness from wherever
+    it is found ends the search."""
+    outcomes = []
+    for seed in range(8):
+        problem, forms = wide(seed)
+        least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
+        for offset in (Fraction(-1, 1000), Fraction(1, 1000)):
+            claim = Atom(Form(forms[0].terms, -(Fraction(least) + offset)))
+            asked = replace(problem, require=claim)
+            found = decide_search(asked, seconds(60.0, 2), AT_ONCE)
+            assert (found.closed is not None) == (offset < 0)
+            assert (found.witness is not None) == (offset > 0)
+            outcomes.append(found.closed is not None)
+    assert len(forks) >= 8
+    assert gone(forks)
+    assert 0 < sum(outcomes) < len(outcomes)
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_certificates_of_shared_searches_are_accepted(
+    tmp_path: Path, refresh: bool, forks: list[int]
+) -> None:
+    shared = proved = facts = 0
+    options = replace(AT_ONCE, refresh=refresh, width=2, max_domains=400)
+    for seed in range(2000, 2025):
+        kind = ("component", "l1", "linf", "order", "output")[seed % 5]
+        p = pair(seed, tmp_path, kind, hard=True)
+        problem, codes = p.problem(), []
+        for threads in (1, 2):
+            before = len(forks)
+            found = decide_search(problem, seconds(20.0, threads), options)
+            if found.closed is None or found.stats.ties:
+                codes.append(-1)
+                continue
+            lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+            write(tmp_path / "proof.vxc", iter(lines))
+            files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
+            codes.append(checker.check(files)[0])
+            if len(forks) > before:
+                shared += 1
+                proved += codes[-1] == 0
+                first = next(k for k, line in enumerate(lines) if "s" in line)
+                facts += sum("f" in line for line in lines[first:])
+        assert codes[0] == codes[1]
+    assert shared >= 5
+    assert proved >= 0.9 * shared
+    assert not refresh or facts > 0
+
+
+def test_the_log_counts_all_processes(forks: list[int]) -> None:
+    problem, forms = wide(1)
+    records: list[dict[str, Any]] = []
+    _, stats, _, _ = minima(problem, forms, seconds(60.0, 2), AT_ONCE, records.append)
+    searches = [r for r in records if r["event"] == "search"]
+    assert forks
+    assert searches[-1]["domains"] == stats.domains
+    assert searches[-1]["open"] == 0
+    assert searches[-1]["gap"] == 0
+    for key in ("t", "domains", "leaves"):
+        assert [r[key] for r in searches] == sorted(r[key] for r in searches)
+
+
+def test_small_questions_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> int:
+        raise AssertionError("forked")
+
+    monkeypatch.setattr(team.os, "fork", never)
+    problem, forms = wide(0, (3, 4, 4, 1))
+    minima(problem, forms, seconds(60.0, 2), SearchOptions())
+    assert not team.torch.cuda.is_available()
+    many, rows = wide(0)
+    monkeypatch.setattr(team.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(team, "_LEAST", 2)
+    minima(many, rows, seconds(60.0, 2), AT_ONCE)
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [50, 400])
+def test_the_number_of_domains_stays_bounded(limit: int, forks: list[int]) -> None:
+    problem, forms = wide(1)
+    best = minima(problem, forms, seconds(60.0, 1), AT_ONCE)[0]
+    options = replace(AT_ONCE, max_domains=limit)
+    found, stats, _, _ = minima(problem, forms, seconds(60.0, 2), options)
+    assert forks
+    assert stats.domains <= 2 * limit + 200
+    for a, m in zip(best, found, strict=True):
+        assert m.bound <= a.bound + 1e-7
+
+
+def test_the_time_limit_is_kept(forks: list[int]) -> None:
+    problem, forms = wide(3, (8, 16, 16, 1))
+    started = time.monotonic()
+    found, stats, _, _ = minima(problem, forms, seconds(2.0, 2), replace(AT_ONCE, width=64))
+    assert time.monotonic() - started < 5.0
+    assert forks
+    assert gone(forks)
+    assert not stats.lost
+    for m in found:
+        assert -np.inf < m.bound <= m.attained
+
+
+# --- processes that fail -----------------------------------------------------------------------
+
+
+def dies(_: Any, __: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_process_held_stays_open(
+    forks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, forms = wide(1)
+    monkeypatch.setattr(team._Worker, "run", dies)
+    best = minima(problem, forms, seconds(60.0, 1), AT_ONCE)[0]
+    found, stats, _, _ = minima(problem, forms, seconds(60.0, 2), AT_ONCE)
+    assert stats.lost == ["a process of the search died of signal 9"]
+    for a, m in zip(best, found, strict=True):
+        assert m.bound <= a.bound + 1e-7
+    assert any(m.bound < a.bound - 1e-3 for a, m in zip(best, found, strict=True))
+    claim = Atom(Form(forms[0].terms, -(Fraction(best[0].attained) - Fraction(1, 1000))))
+    lost = decide_search(replace(problem, require=claim), seconds(60.0, 2), AT_ONCE)
+    assert lost.closed is None
+    assert lost.witness is None
+    assert lost.lower < 0
+    assert gone(forks)
+
+
+def test_a_killed_process_is_a_reason(
+    forks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, forms = wide(1)
+    monkeypatch.setattr(team._Worker, "run", dies)
+    monkeypatch.setattr("verifex.engine.search.SearchOptions", lambda **_: AT_ONCE)
+    least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
+    claim = Atom(Form(forms[0].terms, -(Fraction(least) - Fraction(1, 1000))))
+    options = Options(solvers=(), attack=False, threads=2)
+    verdict = decide(replace(problem, require=claim), options)
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert "died of signal 9" in verdict.reason
+    assert decide(replace(problem, require=claim), replace(options, threads=1)).outcome is (
+        Outcome.CLAIMED
+    )
+    told = find_range(problem, forms[0], options)
+    assert "died of signal 9" in told.reason
+
+
+@pytest.mark.parametrize("error", [ValueError("planted"), MemoryError()])
+def test_an_error_in_a_process(
+    error: Exception, forks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    problem, forms = wide(1)
+    monkeypatch.setattr(team._Worker, "run", fails)
+    if isinstance(error, MemoryError):
+        _, stats, _, _ = minima(problem, forms, seconds(60.0, 2), AT_ONCE)
+        assert stats.lost == ["a process of the search ended with exit status 3"]
+    else:
+        with pytest.raises(VerifexError, match="ValueError: planted"):
+            minima(problem, forms, seconds(60.0, 2), AT_ONCE)
+    assert gone(forks)
+
+
+def test_a_process_beyond_the_memory_limit_is_killed(
+    forks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, forms = wide(1)
+    monkeypatch.setattr(team, "_LOOK", 0.0)
+    monkeypatch.setattr(team._Worker, "run", lambda *_: time.sleep(60))
+    _, stats, _, _ = minima(problem, forms, Budget(60.0, 1 << 20, 2), AT_ONCE)
+    assert stats.lost == ["a process of the search died of signal 9"]
+    assert gone(forks)
+
+
+def test_an_interrupt_ends_all_processes(forks: list[int]) -> None:
+    def interrupt(_: dict[str, Any]) -> None:
+        if forks:
+            raise KeyboardInterrupt
+
+    problem, forms = wide(1)
+    with pytest.raises(KeyboardInterrupt):
+        minima(problem, forms, seconds(60.0, 2), AT_ONCE, interrupt)
+    assert forks
+    assert gone(forks)
+
+
+LONG = """
+import sys, threading
+sys.path[:0] = {paths!r}
+from test_team import *
+problem, forms = wide(3, (8, 16, 16, 1))
+fork = os.fork
+def noted():
+    pid = fork()
+    if pid: print(pid, flush=True)
+    return pid
+team.os.fork = noted
+minima(problem, forms, seconds(60.0, 3), replace(AT_ONCE, width=64))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
+def test_no_process_outlives_the_first(number: signal.Signals) -> None:
+    here = Path(__file__).parent
+    script = LONG.format(paths=[str(here), str(here.parent / "certificate")])
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=quiet, text=True
+    ) as process:
+        pids = [int(process.stdout.readline()) for _ in range(2)]
+        time.sleep(0.3)
+        assert not gone(pids[:1])
+        os.kill(process.pid, number)
+        started = time.monotonic()
+        process.wait(10)
+        assert number == signal.SIGKILL or process.returncode != 0
+        while not gone(pids) and time.monotonic() - started < 10:
+            time.sleep(0.02)
+    assert gone(pids)
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+def test_messages_come_back_as_they_were_sent() -> None:
+    value = {
+        "a": [1, 2.5, None, "x", True, float("inf")], "b": np.arange(6.0).reshape(2, 3),
+        "c": {"d": np.zeros((0, 4), dtype=np.int8), "e": np.array([True, False])},
+        "f": np.float64(0.1), "g": np.int64(7), "h": (1, 2),
+    }
+    got = loads(dumps(value))
+    assert got["a"] == value["a"]
+    assert (got["f"], got["g"], got["h"]) == (0.1, 7, [1, 2])
+    for sent, came in (
+        (value["b"], got["b"]), (value["c"]["d"], got["c"]["d"]), (value["c"]["e"], got["c"]["e"])
+    ):
+        assert sent.dtype == came.dtype
+        assert np.array_equal(sent, came)
+    with pytest.raises(TypeError, match="set in a message"):
+        dumps({"a": {1}})
+
+
+def test_long_messages_pass_each_other() -> None:
+    ends = [Channel(end) for end in socket.socketpair()]
+    data = np.random.default_rng(0).random(400_000)
+    came: list[list[np.ndarray]] = [[], []]
+
+    def talk(k: int) -> None:
+        for n in range(3):
+            ends[k].send({"k": k, "n": n, "data": data + n})
+        while ends[k].waiting or len(came[k]) < 3:
+            ends[k].pump(1.0)
+            while (message := ends[k].receive()) is not None:
+                assert message["k"] == 1 - k
+                came[k].append(message["data"])
+
+    threads = [threading.Thread(target=talk, args=(k,)) for k in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(20)
+    for got in came:
+        assert [np.array_equal(d, data + n) for n, d in enumerate(got)] == [True] * 3
+    ends[0].close()
+    ends[1].pump(1.0)
+    assert ends[1].closed
+    ends[1].close()
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(v, b[k]) for k, v in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return _same(vars(a), vars(b)) if hasattr(a, "__dict__") else a == b
+
+
+def test_parcels_hold_whole_domains_and_nodes() -> None:
+    packed = {
+        ("slope", 3): np.array([1, 128], dtype=np.uint8),
+        ("mix_lo", 5): np.array([7], dtype=np.uint8),
+        ("split", 2): {4: 0.25},
+        ("rows", 0): {0: 1.5},
+    }
+    facts = LocalFacts(2, np.array([[0, 1], [3, -1]], dtype=np.int32), packed, [packed, {}])
+    lo, hi = np.zeros(3), np.ones(3)
+    domain = Domain(
+        lo, hi, np.array([0, 1, -1], dtype=np.int8), [0, 4], 9, 2, -0.5,
+        {("slope", 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3, np.ones(3),
+        np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts], np.ones((2, 3), dtype=bool),
+    )
+    back = parcels.domain_from(loads(dumps(parcels.domain_to(domain))), 9)
+    assert _same(vars(domain), vars(back))
+    (light,) = parcels.unbundle(loads(dumps(parcels.bundle([domain]))))
+    assert (light.rows, light.value, light.tree) == ([0, 4], -0.5, 2)
+    assert _same([light.lo, light.hi, light.signs, light.state],
+                 [domain.lo, domain.hi, domain.signs, domain.state])
+    assert parcels.unbundle(loads(dumps(parcels.bundle([])))) == []
+    node = ProofNode(3, 5, -1, None, 0.0, [AtomBound(1, 0.5, packed, {2: 0.25})], "bounds",
+                     (7, 8), [facts])
+    value = loads(dumps(parcels.node_to(node)))
+    came = parcels.node_from(value, 3)
+    parcels.add_content(came, value)
+    came.children = tuple(value["children"])
+    assert _same(vars(node), vars(came))
+
+
