@@ -26,6 +26,7 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
+from verifex.semantics.balls import drawn, float_balls
 from verifex.semantics.evaluate import evaluate_float
 
 
@@ -66,6 +67,7 @@ class RangePolicy:
         self.best = np.full(len(self.forms), np.inf)
         self.closed_at = np.full(len(self.forms), np.inf)
         self._closed_told = self.closed_at
+        self._balls = float_balls(self.problem.region)
         self.points = [None] * len(self.forms)
 
     def goal(self, row: int) -> float:
@@ -81,6 +83,7 @@ class RangePolicy:
         return False
 
     def candidates(self, x: FloatArray, rows: list[int]) -> None:
+        x = drawn(self._balls, x)
         values = self.evaluate(x)
         for row in set(rows):
             self._offer(row, x, values[row])
@@ -106,6 +109,8 @@ class RangePolicy:
             a, b = self.linear.a.numpy(), self.linear.b.numpy()
             cut = (x @ a.T > b + 1e-9 * (1.0 + np.abs(b))).any(axis=1)
             values = np.where(cut, np.inf, values)
+        if not len(values):
+            return
         k = int(values.argmin())
         if values[k] < self.best[row]:
             self._better(row, float(values[k]), x[k])
@@ -118,7 +123,7 @@ class RangePolicy:
         # The closed cell attains its value, if only on a kink: the range includes it. A point
         # inside the cell that is as good up to rounding is worth more, since it replays.
         if value < self.best[row] - 1e-9 * (1.0 + abs(value)):
-            self._better(row, value, x)
+            self._better(row, value, drawn(self._balls, x[None])[0])
         return True
 
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:
@@ -162,14 +167,16 @@ def minima(
     log: Callable[[dict[str, Any]], None] | None = None,
     seed: int = 0,
 ) -> tuple[list[Minimum], Stats, Proof, Layout]:
-    """Least values of all forms over the region (a box with linear rows, else relaxed)."""
+    """Least values of all forms over the region (a box, linear rows and balls; else relaxed)."""
     targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
     layout = Layout(problem.graph, targets)
     linear = linear_rows(problem.region)
-    bounder = Bounder(problem.graph, options.device, linear=linear)
+    balls = float_balls(problem.region)
+    bounder = Bounder(problem.graph, options.device, linear=linear, balls=balls)
     lo, hi = problem.region.float_box()
     policy = RangePolicy(problem, forms, linear=linear)
-    points = samples(lo, hi, seed)
+    points = drawn(balls, samples(lo, hi, seed))
+    points = points[((lo <= points) & (points <= hi)).all(axis=1)]
     policy.offer_all(points)
     options = lightened(options, layout)
     torch.set_num_threads(tensor_threads(options, budget))

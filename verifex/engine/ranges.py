@@ -129,8 +129,8 @@ def _search(
     search = SearchOptions(device=options.device, inputs=has_smooth(problem))
     proven = [f.bounds(*bounds) for f in forms]
     empty = [{side: RangeEnd(b[side], None, None, None) for side in (False, True)} for b in proven]
-    if problem.assume != TRUE or not _continuous(problem):
-        reasons.append("search: not used, since it would ignore the assumption, integers or balls")
+    if problem.assume != TRUE or not _searchable(problem):
+        reasons.append("search: not used, for it takes no assumption, integers or l2 balls")
         return empty
     watch = options.watch()
     try:
@@ -156,9 +156,11 @@ def _search(
     return out
 
 
-def _continuous(problem: Problem) -> bool:
+def _searchable(problem: Problem) -> bool:
+    """Whether the search's leaves attain their values: on an l2 ball's rim they only come near."""
     region = problem.region
-    return not (region.integers or region.one_hot or region.balls)
+    round_ = any(ball.norm == "l2" for ball in region.balls)
+    return not (region.integers or region.one_hot or round_)
 
 
 def _settled(ends: dict[bool, RangeEnd]) -> bool:
