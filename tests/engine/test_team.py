@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from test_search import network
 
 from verifex import checker
 from verifex.certificate.write import Files, proof_lines, write
-from verifex.engine import parcels, team
+from verifex.engine import forked, parcels, team
 from verifex.engine.budget import Budget
 from verifex.engine.decide import Options, decide
 from verifex.engine.domain import Domain
 from verifex.engine.formula_search import decide_search
 from verifex.engine.optimise import Effort
+from verifex.engine.policy import Stats
 from verifex.engine.proof import AtomBound, LocalFacts, ProofNode
 from verifex.engine.range_search import minima
 from verifex.engine.ranges import find_range
@@ -213,7 +215,7 @@ def test_what_a_killed_process_held_stays_open(
     forks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem, forms = wide(1)
-    monkeypatch.setattr(team._Worker, "run", dies)
+    monkeypatch.setattr(forked.Worker, "run", dies)
     best = minima(problem, forms, seconds(60.0, 1), AT_ONCE)[0]
     found, stats, _, _ = minima(problem, forms, seconds(60.0, 2), AT_ONCE)
     assert stats.lost == ["a process of the search died of signal 9"]
@@ -232,7 +234,7 @@ def test_a_killed_process_is_a_reason(
     forks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem, forms = wide(1)
-    monkeypatch.setattr(team._Worker, "run", dies)
+    monkeypatch.setattr(forked.Worker, "run", dies)
     monkeypatch.setattr("verifex.engine.search.SearchOptions", lambda **_: AT_ONCE)
     least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
     claim = Atom(Form(forms[0].terms, -(Fraction(least) - Fraction(1, 1000))))
@@ -255,7 +257,7 @@ def test_an_error_in_a_process(
         raise error
 
     problem, forms = wide(1)
-    monkeypatch.setattr(team._Worker, "run", fails)
+    monkeypatch.setattr(forked.Worker, "run", fails)
     if isinstance(error, MemoryError):
         _, stats, _, _ = minima(problem, forms, seconds(60.0, 2), AT_ONCE)
         assert stats.lost == ["a process of the search ended with exit status 3"]
@@ -270,7 +272,7 @@ def test_a_process_beyond_the_memory_limit_is_killed(
 ) -> None:
     problem, forms = wide(1)
     monkeypatch.setattr(team, "_LOOK", 0.0)
-    monkeypatch.setattr(team._Worker, "run", lambda *_: time.sleep(60))
+    monkeypatch.setattr(forked.Worker, "run", lambda *_: time.sleep(60))
     _, stats, _, _ = minima(problem, forms, Budget(60.0, 1 << 20, 2), AT_ONCE)
     assert stats.lost == ["a process of the search died of signal 9"]
     assert gone(forks)
@@ -369,6 +371,27 @@ def test_long_messages_pass_each_other() -> None:
     ends[1].pump(1.0)
     assert ends[1].closed
     ends[1].close()
+
+
+def test_a_message_that_came_while_sending_is_not_waited_for() -> None:
+    mine, theirs = (Channel(end) for end in socket.socketpair())
+    search = SimpleNamespace(
+        proof=SimpleNamespace(nodes=[]), stats=Stats(), deal=lambda _: [[]],
+        policy=SimpleNamespace(hear=lambda _: None),
+    )
+    worker = forked.Worker(search, mine)
+    theirs.send({"stop": True})
+    theirs.pump(1.0)
+    mine.pump(1.0)  # as when a report is sent
+    thread = threading.Thread(target=worker._listen, args=(None,), daemon=True)
+    thread.start()
+    thread.join(5.0)
+    late = thread.is_alive()
+    theirs.close()
+    thread.join(5.0)
+    mine.close()
+    assert not late
+    assert worker._stopped
 
 
 def _same(a: Any, b: Any) -> bool:
