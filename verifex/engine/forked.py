@@ -15,7 +15,7 @@ from verifex.engine.proof import ProofNode
 from verifex.engine.search import Search
 from verifex.engine.wire import Channel
 
-PARCEL = 256
+PARCEL = 512
 """Domains that travel together at most: each costs milliseconds, and its descendants many."""
 
 SIGNALS = signal.SIGINT, signal.SIGTERM

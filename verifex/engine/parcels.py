@@ -18,26 +18,24 @@ Value = dict[str, Any]
 
 
 def domain_to(d: Domain) -> Value:
-    """Everything that the search of a domain goes on with."""
+    """What the search of a domain goes on with: not the facts of its own, which children lose."""
     return {
         "lo": d.lo, "hi": d.hi, "signs": d.signs, "rows": d.rows, "node": d.node, "tree": d.tree,
         "value": float(d.value), "gate": d.gate, "dimension": d.dimension, "loss": d.loss,
         "reach": d.reach, "state": d.state, "seen": d.seen,
         "warm": {_name(key): v for key, v in d.warm.items()},
         "kept": {str(i): list(v) for i, v in d.kept.items()},
-        "own": {str(i): list(v) for i, v in d.own.items()},
-        "pending": [facts_to(f) for f in d.pending],
     }
 
 
 def domain_from(v: Value, node: int) -> Domain:
     """The domain, at a node of the receiver's proof."""
-    kept, own = ({int(i): (p[0], p[1]) for i, p in v[key].items()} for key in ("kept", "own"))
+    kept = {int(i): (p[0], p[1]) for i, p in v["kept"].items()}
     return Domain(
         v["lo"], v["hi"], v["signs"], v["rows"], node, v["tree"], v["value"],
         {_key(name): a for name, a in v["warm"].items()},
-        v["gate"], v["dimension"], v["loss"], v["reach"], v["state"], kept, own,
-        [facts_from(f) for f in v["pending"]], v["seen"],
+        v["gate"], v["dimension"], v["loss"], v["reach"], v["state"], kept,
+        seen=v["seen"],
     )
 
 
