@@ -78,6 +78,8 @@ class _Run:
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
     proof: Closed | None = None
+    rest: NodeBounds | None = None
+    """Bounds of the nodes where the search is not finished: elsewhere it has closed the claim."""
 
     def stage(self, name: str, started: float, result: str) -> None:
         seconds = time.monotonic() - started
@@ -218,39 +220,36 @@ def _by_search(run: _Run) -> Verdict | None:
     from verifex.engine.search import SearchOptions
 
     share = run.budget.part(0.7 if run.options.solvers else 1.0)
-    smooth = has_smooth(run.problem)
-    options = SearchOptions(device=run.options.device, inputs=smooth)
+    options = SearchOptions(device=run.options.device, inputs=has_smooth(run.problem))
     try:
         found = decide_search(run.problem, share, options, run.options.watch().search())
     except UnsupportedError as error:
         run.reasons.append(f"search: {error}")
         run.stage("search", started, "unsupported")
         return None
-    run.stage("search", started, f"{found.stats.domains} domains, {found.stats.lps} leaf programs")
+    stats = found.stats
+    run.stage("search", started, f"{stats.domains} domains, {stats.lps} leaf programs")
     if found.witness is not None:
         return run.verdict(
             Outcome.REFUTED, evidence=["search", "exact replay"], witness=found.witness
         )
     run.proof = found.closed
-    if found.closed is not None and not found.stats.ties:
-        return run.verdict(
-            Outcome.CLAIMED, evidence=[f"search: {max(1, found.stats.leaves)} leaves closed"]
-        )
-    run.reasons += [f"search: {why}, with what it held" for why in found.stats.lost]
-    run.reasons.append(
-        "search: out of time"
-        if share.spent
-        else f"search: {found.stats.unresolved + found.stats.ties} leaves undecided"
-    )
+    if found.closed is not None and not stats.ties:
+        evidence = [f"search: {max(1, stats.leaves)} leaves closed"]
+        return run.verdict(Outcome.CLAIMED, evidence=evidence)
+    if found.rest is not None and not stats.ties and run.options.solvers:
+        run.rest = found.rest.bounds(run.bounds)
+    run.reasons += [f"search: {why}, with what it held" for why in stats.lost]
+    undecided = f"{stats.unresolved + stats.ties} leaves undecided"
+    run.reasons.append(f"search: {'out of time' if share.spent else undecided}")
     return None
 
 
 def has_smooth(problem: Problem) -> bool:
     """Whether the claim depends on a smooth function or a product that gates do not decide."""
     nodes = problem.graph.nodes
-    return any(
-        isinstance(nodes[i].op, Univariate) for i in problem.graph.ancestors(problem.targets())
-    )
+    needed = problem.graph.ancestors(problem.targets())
+    return any(isinstance(nodes[i].op, Univariate) for i in needed)
 
 
 def _by_solver(run: _Run, name: str) -> Verdict | None:
@@ -278,8 +277,11 @@ def _limits(run: _Run, share: float = 1.0) -> SolveLimits:
     return SolveLimits(run.budget.left * share, run.budget.memory, run.budget.threads)
 
 
-def _ask(run: _Run, products: bool, margin: bool, off_kinks: bool) -> Question:
-    question = ask(run.problem, run.bounds, products=products, margin=margin, off_kinks=off_kinks)
+def _ask(
+    run: _Run, products: bool, margin: bool, off_kinks: bool, bounds: NodeBounds | None = None
+) -> Question:
+    bounds = bounds or run.bounds
+    question = ask(run.problem, bounds, products=products, margin=margin, off_kinks=off_kinks)
     run.notes.extend(n for n in question.relaxed if n not in run.notes)
     return question
 
@@ -289,22 +291,25 @@ def _ask(run: _Run, products: bool, margin: bool, off_kinks: bool) -> Question:
 
 def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
     """Maximise the violation's margin: clearly below zero is a claim, clearly above a candidate."""
-    question = _ask(run, products, margin=True, off_kinks=False)
+    question = _ask(run, products, margin=True, off_kinks=False, bounds=run.rest)
     last = run.options.solvers[-1] == name
     answer = run.pool.solve(name, question.model, _limits(run, 1.0 if last else 0.8))
     scale = _scale(question)
+    part = [] if run.rest is None else ["search: everything closed but a rest"]
     # A point that breaks the claim exactly beats whatever a solver states.
     witness = _exact_witness(run, question, answer)
     if witness is not None:
         return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
     if answer.status is Status.INFEASIBLE:
-        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: infeasible"])
+        return run.verdict(Outcome.CLAIMED, evidence=[*part, f"{name}: infeasible"])
     if answer.bound is not None:
         bound = to_float(answer.bound)  # refuses what no float holds: it claims nothing
-        run.margin_claimed = _claimed_margin(run, question, bound)
-        if run.margin_claimed is not None and bound < -TOLERANCE * scale:
-            least = f"worst margin at least {run.margin_claimed:.6g}"
-            return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: {least}"])
+        if run.rest is None:  # a bound over the rest says nothing of the whole margin
+            run.margin_claimed = _claimed_margin(run, question, bound)
+        known = run.margin_claimed is not None
+        if (known or part) and bound < -TOLERANCE * scale:
+            least = f"worst margin at least {run.margin_claimed:.6g}" if known else "the rest holds"
+            return run.verdict(Outcome.CLAIMED, evidence=[*part, f"{name}: {least}"])
     if answer.point is not None:
         witness = _inner_witness(run, name, products, question, answer)
         if witness is not None:

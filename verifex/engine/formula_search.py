@@ -19,6 +19,7 @@ from verifex.engine.attack import goal
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.domain import Domain
+from verifex.engine.handover import Rest
 from verifex.engine.margin import batch_margin
 from verifex.engine.optimise import Bounder
 from verifex.engine.proof import Closed, Proof
@@ -187,12 +188,14 @@ class FormulaResult:
 
     `closed` is the record from which a certificate is written. With `stats.ties` some leaves rest
     on bounds that are zero up to rounding: nothing is claimed then, but the checker may accept.
+    `rest`: the domains that are open, outside which the claim holds as far as floats tell.
     """
 
     closed: Closed | None
     witness: Witness | None
     lower: float
     stats: Stats
+    rest: Rest | None = None
 
 
 def decide_search(
@@ -243,7 +246,8 @@ def decide_search(
     closed = None
     if not left and policy.witness is None:
         closed = Closed(layout, root.facts, search.proof, distinct)
-    return FormulaResult(closed, policy.witness, lower, search.stats)
+    rest = Rest(layout, left) if left else None
+    return FormulaResult(closed, policy.witness, lower, search.stats, rest)
 
 
 __all__ = ["MARGIN", "FormulaPolicy", "FormulaResult", "decide_search"]

@@ -16,6 +16,7 @@ import torch
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.domain import Domain
+from verifex.engine.handover import Rest
 from verifex.engine.optimise import Bounder, Linear
 from verifex.engine.proof import Proof
 from verifex.engine.refresh import lightened
@@ -43,11 +44,16 @@ def linear_rows(region: Region) -> Linear | None:
 
 @dataclass
 class Minimum:
-    """The least value of one form: proposals in floating point."""
+    """The least value of one form: proposals in floating point.
+
+    `closed` bounds it outside the domains of `rest`, which are still open (None: there are none).
+    """
 
     bound: float
     attained: float
     point: FloatArray | None
+    closed: float = -np.inf
+    rest: Rest | None = None
 
 
 @dataclass
@@ -189,15 +195,21 @@ def minima(
     signs = np.zeros(layout.gates, dtype=np.int8)
     search.begin([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))], points)
     drive(search)
-    bounds = policy.closed_at.copy()
+    return _minima(search, policy), search.stats, search.proof, layout
+
+
+def _minima(search: Search, policy: RangePolicy) -> list[Minimum]:
+    """What a search has found out about every form."""
+    left: dict[int, list[Domain]] = {}
     for domain in search.open_domains():
-        bounds[domain.rows[0]] = min(bounds[domain.rows[0]], domain.value)
-    bounds = np.minimum(bounds, policy.best)
-    found = [
-        Minimum(float(bounds[r]), float(policy.best[r]), policy.points[r])
-        for r in range(len(forms))
-    ]
-    return found, search.stats, search.proof, layout
+        left.setdefault(domain.rows[0], []).append(domain)
+    closed = np.minimum(policy.closed_at, policy.best)
+    found = []
+    for r, best in enumerate(policy.best):
+        least = min([float(closed[r]), *(d.value for d in left.get(r, []))])
+        rest = Rest(search.layout, left[r]) if r in left else None
+        found.append(Minimum(least, float(best), policy.points[r], float(closed[r]), rest))
+    return found
 
 
 def samples(lo: FloatArray, hi: FloatArray, seed: int) -> FloatArray:

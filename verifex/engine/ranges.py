@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from verifex.engine.budget import Budget
 from verifex.engine.decide import Options, has_smooth, node_bounds
+from verifex.engine.handover import Rest
 from verifex.engine.pool import SolverPool
 from verifex.engine.settle import interior_point
 from verifex.engine.verdict import RangeEnd, RangeVerdict
@@ -25,10 +26,13 @@ from verifex.ir.lower import to_float
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.solving import Answer, SolveLimits, Status
 from verifex.ir.text import problem_to_json
-from verifex.semantics.claim import NodeBounds, ask, extremum
+from verifex.semantics.claim import NodeBounds, Question, ask, extremum
 from verifex.semantics.evaluate import evaluate_float
 
 Progress = Callable[[str, str], None]
+
+_SLACK = 1e-9
+"""A solver is asked for values up to so much (relative) worse than the best one known."""
 
 
 def find_range(
@@ -58,8 +62,9 @@ def _find_range(
     low, high = form.bounds(*bounds)
     ends: dict[bool, RangeEnd] = {}
     evidence, reasons = ["interval bounds, outward rounded"], list[str]()
+    rests: dict[bool, _Left] = {}
     if options.search:
-        ends = _search(problem, [form], bounds, options, reasons)[0]
+        ends, rests = _search(problem, [form], bounds, options, reasons)[0]
         if any(end.claimed is not None for end in ends.values()):
             evidence.append("search: bound")
         if _settled(ends):
@@ -78,7 +83,10 @@ def _find_range(
             options.memory,
             options.threads,
         )
-        search = _End(problem, Objective(form, maximise), bounds, options, pool, budget)
+        left = rests.get(maximise)
+        if left and left.domains is None and _settled({s: ends[maximise] for s in (False, True)}):
+            continue  # the search has closed this end
+        search = _End(problem, Objective(form, maximise), bounds, options, pool, budget, left)
         end = search.run(high if maximise else low)
         ends[maximise] = _better(end, ends[maximise], maximise) if maximise in ends else end
         evidence += search.evidence
@@ -112,14 +120,15 @@ def find_ranges(
         RangeVerdict(
             name, end[False], end[True], "; ".join(reasons), ("search: bound",), seconds, notes
         )
-        for name, end in zip(names, ends, strict=True)
+        for name, (end, _) in zip(names, ends, strict=True)
     ]
 
 
 def _search(
     problem: Problem, forms: list[Form], bounds: NodeBounds, options: Options, reasons: list[str]
-) -> list[dict[bool, RangeEnd]]:
-    """Both ends of every form by branch and bound, attained values replayed exactly."""
+) -> list[tuple[dict[bool, RangeEnd], dict[bool, _Left]]]:
+    """Both ends of every form by branch and bound, attained values replayed exactly, and what is
+    left open at each."""
     from verifex.engine.range_search import minima
     from verifex.engine.search import SearchOptions
 
@@ -128,7 +137,8 @@ def _search(
     signed = [*forms, *(-f for f in forms)]
     search = SearchOptions(device=options.device, inputs=has_smooth(problem))
     proven = [f.bounds(*bounds) for f in forms]
-    empty = [{side: RangeEnd(b[side], None, None, None) for side in (False, True)} for b in proven]
+    sides = (False, True)
+    empty = [({s: RangeEnd(b[s], None, None, None) for s in sides}, _NOTHING) for b in proven]
     if problem.assume != TRUE or not _searchable(problem):
         reasons.append("search: not used, for it takes no assumption, integers or l2 balls")
         return empty
@@ -144,15 +154,16 @@ def _search(
         reasons.append(f"search: out of time after {stats.domains} domains")
     out = []
     for k, form in enumerate(forms):
-        ends = {}
-        for side in (False, True):
+        ends, left = {}, {}
+        for side in sides:
             least = found[k + (len(forms) if side else 0)]
             end = _Best(problem, Objective(form, side))
             if least.point is not None:
                 end.offer(least.point.tolist())
             claimed = -least.bound if side else least.bound
             ends[side] = end.result(proven[k][side], claimed if np.isfinite(claimed) else None)
-        out.append(ends)
+            left[side] = _Left(least.attained, least.closed, least.rest)
+        out.append((ends, left))
     return out
 
 
@@ -176,6 +187,19 @@ def _better(a: RangeEnd, b: RangeEnd, maximise: bool) -> RangeEnd:
     best = min(points, key=lambda e: sign * float(e.attained or 0), default=a)
     claimed = max(bounds, key=lambda v: sign * v, default=None)
     return replace(best, proven=a.proven, claimed=claimed)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What a search leaves of one end, as a minimum of the form or of its negative: the value
+    attained, a bound outside the open domains, and these."""
+
+    attained: float
+    closed: float
+    domains: Rest | None
+
+
+_NOTHING: dict[bool, _Left] = {}
 
 
 class _Best:
@@ -213,9 +237,10 @@ class _End(_Best):
         options: Options,
         pool: SolverPool,
         budget: Budget,
+        left: _Left | None = None,
     ) -> None:
         super().__init__(problem, objective)
-        self.bounds = bounds
+        self.bounds, self.left = bounds, left
         self.options, self.pool, self.budget = options, pool, budget
         self.evidence: list[str] = []
         self.reasons: list[str] = []
@@ -266,9 +291,13 @@ class _End(_Best):
             answer = self.pool.solve_problem(name, data, self._limits())
             inputs = list(range(self.problem.region.size))
             return self._take(name, answer, inputs)
-        question = extremum(self.problem, self.objective, self.bounds, products=products)
+        question, left = self._question(name, products)
         answer = self.pool.solve(name, question.model, self._limits())
+        if left is not None and answer.status is Status.INFEASIBLE:
+            return self._whole(left, np.inf)  # nothing better than what is attained
         claimed = self._take(name, answer, question.inputs)
+        if left is not None and claimed is not None:
+            claimed = self._whole(left, -claimed if self.objective.maximise else claimed)
         if answer.point is not None and not self.budget.spent:
             strict = ask(
                 replace(self.problem, require=_impossible(self.objective, answer)),
@@ -281,6 +310,27 @@ class _End(_Best):
             if inner is not None:
                 self.offer(inner)
         return claimed
+
+    def _question(self, name: str, products: bool) -> tuple[Question, _Left | None]:
+        """The model; over what the search has left open, and no worse than what it attained, if
+        the solver computes in floats as the search does."""
+        left = self.left
+        exact = self.pool.info(name)[0].exact
+        if left is None or left.domains is None or exact or not np.isfinite(left.attained):
+            return extremum(self.problem, self.objective, self.bounds, products=products), None
+        bounds = left.domains.bounds(self.bounds)
+        question = extremum(self.problem, self.objective, bounds, products=products)
+        model, maximise = question.model, self.objective.maximise
+        top = Fraction(left.attained + _SLACK * (1.0 + abs(left.attained)))
+        side = (">=", -top) if maximise else ("<=", top)
+        if model.objective:
+            model.add(model.objective, side[0], side[1] - Fraction(model.objective_const))
+        return question, left
+
+    def _whole(self, left: _Left, least: float) -> float:
+        """A bound over the region from one (of a minimum) over what was left open."""
+        found = min(least, left.closed, left.attained)
+        return -found if self.objective.maximise else found
 
     def _limits(self) -> SolveLimits:
         return SolveLimits(self.budget.left, self.budget.memory, self.budget.threads)
