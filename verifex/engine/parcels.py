@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifex.engine.domain import Domain
 from verifex.engine.proof import AtomBound, LocalFacts, Packed, ParamKey, ProofNode
-from verifex.ir.exact import FloatArray
 
 Value = dict[str, Any]
 
@@ -78,28 +78,32 @@ def _key(name: str) -> ParamKey:
     return kind, int(node)
 
 
-def packed_to(p: Packed) -> Value:
-    """Fractions end to end in one array; multipliers as they are."""
-    parts: list[FloatArray | np.ndarray[Any, Any]] = []
-    sizes: dict[str, int] = {}
-    sparse = {}
-    for key, values in p.items():
+def packed_to(p: Packed) -> list[Any]:
+    """[names, lengths, their fractions end to end, names and entries of multipliers]; lists, for
+    a certificate holds tens of thousands of these and dictionaries are read slowly."""
+    parts: list[NDArray[np.uint8]] = []
+    names: list[Any] = []
+    sparse: list[Any] = []
+    for (kind, node), values in p.items():
         if isinstance(values, dict):
-            sparse[_name(key)] = values
+            sparse += [kind, node, list(values), list(values.values())]
         else:
-            sizes[_name(key)] = len(values)
+            names += [kind, node]
             parts.append(values)
-    return {"n": sizes, "v": np.concatenate(parts) if parts else None, "s": sparse}
+    fractions = np.concatenate(parts) if parts else None
+    return [names, [len(v) for v in parts], fractions, sparse]
 
 
-def packed_from(v: Value) -> Packed:
+def packed_from(v: list[Any]) -> Packed:
+    names, sizes, fractions, sparse = v
     out: Packed = {}
     at = 0
-    for name, size in v["n"].items():
-        out[_key(name)] = v["v"][at : at + size]
+    for k, size in enumerate(sizes):
+        out[names[2 * k], names[2 * k + 1]] = fractions[at : at + size]
         at += size
-    for name, values in v["s"].items():
-        out[_key(name)] = {int(k): m for k, m in values.items()}
+    for k in range(0, len(sparse), 4):
+        kind, node, places, values = sparse[k : k + 4]
+        out[kind, node] = dict(zip(places, values, strict=True))
     return out
 
 
