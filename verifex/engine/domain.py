@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from verifex.engine.boxes import Local
@@ -61,3 +62,20 @@ def local_facts(domains: Sequence[Domain], *, own: bool = True) -> Local:
                     np.minimum(high[k], part[i][1], out=high[k])
         out[i] = low, high
     return out
+
+
+def stacked_warm(
+    domains: Sequence[Domain], pairs: Sequence[tuple[int, int]]
+) -> dict[ParamKey, torch.Tensor]:
+    """The parents' parameters for pairs (domain, form); one that a parent lacks is zero there."""
+    first = domains[pairs[0][0]].warm
+    stacked = {}
+    for key, example in first.items():
+        width = example.shape[1]
+        parts = []
+        for k, r in pairs:
+            mine = domains[k].warm.get(key)
+            at = domains[k].rows.index(r)  # where the row lies among the parent's
+            parts.append(mine[at] if mine is not None else np.zeros(width))
+        stacked[key] = torch.from_numpy(np.stack(parts))
+    return stacked

@@ -160,11 +160,8 @@ class Bounder:
         rows, lo, hi = self._rows_to(rows), self._to(lo), self._to(hi)
         start = {i: self._to(v) for i, v in start.items()}
         goal = self._to(goal) if isinstance(goal, Tensor) else goal
-        params = self.start(rows, list(start))
-        for key, value in (warm or {}).items():
-            if key in params:
-                params[key] = self._to(value)
-        params = {k: v.clone().requires_grad_() for k, v in params.items()}
+        first = self._first(rows, start, lo, hi, warm or {})
+        params = {k: v.clone().requires_grad_() for k, v in first.items()}
         best = {k: v.detach().clone() for k, v in params.items()}
         least = torch.full((rows.count,), -torch.inf, dtype=self.xp.dtype, device=self.xp.device)
         adam = _Adam(params, effort)
@@ -182,6 +179,28 @@ class Bounder:
             )
             adam.step(dict(zip(params, grads, strict=True)))
         return self._final(rows, start, lo, hi, best)
+
+    def _first(
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        lo: Tensor,
+        hi: Tensor,
+        warm: Mapping[ParamKey, Tensor],
+    ) -> dict[ParamKey, Tensor]:
+        """For every row the best of three starts: what it inherits, afresh, and slopes afresh with
+        inherited multipliers (slopes that suited wider bounds can be far worse than none)."""
+        fresh = self.start(rows, list(start))
+        if not warm.keys() & fresh.keys():
+            return fresh
+        old = {k: self._to(warm[k]) if k in warm else v for k, v in fresh.items()}
+        mixed = {k: (old if k[0] in ("split", "rows") else fresh)[k] for k in fresh}
+        starts = [old, fresh, mixed]
+        with torch.no_grad():
+            values = [self._evaluate(rows, start, p, lo, hi)[0] for p in starts]
+        best = torch.stack(values).argmax(dim=0)
+        row = torch.arange(rows.count, device=best.device)
+        return {k: torch.stack([p[k] for p in starts])[best, row] for k in fresh}
 
     def _final(
         self,

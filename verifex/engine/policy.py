@@ -61,6 +61,8 @@ class SearchOptions:
 
     `refresh` (see refresh.py) and `order` ("gap": the gate that loses most; "layers": the same, but
     gates of earlier layers first) are chosen by the network and the region unless they are given.
+    `ahead`: so many gates of a domain are compared by the bounds of their halves (lookahead.py);
+    None leaves it to the network, 0 takes the best score.
     """
 
     width: int = 192
@@ -69,6 +71,7 @@ class SearchOptions:
     rule: str = "gap"
     refresh: bool | None = None
     order: str | None = None
+    ahead: int | None = None
     inputs: bool = False
     max_domains: int = 2_000_000
     share_after: float = 0.5

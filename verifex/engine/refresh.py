@@ -21,6 +21,7 @@ from verifex.engine import simplex
 from verifex.engine.boxes import Boxes, Layout
 from verifex.engine.cuts import Cut, Cutter
 from verifex.engine.domain import Domain, local_facts
+from verifex.engine.lookahead import GATES
 from verifex.engine.optimise import Bounder, Effort
 from verifex.engine.policy import SearchOptions
 from verifex.engine.proof import AtomBound, LocalFacts, Packed, Proof, pack
@@ -55,10 +56,12 @@ def lightened(options: SearchOptions, layout: Layout) -> SearchOptions:
     """The options with `refresh` decided; with it, less is optimised at the root and below it.
 
     Bounds at the root are only a start then, and the programs find the multipliers of splits.
+    Without, the search looks ahead: there a domain costs far more than the bounds of its halves.
     """
     refresh = suits(layout) if options.refresh is None else options.refresh
     if not refresh:
-        return replace(options, refresh=False)
+        ahead = GATES if options.ahead is None else options.ahead
+        return replace(options, refresh=False, ahead=ahead)
     first, later = options.root_effort, options.effort
     if first.iterations > _ROOT:
         first = Effort(_ROOT, first.step, 0.9)

@@ -21,17 +21,21 @@ from numpy.typing import NDArray
 from verifex.engine.branching import few_cells, gate_scores, layer_weights
 from verifex.engine.budget import Budget
 from verifex.engine.cuts import Cutter
-from verifex.engine.domain import Domain, local_facts
+from verifex.engine.domain import Domain, local_facts, stacked_warm
 from verifex.engine.forms import FormTable
 from verifex.engine.joint import Joint
 from verifex.engine.leaves import Leaves
+from verifex.engine.lookahead import Asked, Bounded, look_ahead
 from verifex.engine.optimise import Bounder, Bounds, Effort
 from verifex.engine.policy import Policy, SearchOptions, Stats
 from verifex.engine.proof import AtomBound, Proof, ProofNode, pack
 from verifex.engine.refresh import SEEN, Refresh
 from verifex.engine.root import Root
 from verifex.ir.exact import FloatArray
-from verifex.semantics.linear import ParamKey, Rows, minimisers
+from verifex.semantics.linear import ParamKey, minimisers
+
+Pairs = list[tuple[int, int]]
+"""Which form on which domain, for every row of a batch."""
 
 _TOGETHER = 64
 """Rows of a conjunction that are combined at most."""
@@ -66,6 +70,7 @@ class Search:
         if options.refresh:
             proof = self.proof if options.record else None
             self._refresh = Refresh(self.layout, bounder, self._cutter, proof, self._offer)
+        self._start: tuple[list[Domain], FloatArray | None] = ([], None)
         self.unresolved: list[Domain] = []
         self.elsewhere: tuple[int, float] = 0, math.inf
         """Domains that are open in other processes, and the least priority of those."""
@@ -77,13 +82,9 @@ class Search:
 
         `points` (k, n) of the region, if any are known, save work: they show what is open.
         """
-        seen = None
-        if self._refresh is not None and points is not None and len(points):
-            seen = self._refresh.patterns(points)
-            if self.options.order is None and few_cells(self.layout, seen):
-                self._weights = layer_weights(self.layout)
+        self._start = (roots, points)
         for domain in roots:
-            domain.node, domain.seen = self.proof.add(ProofNode(parent=-1)), seen
+            domain.node = self.proof.add(ProofNode(parent=-1))
         for at in range(0, len(roots), self.options.width):
             batch = roots[at : at + self.options.width]
             if self.budget.spent or self.policy.finished():
@@ -215,7 +216,7 @@ class Search:
         row_ids = [r for _, r in pairs]
         consts = self._table.consts[row_ids]
         goal = torch.tensor([self.policy.goal(r) for r in row_ids], dtype=torch.float64) - consts
-        warm = self._warm(domains, pairs)
+        warm = stacked_warm(domains, pairs)
         found = self.bounder.bound(rows, start, *box, effort, warm, goal)
         if known:
             open_ = np.flatnonzero((found.value <= goal).numpy())
@@ -223,41 +224,23 @@ class Search:
                 cut = self._cutter.cut(boxes, lo, hi, signs)
                 self._cutter.sharpen(found, open_, rows, start, box, cut)
         found.value = found.value + consts
-        x = minimisers(found.coefs, *box, self.bounder.balls)
-        self.policy.candidates(x.numpy(), row_ids)
-        self._digest(domains, alive, pairs, rows, found, x)
-
-    def _warm(self, domains: list[Domain], pairs: list[tuple[int, int]]) -> dict[ParamKey, Any]:
-        """The parents' parameters, stacked; a parameter some parent lacks starts afresh."""
-        first = domains[pairs[0][0]].warm
-        stacked = {}
-        for key, example in first.items():
-            width = example.shape[1]
-            parts = []
-            for k, r in pairs:
-                mine = domains[k].warm.get(key)
-                at = domains[k].rows.index(r)  # where the row lies among the parent's
-                parts.append(mine[at] if mine is not None else np.zeros(width))
-            stacked[key] = torch.from_numpy(np.stack(parts))
-        return stacked
+        self._digest(domains, alive, pairs, Bounded(rows, start, box, goal, found))
 
     def _digest(
-        self,
-        domains: list[Domain],
-        alive: list[int],
-        pairs: list[tuple[int, int]],
-        rows: Rows,
-        found: Bounds,
-        x: torch.Tensor,
+        self, domains: list[Domain], alive: list[int], pairs: Pairs, batch: Bounded
     ) -> None:
         """Settle every domain; for the open ones choose where to split next."""
-        scores = gate_scores(self.layout, self.bounder, rows, found, x, self.options.rule)
+        found = batch.found
+        x = minimisers(found.coefs, *batch.box, self.bounder.balls)
+        self.policy.candidates(x.numpy(), [r for _, r in pairs])
+        scores = gate_scores(self.layout, self.bounder, batch.rows, found, x, self.options.rule)
         values, score = found.value.numpy(), scores.numpy()
         params = {k: v.numpy() for k, v in found.params.items()}
         coefs = found.coefs.numpy()
         at: dict[int, list[int]] = {k: [] for k in alive}
         for p, (k, _) in enumerate(pairs):
             at[k].append(p)
+        ahead: list[tuple[Domain, Asked]] = []
         for k in alive:
             domain, mine = domains[k], at[k]
             known = {pairs[p][1]: float(values[p]) for p in mine}
@@ -274,12 +257,18 @@ class Search:
             domain.warm = {key: v[open_] for key, v in params.items()}
             domain.reach = np.abs(coefs[open_]).sum(axis=0) if self.options.inputs else None
             domain.value = min(known[r] for r in domain.rows)
-            self._choose(domain, score[open_].sum(axis=0))
+            self._choose(domain, total := score[open_].sum(axis=0))
+            if domain.gate >= 0 and self.options.ahead:
+                ahead.append((domain, Asked(open_, total)))
+            else:
+                self._push(domain)
+        asked, most = [a for _, a in ahead], self.options.ahead or 0
+        gates = look_ahead(self.layout, self.bounder, batch, asked, most)
+        for (domain, _), gate in zip(ahead, gates, strict=True):
+            domain.gate = gate
             self._push(domain)
 
-    def _together(
-        self, domain: Domain, mine: list[int], pairs: list[tuple[int, int]], found: Bounds
-    ) -> bool:
+    def _together(self, domain: Domain, mine: list[int], pairs: Pairs, found: Bounds) -> bool:
         """Whether rows close a domain together that do not alone."""
         rows = self.policy.joint(domain)
         at = {pairs[p][1]: p for p in mine}
@@ -297,7 +286,7 @@ class Search:
         self,
         domain: Domain,
         mine: list[int],
-        pairs: list[tuple[int, int]],
+        pairs: Pairs,
         known: dict[int, float],
         params: dict[ParamKey, FloatArray],
     ) -> None:
@@ -310,8 +299,21 @@ class Search:
 
     # --- splitting ------------------------------------------------------------------------------
 
+    def _look_at_points(self) -> None:
+        """What the known points show, once some root stays open."""
+        roots, points = self._start
+        self._start = ([], None)
+        if self._refresh is None or points is None or not len(points):
+            return
+        seen = self._refresh.patterns(points)
+        if self.options.order is None and few_cells(self.layout, seen):
+            self._weights = layer_weights(self.layout)
+        for domain in roots:
+            domain.seen = seen
+
     def _choose(self, domain: Domain, score: FloatArray) -> None:
         """The gate that loses most, or the input side that the bound depends on most."""
+        self._look_at_points()
         domain.gate, domain.dimension = -1, -1
         score = np.where(score > 1e-9 * (1.0 + abs(domain.value)), score, 0.0)
         if score.any():
