@@ -46,10 +46,12 @@ def timed(command: list[str], seconds: float) -> tuple[str, str, float, float]:
     return out, err, wall, cpu
 
 
-def one(folder: Path, row: dict[str, str], limit: float, check: bool) -> dict[str, Any]:
+def one(
+    folder: Path, row: dict[str, str], limit: float, check: bool, threads: int
+) -> dict[str, Any]:
     """One instance."""
     command = [*VERIFY, str(existing(folder / row["vnnlib"])),
-               "--network", str(existing(folder / row["onnx"])), "--timeout", str(limit)]
+               "--network", str(existing(folder / row["onnx"])), "--timeout", str(limit), "--threads", str(threads)]
     out, err, wall, cpu = timed(command + ([] if check else ["--no-check"]), limit)
     word = (out.splitlines() or ["error"])[0]
     checked = re.search(r"^check: (\w[^\n]*?) \(([\d.]+) s\)$", err, re.MULTILINE)
@@ -66,20 +68,23 @@ def wrong(r: dict[str, Any]) -> bool:
     return {r["word"], r["expected"]} == {"sat", "unsat"}
 
 
-def run(name: str, only: str, limit: float | None, check: bool) -> dict[str, Any]:
+def run(
+    name: str, only: str, limit: float | None, check: bool, threads: int = 1
+) -> dict[str, Any]:
     folder = DATA / "vnncomp" / name
     with (folder / "ground_truth.csv").open() as file:
         rows = [r for r in csv.DictReader(file)
                 if any(part in f"{r['onnx']} {r['vnnlib']}" for part in only.split(","))]
     result: dict[str, Any] = {
-        "suite": name, "limit": limit, "checked": check, "only": only, "rows": [],
+        "suite": name, "limit": limit, "checked": check, "only": only, "threads": threads,
+        "rows": [],
     }
     # A part of a suite has a file of its own; the page puts the parts together.
     part = re.sub(r"\W+", "-", only).strip("-")
     file_name = "_".join(p for p in ("vnncomp", name, "" if check else "search", part) if p)
     for row in rows:
         seconds = limit or float(row["timeout_s"])
-        r = one(folder, row, seconds, check)
+        r = one(folder, row, seconds, check, threads)
         result["rows"].append(r)
         flag = "WRONG" if wrong(r) else "" if r["word"] == r["expected"] else "open"
         print(f"{r['onnx']} {r['vnnlib']} {r['word']} {r['cpu']:.2f} s CPU, "
@@ -128,8 +133,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="parts of file names, by commas")
     parser.add_argument("--limit", type=float, help="seconds an instance, instead of the suite's")
     parser.add_argument("--no-check", action="store_true", help="answers only, no certificates")
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    result = run(args.suite, args.only, args.limit, not args.no_check)
+    result = run(args.suite, args.only, args.limit, not args.no_check, args.threads)
     print(show(*table(result)))
     return 1 if any(map(wrong, result["rows"])) else 0
 

@@ -162,6 +162,17 @@ def test_unsat_and_version_1(net: Path, tmp_path: Path, capsys: Output) -> None:
     assert "proved" in said.err
 
 
+def test_several_threads_answer_alike(net: Path, tmp_path: Path, capsys: Output) -> None:
+    for assertion, word in (("(>= Y_0 2.5)", "unsat"), ("(>= Y_0 1.5)", "sat")):
+        query = first(tmp_path, assertion)
+        for threads in ("1", "2"):
+            words = ["verify", str(query), "--network", str(net), "--threads", threads]
+            assert run([*words, *(["--proof"] if word == "unsat" else [])]) == 0
+            assert capsys.readouterr().out.splitlines()[0] == word
+    assert run(["verify", str(query), "--network", str(net), "--threads", "0"]) == 64
+    assert "--threads 0, expected at least 1" in capsys.readouterr().err
+
+
 def test_translate(net: Path, tmp_path: Path, capsys: Output) -> None:
     """A query of version 2.0 as a pair of files that any reader of version 1.0 takes."""
     files = [tmp_path / "t.onnx", tmp_path / "t.vnnlib"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +19,13 @@ def instance(network: str, query: Path, results: Path, seconds: float, started: 
     `network` is a file, or a list of pairs [('f', 'a.onnx'), ...] for several. A counterexample is
     written only if its inputs lie within the bounds, and the query is satisfied both in exact
     arithmetic and at what onnxruntime computes, without a tolerance. Inputs are float32 wherever
-    the bounds hold one, and else fed to onnxruntime as the float32 beside them.
+    the bounds hold one, and else fed to onnxruntime as the float32 beside them. All cores that the
+    process may use are used.
     """
     from verifex.cli.vnnlib_answer import Wanted, answer, assignment_lines, counterexample
 
-    wanted = Wanted(seconds, check=False, strict=True, as_real=True)
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    wanted = Wanted(seconds, check=False, strict=True, as_real=True, threads=threads)
     try:
         found = answer(existing(query), networks(network), wanted, started)
         text = _WORDS[found.word]

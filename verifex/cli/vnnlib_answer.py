@@ -28,7 +28,8 @@ Numbers: TypeAlias = Sequence[Any]
 @dataclass(frozen=True)
 class Wanted:
     """How to answer: seconds in all, whether proofs are checked or demanded, whether a
-    counterexample must show in onnxruntime."""
+    counterexample must show in onnxruntime, on how many threads (of the search, then of the
+    checker)."""
 
     seconds: float
     check: bool = True
@@ -36,6 +37,7 @@ class Wanted:
     strict: bool = False
     as_real: bool = False
     seed: int = 0
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
         problem, files, why = _certifiable(stated, query, Path(folder)) if check else (
             stated.problem, None, ())
         verdict = api.answer(
-            problem, files, seconds=left, check=check, seed=wanted.seed, punctual=True
+            problem, files, seconds=left, check=check, seed=wanted.seed, punctual=True,
+            threads=wanted.threads, jobs=min(wanted.threads, 64),
         )
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
     said = (*why, *steps)

@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--proof", action="store_true",
                         help="say unsat only where the checker accepted a certificate (1.0)")
     verify.add_argument("--seed", type=int, default=0)
+    verify.add_argument("--threads", type=int, default=1, metavar="N",
+                        help="threads of the search, processes of the checker")
     translate = commands.add_parser("translate", help="write a query as one network (ONNX) and a "
                                     "query of VNN-LIB 1.0, exactly")
     translate.add_argument("query", type=Path)
@@ -141,7 +143,7 @@ def _verify(arguments: argparse.Namespace, started: float) -> int:
 
     wanted = Wanted(
         _seconds(arguments.timeout), not arguments.no_check, arguments.proof,
-        as_real=arguments.as_real, seed=arguments.seed,
+        as_real=arguments.as_real, seed=arguments.seed, threads=_threads(arguments.threads),
     )
     networks = _networks(arguments.network)
     with _Deadline(wanted.seconds, started, lambda: print("timed-out", flush=True)):
@@ -171,6 +173,12 @@ def _translate(arguments: argparse.Namespace) -> None:
 def _seconds(value: float) -> float:
     if not 0 < value < 1e9:
         raise UsageError(f"--timeout {value:g}, expected a number of seconds above 0")
+    return value
+
+
+def _threads(value: int) -> int:
+    if value < 1:
+        raise UsageError(f"--threads {value}, expected at least 1")
     return value
 
 
