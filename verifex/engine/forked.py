@@ -3,6 +3,7 @@ process that it was forked from (see team.py)."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def serve(
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        gc.freeze()  # what was there before is neither searched for garbage nor copied for that
         for end in foreign:  # held here, they would hide that the first process is gone
             end.close()
         Worker(search, channel).run(domains)
