@@ -51,7 +51,8 @@ def one(
 ) -> dict[str, Any]:
     """One instance."""
     command = [*VERIFY, str(existing(folder / row["vnnlib"])),
-               "--network", str(existing(folder / row["onnx"])), "--timeout", str(limit), "--threads", str(threads)]
+               "--network", str(existing(folder / row["onnx"])), "--timeout", str(limit),
+               "--threads", str(threads)]
     out, err, wall, cpu = timed(command + ([] if check else ["--no-check"]), limit)
     word = (out.splitlines() or ["error"])[0]
     checked = re.search(r"^check: (\w[^\n]*?) \(([\d.]+) s\)$", err, re.MULTILINE)
