@@ -170,11 +170,11 @@ class DenseBounds:
             coefs[s] = coefs[s] + mine if s in coefs else mine
         return self.lower(b, coefs, stage.bias[unit] * sign, box)
 
-    def units(self, b: Boxes) -> FloatArray:
-        """(B, 2, gates): the bounds of all units."""
-        out = np.empty((b.count, 2, self.net.gates))
+    def units(self, b: Boxes, k: int) -> FloatArray:
+        """(2, gates): the bounds of all units on box k."""
+        out = np.empty((2, self.net.gates))
         for z in self.net.units:
-            out[:, 0, self.net.places(z)], out[:, 1, self.net.places(z)] = b.lo[z], b.hi[z]
+            out[0, self.net.places(z)], out[1, self.net.places(z)] = b.lo[z][k], b.hi[z][k]
         return out
 
     # --- rows -----------------------------------------------------------------------------------

@@ -274,9 +274,8 @@ class InputSearch:
         shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in batch.node.tolist()])
         self.tree.note(batch.node, judged, boxes, shared, bounded.used)
         left = np.flatnonzero(~judged.closed)
-        units = self.bounds.units(boxes)
         for k in np.flatnonzero(shared & ~judged.closed).tolist():
-            batch.known[k] = units[k].copy()
+            batch.known[k] = self.bounds.units(boxes, k)
         if left.size:
             self._try_points(boxes, found, judged, left)
         side, at = self._sides(boxes, found, judged, left)
