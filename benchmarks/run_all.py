@@ -211,7 +211,9 @@ def handover_section(r: dict[str, Any]) -> list[str]:
     closed = [x for x in r["rows"] if x["closed"]]
     lines = [show(*hand_over.table(r)), "",
              f"`>`: stopped after {r['limit']:g} s (a MILP) or {r['on']:g} s (the search). \"All",
-             "open, one by one\" is the mean of a sample times the number of open domains.", ""]
+             "open, one by one\" is the mean of a sample times the number of open domains.",
+             "Searching on: a search of this question alone, less its seconds up to that many",
+             "domains.", ""]
     if each:
         ratio = [a / b for a, b in each]
         lines.append(f"* The hull with the cut is {min(ratio):.2g} to {max(ratio):.2g} times as "
