@@ -202,9 +202,8 @@ def _by_inputs(run: _Run) -> Verdict | None:
         )
     if found.closed is not None:
         run.proof = found.closed
-        return run.verdict(
-            Outcome.CLAIMED, evidence=[f"search over inputs: {found.leaves} boxes closed"]
-        )
+        evidence = [f"search over inputs: {found.leaves} boxes closed"]
+        return run.verdict(Outcome.CLAIMED, evidence=evidence)
     if run.problem.assume == TRUE and math.isfinite(found.lower):
         # Sound: bounds are rounded outward, and closed boxes have a margin above zero.
         low = Fraction(found.lower)
@@ -217,9 +216,10 @@ def _by_search(run: _Run) -> Verdict | None:
     """Branch and bound over gates; it leaves a proof from which a certificate is written."""
     started = time.monotonic()  # loading torch counts
     from verifex.engine.formula_search import decide_search
+    from verifex.engine.handover import SEARCH_SHARE
     from verifex.engine.search import SearchOptions
 
-    share = run.budget.part(0.7 if run.options.solvers else 1.0)
+    share = run.budget.part(SEARCH_SHARE if run.options.solvers else 1.0)
     options = SearchOptions(device=run.options.device, inputs=has_smooth(run.problem))
     try:
         found = decide_search(run.problem, share, options, run.options.watch().search())
@@ -230,9 +230,8 @@ def _by_search(run: _Run) -> Verdict | None:
     stats = found.stats
     run.stage("search", started, f"{stats.domains} domains, {stats.lps} leaf programs")
     if found.witness is not None:
-        return run.verdict(
-            Outcome.REFUTED, evidence=["search", "exact replay"], witness=found.witness
-        )
+        evidence = ["search", "exact replay"]
+        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=found.witness)
     run.proof = found.closed
     if found.closed is not None and not stats.ties:
         evidence = [f"search: {max(1, stats.leaves)} leaves closed"]

@@ -16,6 +16,11 @@ from verifex.engine.domain import Domain, local_facts
 from verifex.ir.exact import FloatArray
 from verifex.semantics.claim import NodeBounds
 
+SEARCH_SHARE = 0.9
+"""Of the time, what a search over gates gets where solvers are to follow: wherever it can end,
+going on was faster than the best model of the rest (benchmarks/hand_over.py). What it cannot
+settle, ties and the like, it leaves early."""
+
 _TOGETHER, _MOST = 512, 4096
 """Domains that are bounded at once; from so many on, their input boxes and the root's facts do."""
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from verifex.engine.budget import Budget
 from verifex.engine.decide import Options, has_smooth, node_bounds
-from verifex.engine.handover import Rest
+from verifex.engine.handover import SEARCH_SHARE, Rest
 from verifex.engine.pool import SolverPool
 from verifex.engine.settle import interior_point
 from verifex.engine.verdict import RangeEnd, RangeVerdict
@@ -132,7 +132,7 @@ def _search(
     from verifex.engine.range_search import minima
     from verifex.engine.search import SearchOptions
 
-    share = 0.7 if options.solvers else 1.0
+    share = SEARCH_SHARE if options.solvers else 1.0
     budget = Budget(options.seconds * share, options.memory, options.threads)
     signed = [*forms, *(-f for f in forms)]
     search = SearchOptions(device=options.device, inputs=has_smooth(problem))
