@@ -40,7 +40,7 @@ SEEN = 48
 _GAIN = 0.02
 """A bound that is not tighter by this part of the width is not worth a line."""
 
-_ROOT, _FEW = 8, 4
+_ROOT, _FEW = 2, 4
 """Iterations for bounds at the root, and on a domain."""
 
 _INPUTS, _GATES = 64, 512
