@@ -383,3 +383,23 @@ def test_verdicts_as_json(pool: SolverPool) -> None:
     claimed = ask(replace(problem, require=TRUE), "default", pool)
     assert claimed.exit_code == 2
     assert json.loads(json.dumps(claimed.to_json()))["witness"] is None
+
+
+@pytest.mark.parametrize(("size", "climbs"), [(40, True), (10, False)])
+def test_many_inputs_are_attacked_with_gradients(
+    size: int, climbs: bool, pool: SolverPool
+) -> None:
+    """sum |x_i - 3/8| is small near one point only, far from corners, centre and random points."""
+    b = Builder()
+    x = b.input("x", (size,))
+    eye, at = np.eye(size), np.full(size, 0.375)
+    parts = [b.relu(b.affine(dense(eye * s), x, bias=-s * at)) for s in (1.0, -1.0)]
+    y = b.affine(dense(np.ones((1, size))), b.sum(parts))
+    least = Fraction(size, 32)
+    problem = Problem(
+        b.build({"y": y}), Region((Fraction(0),) * size, (Fraction(1),) * size),
+        Atom(Form.of({(y, 0): 1}, -least)),
+    )
+    verdict = decide(problem, Options(seconds=20, solvers=()), pool)
+    assert verdict.outcome is Outcome.REFUTED
+    assert (verdict.evidence[0] == "attack") == climbs

@@ -167,21 +167,22 @@ def _by_bounds(run: _Run, started: float) -> Verdict | None:
 
 
 def _by_attack(run: _Run, quick: bool) -> Verdict | None:
-    """Points first: a few hundred before a search (which tries its own), else with gradients."""
+    """Points first: a few hundred before a search (which tries its own); with gradients where
+    there is none, or the inputs are many, so that points tell little and torch is needed anyway."""
+    from verifex.engine.inputs import MOST_INPUTS, free_inputs
+
     started = time.monotonic()
-    share = run.budget.part(0.2, at_least=1.0)
-    result = attack(
-        run.problem, share, seed=run.options.seed, rounds=2 if quick else 8, gradient=not quick
-    )
+    share, rounds = run.budget.part(0.2, at_least=1.0), 2 if quick else 8
+    climb = not quick or free_inputs(run.problem) > MOST_INPUTS
+    result = attack(run.problem, share, seed=run.options.seed, rounds=rounds, gradient=climb)
     if result.best_point is not None:
         at = replay(run.problem, snap(run.problem.region, result.best_point.tolist()))
         if at.inside and at.assumed and at.margin is not None:
             run.margin_high = at.margin
     run.stage("attack", started, "witness" if result.witness else f"{result.tried} points tried")
     if result.witness is not None:
-        return run.verdict(
-            Outcome.REFUTED, evidence=["attack", "exact replay"], witness=result.witness
-        )
+        evidence = ["attack", "exact replay"]
+        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=result.witness)
     return None
 
 
@@ -197,9 +198,8 @@ def _by_inputs(run: _Run) -> Verdict | None:
         return None  # the search over gates takes every claim
     run.stage("inputs", started, f"{found.boxes} boxes, {found.leaves} closed")
     if found.witness is not None:
-        return run.verdict(
-            Outcome.REFUTED, evidence=["search over inputs", "exact replay"], witness=found.witness
-        )
+        evidence = ["search over inputs", "exact replay"]
+        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=found.witness)
     if found.closed is not None:
         run.proof = found.closed
         evidence = [f"search over inputs: {found.leaves} boxes closed"]
