@@ -1247,7 +1247,7 @@ class Checker:
         odd = whole >> (whole & -whole).bit_length() - 1
         odd = odd if odd.bit_length() <= 40 else 1
         self.scale = Scale(g, odd << E, odd, E, False, relu_of, {}, [])
-        for power, free, radius in claim.balls:
+        for power, free, radius in (b for b in claim.balls if b[1]):
             # Sound: what rounding the centre moves is added to the radius.
             at = {r: claim.x0[i] * self.scale.unit for i in free for r in claim.flat[i][0]}
             room = math.ceil(radius * self.scale.unit + sum(v % 1 for v in at.values()))

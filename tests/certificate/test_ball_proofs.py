@@ -196,6 +196,16 @@ def test_what_is_true_on_the_ball_alone_is_proved(ball: str, require: str, place
     assert verifex.verify(None, box, seconds=30, engine="search").outcome is Outcome.REFUTED
 
 
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_a_ball_in_which_nothing_moves_is_its_centre(norm: str, place: Path) -> None:
+    still = f"{norm} = 0.9\nfreeze = [0, 1, 2]"
+    for require, outcome in (("component = 0\nat_least = 0.5", Outcome.PROVED),
+                             ("component = 0\nat_least = 1.5", Outcome.REFUTED)):
+        spec = asked(place / "spec.toml", still, require)
+        found = verifex.verify(None, spec, seconds=30, engine="search", certificate="own.vxc")
+        assert found.outcome is outcome, found
+
+
 def test_a_box_that_misses_its_ball_is_refused(place: Path) -> None:
     spec = asked(place / "spec.toml", "l1 = 1\nclip = [0.5, 1]", "component = 0\nat_least = 0")
     with pytest.raises(InputError, match="the region is empty"):

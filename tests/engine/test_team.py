@@ -170,9 +170,9 @@ def test_small_questions_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(team.os, "fork", never)
     problem, forms = wide(0, (3, 4, 4, 1))
     minima(problem, forms, seconds(60.0, 2), SearchOptions())
-    assert not team.torch.cuda.is_available()
+    assert not team.torch.accelerator.is_available()
     many, rows = wide(0)
-    monkeypatch.setattr(team.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(team.torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(team, "_LEAST", 2)
     minima(many, rows, seconds(60.0, 2), AT_ONCE)
 
@@ -267,12 +267,18 @@ def test_an_error_in_a_process(
     assert gone(forks)
 
 
+def grows(*_: Any) -> None:
+    held = b"x" * (64 << 20)
+    time.sleep(60)
+    del held
+
+
 def test_a_process_beyond_the_memory_limit_is_killed(
     forks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem, forms = wide(1)
     monkeypatch.setattr(team, "_LOOK", 0.0)
-    monkeypatch.setattr(forked.Worker, "run", lambda *_: time.sleep(60))
+    monkeypatch.setattr(forked.Worker, "run", grows)
     _, stats, _, _ = minima(problem, forms, Budget(60.0, 1 << 20, 2), AT_ONCE)
     assert stats.lost == ["a process of the search died of signal 9"]
     assert gone(forks)
@@ -435,3 +441,93 @@ def test_parcels_hold_whole_domains_and_nodes() -> None:
     assert _same(vars(node), vars(came))
 
 
+
+
+# --- ends of a search that cross each other on the way -------------------------------------------
+
+
+class _Pauses:
+    """Stands for a search whose one step closes all that it has, after the time is over."""
+
+    def __init__(self) -> None:
+        self.stats, self.unresolved, self.log = Stats(), list[Domain](), None
+        self.policy = SimpleNamespace(hear=lambda _: None, tell=dict, finished=lambda: False)
+        self.options = SimpleNamespace(record=False)
+        self.proof = SimpleNamespace(nodes=[], add=lambda _: 0)
+        self.queue, self.elsewhere, self.least = list[Domain](), (0, np.inf), 0.0
+        self.started = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() - self.started > 0.3
+
+    @property
+    def open(self) -> int:
+        return len(self.queue)
+
+    def deal(self, parts: int) -> list[list[Domain]]:
+        all_, self.queue = self.queue, []
+        return [all_[k::parts] for k in range(parts)]
+
+    def adopt(self, domains: list[Domain]) -> None:
+        self.queue += domains
+
+    def open_domains(self) -> list[Domain]:
+        return self.queue + self.unresolved
+
+    def step(self) -> None:
+        time.sleep(0.5)
+        self.queue = []
+
+    def report(self) -> None: ...
+
+
+def _domain(value: float) -> Domain:
+    return Domain(np.zeros(2), np.ones(2), np.zeros(1, np.int8), [0], 0, value=value)
+
+
+def test_a_parcel_on_its_way_at_the_end_stays_open() -> None:
+    """Larger than a socket's buffer, it is still partly ours when the other process ends."""
+    search: Any = _Pauses()
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            forked.Worker(search, Channel(theirs)).run([_domain(-1.0)])
+        finally:
+            os._exit(0)
+    theirs.close()
+    shared = object.__new__(team.Team)
+    shared.search = search
+    member = team._Member(pid, Channel(ours), [_domain(-1.0)], open=1)
+    shared.members = [member]
+    try:
+        late = _domain(-7.0)
+        late.warm = {("slope", 1): np.zeros((1, 400_000))}
+        member.channel.send({"domains": [parcels.domain_to(late)]})
+        member.lent, member.sent = [*member.lent, late], member.sent + 1
+        member.channel.pump(0.0)
+        time.sleep(0.8)  # the first process is in a step of its own
+        shared.end()
+        assert member.ended
+        assert -7.0 in [d.value for d in search.open_domains()]
+    finally:
+        member.channel.close()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_without_processes_the_search_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    problem, forms = wide(1)
+    best = minima(problem, forms, seconds(60.0, 1), AT_ONCE)[0]
+    monkeypatch.setattr(os, "fork", none_left)
+    monkeypatch.setattr(team, "_LEAST", 2)
+    told: list[dict[str, Any]] = []
+    found = minima(problem, forms, seconds(60.0, 2), AT_ONCE, told.append)[0]
+    assert any(entry["event"] == "processes" for entry in told)
+    for a, m in zip(best, found, strict=True):
+        assert m.bound == pytest.approx(a.bound, abs=1e-6)

@@ -67,7 +67,7 @@ class Worker:
         """Our nodes that stand for a node of the first process."""
         self._told = Stats(**vars(search.stats))
         self._sent, self._again = 0, list[int]()
-        self._seen, self._dry, self._stopped = 0, False, False
+        self._seen, self._dry, self._stopped, self._ended = 0, False, False, False
 
     def run(self, domains: list[Domain]) -> None:
         """Search, tell, listen, until the other end is closed."""
@@ -78,14 +78,14 @@ class Worker:
                 search.step()
                 self._say({})
                 self._listen(0.0)
-            if search.over or self._stopped:
-                left = search.open_domains()
-                self._say({"ended": True, "left": parcels.bundle(left)})
-            else:
-                left, search.unresolved, self._dry = search.unresolved, [], True
-                self._say({"nodes": self._flush(), "left": parcels.bundle(left)})
+            self._ended = bool(search.over or self._stopped)
+            left, self._dry = search.open_domains(), not search.open
+            search.unresolved = []
+            # The proof of what is left open is of no use; of all else it is.
+            nodes = [] if self._ended and left else self._flush()
+            self._say({"nodes": nodes, "left": parcels.bundle(left)})
             before = self._seen
-            while self._seen == before or self._stopped or search.over:
+            while self._ended or (self._seen == before and not (self._stopped or search.over)):
                 self._listen(None)
 
     def _adopt(self, domains: list[Domain]) -> None:
@@ -105,7 +105,7 @@ class Worker:
             "open": search.open,
             "least": search.least,
             "dry": self._dry,
-            "ended": False,
+            "ended": self._ended,
         }
         self._told = now
         self.channel.send({**report, **more})
@@ -128,7 +128,7 @@ class Worker:
             if "domains" in message:
                 values = message["domains"]
                 self._adopt([parcels.domain_from(v, v["node"]) for v in values])
-            if "give" in message:
+            if "give" in message and not self._ended:
                 self._give()
             message = self.channel.receive()
 

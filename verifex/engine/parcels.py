@@ -99,7 +99,8 @@ def packed_from(v: list[Any]) -> Packed:
     out: Packed = {}
     at = 0
     for k, size in enumerate(sizes):
-        out[names[2 * k], names[2 * k + 1]] = fractions[at : at + size]
+        # A copy: a view would keep the whole message in memory.
+        out[names[2 * k], names[2 * k + 1]] = fractions[at : at + size].copy()
         at += size
     for k in range(0, len(sparse), 4):
         kind, node, places, values = sparse[k : k + 4]

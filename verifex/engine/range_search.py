@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
@@ -27,7 +28,7 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
-from verifex.semantics.balls import drawn, float_balls
+from verifex.semantics.balls import drawn, float_balls, inside
 from verifex.semantics.evaluate import evaluate_float
 
 
@@ -72,8 +73,9 @@ class RangePolicy:
     def __post_init__(self) -> None:
         self.best = np.full(len(self.forms), np.inf)
         self.closed_at = np.full(len(self.forms), np.inf)
-        self._closed_told = self.closed_at
+        self._closed_told = self.closed_at.copy()
         self._balls = float_balls(self.problem.region)
+        self._box = self.problem.region.float_box()
         self.points = [None] * len(self.forms)
 
     def goal(self, row: int) -> float:
@@ -89,10 +91,20 @@ class RangePolicy:
         return False
 
     def candidates(self, x: FloatArray, rows: list[int]) -> None:
-        x = drawn(self._balls, x)
+        if self._balls:
+            x = drawn(self._balls, x)
+            x = x[self._inside(x)]
+        if not len(x):
+            return
         values = self.evaluate(x)
         for row in set(rows):
             self._offer(row, x, values[row])
+
+    def _inside(self, x: FloatArray) -> NDArray[np.bool_]:
+        """Which points are in the box and in all balls: drawing to a ball may leave the others."""
+        lo, hi = self._box
+        out: NDArray[np.bool_] = ((lo <= x) & (x <= hi)).all(axis=1) & inside(self._balls, x)
+        return out
 
     def evaluate(self, x: FloatArray) -> FloatArray:
         """(forms, k) values of all forms at points (k, n)."""
@@ -128,7 +140,7 @@ class RangePolicy:
     def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
         # The closed cell attains its value, if only on a kink: the range includes it. A point
         # inside the cell that is as good up to rounding is worth more, since it replays.
-        if value < self.best[row] - 1e-9 * (1.0 + abs(value)):
+        if value < self.best[row] - 1e-9 * (1.0 + abs(value)) and inside(self._balls, x[None])[0]:
             self._better(row, value, drawn(self._balls, x[None])[0])
         return True
 

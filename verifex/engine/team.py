@@ -76,9 +76,9 @@ def may_share(search: Search) -> bool:
 
     A forked process can use neither a GPU nor, where torch sees one, its automatic derivatives.
     """
-    if search.budget.threads < 2 or search.open < _LEAST:
+    if search.budget.threads < 2 or search.open < _LEAST or not hasattr(os, "fork"):
         return False
-    return search.options.device == "cpu" and not torch.cuda.is_available()
+    return search.options.device == "cpu" and not torch.accelerator.is_available()
 
 
 # --- the first process ---------------------------------------------------------------------------
@@ -88,7 +88,8 @@ def may_share(search: Search) -> bool:
 class _Member:
     """Another process: what it was lent since it last had nothing to do, and what it told.
 
-    `ids` maps its proof's nodes to ours. `sent` and `seen` count parcels of domains.
+    `ids` maps its proof's nodes to ours. `sent` and `seen` count parcels of domains; `shared` is
+    its memory right after the fork.
     """
 
     pid: int
@@ -98,6 +99,7 @@ class _Member:
     sent: int = 1
     seen: int = 1
     open: int = 0
+    shared: int = 0
     least: float = math.inf
     asked: bool = False
     ended: bool = False
@@ -119,7 +121,12 @@ class Team:
         parts = search.deal(others + 1)
         search.adopt(parts[0])
         for part in parts[1:]:
-            self._fork(part)
+            try:
+                self._fork(part)
+            except OSError as error:  # no more processes or files: fewer search on
+                search.adopt(part)
+                if search.log is not None:
+                    search.log({"event": "processes", "error": str(error)})
 
     def _fork(self, part: list[Domain]) -> None:
         mine, theirs = socket.socketpair()
@@ -130,10 +137,15 @@ class Team:
             if pid == 0:
                 foreign: list[Closes] = [mine, *(m.channel for m in self.members)]
                 serve(self.search, Channel(theirs), part, foreign)
+        except OSError:
+            mine.close()
+            theirs.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self.members.append(_Member(pid, Channel(mine), part, open=len(part)))
+        member = _Member(pid, Channel(mine), part, open=len(part), shared=resident(pid))
+        self.members.append(member)
 
     @property
     def idle(self) -> bool:
@@ -177,9 +189,9 @@ class Team:
     # --- messages -------------------------------------------------------------------------------
 
     def _move(self, seconds: float) -> None:
-        alive = [m for m in self.members if not m.channel.closed]
-        full = [m.channel for m in alive if m.channel.waiting]
-        select.select([m.channel for m in alive], full, [], seconds)
+        alive = [m for m in self.members if m.pid]
+        there = [m.channel for m in alive if not m.channel.closed]
+        select.select(there, [c for c in there if c.waiting], [], seconds)
         for m in alive:
             m.channel.pump(0.0)
             while (message := m.channel.receive()) is not None:
@@ -207,6 +219,9 @@ class Team:
             search.adopt(domains)
         search.unresolved += parcels.unbundle(message.get("left", {}))
         m.ended = message["ended"]
+        if m.ended and m.seen != m.sent:
+            # Sound: a parcel that was still on its way is neither searched nor told of.
+            search.unresolved += m.lent
         if not m.busy:
             m.lent = []
 
@@ -245,11 +260,12 @@ class Team:
                     m.channel.send({"told": news})
 
     def _watch_memory(self) -> None:
+        """Kill what has grown by more than the limit since the fork (it shares what was before)."""
         if time.monotonic() < self._look:
             return
         self._look = time.monotonic() + _LOOK
         for m in self.members:
-            if m.pid and resident(m.pid) > self.search.budget.memory:
+            if m.pid and resident(m.pid) - m.shared > self.search.budget.memory:
                 os.kill(m.pid, signal.SIGKILL)
 
     # --- shares ---------------------------------------------------------------------------------

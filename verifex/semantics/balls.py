@@ -55,6 +55,8 @@ def float_balls(region: Region) -> tuple[FloatBall, ...]:
     """A region's balls in floats, each containing the exact one."""
     out = []
     for ball in region.balls:
+        if not ball.indices:  # nothing moves: it says nothing
+            continue
         lo, hi = ExactArray.from_numbers(ball.center).float_bounds()
         _, (radius,) = ExactArray.from_numbers([ball.radius]).float_bounds()
         # Sound: the centre is off by at most hi - lo in each coordinate.
