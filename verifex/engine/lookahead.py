@@ -2,8 +2,8 @@
 
 Filtered smart branching (De Palma et al., 2021, arXiv:2104.06718): scores choose a few gates of a
 domain, and both halves of each are bounded with the domain's own multipliers, without optimising.
-The gate with the least sum of what the halves still lack wins. On 256x4 of mnist_fc that closes in
-hundreds of domains what the scores alone leave open after ten thousands (benchmarks/lookahead.py).
+The gate with the least sum of what the halves still lack wins. On an instance of mnist_fc with four
+hidden layers that takes 591 domains instead of 11,985 (benchmarks/lookahead.py).
 """
 
 from __future__ import annotations
