@@ -21,7 +21,7 @@ import numpy as np
 from verifex.engine.boxes import Layout
 from verifex.engine.proof import BITS, Closed, Packed, Proof, ProofNode, pack
 from verifex.engine.verdict import Witness
-from verifex.ir.formula import And, Atom, atoms, negate
+from verifex.ir.formula import Atom, atoms
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
@@ -87,7 +87,7 @@ def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line
     names = Names(problem.graph, problem.targets())
     numbers: dict[Atom, int] = {}
     count = 0
-    for atom in problem.listed or atoms(And((problem.assume, negate(problem.require)))):
+    for atom in problem.listed or atoms(problem.broken()):
         numbers.setdefault(atom, count)
         count += 1
     yield {**files.header(), "nodes": names.sizes, "atoms": count}

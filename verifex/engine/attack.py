@@ -37,17 +37,12 @@ class AttackResult:
     best_margin: float
 
 
-def goal(problem: Problem) -> Formula:
-    """What a counterexample makes true: the assumption and the negated requirement."""
-    return problem.broken()
-
-
 def attack(
     problem: Problem, budget: Budget, *, seed: int = 0, rounds: int = 8, gradient: bool = True
 ) -> AttackResult:
     """Look for a counterexample until the budget or the rounds are used up."""
     rng = np.random.default_rng(seed)
-    target = goal(problem)
+    target = problem.broken()
     best, best_x, tried = -np.inf, None, 0
     for batch in _samples(problem, rng, rounds):
         if budget.spent:

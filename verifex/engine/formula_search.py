@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from verifex.engine.attack import goal
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.domain import Domain
@@ -41,7 +40,6 @@ from verifex.ir.formula import (
     Formula,
     Or,
     atoms,
-    negate,
     nodes,
     simplify,
 )
@@ -73,7 +71,7 @@ class FormulaPolicy:
     def __post_init__(self) -> None:
         self.forms = [-a.form for a in self.atoms]
         self._index = {a: k for k, a in enumerate(self.atoms)}
-        self._goal = goal(self.problem)
+        self._goal = self.problem.broken()
         self._balls = float_balls(self.problem.region)
 
     def goal(self, row: int) -> float:
@@ -206,7 +204,7 @@ def decide_search(
 ) -> FormulaResult:
     """Search the whole region; `lower` bounds the margin of the least bounded open row."""
     lo, hi = problem.region.float_box()
-    claim = And((problem.assume, negate(problem.require)))
+    claim = problem.broken()
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
     balls = float_balls(problem.region)
     bounder = Bounder(

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.attack import goal
 from verifex.engine.box_claim import BoxClaim, Judgement, thresholds
 from verifex.engine.box_rows import ClaimRows
 from verifex.engine.box_tree import BoxTree, Multipliers
@@ -163,7 +162,7 @@ class InputSearch:
 
     def __post_init__(self) -> None:
         graph = self.problem.graph
-        self.goal = goal(self.problem)
+        self.goal = self.problem.broken()
         targets = self.problem.targets()
         if next(atoms(self.goal), None) is None:
             raise UnsupportedError("the claim is constant", expected="atoms to bound")
