@@ -236,8 +236,7 @@ def decide_search(
     if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
-    points = drawn(balls, samples(lo, hi, 0))
-    search.begin([first], points[((lo <= points) & (points <= hi)).all(axis=1)])
+    search.begin([first], samples(lo, hi, balls, 0))
     drive(search)
     left = search.open_domains()
     lower = min((d.value for d in left), default=0.0)

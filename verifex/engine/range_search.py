@@ -6,7 +6,7 @@ float64 during the search; the final ones are replayed exactly by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
-from verifex.semantics.balls import drawn, float_balls, inside
+from verifex.semantics.balls import FloatBall, drawn, float_balls, inside
 from verifex.semantics.evaluate import evaluate_float
 
 
@@ -193,8 +193,7 @@ def minima(
     bounder = Bounder(problem.graph, options.device, linear=linear, balls=balls)
     lo, hi = problem.region.float_box()
     policy = RangePolicy(problem, forms, linear=linear)
-    points = drawn(balls, samples(lo, hi, seed))
-    points = points[((lo <= points) & (points <= hi)).all(axis=1)]
+    points = samples(lo, hi, balls, seed)
     policy.offer_all(points)
     options = lightened(options, layout)
     torch.set_num_threads(tensor_threads(options, budget))
@@ -224,9 +223,14 @@ def _minima(search: Search, policy: RangePolicy) -> list[Minimum]:
     return found
 
 
-def samples(lo: FloatArray, hi: FloatArray, seed: int) -> FloatArray:
-    """Random corners and inner points, and the centre."""
+def samples(
+    lo: FloatArray, hi: FloatArray, balls: Sequence[FloatBall], seed: int
+) -> FloatArray:
+    """Points (k, n) of a box: random corners, inner points, the centre; drawn into balls, without
+    those that this takes out of the box."""
     rng = np.random.default_rng(seed)
     corners = np.where(rng.random((1024, lo.shape[0])) < 0.5, lo, hi)
     inner = lo + (hi - lo) * rng.random((1024, lo.shape[0]))
-    return np.concatenate([[(lo + hi) / 2], corners, inner])
+    points = drawn(balls, np.concatenate([[(lo + hi) / 2], corners, inner]))
+    within: FloatArray = points[((lo <= points) & (points <= hi)).all(axis=1)]
+    return within
