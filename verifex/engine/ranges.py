@@ -138,7 +138,9 @@ def _search(
     search = SearchOptions(device=options.device, inputs=has_smooth(problem))
     proven = [f.bounds(*bounds) for f in forms]
     sides = (False, True)
-    empty = [({s: RangeEnd(b[s], None, None, None) for s in sides}, _NOTHING) for b in proven]
+    empty: list[tuple[dict[bool, RangeEnd], dict[bool, _Left]]] = [
+        ({s: RangeEnd(b[s], None, None, None) for s in sides}, {}) for b in proven
+    ]
     if problem.assume != TRUE or not _searchable(problem):
         reasons.append("search: not used, for it takes no assumption, integers or l2 balls")
         return empty
@@ -197,9 +199,6 @@ class _Left:
     attained: float
     closed: float
     domains: Rest | None
-
-
-_NOTHING: dict[bool, _Left] = {}
 
 
 class _Best:
