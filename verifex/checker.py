@@ -27,8 +27,8 @@ from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial, reduce
-from itertools import accumulate, chain, islice, pairwise, product, zip_longest
-from operator import add, gt, itemgetter, mul, sub
+from itertools import accumulate, chain, compress, islice, pairwise, product, repeat, zip_longest
+from operator import add, floordiv, gt, mul, sub
 from typing import Any
 
 MAX_FILE, MAX_LINE, MAX_SIZE, MAX_TERMS = 1 << 29, 1 << 26, 1 << 22, 1 << 25
@@ -249,17 +249,41 @@ def packed(row: dict[int, int], width: int) -> tuple[Any, tuple[int, ...]]:
     return None if len(at) == width > 1 else at, tuple(row[i] for i in at)
 
 
-def apply(rows: Sequence[Any], x: list[int], skip: Box | None = None) -> list[int]:
-    """The products of packed rows with x; 0 for rows whose `skip` box is [0, 0]."""
-    some = [j for j, v in enumerate(x) if v]
-    few = 1 < len(some) < len(x) * 3 // 4
-    take, short = (itemgetter(*some), [x[j] for j in some]) if few else (tuple, x)
-    out, fetch = [0] * len(rows), x.__getitem__
-    for k, (at, weights) in enumerate(rows) if some else ():
-        if skip is None or skip[0][k] or skip[1][k]:
-            out[k] = sum(map(mul, take(weights), short) if at is None
-                         else map(mul, weights, map(fetch, at)))
-    return out
+class Table:
+    """Packed rows of a matrix; a dense one's columns also as one integer each, a lane per row."""
+
+    def __init__(self, rows: Iterable[Any], width: int) -> None:
+        self.rows, self.width = tuple(rows), width
+        self.lanes: dict[int, tuple[int, list[int]]] = {}  # by bytes a lane: half a range, columns
+        self.most = max((sum(map(abs, weights)) for _, weights in self.rows), default=0)
+        filled = 4 * sum(len(weights) for _, weights in self.rows)
+        self.dense = len(self.rows) > 1 and filled >= width * len(self.rows)
+
+    def times(self, x: list[int], skip: Box | None = None) -> list[int]:
+        """The products of the rows with x; 0 for rows whose `skip` box is [0, 0]."""
+        if self.dense:
+            return self.wide(x)
+        out, fetch = [0] * len(self.rows), x.__getitem__
+        for k, (at, weights) in enumerate(self.rows) if any(x) else ():
+            if skip is None or skip[0][k] or skip[1][k]:
+                out[k] = sum(map(mul, weights, x if at is None else map(fetch, at)))
+        return out
+
+    def wide(self, x: list[int]) -> list[int]:
+        """All products at once: x_j times column j, summed; no lane reaches half of its range."""
+        size = 4 + (max(1, *map(abs, x)) * self.most).bit_length() // 32 * 4
+        half, whole = 1 << 8 * size - 1, len(self.rows) * size
+        if size not in self.lanes:
+            offset = int.from_bytes(half.to_bytes(size, "little") * len(self.rows), "little")
+            full = [weights if at is None else map(dict(zip(at, weights)).get, range(self.width))
+                    for at, weights in self.rows]
+            raw = [b"".join((half + (w or 0)).to_bytes(size, "little") for w in column)
+                   for column in zip(*full, strict=True)]
+            self.lanes[size] = offset, [int.from_bytes(c, "little") - offset for c in raw]
+        offset, columns = self.lanes[size]
+        added = sum(map(mul, compress(columns, x), filter(None, x)), offset)
+        lanes = added.to_bytes(whole, "little")
+        return [int.from_bytes(lanes[k : k + size], "little") - half for k in range(0, whole, size)]
 
 
 Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its ancestors
@@ -302,10 +326,12 @@ class Graph:
                 tables[n][0][k][i] = tables[n][1][i][k] = c.numerator * (den // c.denominator)
         parts, bias = [], tuple(c for _, c in forms)
         for n, (table, columns) in tables.items():
-            rows = tuple(packed(row, len(columns)) for row in table)
+            rows = [packed(row, len(columns)) for row in table]
             sizes = [(at, tuple(map(abs, weights))) for at, weights in rows]
-            parts.append((n, rows, sizes, [packed(c, len(forms)) for c in columns]))
-        key = (tuple(part[1] for part in parts), den, bias)
+            back = [packed(c, len(forms)) for c in columns]
+            wide = len(columns)
+            parts.append((n, Table(rows, wide), Table(sizes, wide), Table(back, len(forms))))
+        key = (tuple(part[1].rows for part in parts), den, bias)
         return self.node("A", args, len(forms), (parts, den, bias), key)
 
     def gradient(self, output: int, inputs: Sequence[int]) -> list[int]:
@@ -317,7 +343,7 @@ class Graph:
         for n in sorted(terms, reverse=True):
             out[n], node = self.rows([total(t) for t in terms[n]]), self.nodes[n]
             for a, _, _, columns in node.data[0] if node.kind == "A" else ():
-                for j, (at, weights) in enumerate(columns if a in terms else ()):
+                for j, (at, weights) in enumerate(columns.rows if a in terms else ()):
                     picked = range(node.size) if at is None else at
                     terms[a][j] += [(({(out[n], k): ONE}, ZERO), Fraction(w, node.data[1]))
                                     for k, w in zip(picked, weights)]
@@ -1007,6 +1033,7 @@ class Domain:
         self.scale, self.graph, self.box = scale, scale.graph, box
         self.path: tuple[Domain, ...] = (*parent.path, self) if parent else (self,)
         self.cache: dict[int, Box] = {}
+        self.homes: dict[int, Domain] = {}  # sound if old: a domain above holds all of this one
         self.facts: list[tuple[int, int, int, int]] = []  # (node, element, sign, bound)
         self.units: tuple[tuple[int, int, int], ...] = parent.units if parent else ()
         self.pending: list[dict[str, Any]] = []
@@ -1025,13 +1052,16 @@ class Domain:
         """Take the fact that sign * element >= bound."""
         self.facts.append((n, i, sign, bound))
         nodes = self.graph.nodes
+        self.homes = {}
         self.cache = {m: box for m, box in self.cache.items() if n not in nodes[m].cone}
 
     def home(self, n: int) -> Domain:
         """The topmost domain with the same bounds of n."""
-        cone = self.scale.graph.nodes[n].cone
-        own = (d for d in self.path[:0:-1] if any(fact[0] in cone for fact in d.facts))
-        return next(own, self.path[0])
+        if n not in self.homes:
+            cone = self.scale.graph.nodes[n].cone
+            own = (d for d in self.path[:0:-1] if any(fact[0] in cone for fact in d.facts))
+            self.homes[n] = next(own, self.path[0])
+        return self.homes[n]
 
     def get(self, n: int) -> Box:
         """Bounds of a node; raises Empty where they contradict each other."""
@@ -1065,8 +1095,8 @@ class Domain:
             parts, den, _ = data
             mid, rad = [0] * size, [0] * size  # twice centre and radius, times den
             for (_, rows, sizes, _), (lo, hi) in zip(parts, boxes, strict=True):
-                mid = list(map(add, mid, apply(rows, list(map(add, lo, hi)))))
-                rad = list(map(add, rad, apply(sizes, list(map(sub, hi, lo)))))
+                mid = list(map(add, mid, rows.times(list(map(add, lo, hi)))))
+                rad = list(map(add, rad, sizes.times(list(map(sub, hi, lo)))))
             low, high = self.bias(n)
             return ([b + (c - r) // (2 * den) for b, c, r in zip(low, mid, rad, strict=True)],
                     [b - (-c - r) // (2 * den) for b, c, r in zip(high, mid, rad, strict=True)])
@@ -1126,8 +1156,6 @@ class Domain:
         """What a plane below c * node passes on to its arguments; `spent` takes its constant."""
         (kind, args, _, data, _), relu_of = self.graph.nodes[n], self.scale.relu_of
         unit, odd, bits = self.scale.unit, self.scale.odd, self.scale.bits
-        back, other = [0] * len(c), [0] * len(c)
-        live = [i for i, v in enumerate(c) if v]
 
         def fraction(key: str, i: int, default: int) -> int:
             found = param.get((key, n), param.get(({"H": "G", "N": "M"}.get(key, key), n)))
@@ -1140,23 +1168,28 @@ class Domain:
 
         if kind == "A":
             lo, hi = self.bias(n)
-            self.spent += sum(c[i] * (lo[i] if c[i] > 0 else hi[i]) for i in live)
+            # Sound: the upper end of a rounded bias is at most 1 more than the lower one.
+            self.spent += sum(map(mul, c, lo)) + (sum(v for v in c if v < 0) if lo != hi else 0)
             for a, _, _, columns in data[0]:
                 lo, hi = self.get(a)
-                found = apply(columns, c, (lo, hi))
-                yield a, [divided(v, data[1], b) for v, b in zip(found, lo, strict=True)]
+                found = columns.times(c, (lo, hi))
+                if min(lo) < 0:
+                    self.spent += sum(b for v, b in zip(found, lo, strict=True)
+                                      if b < 0 and v % data[1])
+                yield a, list(map(floordiv, found, repeat(data[1])))
             return
         (lo, hi), (low, high) = self.get(args[0]), self.get(args[-1])
         off, on = self.get(n)
-        for i in live:
+        other, back = [0] * len(c), [v if kind == "R" and b > 0 else 0 for v, b in zip(c, hi)]
+        for i in [i for i, v in enumerate(c) if v and (kind != "R" or lo[i] < 0 < hi[i])]:
             v, a, b = c[i], lo[i], hi[i]
-            if kind == "R" and a < 0 < b and v < 0:
+            if kind == "R" and v < 0:
                 # Sound: above the chord's ends, a plane is above the convex R between them.
                 k = -v * b // (b - a)
                 back[i] = -k
                 self.spent -= max(-k * a, (-v - k) * b)
-            elif kind == "R" and b > 0:
-                back[i] = v if a >= 0 else v * fraction("R", i, 128 * (b > -a)) >> 7
+            elif kind == "R":
+                back[i] = v * fraction("R", i, 128 * (b > -a)) >> 7
             elif kind == "S":
                 self.spent += v * unit if off[i] or (on[i] and v < 0) else 0
                 if not off[i] and on[i] and (b > 0 if v > 0 else a < 0):
