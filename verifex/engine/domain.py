@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from verifex.engine.boxes import Local
-from verifex.engine.proof import LocalFacts, ParamKey
+from verifex.engine.proof import LocalFacts, Packed, ParamKey
 from verifex.ir.exact import FloatArray
 
 
@@ -21,7 +21,9 @@ class Domain:
 
     `kept` are bounds proven here or above, node -> (lo, hi) of shape (size,): children inherit
     them. `own` are bounds that only this domain uses, with the lines `pending` that prove them.
-    `seen` are gate patterns (k, gates) of points that lie in the domain.
+    `seen` are gate patterns (k, gates) of points that lie in the domain. `tight`: how many gates
+    had been split on when bounds were last tightened (tighten.py); `starts`, by node and by
+    2 * element (+ 1 for the lower bound): multipliers to begin with the next time.
     """
 
     lo: FloatArray
@@ -41,6 +43,8 @@ class Domain:
     own: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     pending: list[LocalFacts] = field(default_factory=list)
     seen: NDArray[np.bool_] | None = None
+    tight: int = 0
+    starts: dict[int, dict[int, Packed]] = field(default_factory=dict)
 
     @property
     def box(self) -> tuple[FloatArray, FloatArray, NDArray[np.int8]]:

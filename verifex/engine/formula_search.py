@@ -207,10 +207,11 @@ def decide_search(
     claim = problem.broken()
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
     balls = float_balls(problem.region)
-    bounder = Bounder(
-        problem.graph, options.device, linear=linear_rows(problem.region), balls=balls
-    )
     options = lightened(options, layout)
+    bounder = Bounder(
+        problem.graph, options.device, linear=linear_rows(problem.region), balls=balls,
+        coarse=not options.refresh,
+    )
     torch.set_num_threads(tensor_threads(options, budget))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:

@@ -64,7 +64,9 @@ class Effort:
 class Bounder:
     """Bounds rows of one graph. Keeps constants as tensors; not for use by two threads at once.
 
-    What is given and what comes back lies on the CPU; the arithmetic is done on `device`.
+    What is given and what comes back lies on the CPU; the arithmetic is done on `device`. With
+    `coarse`, multipliers are searched for in float32, at half the cost where matrix products
+    dominate; the bound that comes with them is of the full type all the same.
     """
 
     def __init__(
@@ -74,11 +76,19 @@ class Bounder:
         dtype: torch.dtype = torch.float64,
         linear: Linear | None = None,
         balls: Sequence[FloatBall] = (),
+        *,
+        coarse: bool = False,
     ) -> None:
         self.graph, self.linear, self.balls = graph, linear, tuple(balls)
         self.xp = TorchBackend(dtype, device)
         self.host = self.xp if device == "cpu" else TorchBackend(dtype)
-        self._far = None if linear is None else Linear(self._to(linear.a), self._to(linear.b))
+        self._far: Linear | None = None
+        if linear is not None:
+            a, b = (self._to(v).to(dtype) for v in (linear.a, linear.b))
+            self._far = Linear(a, b)
+        self._steer = self
+        if coarse:
+            self._steer = Bounder(graph, device, torch.float32, linear, balls)
 
     def _to(self, value: Tensor) -> Tensor:
         return value.to(self.xp.device)
@@ -156,29 +166,48 @@ class Bounder:
         warm: Mapping[ParamKey, Tensor] | None = None,
         goal: float | Tensor = float("inf"),
     ) -> Bounds:
-        """Optimised lower bounds; stops early once every row exceeds `goal`."""
+        """Optimised lower bounds; a row stops as soon as it exceeds `goal`."""
         rows, lo, hi = self._rows_to(rows), self._to(lo), self._to(hi)
         start = {i: self._to(v) for i, v in start.items()}
-        goal = self._to(goal) if isinstance(goal, Tensor) else goal
         first = self._first(rows, start, lo, hi, warm or {})
-        params = {k: v.clone().requires_grad_() for k, v in first.items()}
-        best = {k: v.detach().clone() for k, v in params.items()}
-        least = torch.full((rows.count,), -torch.inf, dtype=self.xp.dtype, device=self.xp.device)
-        adam = _Adam(params, effort)
+        goals = torch.as_tensor(goal, dtype=self.xp.dtype, device=self.xp.device).expand(rows.count)
+        task, steer = _Task(rows, start, lo, hi), self._steer
+        if steer is self:
+            best = self._best(task, first, effort, goals)
+        else:
+            # Sound: float32 only finds the multipliers with which the bound is then taken.
+            dtype = steer.xp.dtype
+            begun = {k: v.to(dtype) for k, v in first.items()}
+            reached = (goals + 1e-6 * goals.abs()).to(dtype)
+            found = steer._best(task.cast(dtype), begun, effort, reached)
+            best = {k: v.to(self.xp.dtype) for k, v in found.items()}
+        return self._final(rows, start, lo, hi, best)
+
+    def _best(
+        self, task: _Task, first: dict[ParamKey, Tensor], effort: Effort, goals: Tensor
+    ) -> dict[ParamKey, Tensor]:
+        """The best parameters that were seen, beginning with `first`."""
+        best = {k: v.clone() for k, v in first.items()}
+        least = torch.full_like(goals, -torch.inf)
+        run = _Run(task, {k: v.clone() for k, v in first.items()}, effort)
         for step in range(effort.iterations + 1):
-            value, _, _ = self._evaluate(rows, start, params, lo, hi)
-            better = value.detach() > least
-            least = torch.where(better, value.detach(), least)
-            for k, v in params.items():
-                best[k][better] = v.detach()[better]
-            done = least > goal
-            if step == effort.iterations or not params or bool(done.all()):
+            for v in run.params.values():
+                v.requires_grad_()
+            t = run.task
+            value, _, _ = self._evaluate(t.rows, t.start, run.params, t.lo, t.hi)
+            better = value.detach() > least[run.at]
+            improved = run.at[better]
+            least[improved] = value.detach()[better]
+            for k, v in run.params.items():
+                best[k][improved] = v.detach()[better]
+            going = least[run.at] <= goals[run.at]
+            if step == effort.iterations or not run.params or not bool(going.any()):
                 break
             grads = torch.autograd.grad(
-                value[~done].sum(), list(params.values()), allow_unused=True
+                value[going].sum(), list(run.params.values()), allow_unused=True
             )
-            adam.step(dict(zip(params, grads, strict=True)))
-        return self._final(rows, start, lo, hi, best)
+            run.step(dict(zip(run.params, grads, strict=True)), going)
+        return best
 
     def _first(
         self,
@@ -234,16 +263,52 @@ def shorten(key: ParamKey, value: Tensor) -> Tensor:
     return fraction
 
 
-class _Adam:
-    """Adam (Kingma and Ba, 2015) ascending, projected on [0, 1], or on >= 0 for multipliers."""
+@dataclass
+class _Task:
+    """Rows to bound: start coefficients and input boxes (R, n) each."""
 
-    def __init__(self, params: dict[ParamKey, Tensor], effort: Effort) -> None:
-        self.params, self.effort, self.t = params, effort, 0
+    rows: Rows
+    start: Mapping[int, Tensor]
+    lo: Tensor
+    hi: Tensor
+
+    def cast(self, dtype: torch.dtype) -> _Task:
+        """With numbers of another type."""
+        lo, hi, split = (
+            {i: v.to(dtype) for i, v in part.items()}
+            for part in (self.rows.lo, self.rows.hi, self.rows.split)
+        )
+        rows = Rows(lo, hi, self.rows.domain, split)
+        start = {i: v.to(dtype) for i, v in self.start.items()}
+        return _Task(rows, start, self.lo.to(dtype), self.hi.to(dtype))
+
+    def part(self, which: Tensor) -> _Task:
+        """The rows `which` (R,), a mask."""
+        start = {i: v[which] for i, v in self.start.items()}
+        return _Task(self.rows.part(which), start, self.lo[which], self.hi[which])
+
+
+class _Run:
+    """Rows that are still improved (`at`: which), by Adam (Kingma and Ba, 2015) ascending.
+
+    Projected on [0, 1] or, for multipliers, on >= 0. What comes of a row does not depend on others.
+    """
+
+    def __init__(self, task: _Task, params: dict[ParamKey, Tensor], effort: Effort) -> None:
+        self.task, self.params, self.effort, self.t = task, params, effort, 0
+        self.at = torch.arange(task.rows.count, device=task.rows.domain.device)
         self.m = {k: torch.zeros_like(v) for k, v in params.items()}
         self.v = {k: torch.zeros_like(v) for k, v in params.items()}
 
     @torch.no_grad()
-    def step(self, grads: Mapping[ParamKey, Tensor | None]) -> None:
+    def step(self, grads: dict[ParamKey, Tensor | None], going: Tensor) -> None:
+        """One step of the rows that are `going`; the others are left out from here on."""
+        if not bool(going.all()):
+            grads = {k: None if g is None else g[going] for k, g in grads.items()}
+            self.at, self.task = self.at[going], self.task.part(going)
+            for held in (self.params, self.m, self.v):
+                for k, v in held.items():
+                    held[k] = v.detach()[going]
         self.t += 1
         rate = self.effort.step * self.effort.decay**self.t
         for k, g in grads.items():
@@ -253,6 +318,6 @@ class _Adam:
             self.v[k].mul_(0.99).addcmul_(g, g, value=0.01)
             m = self.m[k] / (1 - 0.9**self.t)
             v = self.v[k] / (1 - 0.99**self.t)
-            moved = self.params[k] + rate * m / (v.sqrt() + 1e-12)
+            moved = self.params[k].detach() + rate * m / (v.sqrt() + 1e-12)
             limit = None if k[0] in ("split", "rows") else 1.0
-            self.params[k].copy_(moved.clamp(0.0, limit))
+            self.params[k] = moved.clamp(0.0, limit)

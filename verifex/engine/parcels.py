@@ -25,17 +25,22 @@ def domain_to(d: Domain) -> Value:
         "reach": d.reach, "state": d.state, "seen": d.seen,
         "warm": {_name(key): v for key, v in d.warm.items()},
         "kept": {str(i): list(v) for i, v in d.kept.items()},
+        "tight": d.tight,
+        "starts": {str(z): [list(mine), [packed_to(p) for p in mine.values()]]
+                   for z, mine in d.starts.items()},
     }
 
 
 def domain_from(v: Value, node: int) -> Domain:
     """The domain, at a node of the receiver's proof."""
     kept = {int(i): (p[0], p[1]) for i, p in v["kept"].items()}
+    starts = {int(z): dict(zip(places, map(packed_from, packed), strict=True))
+              for z, (places, packed) in v["starts"].items()}
     return Domain(
         v["lo"], v["hi"], v["signs"], v["rows"], node, v["tree"], v["value"],
         {_key(name): a for name, a in v["warm"].items()},
         v["gate"], v["dimension"], v["loss"], v["reach"], v["state"], kept,
-        seen=v["seen"],
+        seen=v["seen"], tight=v["tight"], starts=starts,
     )
 
 

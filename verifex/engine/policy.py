@@ -62,7 +62,8 @@ class SearchOptions:
     `refresh` (see refresh.py) and `order` ("gap": the gate that loses most; "layers": the same, but
     gates of earlier layers first) are chosen by the network and the region unless they are given.
     `ahead`: so many gates of a domain are compared by the bounds of their halves (lookahead.py);
-    None leaves it to the network, 0 takes the best score.
+    None leaves it to the network, 0 takes the best score. `tighten`: bounds of pre-activations are
+    optimised again on some domains (tighten.py); None leaves that to the network.
     """
 
     width: int = 192
@@ -72,6 +73,7 @@ class SearchOptions:
     refresh: bool | None = None
     order: str | None = None
     ahead: int | None = None
+    tighten: bool | None = None
     inputs: bool = False
     max_domains: int = 2_000_000
     share_after: float = 0.5

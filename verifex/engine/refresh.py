@@ -61,13 +61,15 @@ def lightened(options: SearchOptions, layout: Layout) -> SearchOptions:
     refresh = suits(layout) if options.refresh is None else options.refresh
     if not refresh:
         ahead = GATES if options.ahead is None else options.ahead
-        return replace(options, refresh=False, ahead=ahead)
+        tighten = options.tighten is not False
+        return replace(options, refresh=False, ahead=ahead, tighten=tighten)
     first, later = options.root_effort, options.effort
     if first.iterations > _ROOT:
         first = Effort(_ROOT, first.step, 0.9)
     return replace(
         options,
         refresh=True,
+        tighten=False,
         root_effort=first,
         effort=replace(later, iterations=min(_FEW, later.iterations)),
     )

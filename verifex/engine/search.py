@@ -31,6 +31,7 @@ from verifex.engine.policy import Policy, SearchOptions, Stats
 from verifex.engine.proof import AtomBound, Proof, ProofNode, pack
 from verifex.engine.refresh import SEEN, Refresh
 from verifex.engine.root import Root
+from verifex.engine.tighten import TOGETHER, Tighten
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import ParamKey, minimisers
 
@@ -70,6 +71,11 @@ class Search:
         if options.refresh:
             proof = self.proof if options.record else None
             self._refresh = Refresh(self.layout, bounder, self._cutter, proof, self._offer)
+        self._tighten: Tighten | None = None
+        if options.tighten:
+            self._tighten = Tighten(
+                self.layout, bounder, budget, self.proof if options.record else None
+            )
         self._start: tuple[list[Domain], FloatArray | None] = ([], None)
         self.unresolved: list[Domain] = []
         self.elsewhere: tuple[int, float] = 0, math.inf
@@ -128,7 +134,8 @@ class Search:
         """Split and bound one batch of waiting domains."""
         batch: list[Domain] = []
         rows = 0
-        while self._heap and len(batch) < self.options.width and rows < 4 * self.options.width:
+        width = self.options.width if self._tighten is None else 2 * TOGETHER
+        while self._heap and len(batch) < width and rows < 4 * width:
             domain = heapq.heappop(self._heap)[2]
             if self.policy.settle(domain, {}):  # an incumbent found meanwhile may close it
                 self._close(domain, "bounds")
@@ -136,7 +143,7 @@ class Search:
             batch.append(domain)
             rows += len(domain.rows)
         children: list[Domain] = []
-        for domain in batch:
+        for domain in self._tightened(batch):
             if self.budget.spent or self.policy.finished():
                 self._push(domain)
             elif domain.gate < 0 and domain.dimension < 0:
@@ -147,6 +154,17 @@ class Search:
             self._evaluate(children, self.options.effort)
         self.stats.batches += 1
         self.report()
+
+    def _tightened(self, batch: list[Domain]) -> list[Domain]:
+        """The domains of a batch that need no tighter bounds before they are split on; a few of the
+        others get them, and wait again."""
+        due = [d for d in batch if self._tighten is not None and self._tighten.due(d)][:TOGETHER]
+        if self._tighten is None or not due or self.over:
+            return batch
+        self._tighten.run(due)
+        self._evaluate(due, self.options.root_effort)
+        taken = {id(d) for d in due}
+        return [d for d in batch if id(d) not in taken]
 
     def report(self) -> None:
         """One entry of the log."""
@@ -344,6 +362,8 @@ class Search:
                 domain.warm,
                 state=domain.state,
                 kept=domain.kept,
+                tight=domain.tight,
+                starts=domain.starts,
             )
             if domain.gate >= 0:
                 node.gate = domain.gate

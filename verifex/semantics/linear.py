@@ -60,6 +60,11 @@ class Rows:
             self._boxes[node] = self.lo[node][self.domain], self.hi[node][self.domain]
         return self._boxes[node]
 
+    def part(self, which: Tensor) -> Rows:
+        """The rows `which` (R,), a mask, of the same domains."""
+        boxes = {i: (lo[which], hi[which]) for i, (lo, hi) in self._boxes.items()}
+        return Rows(self.lo, self.hi, self.domain[which], self.split, boxes)
+
 
 class Pass:
     """One backward pass: coefficients per node, and the constant collected so far."""
