@@ -423,9 +423,10 @@ def test_parcels_hold_whole_domains_and_nodes() -> None:
         lo, hi, np.array([0, 1, -1], dtype=np.int8), [0, 4], 9, 2, -0.5,
         {("slope", 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3, np.ones(3),
         np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts], np.ones((2, 3), dtype=bool),
+        3, {2: {1: packed}},
     )
     back = parcels.domain_from(loads(dumps(parcels.domain_to(domain))), 9)
-    domain.own, domain.pending = {}, []  # these stay behind
+    domain.own, domain.pending, domain.starts = {}, [], {}  # these stay behind
     assert _same(vars(domain), vars(back))
     (light,) = parcels.unbundle(loads(dumps(parcels.bundle([domain]))))
     assert (light.rows, light.value, light.tree) == ([0, 4], -0.5, 2)

@@ -18,7 +18,8 @@ Value = dict[str, Any]
 
 
 def domain_to(d: Domain) -> Value:
-    """What the search of a domain goes on with: not the facts of its own, which children lose."""
+    """What the search of a domain goes on with: not the facts of its own, which children lose, and
+    not `starts`, which are long and soon found again."""
     return {
         "lo": d.lo, "hi": d.hi, "signs": d.signs, "rows": d.rows, "node": d.node, "tree": d.tree,
         "value": float(d.value), "gate": d.gate, "dimension": d.dimension, "loss": d.loss,
@@ -26,21 +27,17 @@ def domain_to(d: Domain) -> Value:
         "warm": {_name(key): v for key, v in d.warm.items()},
         "kept": {str(i): list(v) for i, v in d.kept.items()},
         "tight": d.tight,
-        "starts": {str(z): [list(mine), [packed_to(p) for p in mine.values()]]
-                   for z, mine in d.starts.items()},
     }
 
 
 def domain_from(v: Value, node: int) -> Domain:
     """The domain, at a node of the receiver's proof."""
     kept = {int(i): (p[0], p[1]) for i, p in v["kept"].items()}
-    starts = {int(z): dict(zip(places, map(packed_from, packed), strict=True))
-              for z, (places, packed) in v["starts"].items()}
     return Domain(
         v["lo"], v["hi"], v["signs"], v["rows"], node, v["tree"], v["value"],
         {_key(name): a for name, a in v["warm"].items()},
         v["gate"], v["dimension"], v["loss"], v["reach"], v["state"], kept,
-        seen=v["seen"], tight=v["tight"], starts=starts,
+        seen=v["seen"], tight=v["tight"],
     )
 
 

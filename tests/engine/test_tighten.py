@@ -1,0 +1,211 @@
+"""Bounds tightened on a domain hold at its points, prune, and their lines satisfy the checker."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
+
+from small_nets import relu_net
+from spec_nets import pair, truth
+
+from verifex import checker
+from verifex.certificate.write import Files, proof_lines, write
+from verifex.engine.boxes import Layout
+from verifex.engine.budget import Budget
+from verifex.engine.domain import Domain, local_facts
+from verifex.engine.formula_search import decide_search
+from verifex.engine.optimise import Bounder, Effort
+from verifex.engine.policy import SearchOptions
+from verifex.engine.proof import Proof, ProofNode
+from verifex.engine.range_search import minima
+from verifex.engine.refresh import lightened
+from verifex.engine.root import to_rows
+from verifex.engine.tighten import EVERY, Tighten
+from verifex.ir.formula import Atom, Form
+from verifex.ir.graph import Graph
+from verifex.ir.problem import Problem
+from verifex.ir.region import Region
+from verifex.semantics.evaluate import evaluate_float
+
+BUDGET = (30, 4 << 30, 1)
+
+
+def _graph(seed: int, widths: tuple[int, ...] = (4, 10, 10, 10, 2)) -> tuple[Graph, int]:
+    rng = np.random.default_rng(seed)
+    pairs = [
+        (rng.normal(size=(b, a)), rng.normal(size=b) / 2) for a, b in itertools.pairwise(widths)
+    ]
+    builder, _, out = relu_net(pairs)
+    return builder.build({"y": out}), out
+
+
+def _domains(layout: Layout, count: int, seed: int) -> list[Domain]:
+    """Domains that hold a point each, with some gates of the first two layers split on."""
+    rng = np.random.default_rng(seed)
+    n = layout.graph.input_size
+    zs = list(layout.offsets)
+    out = []
+    for k in range(count):
+        values = evaluate_float(layout.graph, rng.uniform(-1, 1, size=(1, n)), zs)
+        pattern = np.concatenate([np.sign(values[z].reshape(-1)) for z in zs]).astype(np.int8)
+        signs = np.zeros(layout.gates, dtype=np.int8)
+        picked = rng.choice(20, size=3 + k, replace=False)
+        signs[picked] = pattern[picked]
+        out.append(Domain(-np.ones(n), np.ones(n), signs, [0], k))
+    return out
+
+
+def _tight(layout: Layout, domains: list[Domain], proof: Proof | None = None) -> Tighten:
+    return Tighten(layout, Bounder(layout.graph), Budget(*BUDGET), proof)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_point_of_a_domain_lies_outside_its_bounds(seed: int) -> None:
+    graph, out = _graph(seed)
+    layout = Layout(graph, (out,))
+    domains = _domains(layout, 4, seed)
+    _tight(layout, domains).run(domains)
+    zs = list(layout.offsets)
+    x = np.random.default_rng(seed).uniform(-1, 1, size=(40_000, 4))
+    values = evaluate_float(graph, x, zs)
+    pattern = np.concatenate([values[z].reshape(len(x), -1) for z in zs], axis=1)
+    met = 0
+    for d in domains:
+        inside = ((d.signs == 0) | (pattern * d.signs >= 0)).all(axis=1)
+        for z, (low, high) in d.kept.items():
+            met += int(inside.sum() * np.isfinite(low).sum())
+            mine = values[z].reshape(len(x), -1)[inside]
+            assert (mine >= low - 1e-9).all()
+            assert (mine <= high + 1e-9).all()
+    assert met > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bounds_are_tighter_and_children_inherit_them(seed: int) -> None:
+    graph, out = _graph(seed)
+    layout = Layout(graph, (out,))
+    domains = _domains(layout, 3, seed)
+    signs = np.stack([d.signs for d in domains])
+    lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
+    before = layout.propagate(lo, hi, signs)
+    tighten = _tight(layout, domains)
+    assert all(tighten.due(d) for d in domains)
+    tighten.run(domains)
+    assert not any(tighten.due(d) for d in domains)
+    after = layout.propagate(lo, hi, signs, local=local_facts(domains))
+    last = list(layout.offsets)[-1]
+    assert (after.lo[last] >= before.lo[last]).all()
+    assert (after.hi[last] <= before.hi[last]).all()
+    width = (after.hi[last] - after.lo[last]).sum() / (before.hi[last] - before.lo[last]).sum()
+    assert width < 0.8
+    domains[0].signs = domains[0].signs.copy()
+    domains[0].signs[np.flatnonzero(domains[0].signs == 0)[:EVERY]] = 1
+    assert tighten.due(domains[0])
+
+
+def test_a_domain_gets_the_same_bounds_alone() -> None:
+    graph, out = _graph(3)
+    layout = Layout(graph, (out,))
+    together, alone = _domains(layout, 5, 3), _domains(layout, 5, 3)
+    for times in range(2):  # the second time with what the first time found
+        _tight(layout, together).run(together)
+        for d in alone:
+            _tight(layout, [d]).run([d])
+        for a, b in zip(together, alone, strict=True):
+            assert a.kept.keys() == b.kept.keys()
+            for z, bounds in a.kept.items():
+                for mine, other in zip(bounds, b.kept[z], strict=True):
+                    np.testing.assert_allclose(mine, other, 1e-9, 1e-9, err_msg=f"{times}")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lines_show_what_is_kept(seed: int) -> None:
+    """Every line, evaluated with its packed multipliers, gives the bound that was taken from it."""
+    graph, out = _graph(seed)
+    layout = Layout(graph, (out,))
+    domains = _domains(layout, 2, seed)
+    proof = Proof([ProofNode(-1) for _ in domains])
+    _tight(layout, domains, proof).run(domains)
+    bounder, shown = Bounder(graph), 0
+    for d in domains:
+        bare = Domain(d.lo, d.hi, d.signs, [0], 0)
+        for facts in proof.nodes[d.node].facts:
+            boxes = layout.propagate(*bare.box, local=local_facts([bare]))
+            size = graph.nodes[facts.node].size
+            low, high = np.full(size, -np.inf), np.full(size, np.inf)
+            for (i, sign), packed in zip(facts.rows, facts.splits, strict=True):
+                rows = to_rows(boxes, torch.zeros(1, dtype=torch.long), layout, d.signs[None])
+                params = bounder.start(rows, [facts.node])
+                for key, values in packed.items():
+                    if isinstance(values, dict):
+                        for k, v in values.items():
+                            params[key][0, k] = v
+                    else:
+                        params[key][0] = torch.from_numpy(values / 128.0)
+                start = torch.zeros((1, size), dtype=torch.float64)
+                start[0, i] = float(sign)
+                box = torch.from_numpy(d.lo[None]), torch.from_numpy(d.hi[None])
+                value = float(bounder.evaluate(rows, {facts.node: start}, params, *box)[0])
+                taken = d.kept[facts.node][0][i] if sign > 0 else -d.kept[facts.node][1][i]
+                assert value >= taken - 1e-9
+                (low if sign > 0 else high)[i] = sign * taken
+                shown += 1
+            bare.kept = {**bare.kept, facts.node: (low, high)}
+    assert shown > 4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_answers_do_not_depend_on_tightening(seed: int) -> None:
+    graph, out = _graph(seed, (3, 5, 5, 4, 1))
+    region = Region(tuple([Fraction(-1)] * 3), tuple([Fraction(1)] * 3))
+    form = Form.of({(out, 0): 1})
+    problem = Problem(graph, region, Atom(form))
+    (found,), _, _, _ = minima(problem, [form], Budget(*BUDGET), SearchOptions())
+    for shift, true in ((1e-3, True), (-1e-3, False)):
+        least = Fraction(found.attained) - Fraction(shift)
+        claim = Problem(graph, region, Atom(Form.of({(out, 0): 1}, -least)))
+        options = SearchOptions(refresh=False, tighten=True)
+        result = decide_search(claim, Budget(*BUDGET), options)
+        assert (result.closed is not None) == true
+        assert (result.witness is not None) != true
+
+
+def test_only_networks_that_are_not_refreshed_are_tightened() -> None:
+    graph, out = _graph(0)
+    layout = Layout(graph, (out,))
+    assert lightened(SearchOptions(), layout).tighten is False
+    assert lightened(SearchOptions(refresh=False), layout).tighten is True
+    assert lightened(SearchOptions(refresh=False, tighten=False), layout).tighten is False
+
+
+def test_certificates_of_tightened_searches_are_accepted(tmp_path: Path) -> None:
+    """Claims about outputs and gradients; what is closed is true, and the checker follows."""
+    options = SearchOptions(
+        refresh=False, tighten=True, root_effort=Effort(0), effort=Effort(0), record=True
+    )
+    accepted = facts = 0
+    for seed in range(3000, 3025):
+        kind = ("component", "l1", "output", "linf", "order")[seed % 5]
+        p = pair(seed, tmp_path, kind, hard=True)
+        problem = p.problem()
+        found = decide_search(problem, Budget(5, 1 << 30, 1), options)
+        if found.closed is None or found.stats.ties:
+            continue
+        assert truth(problem) in ("true", "open", "kink"), seed
+        write(tmp_path / "proof.vxc", proof_lines(problem, Files(p.network, p.spec), found.closed))
+        files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
+        assert checker.check(files) == (0, "valid"), seed
+        accepted += 1
+        facts += sum(len(f.splits) for n in found.closed.proof.nodes for f in n.facts)
+    assert accepted >= 8
+    assert facts > 50
