@@ -181,10 +181,10 @@ def rules_section(r: dict[str, Any]) -> list[str]:
 def ahead_section(r: dict[str, Any]) -> list[str]:
     return [show(*lookahead.table(r)), "",
             f"`>`: open after {r['limit']:g} s. Where bounds are not refreshed on every domain",
-            "(networks of more than 64 inputs or 512 gates), the halves of eight gates are compared,",
-            "and every two splits the undecided pre-activations of a domain are bounded anew with",
-            "multipliers for its splits (tighten.py); children inherit that. Multipliers are searched",
-            "for in float32 there, which takes 1.4 to 1.6 times less time."]
+            "(networks of more than 64 inputs or 512 gates), the halves of eight gates are",
+            "compared, and every two splits the undecided pre-activations of a domain are bounded",
+            "anew with multipliers for its splits (tighten.py); children inherit that. Multipliers",
+            "are searched for in float32 there, which takes 1.4 to 1.6 times less time."]
 
 
 def profile_section(r: dict[str, Any]) -> list[str]:
