@@ -60,9 +60,7 @@ def by_milp(problem: Problem, seconds: float) -> tuple[str, float]:
 
     started = time.process_time()
     root, _ = root_of(problem, seconds)
-    nodes = problem.graph.nodes
-    low = {i: v[0].reshape(nodes[i].shape) for i, v in root.boxes.lo.items()}
-    high = {i: v[0].reshape(nodes[i].shape) for i, v in root.boxes.hi.items()}
+    low, high = root.ends
     if simplify(negate(problem.require), low, high) == FALSE:
         return "stable", time.process_time() - started
     question = ask(problem, (low, high), products=False, margin=True)

@@ -178,9 +178,6 @@ def milp(
     from verifex.solvers.highs import Highs
 
     started = time.process_time()
-    shapes = problem.graph.nodes
-    low = {i: v[0].reshape(shapes[i].shape) for i, v in root.boxes.lo.items()}
-    high = {i: v[0].reshape(shapes[i].shape) for i, v in root.boxes.hi.items()}
-    question = extremum(problem, objective, (low, high), products=False)
+    question = extremum(problem, objective, root.ends, products=False)
     answer = Highs().solve(question.model, SolveLimits(seconds, MEMORY, 1))
     return answer, time.process_time() - started

@@ -216,9 +216,7 @@ def decide_search(
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
-    low = {i: v[0].reshape(problem.graph.nodes[i].shape) for i, v in root.boxes.lo.items()}
-    high = {i: v[0].reshape(problem.graph.nodes[i].shape) for i, v in root.boxes.hi.items()}
-    broken = simplify(claim, low, high)
+    broken = simplify(claim, *root.ends)
     distinct = list(dict.fromkeys(atoms(broken))) if broken != FALSE else []
     policy = FormulaPolicy(problem, broken, distinct)
     if broken == FALSE:

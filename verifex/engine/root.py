@@ -30,6 +30,16 @@ class Root:
     boxes: Boxes
     facts: list[Fact] = field(default_factory=list)
 
+    @property
+    def ends(self) -> tuple[dict[int, FloatArray], dict[int, FloatArray]]:
+        """Lower and upper bounds of nodes over the region, each in its node's shape."""
+        nodes = self.layout.graph.nodes
+        low, high = (
+            {i: v[0].reshape(nodes[i].shape) for i, v in side.items()}
+            for side in (self.boxes.lo, self.boxes.hi)
+        )
+        return low, high
+
 
 def to_rows(boxes: Boxes, domain: torch.Tensor, layout: Layout, signs: Signs) -> Rows:
     """Boxes and signs as tensors for the linear table."""
