@@ -23,11 +23,15 @@ Tensor = torch.Tensor
 RULES = ("gap", "intercept", "width")
 
 
-def layer_weights(layout: Layout) -> FloatArray:
-    """Weights (gates,) that put the gates of earlier layers first, whatever the scores say."""
+STRICT, LENIENT = 100.0, 10.0
+"""How many times a gate of the next layer has to lose more: practically never, or now and then."""
+
+
+def layer_weights(layout: Layout, times: float = STRICT) -> FloatArray:
+    """Weights (gates,) that put the gates of earlier layers first."""
     weights = np.ones(layout.gates)
     for rank, (z, at) in enumerate(layout.offsets.items()):
-        weights[at : at + layout.graph.nodes[z].size] = 100.0**-rank
+        weights[at : at + layout.graph.nodes[z].size] = times**-rank
     return weights
 
 

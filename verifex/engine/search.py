@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from verifex.engine.branching import few_cells, gate_scores, layer_weights
+from verifex.engine.branching import LENIENT, few_cells, gate_scores, layer_weights
 from verifex.engine.budget import Budget
 from verifex.engine.cuts import Cutter
 from verifex.engine.domain import Domain, local_facts, stacked_warm
@@ -65,7 +65,12 @@ class Search:
         self._table = FormTable(self.layout, policy.forms)
         self._cutter = Cutter(self.layout, bounder)
         self._leaves = Leaves(self.layout, bounder, self._table, self._cutter)
-        self._weights = layer_weights(self.layout) if options.order == "layers" else None
+        self._weights: FloatArray | None = None
+        if options.order == "layers":
+            self._weights = layer_weights(self.layout)
+        elif options.order is None and options.tighten:
+            # Bounds are tightened behind splits: those of the last layers help nothing else.
+            self._weights = layer_weights(self.layout, LENIENT)
         self._joint = Joint(self.layout, bounder, self._table, self._cutter)
         self._refresh: Refresh | None = None
         if options.refresh:
@@ -275,7 +280,7 @@ class Search:
             domain.warm = {key: v[open_] for key, v in params.items()}
             domain.reach = np.abs(coefs[open_]).sum(axis=0) if self.options.inputs else None
             domain.value = min(known[r] for r in domain.rows)
-            self._choose(domain, total := score[open_].sum(axis=0))
+            total = self._choose(domain, score[open_].sum(axis=0))
             if domain.gate >= 0 and self.options.ahead:
                 ahead.append((domain, Asked(open_, total)))
             else:
@@ -329,13 +334,14 @@ class Search:
         for domain in roots:
             domain.seen = seen
 
-    def _choose(self, domain: Domain, score: FloatArray) -> None:
-        """The gate that loses most, or the input side that the bound depends on most."""
+    def _choose(self, domain: Domain, score: FloatArray) -> FloatArray:
+        """The gate that loses most, or the input side that the bound depends on most; the scores
+        (gates,) with the weights of their layers."""
         self._look_at_points()
         domain.gate, domain.dimension = -1, -1
         score = np.where(score > 1e-9 * (1.0 + abs(domain.value)), score, 0.0)
+        weighted = score if self._weights is None else score * self._weights
         if score.any():
-            weighted = score if self._weights is None else score * self._weights
             domain.gate = int(weighted.argmax())
             domain.loss = float(score[domain.gate])
         if domain.reach is not None:
@@ -345,6 +351,7 @@ class Search:
                 side = int(reach.argmax()) if reach.max() > 0 else int(width.argmax())
                 if width[side] > 0:
                     domain.dimension, domain.gate = side, -1
+        return weighted
 
     def _split(self, domain: Domain) -> list[Domain]:
         """The two children; bounds and multipliers are inherited."""
