@@ -63,7 +63,8 @@ class SearchOptions:
     gates of earlier layers first) are chosen by the network and the region unless they are given.
     `ahead`: so many gates of a domain are compared by the bounds of their halves (lookahead.py);
     None leaves it to the network, 0 takes the best score. `tighten`: bounds of pre-activations are
-    optimised again on some domains (tighten.py); None leaves that to the network.
+    optimised again on some domains (tighten.py); None leaves that to the network, and does not for
+    ranges.
     """
 
     width: int = 192
