@@ -261,17 +261,18 @@ class Table:
 
     def times(self, x: list[int], skip: Box | None = None) -> list[int]:
         """The products of the rows with x; 0 for rows whose `skip` box is [0, 0]."""
-        if self.dense:
-            return self.wide(x)
+        size = 4 + (max(1, *map(abs, x)) * self.most).bit_length() // 32 * 4
+        if self.dense and size <= 64:  # lanes of more than that are for nobody's proof
+            found = self.wide(x, size)
+            return found if skip is None else [v if a or b else 0 for v, a, b in zip(found, *skip)]
         out, fetch = [0] * len(self.rows), x.__getitem__
         for k, (at, weights) in enumerate(self.rows) if any(x) else ():
             if skip is None or skip[0][k] or skip[1][k]:
                 out[k] = sum(map(mul, weights, x if at is None else map(fetch, at)))
         return out
 
-    def wide(self, x: list[int]) -> list[int]:
+    def wide(self, x: list[int], size: int) -> list[int]:
         """All products at once: x_j times column j, summed; no lane reaches half of its range."""
-        size = 4 + (max(1, *map(abs, x)) * self.most).bit_length() // 32 * 4
         half, whole = 1 << 8 * size - 1, len(self.rows) * size
         if size not in self.lanes:
             offset = int.from_bytes(half.to_bytes(size, "little") * len(self.rows), "little")
@@ -1169,7 +1170,8 @@ class Domain:
         if kind == "A":
             lo, hi = self.bias(n)
             # Sound: the upper end of a rounded bias is at most 1 more than the lower one.
-            self.spent += sum(map(mul, c, lo)) + (sum(v for v in c if v < 0) if lo != hi else 0)
+            rest = (v for v, a, b in zip(c, lo, hi) if v < 0 and a != b) if lo != hi else ()
+            self.spent += sum(map(mul, c, lo)) + sum(rest)
             for a, _, _, columns in data[0]:
                 lo, hi = self.get(a)
                 found = columns.times(c, (lo, hi))

@@ -121,7 +121,7 @@ def test_checker_does_not_grow() -> None:
     assert code_lines(CHECKER.read_text(encoding="utf-8")) < MOST_LINES
 
 
-MOST_LINES = 1_137
+MOST_LINES = 1_142
 
 # --- the worked example -------------------------------------------------------------------------
 
@@ -698,5 +698,8 @@ def test_products_with_a_matrix_are_exact() -> None:
                       [rng.choice((0, top)) for _ in range(width)]):
                 wanted = [sum(v * x[i] for i, v in row.items()) for row in rows]
                 assert table.times(x) == wanted
+                zero = [rng.random() < 0.3 for _ in rows]
+                skip = [0] * len(rows), [int(not z) for z in zero]
+                assert table.times(x, skip) == [0 if z else w for z, w in zip(zero, wanted)]
         lanes, single = lanes + table.dense, single + (not table.dense)
     assert min(lanes, single) > 50

@@ -8,7 +8,7 @@ its negated form is positive. A domain is closed when the negation is false as a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ MARGIN = 1e-9
 re-evaluation loses less."""
 
 _MAX_ATOMS = 4000
+
+_PLAIN = 800
+"""Domains after which a search of a large network begins again, with bounds tightened behind its
+splits: what closes with fewer is slower, and has longer certificates, with them."""
 
 
 @dataclass
@@ -207,10 +211,12 @@ def decide_search(
     claim = problem.broken()
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
     balls = float_balls(problem.region)
-    options = lightened(options, layout)
+    given, options = options, lightened(options, layout)
+    # Products of matrices dominate there; smooth functions may leave the range of float32.
+    coarse = not options.refresh and not options.inputs
     bounder = Bounder(
         problem.graph, options.device, linear=linear_rows(problem.region), balls=balls,
-        coarse=not options.refresh,
+        coarse=coarse,
     )
     torch.set_num_threads(tensor_threads(options, budget))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
@@ -223,21 +229,23 @@ def decide_search(
         return FormulaResult(Closed(layout, root.facts, Proof(), []), None, 0.0, Stats())
     if len(distinct) > _MAX_ATOMS:
         return FormulaResult(None, None, -np.inf, Stats())
-    search = Search(root, bounder, policy, options, budget, log)
-    first = Domain(
-        lo,
-        hi,
-        np.zeros(layout.gates, dtype=np.int8),
-        list(range(len(distinct))),
-        -1,
-        state=np.zeros(len(distinct), dtype=bool),
-    )
     if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
-    search.begin([first], samples(lo, hi, balls, 0))
-    drive(search)
-    left = search.open_domains()
+    plans = [options]
+    if options.tighten and given.tighten is None:
+        few = min(_PLAIN, options.max_domains)
+        plans.insert(0, replace(options, tighten=False, max_domains=few))
+    for plan in plans:
+        search = Search(root, bounder, policy, plan, budget, log)
+        state = np.zeros(len(distinct), dtype=bool)
+        signs = np.zeros(layout.gates, dtype=np.int8)
+        first = Domain(lo, hi, signs, list(range(len(distinct))), -1, state=state)
+        search.begin([first], samples(lo, hi, balls, 0))
+        drive(search)
+        left = search.open_domains()
+        if not left or policy.finished() or budget.spent:
+            break
     lower = min((d.value for d in left), default=0.0)
     closed = None
     if not left and policy.witness is None:

@@ -63,8 +63,9 @@ class SearchOptions:
     gates of earlier layers first) are chosen by the network and the region unless they are given.
     `ahead`: so many gates of a domain are compared by the bounds of their halves (lookahead.py);
     None leaves it to the network, 0 takes the best score. `tighten`: bounds of pre-activations are
-    optimised again on some domains (tighten.py); None leaves that to the network, and does not for
-    ranges.
+    optimised again on some domains (tighten.py), gates of earlier layers are split first, and
+    `width` does not count; None: on large networks, once a search without has not come to an end
+    soon (and not for ranges).
     """
 
     width: int = 192

@@ -26,6 +26,7 @@ from verifex.engine.optimise import Bounder, Effort
 from verifex.engine.policy import SearchOptions
 from verifex.engine.proof import AtomBound, LocalFacts, Packed, Proof, pack
 from verifex.engine.root import to_rows
+from verifex.engine.tighten import behind
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Step
 from verifex.semantics.balls import inside
@@ -56,12 +57,13 @@ def lightened(options: SearchOptions, layout: Layout) -> SearchOptions:
     """The options with `refresh` decided; with it, less is optimised at the root and below it.
 
     Bounds at the root are only a start then, and the programs find the multipliers of splits.
-    Without, the search looks ahead: there a domain costs far more than the bounds of its halves.
+    Without, the search looks ahead: there a domain costs far more than the bounds of its halves;
+    and it tightens bounds, unless no gate lies behind another (or the options say not to).
     """
     refresh = suits(layout) if options.refresh is None else options.refresh
     if not refresh:
         ahead = GATES if options.ahead is None else options.ahead
-        tighten = options.tighten is not False
+        tighten = options.tighten is not False and bool(behind(layout))
         return replace(options, refresh=False, ahead=ahead, tighten=tighten)
     first, later = options.root_effort, options.effort
     if first.iterations > _ROOT:

@@ -78,9 +78,8 @@ class Search:
             self._refresh = Refresh(self.layout, bounder, self._cutter, proof, self._offer)
         self._tighten: Tighten | None = None
         if options.tighten:
-            self._tighten = Tighten(
-                self.layout, bounder, budget, self.proof if options.record else None
-            )
+            proof = self.proof if options.record else None
+            self._tighten = Tighten(self.layout, bounder, proof, lambda: self.over)
         self._start: tuple[list[Domain], FloatArray | None] = ([], None)
         self.unresolved: list[Domain] = []
         self.elsewhere: tuple[int, float] = 0, math.inf
@@ -161,13 +160,19 @@ class Search:
         self.report()
 
     def _tightened(self, batch: list[Domain]) -> list[Domain]:
-        """The domains of a batch that need no tighter bounds before they are split on; a few of the
-        others get them, and wait again."""
-        due = [d for d in batch if self._tighten is not None and self._tighten.due(d)][:TOGETHER]
+        """The domains of a batch that need no tighter bounds before they are split on. A few of the
+        others get them; all of those wait again."""
+        due = [d for d in batch if self._tighten is not None and self._tighten.due(d)]
         if self._tighten is None or not due or self.over:
             return batch
-        self._tighten.run(due)
-        self._evaluate(due, self.options.root_effort)
+        now = due[:TOGETHER]
+        self._tighten.run(now)
+        if self.over:
+            return batch
+        self._evaluate(now, self.options.root_effort)
+        self.stats.domains -= len(now)  # they were counted before
+        for domain in due[TOGETHER:]:
+            self._push(domain)
         taken = {id(d) for d in due}
         return [d for d in batch if id(d) not in taken]
 

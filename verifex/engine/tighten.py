@@ -8,7 +8,7 @@ some dozens of children, but everything below the domain inherits what it finds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from verifex.engine.boxes import Boxes, Layout
-from verifex.engine.budget import Budget
 from verifex.engine.domain import Domain, local_facts
 from verifex.engine.optimise import Bounder, Effort
 from verifex.engine.proof import BITS, LocalFacts, Packed, ParamKey, Proof, pack
 from verifex.engine.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
+from verifex.semantics.linear import Rows
 
 Tensor = torch.Tensor
 
@@ -53,23 +53,32 @@ class _Asked:
         return 2 * self.element + (self.sign > 0)
 
 
+def behind(layout: Layout) -> list[int]:
+    """Pre-activations that depend on other gates."""
+    graph = layout.graph
+    return [
+        z for z in layout.offsets
+        if any(isinstance(graph.nodes[i].op, Relu | Step | Gate) for i in graph.ancestors([z]))
+    ]
+
+
 class Tighten:
     """Tightens domains of one search; `proof`: where the lines go that show it, if anywhere."""
 
     def __init__(
-        self, layout: Layout, bounder: Bounder, budget: Budget, proof: Proof | None
+        self,
+        layout: Layout,
+        bounder: Bounder,
+        proof: Proof | None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.layout, self.bounder, self.budget, self.proof = layout, bounder, budget, proof
-        nodes, graph = layout.graph.nodes, layout.graph
-        self._behind = [
-            z for z in layout.offsets
-            if any(isinstance(nodes[i].op, Relu | Step | Gate) for i in graph.ancestors([z]))
-        ]
+        self.layout, self.bounder, self.proof, self.stopped = layout, bounder, proof, stopped
+        self._behind = behind(layout)
 
     def due(self, domain: Domain) -> bool:
         """Whether enough was split on since the bounds that the domain inherits."""
         splits = int(np.count_nonzero(domain.signs))
-        return bool(self._behind) and splits >= domain.tight + EVERY
+        return splits >= domain.tight + EVERY
 
     def run(self, domains: Sequence[Domain]) -> None:
         """Put tighter bounds into the domains, for their children too."""
@@ -77,10 +86,13 @@ class Tighten:
         signs = np.stack([d.signs for d in domains])
         for z in self._behind:
             boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains))
+            begin: list[dict[int, Packed]] = [{} for _ in domains]
             for asked in self._asked(boxes, signs, z):
-                if self.budget.spent:
+                if self.stopped():
                     return
-                self._bound(domains, boxes, signs, asked)
+                self._bound(domains, boxes, signs, asked, begin)
+            for d, mine in zip(domains, begin, strict=True):
+                d.starts = {**d.starts, z: mine}
         for d in domains:
             d.tight = int(np.count_nonzero(d.signs))
 
@@ -95,9 +107,15 @@ class Tighten:
             yield _Asked(z, np.concatenate([d, d]), np.concatenate([e, e]), sign)
 
     def _bound(
-        self, domains: Sequence[Domain], boxes: Boxes, signs: NDArray[np.int8], asked: _Asked
+        self,
+        domains: Sequence[Domain],
+        boxes: Boxes,
+        signs: NDArray[np.int8],
+        asked: _Asked,
+        begin: list[dict[int, Packed]],
     ) -> None:
-        """Bound the rows, and let their domains keep what is tighter."""
+        """Bound the rows, and let their domains keep what is tighter; `begin` takes what undecided
+        rows begin with the next time."""
         z, at = asked.z, torch.from_numpy(asked.domain)
         start = torch.zeros((len(at), self.layout.graph.nodes[z].size), dtype=torch.float64)
         start[torch.arange(len(at)), asked.element] = torch.from_numpy(asked.sign)
@@ -106,7 +124,7 @@ class Tighten:
         rows = to_rows(boxes, at, self.layout, signs)
         # A row that is decided needs no tighter bound: its relaxation is exact then.
         found = self.bounder.bound(
-            rows, {z: start}, lo, hi, _EFFORT, self._inherited(domains, asked), goal=1e-9
+            rows, {z: start}, lo, hi, _EFFORT, self._inherited(domains, asked, rows), goal=1e-9
         )
         value = found.value.numpy()
         value = value - 1e-9 * (1.0 + np.abs(value))
@@ -114,11 +132,11 @@ class Tighten:
         low, high = boxes.lo[z][place], boxes.hi[z][place]
         use = (value > np.where(asked.sign > 0, low, -high) + _GAIN * (high - low)) | (value >= 0)
         params = {key: v.numpy() for key, v in found.params.items()}
+        places = asked.place
         for k, d in enumerate(domains):
             mine = np.flatnonzero(asked.domain == k)
             packed = {int(r): pack({key: v[r] for key, v in params.items()}) for r in mine}
-            begin = {int(asked.place[r]): p for r, p in packed.items() if value[r] < 0}
-            d.starts = {**d.starts, z: d.starts.get(z, {}) | begin}
+            begin[k] |= {int(places[r]): p for r, p in packed.items() if value[r] < 0}
             if use[mine].any():
                 self._keep(d, asked, mine[use[mine]], value, packed)
 
@@ -143,18 +161,19 @@ class Tighten:
             shown = [packed[int(r)] for r in mine]
             self.proof.nodes[d.node].facts.append(LocalFacts(asked.z, lines, {}, shown))
 
-    def _inherited(self, domains: Sequence[Domain], asked: _Asked) -> dict[ParamKey, Tensor]:
-        """What the rows begin with: multipliers from above; the middle where there are none."""
-        out: dict[ParamKey, Tensor] = {}
-        for r, (k, place) in enumerate(zip(asked.domain, asked.place, strict=True)):
-            for key, values in domains[k].starts.get(asked.z, {}).get(int(place), {}).items():
-                if key[0] == "rows":
-                    continue
-                sparse = isinstance(values, dict)
-                if key not in out:
-                    size = self.layout.graph.nodes[key[1]].size
-                    out[key] = torch.full((len(asked.sign), size), 0.0 if sparse else 0.5).double()
+    def _inherited(
+        self, domains: Sequence[Domain], asked: _Asked, rows: Rows
+    ) -> dict[ParamKey, Tensor]:
+        """What the rows begin with: multipliers from above, or else what any bound begins with."""
+        places = zip(asked.domain, asked.place, strict=True)
+        known = [domains[k].starts.get(asked.z, {}).get(int(p), {}) for k, p in places]
+        if not any(known):
+            return {}
+        out = self.bounder.start(rows, [asked.z])
+        for r, packed in enumerate(known):
+            for key, values in packed.items():
                 if isinstance(values, dict):
+                    out[key][r] = 0.0
                     out[key][r, list(values)] = torch.tensor(list(values.values())).double()
                 else:
                     out[key][r] = torch.from_numpy(values / 2.0**BITS)
