@@ -166,8 +166,7 @@ class Search:
         if self._tighten is None or not due or self.over:
             return batch
         now = due[:TOGETHER]
-        self._tighten.run(now)
-        if self.over:
+        if not self._tighten.run(now):
             return batch
         self._evaluate(now, self.options.root_effort)
         self.stats.domains -= len(now)  # they were counted before

@@ -80,8 +80,8 @@ class Tighten:
         splits = int(np.count_nonzero(domain.signs))
         return splits >= domain.tight + EVERY
 
-    def run(self, domains: Sequence[Domain]) -> None:
-        """Put tighter bounds into the domains, for their children too."""
+    def run(self, domains: Sequence[Domain]) -> bool:
+        """Put tighter bounds into the domains, for their children too; False if it was stopped."""
         lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
         signs = np.stack([d.signs for d in domains])
         for z in self._behind:
@@ -89,12 +89,13 @@ class Tighten:
             begin: list[dict[int, Packed]] = [{} for _ in domains]
             for asked in self._asked(boxes, signs, z):
                 if self.stopped():
-                    return
+                    return False
                 self._bound(domains, boxes, signs, asked, begin)
             for d, mine in zip(domains, begin, strict=True):
                 d.starts = {**d.starts, z: mine}
         for d in domains:
             d.tight = int(np.count_nonzero(d.signs))
+        return True
 
     def _asked(self, boxes: Boxes, signs: NDArray[np.int8], z: int) -> Iterator[_Asked]:
         """Both sides of every undecided element, in parts."""
