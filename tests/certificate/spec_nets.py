@@ -8,7 +8,7 @@ enumeration): on it, 2**-40 beside it, or well away. The same seed writes the sa
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from verifex import checker
+from verifex.certificate.write import Line, write
 from verifex.engine.decide import Options
 from verifex.engine.decide import decide as solve
 from verifex.engine.pool import SolverPool
@@ -348,6 +350,13 @@ def pair(seed: int, folder: Path, kind: str | None = None, hard: bool = False) -
             continue  # a tie or kink at the reference, an empty region
         return Pair(seed, draw.network, draw.path, kind, draw.near)
     raise AssertionError(f"no well-posed pair from seed {seed}")
+
+
+def checked(p: Pair, lines: Iterable[Line], folder: Path) -> tuple[int, str]:
+    """The checker's answer to lines of a certificate for a pair, by way of a file."""
+    path = folder / "proof.vxc"
+    write(path, iter(lines))
+    return checker.check([str(p.network), str(p.spec), str(path)])
 
 
 def shown(counts: dict[str, int]) -> str:

@@ -12,10 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
-from spec_nets import Pair, pair, text, truth
+from spec_nets import Pair, checked, pair, text, truth
 
-from verifex import checker
-from verifex.certificate.write import Files, Line, proof_lines, write
+from verifex.certificate.write import Files, Line, proof_lines
 from verifex.engine.budget import Budget
 from verifex.engine.formula_search import FormulaResult, decide_search
 from verifex.engine.optimise import Effort
@@ -69,9 +68,7 @@ def test_windows_are_closed_and_accepted(tmp_path: Path) -> None:
         if found.closed is None or found.stats.ties:
             continue
         lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
-        write(tmp_path / "proof.vxc", iter(lines))
-        files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
-        assert checker.check(files) == (0, "valid"), seed
+        assert checked(p, lines, tmp_path) == (0, "valid"), seed
         proved, together = proved + 1, together + joined(lines)
     assert proved >= 14
     assert together > 0
@@ -111,8 +108,6 @@ def test_spoiled_combinations_are_refused(change: str, tmp_path: Path) -> None:
         else:
             new = {"smaller": [k, m, e - 9], "more": [k, -m, e], "other": [k + 7, m, e]}[change]
             lines[at] = {**line, "a": [new]}
-        write(tmp_path / "proof.vxc", iter(lines))
-        files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
-        assert checker.check(files)[0] == 1, seed
+        assert checked(p, lines, tmp_path)[0] == 1, seed
         tried += 1
     assert tried >= 3

@@ -52,6 +52,31 @@ class Domain:
         return self.lo[None], self.hi[None], self.signs[None]
 
 
+@dataclass(frozen=True)
+class Sides:
+    """Rows of one node: `sign[r] * z[element[r]]` on domain `domain[r]`, each (R,)."""
+
+    domain: NDArray[np.intp]
+    element: NDArray[np.intp]
+    sign: FloatArray
+
+    def start(self, size: int) -> torch.Tensor:
+        """Their coefficients (R, size) at the node."""
+        start = torch.zeros((len(self.domain), size), dtype=torch.float64)
+        start[np.arange(len(start)), self.element] = torch.from_numpy(self.sign)
+        return start
+
+    def tighter(self, value: FloatArray, low: FloatArray, high: FloatArray) -> NDArray[np.bool_]:
+        """Which lower bounds (R,) are worth a line beside a node's bounds (domains, size)."""
+        at = self.domain, self.element
+        old, width = np.where(self.sign > 0, low[at], -high[at]), high[at] - low[at]
+        return np.asarray(value > old + _GAIN * width)
+
+
+_GAIN = 0.02
+"""A bound that is not tighter by this part of the width is not worth a line."""
+
+
 def local_facts(domains: Sequence[Domain], *, own: bool = True) -> Local:
     """The domains' facts, stacked for an interval pass; without `own`, only those inherited."""
     sets = [(d.kept, d.own if own else {}) for d in domains]

@@ -96,8 +96,7 @@ class Bounder:
     def _rows_to(self, rows: Rows) -> Rows:
         if self.host is self.xp:
             return rows
-        far = [{i: self._to(v) for i, v in part.items()} for part in (rows.lo, rows.hi, rows.split)]
-        return Rows(far[0], far[1], self._to(rows.domain), far[2])
+        return rows.to(device=self.xp.device)
 
     def start(self, rows: Rows, targets: list[int]) -> dict[ParamKey, Tensor]:
         """What to begin with: adaptive slopes, chords for gates, half ties, no multipliers."""
@@ -274,13 +273,8 @@ class _Task:
 
     def cast(self, dtype: torch.dtype) -> _Task:
         """With numbers of another type."""
-        lo, hi, split = (
-            {i: v.to(dtype) for i, v in part.items()}
-            for part in (self.rows.lo, self.rows.hi, self.rows.split)
-        )
-        rows = Rows(lo, hi, self.rows.domain, split)
         start = {i: v.to(dtype) for i, v in self.start.items()}
-        return _Task(rows, start, self.lo.to(dtype), self.hi.to(dtype))
+        return _Task(self.rows.to(dtype), start, self.lo.to(dtype), self.hi.to(dtype))
 
     def part(self, which: Tensor) -> _Task:
         """The rows `which` (R,), a mask."""

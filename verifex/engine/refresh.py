@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from verifex.engine import simplex
 from verifex.engine.boxes import Boxes, Layout
 from verifex.engine.cuts import Cut, Cutter
-from verifex.engine.domain import Domain, local_facts
+from verifex.engine.domain import Domain, Sides, local_facts
 from verifex.engine.lookahead import GATES
 from verifex.engine.optimise import Bounder, Effort
 from verifex.engine.policy import SearchOptions
@@ -37,9 +37,6 @@ Tensor = torch.Tensor
 Flags = NDArray[np.bool_]
 SEEN = 48
 """Patterns that a domain keeps."""
-
-_GAIN = 0.02
-"""A bound that is not tighter by this part of the width is not worth a line."""
 
 _ROOT, _FEW = 2, 4
 """Iterations for bounds at the root, and on a domain."""
@@ -88,15 +85,6 @@ class _Batch:
     boxes: Boxes
     cut: Cut
     empty: Flags
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Rows of one node: `sign[r] * z[element[r]]` on domain `domain[r]`."""
-
-    domain: NDArray[np.intp]
-    element: NDArray[np.intp]
-    sign: FloatArray
 
 
 class Refresh:
@@ -197,15 +185,10 @@ class Refresh:
         if not len(asked.domain):
             return
         size = self.layout.graph.nodes[z].size
-        start = torch.zeros((len(asked.domain), size), dtype=torch.float64)
-        start[np.arange(len(start)), asked.element] = torch.from_numpy(asked.sign)
-        value, params = self._bounds(batch, z, asked, start, hopeful)
+        value, params = self._bounds(batch, z, asked, asked.start(size), hopeful)
         value = value - 1e-9 * (1.0 + np.abs(value))
-        low, high = batch.boxes.lo[z], batch.boxes.hi[z]
-        at = asked.domain, asked.element
-        old, width = np.where(asked.sign > 0, low[at], -high[at]), high[at] - low[at]
         decides = value >= 0
-        own = (value > old + _GAIN * width) & inner & ~decides
+        own = asked.tighter(value, batch.boxes.lo[z], batch.boxes.hi[z]) & inner & ~decides
         self._put(batch.domains, z, asked, value, decides, own=False)
         self._put(batch.domains, z, asked, value, own, own=True)
         if self.proof is not None:
@@ -216,7 +199,7 @@ class Refresh:
             b.boxes = self.layout.propagate(b.lo, b.hi, b.signs, local=local)
             b.empty |= b.boxes.empty
 
-    def _asked(self, batch: _Batch, z: int, inner: bool) -> tuple[_Asked, Flags]:
+    def _asked(self, batch: _Batch, z: int, inner: bool) -> tuple[Sides, Flags]:
         """Both sides of every open element, less those that points show to be open; `hopeful`
         marks sides that a program might decide."""
         at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
@@ -232,10 +215,10 @@ class Refresh:
             rows, i = np.nonzero(open_ if inner else open_ & ~contrary)
             parts.append((rows, i, np.full(len(rows), sign), ~contrary[rows, i]))
         domain, element, signs, hopeful = (np.concatenate(v) for v in zip(*parts, strict=True))
-        return _Asked(domain, element, signs), hopeful
+        return Sides(domain, element, signs), hopeful
 
     def _bounds(
-        self, batch: _Batch, z: int, asked: _Asked, start: Tensor, hopeful: Flags
+        self, batch: _Batch, z: int, asked: Sides, start: Tensor, hopeful: Flags
     ) -> tuple[FloatArray, dict[ParamKey, Tensor]]:
         """Lower bounds of the rows, first without split multipliers, then with the best ones."""
         domain = torch.from_numpy(asked.domain)
@@ -269,7 +252,7 @@ class Refresh:
         self,
         domains: list[Domain],
         z: int,
-        asked: _Asked,
+        asked: Sides,
         value: FloatArray,
         which: Flags,
         *,
@@ -297,7 +280,7 @@ class Refresh:
         proof: Proof,
         domains: list[Domain],
         z: int,
-        asked: _Asked,
+        asked: Sides,
         params: dict[ParamKey, Tensor],
         decides: Flags,
         own: Flags,
@@ -315,7 +298,7 @@ class Refresh:
 
 
 def _lines(
-    z: int, asked: _Asked, part: NDArray[np.intp], arrays: dict[ParamKey, FloatArray]
+    z: int, asked: Sides, part: NDArray[np.intp], arrays: dict[ParamKey, FloatArray]
 ) -> LocalFacts:
     """Facts of one domain. Fractions begin the same for all rows of a domain and stay so."""
     sparse = ("split", "rows")

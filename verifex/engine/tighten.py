@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from verifex.engine.boxes import Boxes, Layout
-from verifex.engine.domain import Domain, local_facts
+from verifex.engine.domain import Domain, Sides, local_facts
 from verifex.engine.optimise import Bounder, Effort
 from verifex.engine.proof import BITS, LocalFacts, Packed, ParamKey, Proof, pack
 from verifex.engine.root import to_rows
@@ -34,23 +34,25 @@ TOGETHER = 16
 
 _EFFORT = Effort(12, 0.2, 0.88)
 _ROWS = 1024
-_GAIN = 0.02
-"""A bound that is not tighter by this part of the width is not worth a line."""
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Rows of node z: `sign[r] * z[element[r]]` on domain `domain[r]`."""
+class _Batch:
+    """Domains tightened together: what is asked of node z, and what its undecided rows begin with
+    the next time (`begin`, by domain and place)."""
 
+    domains: Sequence[Domain]
+    lo: FloatArray
+    hi: FloatArray
+    signs: NDArray[np.int8]
+    boxes: Boxes
     z: int
-    domain: NDArray[np.intp]
-    element: NDArray[np.intp]
-    sign: FloatArray
+    begin: list[dict[int, Packed]]
 
-    @property
-    def place(self) -> NDArray[np.intp]:
-        """Of every row, where a domain's `Starts` have it."""
-        return 2 * self.element + (self.sign > 0)
+
+def _places(asked: Sides) -> list[int]:
+    """Where `Domain.starts` has each of the rows."""
+    return [int(v) for v in 2 * asked.element + (asked.sign > 0)]
 
 
 def behind(layout: Layout) -> list[int]:
@@ -87,17 +89,18 @@ class Tighten:
         for z in self._behind:
             boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains))
             begin: list[dict[int, Packed]] = [{} for _ in domains]
+            batch = _Batch(domains, lo, hi, signs, boxes, z, begin)
             for asked in self._asked(boxes, signs, z):
                 if self.stopped():
                     return False
-                self._bound(domains, boxes, signs, asked, begin)
+                self._bound(batch, asked)
             for d, mine in zip(domains, begin, strict=True):
                 d.starts = {**d.starts, z: mine}
         for d in domains:
             d.tight = int(np.count_nonzero(d.signs))
         return True
 
-    def _asked(self, boxes: Boxes, signs: NDArray[np.int8], z: int) -> Iterator[_Asked]:
+    def _asked(self, boxes: Boxes, signs: NDArray[np.int8], z: int) -> Iterator[Sides]:
         """Both sides of every undecided element, in parts."""
         at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
         open_ = (boxes.lo[z] < 0) & (boxes.hi[z] > 0) & ~boxes.empty[:, None]
@@ -105,72 +108,59 @@ class Tighten:
         for k in range(0, len(domain), _ROWS // 2):
             d, e = domain[k : k + _ROWS // 2], element[k : k + _ROWS // 2]
             sign = np.repeat([1.0, -1.0], len(d))
-            yield _Asked(z, np.concatenate([d, d]), np.concatenate([e, e]), sign)
+            yield Sides(np.concatenate([d, d]), np.concatenate([e, e]), sign)
 
-    def _bound(
-        self,
-        domains: Sequence[Domain],
-        boxes: Boxes,
-        signs: NDArray[np.int8],
-        asked: _Asked,
-        begin: list[dict[int, Packed]],
-    ) -> None:
-        """Bound the rows, and let their domains keep what is tighter; `begin` takes what undecided
-        rows begin with the next time."""
-        z, at = asked.z, torch.from_numpy(asked.domain)
-        start = torch.zeros((len(at), self.layout.graph.nodes[z].size), dtype=torch.float64)
-        start[torch.arange(len(at)), asked.element] = torch.from_numpy(asked.sign)
-        lo, hi = (torch.from_numpy(np.stack(v))[at] for v in (
-            [d.lo for d in domains], [d.hi for d in domains]))
-        rows = to_rows(boxes, at, self.layout, signs)
+    def _bound(self, batch: _Batch, asked: Sides) -> None:
+        """Bound the rows, and let their domains keep what is tighter."""
+        z, at, places = batch.z, torch.from_numpy(asked.domain), _places(asked)
+        lo, hi = torch.from_numpy(batch.lo)[at], torch.from_numpy(batch.hi)[at]
+        rows = to_rows(batch.boxes, at, self.layout, batch.signs)
+        warm = self._inherited(batch, asked, places, rows)
+        start = {z: asked.start(self.layout.graph.nodes[z].size)}
         # A row that is decided needs no tighter bound: its relaxation is exact then.
-        found = self.bounder.bound(
-            rows, {z: start}, lo, hi, _EFFORT, self._inherited(domains, asked, rows), goal=1e-9
-        )
+        found = self.bounder.bound(rows, start, lo, hi, _EFFORT, warm, goal=1e-9)
         value = found.value.numpy()
         value = value - 1e-9 * (1.0 + np.abs(value))
-        place = asked.domain, asked.element
-        low, high = boxes.lo[z][place], boxes.hi[z][place]
-        use = (value > np.where(asked.sign > 0, low, -high) + _GAIN * (high - low)) | (value >= 0)
+        use = asked.tighter(value, batch.boxes.lo[z], batch.boxes.hi[z]) | (value >= 0)
         params = {key: v.numpy() for key, v in found.params.items()}
-        places = asked.place
-        for k, d in enumerate(domains):
+        for k, d in enumerate(batch.domains):
             mine = np.flatnonzero(asked.domain == k)
             packed = {int(r): pack({key: v[r] for key, v in params.items()}) for r in mine}
-            begin[k] |= {int(places[r]): p for r, p in packed.items() if value[r] < 0}
+            batch.begin[k] |= {places[r]: p for r, p in packed.items() if value[r] < 0}
             if use[mine].any():
-                self._keep(d, asked, mine[use[mine]], value, packed)
+                self._keep(d, z, asked, mine[use[mine]], value, packed)
 
     def _keep(
         self,
         d: Domain,
-        asked: _Asked,
+        z: int,
+        asked: Sides,
         mine: NDArray[np.intp],
         value: FloatArray,
         packed: dict[int, Packed],
     ) -> None:
         """Put the rows `mine` among the domain's facts, and the lines that show it to its node."""
-        size, i = self.layout.graph.nodes[asked.z].size, asked.element
-        low, high = d.kept.get(asked.z, (np.full(size, -np.inf), np.full(size, np.inf)))
+        size, i = self.layout.graph.nodes[z].size, asked.element
+        low, high = d.kept.get(z, (np.full(size, -np.inf), np.full(size, np.inf)))
         low, high = low.copy(), high.copy()
         up, down = mine[asked.sign[mine] > 0], mine[asked.sign[mine] < 0]
         low[i[up]] = np.maximum(low[i[up]], value[up])
         high[i[down]] = np.minimum(high[i[down]], -value[down])
-        d.kept = {**d.kept, asked.z: (low, high)}
+        d.kept = {**d.kept, z: (low, high)}
         if self.proof is not None:
             lines = np.stack([i[mine], asked.sign[mine]], axis=1).astype(np.int32)
             shown = [packed[int(r)] for r in mine]
-            self.proof.nodes[d.node].facts.append(LocalFacts(asked.z, lines, {}, shown))
+            self.proof.nodes[d.node].facts.append(LocalFacts(z, lines, {}, shown))
 
     def _inherited(
-        self, domains: Sequence[Domain], asked: _Asked, rows: Rows
+        self, batch: _Batch, asked: Sides, places: list[int], rows: Rows
     ) -> dict[ParamKey, Tensor]:
         """What the rows begin with: multipliers from above, or else what any bound begins with."""
-        places = zip(asked.domain, asked.place, strict=True)
-        known = [domains[k].starts.get(asked.z, {}).get(int(p), {}) for k, p in places]
+        starts = [d.starts.get(batch.z, {}) for d in batch.domains]
+        known = [starts[k].get(p, {}) for k, p in zip(asked.domain, places, strict=True)]
         if not any(known):
             return {}
-        out = self.bounder.start(rows, [asked.z])
+        out = self.bounder.start(rows, [batch.z])
         for r, packed in enumerate(known):
             for key, values in packed.items():
                 if isinstance(values, dict):

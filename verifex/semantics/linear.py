@@ -60,6 +60,14 @@ class Rows:
             self._boxes[node] = self.lo[node][self.domain], self.hi[node][self.domain]
         return self._boxes[node]
 
+    def to(self, dtype: torch.dtype | None = None, device: str | None = None) -> Rows:
+        """The same with numbers of another type, or elsewhere."""
+        lo, hi, split = (
+            {i: v.to(device=device, dtype=dtype) for i, v in part.items()}
+            for part in (self.lo, self.hi, self.split)
+        )
+        return Rows(lo, hi, self.domain.to(device=device), split)
+
     def part(self, which: Tensor) -> Rows:
         """The rows `which` (R,), a mask, of the same domains."""
         boxes = {i: (lo[which], hi[which]) for i, (lo, hi) in self._boxes.items()}
