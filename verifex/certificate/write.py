@@ -10,6 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,13 +34,39 @@ _FIRST = {"slope": "R", "tie": "S"}
 
 @dataclass(frozen=True)
 class Files:
-    """The two files that a certificate is about."""
+    """The two files that a certificate is about; the spec may name further ones, with data."""
 
     network: Path
     spec: Path
 
     def header(self) -> Line:
-        return {"vxc": 1, "network": _digest(self.network), "spec": _digest(self.spec)}
+        """The hashes of all files that say what is claimed."""
+        line: Line = {"vxc": 1, "network": _digest(self.network), "spec": _digest(self.spec)}
+        data = {name: _digest(self.spec.parent / name) for name in sorted(self._data())}
+        return {**line, "data": data} if data else line
+
+    def _data(self) -> set[str]:
+        """Names of data files in a TOML spec."""
+        if self.spec.name.endswith((".vnnlib", ".vnnlib.gz")):
+            return set()
+        try:
+            spec = tomllib.loads(self.spec.read_text(encoding="utf-8"), parse_float=str)
+        except ValueError:  # no spec: the hash will say so
+            return set()
+        given = spec.get("input", {})
+        named = {given[key] for key in ("data", "minmax_of") if key in given}
+        return named | set(_masks([spec.get("require", []), spec.get("assume", [])]))
+
+
+def _masks(part: object) -> Iterator[str]:
+    """Files of masks in properties, nested as they may be."""
+    if isinstance(part, dict):
+        mask = part.get("mass")
+        if isinstance(mask, dict) and "file" in mask:
+            yield mask["file"]
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    for value in inner:
+        yield from _masks(value)
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,13 +60,16 @@ class Setting:
     def classes(self) -> int:
         return self.builder.node(self.logits).size
 
-    def ranked_classes(self, tie: str = "error") -> list[int]:
-        """The outputs by falling value at the reference; a tie at the top is an InputError."""
+    def ranked_classes(self, tie: str = "error", first: int = 1) -> list[int]:
+        """The outputs by falling value at the reference; a tie that leaves one of the `first` open
+        is an InputError."""
         values = self.reference.values(self.logits)
         order = top(values, range(len(values)))
-        if len(order) > 1 and values[order[0]] == values[order[1]] and tie != "index":
-            what = same_value(values, order[0], order[1], lambda i: f"outputs {i}")
-            raise InputError(what.replace("and outputs", "and"), expected="one largest output")
+        for a, b in list(pairwise(order))[:first] if tie != "index" else ():
+            if values[a] == values[b]:
+                what = same_value(values, a, b, lambda i: f"outputs {i}")
+                place = "largest" if a == order[0] else "second largest"
+                raise InputError(what.replace("and outputs", "and"), expected=f"one {place} output")
         return order
 
     def output_weights(self, functional: Functional) -> dict[int, Fraction]:
@@ -87,7 +91,8 @@ class Setting:
                 return 0
             if self.classes < 2:
                 raise InputError(f"{self.classes} outputs", expected="at least two")
-            return self.ranked_classes()[0 if c == PREDICTED else 1]
+            place = 1 if c == PREDICTED else 2
+            return self.ranked_classes(first=place)[place - 1]
         if c >= self.classes:
             raise InputError(f"output {c}", expected=f"0..{self.classes - 1}")
         return c

@@ -145,7 +145,7 @@ def _csv_rows(path: Path) -> Iterator[Iterator[list[str]]]:
     """The rows of a CSV file, gzipped if its name ends in .gz; faults become InputErrors."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8", newline="") as stream:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
 
             def lines() -> Iterator[str]:
                 while line := stream.readline(MAX_LINE):

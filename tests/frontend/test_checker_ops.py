@@ -1,0 +1,55 @@
+"""Every case of every ONNX op as the checker reads it, against the package's exact values."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+from onnx import TensorProto
+from onnx_runs import Case, build
+from test_onnx_ops import CASES, ROWS
+
+from verifex import checker
+from verifex.frontend import load_bytes
+from verifex.semantics.evaluate import evaluate_exact
+
+REFUSED = {
+    "ConvTranspose", "Scaler", "Sign", "Sum", "Mean", "Pow", "HardSigmoid", "HardSwish",
+    "Reciprocal", "Elu", "Selu", "Celu", "Sigmoid", "Tanh", "Exp", "Erf", "Sin", "Cos", "Log",
+    "Sqrt", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare", "Softmax", "LogSoftmax",
+    "Expand", "Tile", "DepthToSpace", "SpaceToDepth", "ScatterElements", "Resize", "Upsample",
+    "ArrayFeatureExtractor",
+}
+PARTLY = {  # words of the refusal, for some of an op's cases
+    "Gemm": "product of two computed", "MatMul": "product of two computed", "Mul": "two computed",
+    "Div": "constant is needed", "Clip": "Clip of nothing|constant is needed",
+    "Pad": "unsupported Pad",
+}
+
+
+@pytest.mark.parametrize(("case", "opset"), ROWS)
+def test_the_checker_reads_what_the_package_reads(case: Case, opset: int) -> None:
+    data = build(case, opset, TensorProto.FLOAT).SerializeToString()
+    try:
+        net = checker.Network(data)
+    except checker.Bad as refusal:
+        expected = "unsupported operator" if case.op in REFUSED else PARTLY.get(case.op, "none")
+        assert any(word in str(refusal) for word in expected.split("|")), str(refusal)
+        return
+    assert case.op not in REFUSED
+    graph = load_bytes(data, "case.onnx")
+    rng = random.Random(opset)
+    size = sum(graph.nodes[i].size for i in graph.inputs)
+    for _ in range(2):
+        x = [Fraction(rng.randint(-32, 32), 16) for _ in range(size)]
+        wanted = evaluate_exact(graph, x, list(graph.outputs.values()))
+        for name, node in graph.outputs.items():
+            tensor = net.outputs[name]
+            assert tensor.shape == graph.nodes[node].shape
+            mine = checker.exactly(net.graph, net.graph.rows(tensor.items), x, True)
+            assert mine == wanted[node].fractions(), name
+
+
+def test_every_op_is_read_or_refused() -> None:
+    assert {c.op for c in CASES} - checker.RULES.keys() == REFUSED
