@@ -1745,6 +1745,8 @@ def work(files: Sequence[str], share: tuple[int, int]) -> tuple[int, str, str]:
         return code, f"{word}: {error}", ""
     except OSError as error:
         return 65, f"invalid: {error.filename or 'a file'}: {error.strerror or error}", ""
+    except MemoryError:
+        return 2, "incomplete: out of memory", ""
     except Exception as error:  # whatever untrusted bytes bring about is one line, no traceback
         return code, f"invalid: malformed ({type(error).__name__}: {error})", ""
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from spec_nets import pair
 
 import verifex
 from verifex import Outcome
@@ -21,7 +22,12 @@ from verifex.api import named_files
 from verifex.certificate import grant
 from verifex.certificate.grant import Wanted, certify, decide_and_check, run_checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
+from verifex.certificate.write import Files
+from verifex.engine.budget import Budget
 from verifex.engine.decide import Options, decide
+from verifex.engine.formula_search import decide_search
+from verifex.engine.optimise import Effort
+from verifex.engine.search import SearchOptions
 from verifex.engine.verdict import Verdict
 from verifex.errors import InputError
 
@@ -259,6 +265,42 @@ def test_a_solvers_word_is_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.notes[-1] == "no certificate: the claim rests on a solver's word"
 
 
+def test_open_leaves_are_counted_and_the_others_checked(tmp_path: Path) -> None:
+    """Where a search does not come to its end, a claim says how many leaves rest on a solver."""
+    seen = 0
+    for seed in range(1000, 1100, 5):
+        p = pair(seed, tmp_path, "component", hard=True)
+        problem, budget = p.problem(), Budget(10.0, 1 << 30, 1)
+        options = SearchOptions(root_effort=Effort(0), effort=Effort(0), width=1, max_domains=3)
+        result = decide_search(problem, budget, options)
+        if result.unfinished is None:
+            continue
+        seen += 1
+        leaves, left = result.unfinished.proof.leaves, result.unfinished.proof.open
+        assert result.closed is None
+        assert 0 < left <= leaves
+        files = Files(p.network, p.spec)
+        claimed = replace(decide(problem, Options()), outcome=Outcome.CLAIMED, witness=None,
+                          proof=result.unfinished)
+        word = f"the claim rests on a solver's word for {left} of the {leaves} leaves of the search"
+        found = certify(problem, claimed, files, 30.0)
+        assert found.outcome is Outcome.CLAIMED
+        assert found.notes[-1] == f"no certificate: {word}"
+        found = certify(problem, claimed, files, 30.0, Wanted(tmp_path / "part.vxc"))
+        assert found.outcome is Outcome.CLAIMED
+        assert found.notes[-2] == word
+        assert found.extra["certificate"]["check"] == f"incomplete: {left} leaves are open"
+    assert seen > 3
+
+
+def test_the_checker_obeys_a_memory_limit(place: Path) -> None:
+    verifex.verify(None, "spec.toml", certificate="proof.vxc")
+    files = named_files(None, "spec.toml")
+    assert files is not None
+    assert run_checker(files, Path("proof.vxc"), 30.0).valid
+    assert not run_checker(files, Path("proof.vxc"), 30.0, memory=1 << 22).valid
+
+
 def test_a_refuting_search_beats_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_spec(place / "spec.toml", "at_least = 0.5")
     problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
@@ -384,7 +426,7 @@ def test_a_punctual_check_takes_what_is_left_and_no_more(
     problem, files, verdict = claimed()
     given: list[float] = []
 
-    def late(files: Any, target: Path, seconds: float, jobs: int) -> grant.Check:
+    def late(files: Any, target: Path, seconds: float, *_: object) -> grant.Check:
         given.append(seconds)
         return grant.Check("not checked: out of time", None, seconds, 1, True)
 

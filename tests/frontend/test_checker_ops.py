@@ -28,14 +28,21 @@ PARTLY = {  # words of the refusal, for some of an op's cases
 }
 
 
+def read(data: bytes) -> tuple[checker.Network | None, str]:
+    """The network as the checker reads it, or the words of its refusal."""
+    try:
+        return checker.Network(data), ""
+    except checker.Bad as refusal:
+        return None, str(refusal)
+
+
 @pytest.mark.parametrize(("case", "opset"), ROWS)
 def test_the_checker_reads_what_the_package_reads(case: Case, opset: int) -> None:
     data = build(case, opset, TensorProto.FLOAT).SerializeToString()
-    try:
-        net = checker.Network(data)
-    except checker.Bad as refusal:
+    net, refusal = read(data)
+    if net is None:
         expected = "unsupported operator" if case.op in REFUSED else PARTLY.get(case.op, "none")
-        assert any(word in str(refusal) for word in expected.split("|")), str(refusal)
+        assert any(word in refusal for word in expected.split("|")), refusal
         return
     assert case.op not in REFUSED
     graph = load_bytes(data, "case.onnx")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ from verifex.errors import InputError
 from verifex.ir.problem import Problem
 
 CHECKER = Path(verifex.errors.__file__).with_name("checker.py")
+
+MEMORY = 4 << 30
+"""Bytes that a process of the checker may take, if nothing else is said."""
 
 LEAST_SECONDS = 10.0
 """What a check may take where less of the time limit is left."""
@@ -63,14 +67,21 @@ class Wanted:
 
 
 def run_checker(
-    files: Files, certificate: Path, seconds: float | None = None, jobs: int = 1
+    files: Files,
+    certificate: Path,
+    seconds: float | None = None,
+    jobs: int = 1,
+    memory: int = MEMORY,
 ) -> Check:
-    """Run the checker as a process of its own, isolated from the environment and site packages."""
+    """Run the checker as a process of its own, isolated from the environment and site packages.
+
+    Each of its processes may take so many bytes of `memory` (where the system can say so).
+    """
     names = (CHECKER, files.network, files.spec, certificate)
     command = [sys.executable, "-I", "-S", *map(str, names), "--jobs", str(jobs)]
     started = time.monotonic()
     size = certificate.stat().st_size
-    done = _finish(command, seconds)
+    done = _finish(command, seconds, memory)
     passed = time.monotonic() - started
     if done is None:
         limit = 0.0 if seconds is None else round(seconds, 1)
@@ -85,7 +96,9 @@ def run_checker(
     return Check(text, code, passed, size)
 
 
-def _finish(command: Sequence[str], seconds: float | None) -> tuple[int, str, str] | None:
+def _finish(
+    command: Sequence[str], seconds: float | None, memory: int
+) -> tuple[int, str, str] | None:
     """(exit code, stdout, stderr), or None after the time limit; nothing is left running."""
     process = subprocess.Popen(
         command,
@@ -95,6 +108,9 @@ def _finish(command: Sequence[str], seconds: float | None) -> tuple[int, str, st
         text=True,
         start_new_session=True,
     )
+    if sys.platform == "linux":
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (memory, memory))
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -127,10 +143,10 @@ def decide_and_check(
         return verdict if wanted.path is None else _with_note(verdict, "no certificate is written")
     if files is None:
         return _with_note(verdict, _IN_MEMORY) if _expected(verdict, wanted) else verdict
-    if verdict.outcome is Outcome.CLAIMED and not isinstance(verdict.proof, Closed):
+    if verdict.outcome is Outcome.CLAIMED and _open(verdict) != 0:
         verdict = _search_proof(problem, verdict, options, pool)
     seconds = max(wanted.least, options.seconds - verdict.seconds)
-    checked = certify(problem, verdict, files, seconds, wanted.path, wanted.jobs, wanted.check)
+    checked = certify(problem, verdict, files, seconds, wanted, options.memory)
     for step in checked.steps[len(verdict.steps) :]:
         options.watch().stage(step.stage, step.seconds, step.result)
     return checked
@@ -162,9 +178,15 @@ def _search_proof(
     if again.outcome is Outcome.REFUTED:
         word = f"a solver claimed the contrary ({'; '.join(verdict.evidence)})"
         return _with_note(replace(again, steps=steps, seconds=seconds), word)
-    proved = again.evidence if isinstance(again.proof, Closed) else ()
+    found = verdict if again.proof is None else replace(verdict, proof=again.proof)
+    proved = again.evidence if _open(found) == 0 else ()
     evidence = (*verdict.evidence, *proved)
-    return replace(verdict, proof=again.proof, evidence=evidence, steps=steps, seconds=seconds)
+    return replace(found, evidence=evidence, steps=steps, seconds=seconds)
+
+
+def _open(verdict: Verdict) -> int | None:
+    """How many leaves of a claim's proof are open; None where there is no proof at all."""
+    return verdict.proof.proof.open if isinstance(verdict.proof, Closed) else None
 
 
 def certify(
@@ -172,20 +194,30 @@ def certify(
     verdict: Verdict,
     files: Files,
     seconds: float,
-    path: Path | None = None,
-    jobs: int = 1,
-    check: bool = True,
+    wanted: Wanted | None = None,
+    memory: int = MEMORY,
 ) -> Verdict:
-    """The verdict with its certificate written (to `path`, if given) and checked.
+    """The verdict with its certificate written (to the path, if one is wanted) and checked.
 
     A claim becomes `proved` if the checker accepts, and stays `claimed` with the checker's answer
-    as a note if not. A refutation keeps its verdict: its witness was replayed already; a witness
-    that the checker did not accept is noted too. Raises InputError where `path` cannot be written.
+    as a note if not. Leaves that the search left open are noted; with a path, the rest of the tree
+    is written and checked all the same. A refutation keeps its verdict: its witness was replayed
+    already; one that the checker did not accept is noted too. Raises InputError where the path
+    cannot be written.
     """
+    wanted = wanted or Wanted()
+    path = wanted.path
     if verdict.outcome not in (Outcome.CLAIMED, Outcome.REFUTED):
         return verdict
-    if verdict.outcome is Outcome.CLAIMED and not isinstance(verdict.proof, Closed):
-        return _with_note(verdict, "no certificate: the claim rests on a solver's word")
+    left = _open(verdict)
+    if verdict.outcome is Outcome.CLAIMED and left != 0:
+        word = "the claim rests on a solver's word"
+        if left is None:
+            return _with_note(verdict, f"no certificate: {word}")
+        word += f" for {left} of the {verdict.proof.proof.leaves} leaves of the search"
+        if path is None:
+            return _with_note(verdict, f"no certificate: {word}")
+        verdict = _with_note(verdict, word)
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         target = path or Path(folder) / "proof.vxc"
         started = time.monotonic()
@@ -198,8 +230,8 @@ def certify(
                 f"cannot be written: {error.strerror}", expected="a writable file", file=str(target)
             ) from None
         written = time.monotonic() - started
-        left = max(0.1, seconds - written)
-        found = run_checker(files, target, left, jobs) if check else None
+        rest = max(0.1, seconds - written)
+        found = run_checker(files, target, rest, wanted.jobs, memory) if wanted.check else None
     verdict = _told(verdict, path, size, written, found)
     if found is None:
         return _with_note(verdict, "the certificate was not checked, as was asked")

@@ -232,7 +232,7 @@ def _by_search(run: _Run) -> Verdict | None:
     if found.witness is not None:
         evidence = ["search", "exact replay"]
         return run.verdict(Outcome.REFUTED, evidence=evidence, witness=found.witness)
-    run.proof = found.closed
+    run.proof = found.closed or found.unfinished
     if found.closed is not None and not stats.ties:
         evidence = [f"search: {max(1, stats.leaves)} leaves closed"]
         return run.verdict(Outcome.CLAIMED, evidence=evidence)
@@ -294,7 +294,8 @@ def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
     last = run.options.solvers[-1] == name
     answer = run.pool.solve(name, question.model, _limits(run, 1.0 if last else 0.8))
     scale = _scale(question)
-    part = [] if run.rest is None else ["search: everything closed but a rest"]
+    part = [] if run.rest is None or run.proof is None else [
+        f"search: all closed but {run.proof.proof.open} of {run.proof.proof.leaves} leaves"]
     # A point that breaks the claim exactly beats whatever a solver states.
     witness = _exact_witness(run, question, answer)
     if witness is not None:

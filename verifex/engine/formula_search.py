@@ -190,7 +190,8 @@ class FormulaResult:
 
     `closed` is the record from which a certificate is written. With `stats.ties` some leaves rest
     on bounds that are zero up to rounding: nothing is claimed then, but the checker may accept.
-    `rest`: the domains that are open, outside which the claim holds as far as floats tell.
+    `rest`: the domains that are open, outside which the claim holds as far as floats tell;
+    `unfinished`: the record so far, with these as open leaves.
     """
 
     closed: Closed | None
@@ -198,6 +199,7 @@ class FormulaResult:
     lower: float
     stats: Stats
     rest: Rest | None = None
+    unfinished: Closed | None = None
 
 
 def decide_search(
@@ -247,11 +249,12 @@ def decide_search(
         if not left or policy.finished() or budget.spent:
             break
     lower = min((d.value for d in left), default=0.0)
-    closed = None
-    if not left and policy.witness is None:
-        closed = Closed(layout, root.facts, search.proof, distinct)
-    rest = Rest(layout, left) if left else None
-    return FormulaResult(closed, policy.witness, lower, search.stats, rest)
+    if policy.witness is not None:
+        return FormulaResult(None, policy.witness, lower, search.stats)
+    record = Closed(layout, root.facts, search.proof, distinct)
+    if not left:
+        return FormulaResult(record, None, lower, search.stats)
+    return FormulaResult(None, None, lower, search.stats, Rest(layout, left), record)
 
 
 __all__ = ["MARGIN", "FormulaPolicy", "FormulaResult", "decide_search"]

@@ -107,10 +107,15 @@ class Proof:
     def leaves(self) -> int:
         return sum(n.children is None for n in self.nodes)
 
+    @property
+    def open(self) -> int:
+        """Leaves that nothing has closed."""
+        return sum(n.children is None and not n.closed for n in self.nodes)
+
 
 @dataclass(frozen=True)
 class Closed:
-    """A claim that was closed: what a certificate is written from.
+    """A claim that was closed, but for leaves marked open: what a certificate is written from.
 
     `atoms` are those whose negated forms the proof's rows bound. No nodes in `proof` means that
     the facts and interval bounds close the claim by themselves.

@@ -41,6 +41,10 @@ SEEN = 48
 _ROOT, _FEW = 2, 4
 """Iterations for bounds at the root, and on a domain."""
 
+_PATIENT, _EAGER = 32.0, 8.0
+"""For how many splits a side that a program did not come near to deciding is left alone; fewer
+where the cells of the first layer are enumerated, and an empty one that is not seen costs much."""
+
 _INPUTS, _GATES = 64, 512
 """Larger networks are not refreshed: the programs grow with inputs times splits."""
 
@@ -100,11 +104,16 @@ class Refresh:
     ) -> None:
         self.layout, self.bounder, self.cutter = layout, bounder, cutter
         self.proof, self.offer = proof, offer
+        self.patience = _PATIENT
         nodes = layout.graph.nodes
         self._inner = {
             z: any(isinstance(nodes[i].op, Step | Gate) for i in layout.graph.ancestors([z]))
             for z in layout.offsets
         }
+
+    def enumerate_cells(self) -> None:
+        """From now on, cells of the first layer are split apart before anything else is."""
+        self.patience = _EAGER
 
     def patterns(self, x: FloatArray) -> Flags:
         """Gate patterns (k, gates) of points (k, n): True where z > 0."""
@@ -206,14 +215,18 @@ class Refresh:
         open_ = (batch.boxes.lo[z] < 0) & (batch.boxes.hi[z] > 0) & ~batch.empty[:, None]
         open_ &= batch.signs[:, at : at + size] == 0
         on, off = (np.zeros(open_.shape, dtype=bool) for _ in range(2))
+        waits = np.zeros((len(batch.domains), 2, size), dtype=np.int8)
         for k, d in enumerate(batch.domains):
+            if d.wait is not None:
+                waits[k] = d.wait[:, at : at + size]
             if d.seen is not None and len(d.seen):
                 mine = d.seen[:, at : at + size]
                 on[k], off[k] = mine.any(axis=0), ~mine.all(axis=0)
         parts = []
         for sign, contrary in ((1.0, off), (-1.0, on)):
-            rows, i = np.nonzero(open_ if inner else open_ & ~contrary)
-            parts.append((rows, i, np.full(len(rows), sign), ~contrary[rows, i]))
+            idle = contrary | (waits[:, 0 if sign > 0 else 1] > 0)
+            rows, i = np.nonzero(open_ if inner else open_ & ~idle)
+            parts.append((rows, i, np.full(len(rows), sign), ~idle[rows, i]))
         domain, element, signs, hopeful = (np.concatenate(v) for v in zip(*parts, strict=True))
         return Sides(domain, element, signs), hopeful
 
@@ -242,11 +255,24 @@ class Refresh:
                 )
                 use = better > value[pick]
                 value[pick[use]] = better[use]
+                reach = (coefs[pick].abs() * (hi - lo)[pick]).sum(dim=1)
+                self._put_off(batch, z, asked.of(j), (better / reach).numpy())
                 for key, v in some.items():
                     params[key][pick[use]] = v[use]
                 good = np.flatnonzero(~found.empty & found.done & (better.numpy() < 0))
                 self._visit(batch, asked.domain[j[good]], found.x[good])
         return value.numpy(), params
+
+    def _put_off(self, batch: _Batch, z: int, asked: Sides, value: FloatArray) -> None:
+        """Sides that a program did not decide are not asked about for some splits: the more, the
+        farther their bound (in parts of what the form varies by over the box) is from zero."""
+        levels = (-self.patience * np.clip(value, -1.0, 0.0)).astype(np.int8)
+        for k in np.unique(asked.domain[levels > 0]):
+            mine, d = (asked.domain == k) & (levels > 0), batch.domains[k]
+            wait = np.zeros((2, self.layout.gates), dtype=np.int8) if d.wait is None else d.wait
+            side, at = (asked.sign[mine] < 0).astype(np.intp), self.layout.offsets[z]
+            wait[side, at + asked.element[mine]] = levels[mine]
+            d.wait = wait
 
     def _put(
         self,

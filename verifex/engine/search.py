@@ -76,6 +76,8 @@ class Search:
         if options.refresh:
             proof = self.proof if options.record else None
             self._refresh = Refresh(self.layout, bounder, self._cutter, proof, self._offer)
+            if options.order == "layers":
+                self._refresh.enumerate_cells()
         self._tighten: Tighten | None = None
         if options.tighten:
             proof = self.proof if options.record else None
@@ -335,6 +337,7 @@ class Search:
         seen = self._refresh.patterns(points)
         if self.options.order is None and few_cells(self.layout, seen):
             self._weights = layer_weights(self.layout)
+            self._refresh.enumerate_cells()
         for domain in roots:
             domain.seen = seen
 
@@ -375,6 +378,7 @@ class Search:
                 kept=domain.kept,
                 tight=domain.tight,
                 starts=domain.starts,
+                wait=None if domain.wait is None else np.maximum(domain.wait - 1, 0).astype(np.int8),
             )
             if domain.gate >= 0:
                 node.gate = domain.gate
