@@ -211,12 +211,31 @@ class Tensor:
 
     def __mul__(self, other: Tensor) -> Tensor:
         a, b = (self, other) if other.fixed else (other, self)
-        need(b.fixed, "unsupported product of two computed tensors")
-        return built(a.graph, stretched(a, b), lambda i: total([(a.at(i), b.at(i)[1])]))
+        shape, g = stretched(a, b), self.graph
+        if b.fixed:
+            return built(g, shape, lambda i: total([(a.at(i), b.at(i)[1])]))
+        pair = [t if t.shape == tuple(shape) else built(g, shape, t.at) for t in (self, other)]
+        gates = [t for t in pair if t.binary()][:1]
+        if gates and gates[0] is pair[1]:
+            pair.reverse()
+        factors = [g.rows(t.items) for t in pair]
+        need(gates or factors[0] != factors[1], "unsupported square of a computed tensor")
+        return Tensor(g, shape, g.refs(g.op("G" if gates else "M", *factors)))
+
+    def binary(self) -> bool:
+        """Whether each element is the gate of some unit."""
+        return all(not c and len(refs) == 1 and all(
+            v == 1 and self.graph.nodes[n].kind == "S" for (n, _), v in refs.items())
+            for refs, c in self.items)
 
     def relu(self) -> Tensor:
         g = self.graph
         return Tensor(g, self.shape, g.refs(g.op("R", g.rows(self.items))))
+
+    def gate(self) -> Tensor:
+        """1 where an element is above 0, else 0."""
+        g = self.graph
+        return Tensor(g, self.shape, g.refs(g.op("S", g.rows(self.items))))
 
     def absolute(self) -> Tensor:
         t = self.solid()
@@ -381,6 +400,10 @@ class Graph:
                 (a,) = node.args
                 for j, gated in enumerate(self.refs(self.op("G", self.op("S", a), out[n]))):
                     terms[a][j].append((gated, ONE))
+            for a, other in zip(node.args, node.args[::-1]) if node.kind in "GM" else ():
+                if a in terms and not (node.kind == "G" and a == node.args[0]):
+                    for j, part in enumerate(self.refs(self.op(node.kind, other, out[n]))):
+                        terms[a][j].append((part, ONE))
         return [out[x] for x in inputs]
 
 
@@ -671,6 +694,7 @@ RULES: dict[str, Callable[[Call], Any]] = {
     "GlobalAveragePool": partial(pool, join=mean_along, whole=True), "Transpose": transpose,
     "Flatten": lambda c: flatten(c.x[0], c.attr("axis", 1)), "Concat": concat,
     "Identity": lambda c: c.x[0], "Constant": lambda c: tensor(c.graph, c.attr("value")),
+    "Greater": folded(lambda a, b: (a - b).gate()), "Less": folded(lambda a, b: (b - a).gate()),
     "Slice": cut, "Split": split, "Gather": gather, "Pad": pad, "Cast": cast, "Dropout": dropout,
     "ReduceMax": partial(reduced, join=max_along), "ReduceMean": partial(reduced, join=mean_along),
     "ReduceSum": partial(reduced, join=mean_along, factor=1), "BatchNormalization": normalize,

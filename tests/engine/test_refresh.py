@@ -115,7 +115,7 @@ def test_facts_hold_at_the_points_of_their_domains(seed: int) -> None:
         chosen = rng.random(layout.gates) < rng.uniform(0.1, 0.9)
         signs = np.where(chosen, np.where(near, 1, -1), 0).astype(np.int8)
         domains.append(Domain(lo, hi, signs, [0], proof.add(ProofNode(-1))))
-    empty = refresh.run(domains)
+    empty, _ = refresh.run(domains)
     values = evaluate_float(graph, points, list(layout.offsets))
     some = 0
     for d, none in zip(domains, empty, strict=True):

@@ -423,7 +423,7 @@ def test_parcels_hold_whole_domains_and_nodes() -> None:
         lo, hi, np.array([0, 1, -1], dtype=np.int8), [0, 4], 9, 2, -0.5,
         {("slope", 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3, np.ones(3),
         np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts], np.ones((2, 3), dtype=bool),
-        3, {2: {1: packed}},
+        3, {2: {1: packed}}, np.array([[0, 3, 1], [2, 0, 0]], dtype=np.int8),
     )
     back = parcels.domain_from(loads(dumps(parcels.domain_to(domain))), 9)
     domain.own, domain.pending, domain.starts = {}, [], {}  # these stay behind

@@ -24,7 +24,8 @@ from verifex.engine.proof import BITS, Closed, Packed, Proof, ProofNode, pack
 from verifex.engine.verdict import Witness
 from verifex.ir.formula import Atom, atoms
 from verifex.ir.graph import Graph
-from verifex.ir.ops import Gate, Mul, Relu, Step
+from verifex.ir.linmap import is_zero
+from verifex.ir.ops import Affine, Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
 
 Line = dict[str, Any]
@@ -85,10 +86,17 @@ class Names:
             if kind is not None:
                 self.of[i] = (kind, len(self.sizes[kind]))
                 self.sizes[kind].append(graph.nodes[i].size)
+        self._stated = {
+            a for i, (kind, _) in self.of.items() for a in graph.nodes[i].args[kind == "G" :]
+        }
         self.unit: dict[int, tuple[str, int]] = {}
         for i, name in self.of.items():
             if name[0] in "RS":
                 self.unit.setdefault(graph.nodes[i].args[0], name)
+
+    def knows(self, node: int) -> bool:
+        """Whether facts can be stated of a node."""
+        return node in self._stated
 
     def argument(self, node: int) -> tuple[str, int, int]:
         """(kind, number, argument) of a relaxed node that has `node` as an argument."""
@@ -100,8 +108,18 @@ class Names:
 
 
 def passed_always(graph: Graph, targets: list[int]) -> list[int]:
-    """Ancestors of the targets, and the Relu on z for every Step on z, older or not."""
-    needed = set(graph.ancestors(targets))
+    """What the targets depend on, and the Relu on z for every Step on z, older or not.
+
+    What is only multiplied by zeros does not count: readers of the file never see it.
+    """
+    needed, stack = set[int](), list(targets)
+    while stack:
+        i = stack.pop()
+        if i not in needed:
+            needed.add(i)
+            op, args = graph.nodes[i].op, graph.nodes[i].args
+            maps = op.maps if isinstance(op, Affine) else [None] * len(args)
+            stack += [a for m, a in zip(maps, args, strict=True) if m is None or not is_zero(m)]
     zs = {graph.nodes[i].args[0] for i in needed if isinstance(graph.nodes[i].op, Step)}
     return sorted(
         needed
@@ -119,6 +137,8 @@ def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line
         count += 1
     yield {**files.header(), "nodes": names.sizes, "atoms": count}
     for fact in closed.facts:
+        if not names.knows(fact.node):
+            continue
         kind, n, argument = names.argument(fact.node)
         yield {
             "f": [kind, n, argument, fact.index, fact.sign],
@@ -159,8 +179,9 @@ def _facts(
 ) -> Iterator[Line]:
     """The facts that are put in at a node of the tree."""
     for z, k, sign in [] if node.plain is None else node.plain.tolist():
-        yield {"f": [*names.argument(z), k, sign]}
-    for facts in node.facts:
+        if names.knows(z):
+            yield {"f": [*names.argument(z), k, sign]}
+    for facts in filter(lambda f: names.knows(f.node), node.facts):
         for (k, sign), splits in zip(facts.rows.tolist(), facts.splits, strict=True):
             places = _places(splits, layout, order)
             multipliers = _multipliers(names, {**facts.shared, **splits}, places)

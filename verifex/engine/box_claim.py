@@ -6,8 +6,10 @@ formula gets an upper bound on each box; a box is closed once the formula is fal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,10 +135,19 @@ def thresholds(forms: Sequence[Form], offsets: Mapping[int, int]) -> list[Thresh
             continue
         (node, index), c = form.terms[0]
         exact = -form.const / c
-        value = float(exact)
-        if c > 0 and not value < exact:
-            value = float(np.nextafter(value, -np.inf))
-        if c < 0 and not value > exact:
-            value = float(np.nextafter(value, np.inf))
-        out.append(Threshold(k, offsets[node] + index, 1 if c > 0 else -1, value))
+        sign = 1 if c > 0 else -1
+        out.append(Threshold(k, offsets[node] + index, sign, _beside(exact, -sign)))
     return out
+
+
+_GRID = Fraction(1, 1 << 50)
+
+
+def _beside(exact: Fraction, sign: int) -> float:
+    """A float just above (sign 1) or below (-1) a number, on the checker's grid of 2^-52 with room
+    for its rounding: a split there closes the far side in exact arithmetic too."""
+    step = sign * exact / _GRID
+    near = float(sign * (math.floor(step) + 2) * _GRID)
+    while not (near - exact) * sign > 0:  # floats are coarser than the grid there
+        near = float(np.nextafter(near, sign * np.inf))
+    return near

@@ -21,9 +21,9 @@ class Domain:
 
     `kept` are bounds proven here or above, node -> (lo, hi) of shape (size,): children inherit
     them. `own` are bounds that only this domain uses, with the lines `pending` that prove them.
-    `seen` are gate patterns (k, gates) of points that lie in the domain. `wait` (2, gates): for how many
-    splits more the lower and the upper end of a pre-activation is not worth a program. `tight`: how many gates
-    had been split on when bounds were last tightened (tighten.py); `starts`, by node and by
+    `seen` are gate patterns (k, gates) of points that lie in the domain. `wait` (2, gates): for how
+    many splits more the lower and the upper end of a pre-activation are not worth a program.
+    `tight`: how many gates had been split on when bounds were last tightened (tighten.py); `starts`, by node and by
     2 * element (+ 1 for the lower bound): multipliers to begin with the next time.
     """
 
@@ -44,9 +44,9 @@ class Domain:
     own: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     pending: list[LocalFacts] = field(default_factory=list)
     seen: NDArray[np.bool_] | None = None
-    wait: NDArray[np.int8] | None = None
     tight: int = 0
     starts: dict[int, dict[int, Packed]] = field(default_factory=dict)
+    wait: NDArray[np.int8] | None = None
 
     @property
     def box(self) -> tuple[FloatArray, FloatArray, NDArray[np.int8]]:

@@ -202,6 +202,8 @@ class Bounder:
             going = least[run.at] <= goals[run.at]
             if step == effort.iterations or not run.params or not bool(going.any()):
                 break
+            if not value.requires_grad:  # no undecided node has a part in any of the rows
+                break
             grads = torch.autograd.grad(
                 value[going].sum(), list(run.params.values()), allow_unused=True
             )

@@ -23,7 +23,7 @@ def domain_to(d: Domain) -> Value:
     return {
         "lo": d.lo, "hi": d.hi, "signs": d.signs, "rows": d.rows, "node": d.node, "tree": d.tree,
         "value": float(d.value), "gate": d.gate, "dimension": d.dimension, "loss": d.loss,
-        "reach": d.reach, "state": d.state, "seen": d.seen,
+        "reach": d.reach, "state": d.state, "seen": d.seen, "wait": d.wait,
         "warm": {_name(key): v for key, v in d.warm.items()},
         "kept": {str(i): list(v) for i, v in d.kept.items()},
         "tight": d.tight,
@@ -37,7 +37,7 @@ def domain_from(v: Value, node: int) -> Domain:
         v["lo"], v["hi"], v["signs"], v["rows"], node, v["tree"], v["value"],
         {_key(name): a for name, a in v["warm"].items()},
         v["gate"], v["dimension"], v["loss"], v["reach"], v["state"], kept,
-        seen=v["seen"], tight=v["tight"],
+        seen=v["seen"], wait=v["wait"], tight=v["tight"],
     )
 
 

@@ -38,7 +38,7 @@ Flags = NDArray[np.bool_]
 SEEN = 48
 """Patterns that a domain keeps."""
 
-_ROOT, _FEW = 2, 4
+_ROOT, _FEW = 2, 1
 """Iterations for bounds at the root, and on a domain."""
 
 _PATIENT, _EAGER = 32.0, 8.0
@@ -121,8 +121,9 @@ class Refresh:
         values = evaluate_float(self.layout.graph, x, zs)
         return np.concatenate([values[z].reshape(len(x), -1) > 0 for z in zs], axis=1)
 
-    def run(self, domains: list[Domain]) -> Flags:
-        """Put new facts into the domains; True for those that have no point."""
+    def run(self, domains: list[Domain]) -> tuple[Flags, Cut]:
+        """Put new facts into the domains; True for those that have no point, and the half-spaces
+        of their splits, as the domains were before (which is sound)."""
         lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
         signs = np.stack([d.signs for d in domains])
         boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains, own=False))
@@ -131,7 +132,7 @@ class Refresh:
         self._empty(batch)
         for z in self.layout.offsets:
             self._node(batch, z)
-        return batch.empty
+        return batch.empty, cut
 
     # --- empty domains ----------------------------------------------------------------------------
 

@@ -226,10 +226,12 @@ class Search:
         """Bound all open rows of the domains, close what closes, queue the rest."""
         lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
         signs = np.stack([d.signs for d in domains])
-        known = self._refresh is not None and bool(signs.any())
-        lost = self._refresh.run(domains) if self._refresh is not None and known else False
+        cut = None
+        if self._refresh is not None and signs.any():
+            lost, cut = self._refresh.run(domains)
         boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains))
-        boxes.empty[:] |= lost
+        if cut is not None:
+            boxes.empty[:] |= lost
         self.stats.domains += len(domains)
         for d, empty in zip(domains, boxes.empty, strict=True):
             if empty:
@@ -247,10 +249,9 @@ class Search:
         goal = torch.tensor([self.policy.goal(r) for r in row_ids], dtype=torch.float64) - consts
         warm = stacked_warm(domains, pairs)
         found = self.bounder.bound(rows, start, *box, effort, warm, goal)
-        if known:
+        if cut is not None:
             open_ = np.flatnonzero((found.value <= goal).numpy())
             if len(open_):
-                cut = self._cutter.cut(boxes, lo, hi, signs)
                 self._cutter.sharpen(found, open_, rows, start, box, cut)
         found.value = found.value + consts
         self._digest(domains, alive, pairs, Bounded(rows, start, box, goal, found))
@@ -378,7 +379,7 @@ class Search:
                 kept=domain.kept,
                 tight=domain.tight,
                 starts=domain.starts,
-                wait=None if domain.wait is None else np.maximum(domain.wait - 1, 0).astype(np.int8),
+                wait=None if domain.wait is None else domain.wait - (domain.wait > 0),
             )
             if domain.gate >= 0:
                 node.gate = domain.gate

@@ -152,6 +152,19 @@ class Scaled(_Map):
 LinearMap: TypeAlias = Dense | Conv | Gather | ScatterAdd | Diag | Scaled
 
 
+def is_zero(m: LinearMap) -> bool:
+    """Whether a map takes everything to zero."""
+    match m:
+        case Dense() | Conv():
+            return not m.weight.any()
+        case Gather() | ScatterAdd():
+            return not (m.index >= 0).any()
+        case Diag():
+            return not m.exact.num.any()
+        case Scaled():
+            return m.factor == 0 or is_zero(m.inner)
+
+
 # --- makers ---------------------------------------------------------------------------------
 
 

@@ -43,6 +43,10 @@ class Ball:
         return sum((d * d for d in diffs), Fraction(0)) <= self.radius**2
 
 
+LARGEST = Fraction(10) ** 300
+"""Bounds beyond this leave the range of floats."""
+
+
 @dataclass(frozen=True)
 class Region:
     """A bounded box `lo <= x <= hi` and what cuts it.
@@ -97,7 +101,12 @@ class Region:
         return all(r.holds(x) for r in self.rows) and all(b.holds(x) for b in self.balls)
 
     def float_box(self) -> tuple[FloatArray, FloatArray]:
-        """Outward rounded float bounds of the box, each of shape (size,)."""
+        """Outward rounded float bounds of the box, each of shape (size,); InputError for those
+        that leave the range of floats."""
+        for i, ends in enumerate(zip(self.lo, self.hi, strict=True)):
+            if max(map(abs, ends)) > LARGEST:
+                raise InputError(f"{self.name(i)} is bounded by a number beyond 1e300",
+                                 expected="a smaller number", key="region")
         lo, _ = ExactArray.from_numbers(self.lo).float_bounds()
         _, hi = ExactArray.from_numbers(self.hi).float_bounds()
         return np.asarray(lo), np.asarray(hi)
