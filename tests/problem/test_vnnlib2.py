@@ -345,7 +345,7 @@ def test_versions_1_and_2_of_a_benchmark_agree(shared_data: Path) -> None:
 def test_examples_of_the_standard(shared_data: Path, f: Graph) -> None:
     """Every example of the standard states a problem, or is refused with the reason."""
     refused = {"initialized": "VNN-LIB 2.1", "mnist": "has no lower bound",
-               "multiple_networks": "has no lower bound", "test_linearise": "has no lower bound",
+               "multiple_networks": "has no lower bound", "test_linearise": "has no upper bound",
                "intermediate_nodes": "hidden nodes of"}
     files = sorted((shared_data / "vnnlib2/standard/syntax/test").glob("*.vnnlib"))
     assert len(files) == 11

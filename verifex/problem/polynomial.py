@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from math import gcd, lcm
 from typing import TypeAlias
+
+import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.formula import Atom, Cell, Form
 from verifex.ir.graph import Builder
-from verifex.ir.linmap import gather
+from verifex.ir.linmap import dense, gather
+from verifex.ir.ops import Affine
 
 Monomial: TypeAlias = tuple[Cell, ...]
 """Cells in rising order, once for each power; the empty one is the constant."""
@@ -19,6 +23,8 @@ Poly: TypeAlias = dict[Monomial, Fraction]
 
 MAX_DEGREE = 16
 MAX_TERMS = 10_000
+_EXACT = 2**53
+"""Whole numbers up to here are float64."""
 
 
 def constant(value: Fraction) -> Poly:
@@ -41,8 +47,11 @@ def total(parts: Iterable[tuple[Poly, int]]) -> Poly:
     return {m: c for m, c in out.items() if c}
 
 
-def product(a: Poly, b: Poly) -> Poly:
-    """`a * b`; raises UnsupportedError where it gets too big."""
+def product(a: Poly, b: Poly, degrees: Mapping[Cell, int] | None = None) -> Poly:
+    """`a * b`; raises UnsupportedError where it gets too big.
+
+    `degrees` are those of the cells that hold polynomials themselves.
+    """
     if len(a) * len(b) > MAX_TERMS:
         raise UnsupportedError(
             f"a product of {len(a)} and {len(b)} terms", expected=f"at most {MAX_TERMS} terms"
@@ -51,11 +60,31 @@ def product(a: Poly, b: Poly) -> Poly:
     for m, c in a.items():
         for n, d in b.items():
             both = tuple(sorted(m + n)) if m and n else m or n
-            if len(both) > MAX_DEGREE:
-                raise UnsupportedError("a product of too many variables",
-                                       expected=f"a degree of at most {MAX_DEGREE}")
+            _require_degree(sum(degrees.get(c, 1) for c in both) if degrees else len(both))
             out[both] = out.get(both, Fraction(0)) + c * d
     return {m: c for m, c in out.items() if c}
+
+
+def _require_degree(degree: int) -> None:
+    if degree > MAX_DEGREE:
+        raise UnsupportedError("a product of too many variables",
+                               expected=f"a degree of at most {MAX_DEGREE}")
+
+
+def _reduced(poly: Poly) -> tuple[Poly, Fraction] | None:
+    """A linear form of several terms as a number times a form that all its multiples share, whose
+    coefficients are float64 (whole numbers over a power of two); None where there is none."""
+    if len(poly) < 2 or any(len(m) > 1 for m in poly):
+        return None
+    bottom = lcm(*(c.denominator for c in poly.values()))
+    whole = {m: int(c * bottom) for m, c in sorted(poly.items())}
+    most = max(abs(n) for n in whole.values()) // gcd(*whole.values())
+    if most >= _EXACT:
+        return None
+    common = gcd(*whole.values()) * (1 if whole[max(whole)] > 0 else -1)
+    size = 2 ** (most.bit_length() - 1)
+    return ({m: Fraction(n // common, size) for m, n in whole.items()},
+            Fraction(common * size, bottom))
 
 
 class Forms:
@@ -64,6 +93,46 @@ class Forms:
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
         self.made: dict[Monomial, Cell] = {}
+        self.degrees: dict[Cell, int] = {}
+
+    def product(self, factors: Iterable[Poly]) -> Poly:
+        """The product of polynomials; two factors that are the same linear form up to a number
+        become the square of a node, since bounds know that it is not negative. They would not
+        see that in `a^2 - 2ab + b^2`."""
+        out, parts = constant(Fraction(1)), list[Poly]()
+        single: dict[tuple[tuple[Monomial, Fraction], ...], Poly] = {}
+        for poly in factors:
+            found = _reduced(poly)
+            if found is None:
+                parts.append(poly)
+                continue
+            form, factor = found
+            out = product(out, constant(factor))
+            key = tuple(form.items())
+            if single.pop(key, None) is None:
+                single[key] = form
+            else:
+                parts.append(self._square(form))
+        for poly in (*parts, *single.values()):
+            out = product(out, poly, self.degrees)
+        return out
+
+    def _square(self, form: Poly) -> Poly:
+        """The square of a linear form of float64 coefficients, as one element."""
+        degree = 2 * max(self.degrees.get(m[0], 1) for m in form if m)
+        _require_degree(degree)
+        coefs: dict[int, dict[int, float]] = {}
+        for m, c in form.items():
+            if m:
+                coefs.setdefault(m[0][0], {})[m[0][1]] = float(c)
+        b = self.builder
+        picked = [b.affine(gather(b.shape(n), list(row)), n) for n, row in coefs.items()]
+        maps = tuple(dense([list(row.values())]) for row in coefs.values())
+        bias = np.array([float(form[()])]) if () in form else None
+        line = b.add(Affine(maps, bias), *picked)
+        cell = (b.mul(line, line), 0)
+        self.degrees[cell] = degree
+        return variable(cell)
 
     def form(self, poly: Mapping[Monomial, Fraction]) -> Form:
         """The polynomial as a linear form of graph elements."""

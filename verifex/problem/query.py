@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 from typing import TypeAlias
 
 from verifex.errors import InputError, UnsupportedError
-from verifex.ir.formula import TRUE, And, Atom, Cell, Formula, Or, atoms, negate
+from verifex.ir.formula import TRUE, And, Atom, Cell, Form, Formula, Or, atoms, negate
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import Gather
 from verifex.ir.ops import Affine
@@ -22,10 +23,18 @@ from verifex.ir.region import Region
 Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
 """A lower and an upper bound; None where there is none."""
 
+_Row: TypeAlias = "tuple[list[tuple[int, Fraction]], Fraction]"
+"""Flat inputs with coefficients, and a constant: their sum is at least 0."""
+
 Hull: TypeAlias = dict[int, Ends]
 """Flat input -> what is known of it."""
 
 MAX_PARTS = 4096
+MAX_ROUNDS = 10
+MAX_WORK = 200_000
+"""Terms of linear atoms that are looked at for bounds that follow: half a second or so."""
+_GRID = 10**40
+"""Bounds that follow are decimals of 40 places, so that they stay short and can be written."""
 
 
 def trace(graph: Graph, cell: Cell) -> Cell:
@@ -65,6 +74,85 @@ def hull(f: Formula, flat: Mapping[Cell, int]) -> Hull:
             return _join([hull(p, flat) for p in f.parts])
         case _:
             return {}
+
+
+def with_implied(f: And, graph: Graph) -> And:
+    """The same claim with the bounds of single inputs that its linear atoms imply as atoms.
+
+    Equivalent to it. A box is found where `|X - Z| <= 0.01` bounds Z by means of X; the checker,
+    which knows no more than `hull`, finds it in what the translation says of the box.
+    """
+    flat = flat_inputs(graph)
+    known = hull(f, flat)
+    found = dict(known)
+    _propagate(_rows(f, flat), found)
+    more = list[Atom]()
+    for cell, i in flat.items():
+        (lo, hi), (a, b) = found.get(i, (None, None)), known.get(i, (None, None))
+        if lo is not None and lo != a:
+            more.append(Atom(Form.of({cell: 1}, -lo)))
+        if hi is not None and hi != b:
+            more.append(Atom(Form.of({cell: -1}, hi)))
+    return And((*f.parts, *more))
+
+
+def _rows(f: Formula, flat: Mapping[Cell, int]) -> list[_Row]:
+    """The conjuncts about several inputs and nothing else."""
+    if isinstance(f, And):
+        return [row for p in f.parts for row in _rows(p, flat)]
+    if not isinstance(f, Atom) or len(f.form.terms) < 2:
+        return []
+    if not all(cell in flat for cell, _ in f.form.terms):
+        return []
+    return [([(flat[cell], c) for cell, c in f.form.terms], f.form.const)]
+
+
+def _propagate(rows: Sequence[_Row], found: Hull) -> None:
+    """Sharpen bounds by rows, again and again, until little is left to be had."""
+    work, moved = 0, {i for terms, _ in rows for i, _ in terms}
+    for _ in range(MAX_ROUNDS):
+        last, moved = moved, set[int]()
+        for terms, const in rows:
+            if not any(i in last or i in moved for i, _ in terms):
+                continue
+            work += len(terms)
+            if work > MAX_WORK:
+                return
+            moved |= _sharpen(terms, const, found)
+        if not moved:
+            return
+
+
+def _sharpen(terms: Sequence[tuple[int, Fraction]], const: Fraction, found: Hull) -> set[int]:
+    """What `sum c x + const >= 0` says of each input given the bounds of the others; the inputs of
+    which it says something new."""
+    most = [(e, c) for i, c in terms for e in [found.get(i, (None, None))[1 if c > 0 else 0]]]
+    open_ends = [k for k, (e, _) in enumerate(most) if e is None]
+    if len(open_ends) > 1:
+        return set()
+    whole = const + sum((c * e for e, c in most if e is not None), Fraction(0))
+    moved = set[int]()
+    for k in open_ends or range(len(terms)):
+        i, c = terms[k]
+        end = most[k][0]
+        edge = -(whole if end is None else whole - c * end) / c
+        at = _outward(edge, c < 0)
+        lo, hi = found.get(i, (None, None))
+        if c > 0 and (lo is None or at > lo):
+            found[i] = (at, hi)
+        elif c < 0 and (hi is None or at < hi):
+            found[i] = (lo, at)
+        else:
+            continue
+        moved.add(i)
+    return moved
+
+
+def _outward(edge: Fraction, upper: bool) -> Fraction:
+    """A lower or an upper bound, on the grid."""
+    if _GRID % edge.denominator == 0:
+        return edge
+    return Fraction(ceil(edge * _GRID) if upper else floor(edge * _GRID), _GRID)
 
 
 def _atom_hull(f: Atom, flat: Mapping[Cell, int]) -> Hull:

@@ -1,13 +1,13 @@
 """VNN-LIB 2.0 queries as one `Problem`: the networks grafted into one graph over shared inputs.
 
-Inputs that the query equates (`(== X[0] Z[0])`, demanded and not inside an `or`) become one, so a
-query about two networks on the same input has that input once. Polynomials become `Mul` nodes;
-`or` stays `or`, nothing is expanded.
+Inputs that the query equates (`(== X[0] Z[0])`, or `<=` and `>=`, demanded and not inside an `or`)
+become one, so a query about two networks on the same input has that input once. Polynomials become
+`Mul` nodes; `or` stays `or`, nothing is expanded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,8 +22,8 @@ from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import gather, reshape
 from verifex.ir.ops import Concat
 from verifex.ir.problem import Problem
-from verifex.problem.polynomial import Forms, Poly, constant, product, total, variable
-from verifex.problem.query import build, is_bounded, trace
+from verifex.problem.polynomial import Forms, Poly, constant, total, variable
+from verifex.problem.query import build, is_bounded, trace, with_implied
 from verifex.problem.stated import Network, Stated, Variable
 from verifex.problem.vnnlib2_text import Declared, Parsed, Tensor, conjuncts, parse
 
@@ -132,6 +132,9 @@ class _Merged:
     names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.shapes = {t.name: t.shape for n in self.parsed.networks for t in n.tensors}
+
     def stated(self, title: str) -> Stated:
         found = self._networks()
         roots = _Roots(self.parsed)
@@ -158,10 +161,12 @@ class _Merged:
         graph = self.builder.build(shown)
         self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
         forms = Forms(self.builder)
-        parts = tuple(_Reader(self, forms).formula(e) for e in conjuncts(self.parsed.assertions))
-        cut = self.may_cut and not is_bounded(And(parts), graph)
+        reader = _Reader(forms, self._cell)
+        broken = with_implied(
+            And(tuple(reader.formula(e) for e in conjuncts(self.parsed.assertions))), graph)
+        cut = self.may_cut and not is_bounded(broken, graph)
         problem: Problem = build(
-            self.builder.build(shown), And(parts), self.names, title, tuple(self.notes),
+            self.builder.build(shown), broken, self.names, title, tuple(self.notes),
             REACH if cut else None,
         )
         declared = [
@@ -176,6 +181,10 @@ class _Merged:
             if not isinstance(source := self.sources[_origin(self.parsed, n.name)], Graph)
         )
         return Stated(problem, tuple(declared), networks, 2, cut)
+
+    def _cell(self, e: Any) -> Cell:
+        """The element of the graph that a variable of an assertion stands for."""
+        return self.cells[e.name][position(e, self.shapes[e.name])]
 
     def _networks(self) -> dict[str, _Network]:
         """The networks of the files, each with the hidden tensors that any declaration names."""
@@ -248,14 +257,26 @@ class _Roots:
         self.order = {t.name: k for k, t in enumerate(tensors)}
         self.shapes = {t.name: t.shape for t in tensors}
         self.up: dict[_Element, _Element] = {}
+        ordered: set[tuple[_Element, _Element]] = set()  # first <= second
         for e in conjuncts(parsed.assertions):
-            if type(e).__name__ == "Equal" and all(self._is_input(s) for s in (e.lhs, e.rhs)):
-                self._join(self._element(e.lhs), self._element(e.rhs))
+            pair = self._pair(e)
+            if pair is None:
+                continue
+            kind = type(e).__name__
+            ordered |= {pair} if kind == "LessEqual" else {pair[::-1]}
+            if kind == "Equal" or {pair, pair[::-1]} <= ordered:
+                self._join(*pair)
 
-    def _is_input(self, e: Any) -> bool:
-        return type(e).__name__ == "Var" and e.name in self.order
+    def _pair(self, e: Any) -> tuple[_Element, _Element] | None:
+        """The two inputs that a comparison is about, `X[0]` and `Z[0]`; None for any other."""
+        if type(e).__name__ not in ("Equal", "LessEqual", "GreaterEqual"):
+            return None
+        a, b = self._element(e.lhs), self._element(e.rhs)
+        return None if a is None or b is None else (a, b)
 
-    def _element(self, e: Any) -> _Element:
+    def _element(self, e: Any) -> _Element | None:
+        if type(e).__name__ != "Var" or e.name not in self.order:
+            return None
         return e.name, position(e, self.shapes[e.name])
 
     def of(self, element: _Element) -> _Element:
@@ -271,8 +292,15 @@ class _Roots:
 
 
 def position(e: Any, shape: tuple[int, ...]) -> int:
-    """The flat position of a variable's indices."""
-    return int(np.ravel_multi_index(tuple(e.indices), shape)) if shape else 0
+    """The flat position of a variable's indices; InputError where there is no such element."""
+    place, indices = 0, tuple(e.indices)
+    if len(indices) != len(shape) or not all(0 <= i < n for i, n in zip(indices, shape,
+                                                                       strict=True)):
+        raise InputError(f"{e.name}{list(indices)} is no element", key=_line(e),
+                         expected=f"indices within {list(shape)}")
+    for i, n in zip(indices, shape, strict=True):
+        place = place * n + int(i)
+    return place
 
 
 # --- formulas ----------------------------------------------------------------------------------
@@ -282,8 +310,8 @@ def position(e: Any, shape: tuple[int, ...]) -> int:
 class _Reader:
     """The package's trees as formulas."""
 
-    merged: _Merged
     forms: Forms
+    cell: Callable[[Any], Cell]
 
     def formula(self, e: Any) -> Formula:
         kind = type(e).__name__
@@ -310,9 +338,7 @@ class _Reader:
     def term(self, e: Any) -> Poly:
         match type(e).__name__:
             case "Var":
-                shape = next(t.shape for n in self.merged.parsed.networks for t in n.tensors
-                             if t.name == e.name)
-                return variable(self.merged.cells[e.name][position(e, shape)])
+                return variable(self.cell(e))
             case "Float" | "Int" | "Literal" | "IntExpr":
                 return constant(Fraction(e.lexeme))
             case "Negate":
@@ -323,10 +349,7 @@ class _Reader:
                 rest = ((self.term(p), -1) for p in e.rest)
                 return total([(self.term(e.head), 1), *rest])
             case "Multiply":
-                out = constant(Fraction(1))
-                for p in e.args:
-                    out = product(out, self.term(p))
-                return out
+                return self.forms.product(self.term(p) for p in e.args)
             case kind:
                 raise UnsupportedError(f"term '{kind}'", expected="+, - or *")
 

@@ -4,6 +4,10 @@ The package (1.0.2) does not know the element type `real` and takes no whole num
 variables. It is given the same text with every element type that is served written as float64 and
 every whole number of an assertion with `.0`: lines stay where they are, and what it checks (scope,
 shapes, indices, types) stays the same. Exact numbers come from its lexemes.
+
+It also reads what is no query: a NUL ends its text, `[0.9]` is its [0], numbers beyond float64 make
+it fail. So it sees tokens that were checked here and blanks between them, nothing else: no
+comments, no control characters, indices of plain digits.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any
 
 from verifex.errors import InputError, MissingSolverError, UnsupportedError
@@ -27,9 +31,19 @@ OTHER = frozenset((
 """The other element types of ONNX."""
 
 MAX_DEPTH = 99
-VERSION = re.compile(r"\(\s*vnnlib-version\s*<(\d+)\.(\d+)>\s*\)")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|;[^\n]*|\[[^\]]*\]|[()]|[^\s()\[\];"]+')
-_WHOLE = re.compile(r"-?\d+")
+MAX_RANK = 32
+MAX_SIZE = 10**9
+MAX_DIGITS = 1000
+_LEAST = 2.0**-1022  # the package fails on what float64 holds as a subnormal number, or as zero
+_VERSION = re.compile(r"\s*\(\s*vnnlib-version\s*<(\d+)\.(\d+)>\s*\)", re.ASCII)
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]|\r(?!\n)")
+"""Control characters and surrogates: what some programs take for the end of a line or a text."""
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_COMMENT = re.compile(rf"{_STRING}|;[^\n]*", re.DOTALL)
+_TOKEN = re.compile(rf'{_STRING}|\[[^\]]*\]|[()]|[^\s()\[\];"]+', re.DOTALL)
+_WHOLE = re.compile(r"-?\d+", re.ASCII)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+_INDICES = re.compile(r"\[\s*(?:\d{1,9}\s*(?:,\s*\d{1,9}\s*)*)?\]", re.ASCII)
 _DECLARE = ("declare-input", "declare-hidden", "declare-output")
 _PLACE = re.compile(r"syntax error at line (\d+), column (\d+): '(.*)'", re.DOTALL)
 
@@ -79,11 +93,12 @@ def parse(text: str, file: str, as_real: bool = False) -> Parsed:
     what is wrong, UnsupportedError for element types that are not served, MissingSolverError
     without the package.
     """
-    version = VERSION.search(text)
+    text = _without_comments(text, file)
+    version = _VERSION.match(text)
     if version is None:
         raise InputError("no version", expected="(vnnlib-version <2.0>)", file=file, key="1")
     if (version[1], version[2]) != ("2", "0"):
-        line = str(text.count("\n", 0, version.start()) + 1)
+        line = str(text.count("\n", 0, version.start(1)) + 1)
         raise UnsupportedError(f"VNN-LIB {version[1]}.{version[2]}", expected="2.0", file=file,
                                key=line)
     prepared, elements = _prepare(text, file, as_real)
@@ -92,21 +107,70 @@ def parse(text: str, file: str, as_real: bool = False) -> Parsed:
     return Parsed(networks, tuple(a.expr for a in query.assertions), file)
 
 
+def _without_comments(text: str, file: str) -> str:
+    """The text with blanks for comments; InputError for characters that no query has."""
+    found = _FORBIDDEN.search(text)
+    if found is not None:
+        raise _error(text, found.start(), file, f"the control character {found[0]!r}",
+                     "a text of lines that end in \\n or \\r\\n")
+    return _COMMENT.sub(lambda m: m[0] if m[0][0] == '"' else " " * len(m[0]), text)
+
+
+def _tokens(text: str, file: str) -> Iterator[tuple[int, str]]:
+    """The tokens of a text without comments, and where they begin; InputError for what is none."""
+    at = 0
+    for match in _TOKEN.finditer(text):
+        token, start = match[0], match.start()
+        _require_blank(text, at, start, file)
+        at = match.end()
+        if token[0] == "[":
+            if _INDICES.fullmatch(token) is None or token.count(",") >= MAX_RANK:
+                raise _error(text, start, file, f"the indices {token[:40]}",
+                             f"at most {MAX_RANK} whole numbers of at most 9 digits")
+        elif token[0] != '"' and not token.isascii():
+            raise _error(text, start, file, f"{token[:40]!r}", "ASCII outside comments and names")
+        elif _NUMBER.fullmatch(token) is not None:
+            _require_readable(text, start, file, token)
+        yield start, token
+    _require_blank(text, at, len(text), file)
+
+
+def _require_blank(text: str, start: int, end: int, file: str) -> None:
+    """Raise where something other than blanks lies between two tokens."""
+    for k in range(start, end):
+        if text[k] not in " \t\r\n":
+            raise _error(text, k, file, f"the character {text[k]!r}", "a token of VNN-LIB 2.0")
+
+
+def _require_readable(text: str, place: int, file: str, token: str) -> None:
+    """Raise for a number that the package cannot read: it makes a float64 of it."""
+    if len(token) > MAX_DIGITS:
+        raise _error(text, place, file, f"a number of {len(token)} characters",
+                     f"at most {MAX_DIGITS}")
+    near = abs(float(token))
+    if near == inf or (near < _LEAST and token.strip("-0.")):
+        raise _error(text, place, file, f"the number {token[:40]}... is beyond float64",
+                     "0, or a number between 2.3e-308 and 1.7e308")
+
+
+def _require_size(text: str, place: int, file: str, shape: str) -> None:
+    """Raise for the shape of a declaration with more elements than any network has."""
+    if prod(int(d) for d in shape[1:-1].split(",") if d.strip()) > MAX_SIZE:
+        raise _error(text, place, file, f"the shape {shape[:40]}", f"at most {MAX_SIZE} elements")
+
+
 def _prepare(text: str, file: str, as_real: bool) -> tuple[str, dict[str, str]]:
     """The text for the package, and the element type of every tensor."""
     out, at, depth = [], 0, 0
     elements: dict[str, str] = {}
     words: list[str] = []  # since the last opening bracket
     asserting = 0  # the depth at which an assertion began
-    for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token[0] == ";":
-            continue
+    for start, token in _tokens(text, file):
         fresh = token
         if token == "(":
             depth, words = depth + 1, []
             if depth > MAX_DEPTH:
-                raise _error(text, match.start(), file, "nested too deeply", f"at most {MAX_DEPTH}")
+                raise _error(text, start, file, "nested too deeply", f"at most {MAX_DEPTH}")
         elif token == ")":
             depth -= 1
             asserting = 0 if depth < asserting else asserting
@@ -117,10 +181,12 @@ def _prepare(text: str, file: str, as_real: bool) -> tuple[str, dict[str, str]]:
             elif asserting and _WHOLE.fullmatch(token):
                 fresh = token + ".0"
             elif len(words) == 3 and words[0] in _DECLARE:
-                _require_served(text, match.start(), file, token, as_real, words[0] != _DECLARE[0])
+                _require_served(text, start, file, token, as_real, words[0] != _DECLARE[0])
                 elements[words[1]], fresh = token, "float64"
-        out += [text[at : match.start()], fresh]
-        at = match.end()
+            elif len(words) == 4 and words[0] in _DECLARE and token[0] == "[":
+                _require_size(text, start, file, token)
+        out += [text[at:start], fresh]
+        at = start + len(token)
     return "".join([*out, text[at:]]), elements
 
 
@@ -161,6 +227,10 @@ def _package(text: str, file: str) -> Any:
         return vnnlib.parse_query_string(text)
     except vnnlib.VNNLibException as error:
         raise _translated(str(error), file) from None
+    except (LookupError, ValueError, ArithmeticError, RuntimeError, TypeError) as error:
+        # What its C++ throws: std::stod as IndexError, an invalid quotation of the text, and so on.
+        raise InputError(f"the package vnnlib cannot read the query: {str(error)[:80]}",
+                         expected="VNN-LIB 2.0", file=file) from None
 
 
 def _translated(said: str, file: str) -> InputError:
