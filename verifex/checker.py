@@ -181,7 +181,7 @@ class Tensor:
         need(graph.made <= MAX_MADE, "too many values")
         need(min((0, *self.shape)) == 0 and math.prod(self.shape) == len(items), "a wrong shape")
         self.strides = [math.prod(self.shape[k + 1 :]) * (d > 1) for k, d in enumerate(self.shape)]
-        self.fixed = not any(refs for refs, _ in items)
+        self.fixed: bool = not any(refs for refs, _ in items)
 
     def at(self, index: Sequence[int]) -> Form:
         """An element; axes of 1 stretch, and further axes may lead the index."""
@@ -244,8 +244,9 @@ class Tensor:
 
 def digits(form: Form) -> int:
     """Bits of the longest number in a form."""
-    return max(v.numerator.bit_length() + v.denominator.bit_length()
-               for v in (form[1], *form[0].values()))
+    sizes = [v.numerator.bit_length() + v.denominator.bit_length()
+             for v in (form[1], *form[0].values())]
+    return max(sizes, default=0)
 
 
 def constants(graph: Graph, shape: Iterable[int], values: Iterable[Any]) -> Tensor:

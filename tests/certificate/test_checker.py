@@ -604,7 +604,8 @@ at_most = 1
 def test_gates_and_products_of_a_file_mean_the_same(tmp_path: Path, kind: str) -> None:
     """y = relu(u) v + [u > v] w + ...: derivatives pass through gates and products."""
     make = helper.make_node
-    stored = [numpy_helper.from_array((np.arange(9).reshape(3, 3) / 8 - 0.4).astype(np.float32), "W"),
+    weights = np.arange(9, dtype=np.float32).reshape(3, 3) / 8 - np.float32(0.4)
+    stored = [numpy_helper.from_array(weights, "W"),
               numpy_helper.from_array(np.ones((3, 1), np.float32), "V")]
     nodes = [
         make("MatMul", ["x", "W"], ["u"]), make("Relu", ["u"], ["r"]),
@@ -737,6 +738,34 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
                 value = sum((c * values[r] for r, c in form[0].items()), form[1])
                 assert low <= -value * checker.factors[k] * (unit << ck.F)
     assert done >= 40
+
+
+def test_an_interval_is_rounded_outward() -> None:
+    """A third of one unit lies between none and one."""
+    graph = ck.Graph()
+    n = graph.node("I", (), 1, 0, "x")
+    third = graph.rows([({(n, 0): Fraction(1, 3)}, Fraction(0))])
+    for x, ends in ((1, (0, 1)), (-1, (-1, 0)), (3, (1, 1)), (4, (1, 2))):
+        domain = ck.Domain(ck.Scale(graph, 1, 1, 0, False, {}, {}, ()), ([x], [x]))
+        assert domain.get(third) == ([ends[0]], [ends[1]])
+
+
+@pytest.mark.parametrize("bad", [3, 16, 20])
+def test_every_worker_checks_its_leaves(tmp_path: Path, bad: int) -> None:
+    """Of two workers exactly one sees that leaf `bad` does not close: x >= 1 is not implied."""
+    files = Files(tmp_path)
+    save_graph(files.network, [helper.make_node("Identity", ["x"], ["y"])], [], [1, 1], "y", [1, 1])
+    cuts = [Fraction(50 - k, 10) for k in range(1, 24)]
+    cuts = [c if k < bad else Fraction(1, 2) - Fraction(k, 1000) for k, c in enumerate(cuts)]
+    files.spec.write_text('verifex = 1\n[region]\nbox = { lo = [0.25], hi = [9] }\n[[require]]\n'
+                          'output = "logit:0"\nat_least = 1\n', encoding="utf-8")
+    lines: list[Any] = []
+    for at in cuts[: bad + 1]:
+        lines += [{"x": [0, str(at)]}, {"l": 1}]
+    files.write([{"vxc": 1}, *lines, {"l": 1}])
+    names = [str(files.network), str(files.spec), str(files.proof)]
+    answers = [ck.work(names, (k, 2))[0] for k in range(2)]
+    assert answers == ([1, 0] if bad < 16 else [0, 1])
 
 
 def _matrix(rng: random.Random) -> tuple[list[dict[int, int]], int]:

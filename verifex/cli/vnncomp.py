@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import ast
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from verifex.errors import InputError, UsageError, VerifexError
+from verifex.errors import InputError, UsageError
 
 _WORDS = {"sat": "sat", "unsat": "unsat", "unknown": "unknown", "timed-out": "timeout"}
 
 
-def instance(network: str, query: Path, results: Path, seconds: float, started: float) -> int:
-    """Write `sat` with a counterexample, `unsat`, `unknown`, `timeout` or `error` to a file.
+def instance(
+    network: str, query: Path, seconds: float, started: float
+) -> tuple[str, tuple[str, ...]]:
+    """What the results file gets (`sat` with a counterexample, `unsat`, `unknown`, `timeout`), and
+    lines for stderr.
 
     `network` is a file, or a list of pairs [('f', 'a.onnx'), ...] for several. A counterexample is
-    written only if its inputs lie within the bounds, and the query is satisfied both in exact
+    given only if its inputs lie within the bounds, and the query is satisfied both in exact
     arithmetic and at what onnxruntime computes, without a tolerance. Inputs are float32 wherever
     the bounds hold one, and else fed to onnxruntime as the float32 beside them. All cores that the
     process may use are used.
@@ -26,21 +28,13 @@ def instance(network: str, query: Path, results: Path, seconds: float, started: 
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     wanted = Wanted(seconds, check=False, strict=True, as_real=True, threads=threads)
-    try:
-        found = answer(existing(query), networks(network), wanted, started)
-        text = _WORDS[found.word]
-        if found.values is not None:
-            lines = counterexample(found) if found.stated.version == 1 else "\n".join(
-                assignment_lines(found))
-            text += "\n" + lines
-    except VerifexError as error:
-        results.write_text("error\n")
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return error.exit_code
-    results.write_text(text + "\n")
-    for line in found.said:
-        print(" ".join(line.split()), file=sys.stderr)
-    return 0
+    found = answer(existing(query), networks(network), wanted, started)
+    text = _WORDS[found.word]
+    if found.values is not None:
+        lines = counterexample(found) if found.stated.version == 1 else "\n".join(
+            assignment_lines(found))
+        text += "\n" + lines
+    return text + "\n", found.said
 
 
 def prepare(network: str, query: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -76,7 +77,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     said = (*why, *steps)
     said += verdict.notes
     if verdict.outcome is Outcome.REFUTED:
-        return _satisfied(stated, verdict, wanted, started, said)
+        return _satisfied(stated, query, verdict, wanted, started, said)
     word, why = _closed(verdict, wanted, started)
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
@@ -126,7 +127,8 @@ def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tupl
 
 
 def _satisfied(
-    stated: Stated, verdict: Verdict, wanted: Wanted, started: float, said: tuple[str, ...]
+    stated: Stated, query: Path, verdict: Verdict, wanted: Wanted, started: float,
+    said: tuple[str, ...],
 ) -> Answer:
     """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
     counterexample in exact arithmetic too, else exact values.
@@ -139,7 +141,7 @@ def _satisfied(
     problem, witness = stated.problem, verdict.witness
     if witness is None or not replay(problem, witness.point).refutes:
         raise VerifexError("the counterexample does not satisfy the query in exact arithmetic")
-    found, why = _deployed(stated, witness.point, wanted, started)
+    found, why = _deployed(stated, query, witness.point, wanted, started)
     said = (*said, *why)
     if found is not None:
         values, point, single = found
@@ -150,7 +152,7 @@ def _satisfied(
 
 
 def _deployed(
-    stated: Stated, witness: tuple[Fraction, ...], wanted: Wanted, started: float
+    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: Wanted, started: float
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
     """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
     what is to be said of it."""
@@ -159,7 +161,7 @@ def _deployed(
     from verifex.engine.single import single_box, survivor
 
     try:
-        deployed = Deployed(stated) if stated.networks else None
+        deployed = Deployed(stated, query) if stated.networks else None
     except VerifexError as error:
         return None, (f"not replayed: {error}",)
     if deployed is None:
@@ -167,15 +169,17 @@ def _deployed(
     region = stated.problem.region
     box = single_box(region)
     between = () if box is None else tuple(region.name(i) for i in box.between)
-    why = f"the bounds of {between[0]} hold no float32" if between else (
-        "no float32 input was found that breaks the claim in onnxruntime without a tolerance")
-    failed = (f"the counterexample is exact, but {why}",)
-    if between and not wanted.strict:
-        return None, failed
+    none = "no float32 input was found that breaks the claim in onnxruntime without a tolerance"
+    exact_only, why = "the counterexample is exact, but", ""
+    if between:
+        why = f"the bounds of {between[0]} hold no float32"
+        none = f"{why}, and beside them {none}"
+        if not wanted.strict:
+            return None, (f"{exact_only} {why}",)
     left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
     found = survivor(stated.problem, witness, deployed.breaks, Budget(left), wanted.seed)
     if found is None:
-        return None, failed
+        return None, (f"{exact_only} {none}",)
     x, point = found
     values: dict[str, Numbers] = {k: v.tolist() for k, v in deployed.values(x).items()}
     if not between:
@@ -228,18 +232,88 @@ def assignment_lines(found: Answer) -> list[str]:
     return lines
 
 
-def serialise(found: Answer, folder: Path) -> None:
-    """One serialised TensorProto a variable; float32 where the runtime's values are, else
-    float64."""
+def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
+    """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
+
+    What is to be said of values that rounding to float64 moved comes back.
+    """
     import numpy as np
     from onnx import numpy_helper
 
+    said: tuple[str, ...] = ()
+    values: Mapping[str, Numbers] = found.values or {}
+    if not found.single:
+        values, said = _doubles(found, query)
     folder.mkdir(parents=True, exist_ok=True)
     kind = np.float32 if found.single else np.float64
     for v in found.stated.variables:
-        values = [float(n) for n in (found.values or {})[v.name]]
-        tensor = numpy_helper.from_array(np.array(values, dtype=kind).reshape(v.shape), v.name)
+        numbers = np.array([float(n) for n in values[v.name]], dtype=kind)
+        tensor = numpy_helper.from_array(numbers.reshape(v.shape), v.name)
         (folder / f"{v.name}.pb").write_bytes(tensor.SerializeToString())
+    return said
+
+
+def _doubles(found: Answer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+    """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
+    the outputs there. What is no counterexample any more in these numbers is said."""
+    stated, point = found.stated, found.point or ()
+    region = stated.problem.region
+    inside = [nearest_double(*row) for row in zip(point, region.lo, region.hi, strict=True)]
+    fed = [_double(v) if x is None else x for v, x in zip(point, inside, strict=True)]
+    values: Mapping[str, Numbers] = found.values or {}
+    if all(map(math.isfinite, fed)):
+        values = _exact_values(stated, [Fraction(x) for x in fed])
+    written = {k: [n if isinstance(n, float) else _double(n) for n in flat]
+               for k, flat in values.items()}
+    none = [region.name(i) for i, x in enumerate(inside) if x is None]
+    if none:
+        return written, (f"the bounds of {_some(none)} hold no float64: what is written is the "
+                         "nearest, outside of them",)
+    if _satisfies(stated, query, tuple(map(Fraction, fed)), written):
+        return written, ()
+    moved = [region.name(i) for i, v in enumerate(point) if Fraction(fed[i]) != v]
+    moved += [v.name for v in stated.variables if v.kind != "input"
+              and any(Fraction(n) != x for n, x in zip(values[v.name], written[v.name],
+                                                       strict=True))]
+    return written, (f"the counterexample is exact, but not so in float64: as written, with "
+                     f"{_some(moved)} rounded, it does not satisfy the query",)
+
+
+def _satisfies(
+    stated: Stated, query: Path, point: tuple[Fraction, ...], written: Mapping[str, Sequence[float]]
+) -> bool:
+    """Whether a point, and the numbers written of it, both satisfy the query exactly."""
+    from verifex.engine.witness import replay
+    from verifex.problem.raw_query import raw_query
+
+    if not all(math.isfinite(n) for flat in written.values() for n in flat):
+        return False
+    exact = {k: [Fraction(n) for n in flat] for k, flat in written.items()}
+    return replay(stated.problem, point).refutes and raw_query(query, stated)(exact)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def nearest_double(value: Fraction, lo: Fraction, hi: Fraction) -> float | None:
+    """The float64 nearest to a value of [lo, hi] that lies in it exactly; None if there is none."""
+    x = _double(value)
+    for _ in range(2):
+        if not math.isfinite(x):
+            return None
+        if lo <= Fraction(x) <= hi:
+            return x
+        x = math.nextafter(x, math.inf if Fraction(x) < lo else -math.inf)
+    return None
+
+
+def _double(value: Fraction) -> float:
+    """The float64 nearest to a value; infinite where it is beyond them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def counterexample(found: Answer) -> str:

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +31,9 @@ from verifex.errors import (
 )
 
 _DEFAULT_SECONDS = 3600.0
+_LAST = 0.15
+"""Seconds of a time limit kept for the end of the process: what the system takes to end one that
+holds much memory, on a busy machine."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,18 +81,42 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> NoReturn:
-    """Run the command line of this process and exit with its code."""
+    """Run the command line of this process and exit with its code.
+
+    At once: tearing down the interpreter after a search takes half a second, past the time limit.
+    """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    code = run(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    sys.exit(code)
+    code = run(sys.argv[1:], time.monotonic() - _age())
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # whoever read our output has gone
+        code = code or EXIT_INPUT
+    os._exit(code)
 
 
-def run(words: Sequence[str]) -> int:
-    """Run a command line; every failure is one line on stderr, and nothing on stdout."""
-    started = time.monotonic()
+def _age() -> float:
+    """Seconds since this process began, at most one; 0 where the system does not tell.
+
+    A time limit counts from there, not from when the interpreter is ready. At most one, since a
+    script may have done other things before it became this process.
+    """
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
+    return min(max(age, 0.0), 1.0)
+
+
+def run(words: Sequence[str], started: float | None = None) -> int:
+    """Run a command line; every failure is one line on stderr, and nothing on stdout.
+
+    Time limits count from `started` (of `time.monotonic`), or now.
+    """
+    if started is None:
+        started = time.monotonic()
     try:
         return _run(list(words), started)
     except VerifexError as error:
@@ -127,12 +157,7 @@ def _run(words: list[str], started: float) -> int:
 
         prepare(arguments.network, Path(arguments.query))
     elif arguments.command == "instance":
-        from verifex.cli.vnncomp import instance
-
-        limit = _seconds(arguments.timeout)
-        results = Path(arguments.results)
-        with _Deadline(limit, started, lambda: results.write_text("timeout\n")):
-            return instance(arguments.network, Path(arguments.query), results, limit, started)
+        _instance(arguments, started)
     else:
         raise UsageError("usage: no command is given (see verifex-vnnlib --help)")
     return 0
@@ -146,17 +171,54 @@ def _verify(arguments: argparse.Namespace, started: float) -> int:
         as_real=arguments.as_real, seed=arguments.seed, threads=_threads(arguments.threads),
     )
     networks = _networks(arguments.network)
+    folder: Path | None = arguments.serialise_assignments
+    if folder is not None:
+        _require_folder(folder)
     with _Deadline(wanted.seconds, started, lambda: print("timed-out", flush=True)):
         found = answer(arguments.query, networks, wanted, started)
+        said = found.said
         lines = [found.word]
-        if found.values is not None and arguments.serialise_assignments is not None:
-            serialise(found, arguments.serialise_assignments)
+        if found.values is not None and folder is not None:
+            said += serialise(found, folder, arguments.query)
         elif found.values is not None:
             lines += assignment_lines(found)
     print("\n".join(lines), flush=True)
-    for line in found.said:
-        print(" ".join(line.split()), file=sys.stderr)
+    _say(said)
     return 0
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(" ".join(line.split()), file=sys.stderr)
+
+
+def _require_folder(folder: Path) -> None:
+    """Raise UsageError unless files can be written to a folder that is there or can be made: found
+    out only after solving, that would cost the answer."""
+    there = folder.absolute()
+    while not there.exists() and not there.is_symlink() and there != there.parent:
+        there = there.parent
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return
+    why = "cannot be written to" if there.is_dir() else "is no folder"
+    raise UsageError(f"--serialise-assignments {folder}: {there} {why}, expected a folder that can "
+                     "be written to, or made")
+
+
+def _instance(arguments: argparse.Namespace, started: float) -> None:
+    """Decide an instance of VNN-COMP. Whatever goes wrong, its results file says `error`."""
+    from verifex.cli.vnncomp import instance
+
+    results = Path(arguments.results)
+    try:
+        limit = _seconds(arguments.timeout)
+        with _Deadline(limit, started, lambda: results.write_text("timeout\n")):
+            text, said = instance(arguments.network, Path(arguments.query), limit, started)
+        results.write_text(text)
+    except (Exception, KeyboardInterrupt):
+        results.write_text("error\n")
+        raise
+    _say(said)
 
 
 def _translate(arguments: argparse.Namespace) -> None:
@@ -201,24 +263,63 @@ def _networks(options: Sequence[str]) -> dict[str, Path]:
 class _Deadline:
     """Answers and ends the process when the time is over, whatever a library is doing.
 
-    Solver processes watch their parent and end with it.
+    Meanwhile temporary folders lie in one of its own, which goes with the process: nobody else
+    gets to clean up then. Either the timer has the last word or whoever leaves the block.
     """
 
     def __init__(self, seconds: float, started: float, say: Callable[[], object]) -> None:
-        left = max(0.05, seconds - (time.monotonic() - started))
+        left = max(0.05, seconds - _LAST - (time.monotonic() - started))
         self.timer = threading.Timer(left, self._end)
         self.timer.daemon = True
         self.say = say
+        self._turn = threading.Lock()
 
     def _end(self) -> None:
-        self.say()
-        os._exit(0)
+        if not self._turn.acquire(blocking=False):
+            return
+        code = EXIT_INTERNAL
+        try:
+            self.say()
+            code = 0
+        except OSError as error:
+            code = _fail(f"{error.filename or 'output'}: {error.strerror or error}", EXIT_INPUT)
+        finally:
+            self._leave(code)
+
+    def _leave(self, code: int) -> NoReturn:
+        try:
+            _kill_children()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
+            os._exit(code)
 
     def __enter__(self) -> None:
+        self.before, self.folder = tempfile.tempdir, tempfile.mkdtemp(prefix="verifex-")
+        tempfile.tempdir = self.folder
         self.timer.start()
 
     def __exit__(self, *_: object) -> None:
+        self._turn.acquire()  # never had where the timer came first: it ends the process
         self.timer.cancel()
+        tempfile.tempdir = self.before
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _kill_children() -> None:
+    """Kill every process that this one started, and theirs: they might write to folders that go,
+    and hold our output open."""
+    queue = [os.getpid()]
+    for pid in queue:
+        for threads in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                queue += map(int, threads.read_text().split())
+            except (OSError, ValueError):
+                continue
+        if pid != os.getpid():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
 
 
 if __name__ == "__main__":

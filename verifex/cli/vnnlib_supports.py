@@ -10,7 +10,9 @@ from verifex.errors import UsageError
 def _operators() -> list[str]:
     from verifex.frontend.rules import RULES
 
-    return sorted(RULES[""].keys() - {"Equal"})  # which takes constants alone
+    # Equal takes constants alone; casts of computed values know float types alone, not integers
+    # or bool, which is what Cast is asked for.
+    return sorted(RULES[""].keys() - {"Equal", "Cast", "CastLike"})
 
 
 def _opsets() -> list[str]:

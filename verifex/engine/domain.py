@@ -23,8 +23,9 @@ class Domain:
     them. `own` are bounds that only this domain uses, with the lines `pending` that prove them.
     `seen` are gate patterns (k, gates) of points that lie in the domain. `wait` (2, gates): for how
     many splits more the lower and the upper end of a pre-activation are not worth a program.
-    `tight`: how many gates had been split on when bounds were last tightened (tighten.py); `starts`, by node and by
-    2 * element (+ 1 for the lower bound): multipliers to begin with the next time.
+    `tight`: how many gates had been split on when bounds were last tightened (tighten.py);
+    `starts`, by node and by 2 * element (+ 1 for the lower bound): multipliers to begin with the
+    next time.
     """
 
     lo: FloatArray
