@@ -31,7 +31,7 @@ ALONE = {
 }
 DECIDERS = {**ALONE, "default": Options(seconds=20)}
 TIES = "within its tolerance of a tie"
-KINK = "violated only on a kink, where the attribution is not defined"
+KINK = "violated only on a kink, where a gate has no value"
 
 
 @pytest.fixture(scope="module")

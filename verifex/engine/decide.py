@@ -366,7 +366,7 @@ def _exact_solver(run: _Run, name: str, products: bool) -> Verdict | None:
         strict = _ask(run, products, margin=False, off_kinks=True)
         answer = run.pool.solve(name, strict.model, _limits(run))
         if answer.status is Status.INFEASIBLE:
-            run.reasons.append("violated only on a kink, where the attribution is not defined")
+            run.reasons.append("violated only on a kink, where a gate has no value")
             return None
         witness = _exact_witness(run, strict, answer)
     if witness is not None:
