@@ -3,8 +3,9 @@
     python benchmarks/l1_norm.py --limit 60 --baseline 240
 
 A random 10-20-20-2 network (torch's default initialisation, seed 0) at eps .2, .3, .5 and 1, and
-20-50-50-2 of ../shared/data/reference at .02, .05 and .1. One thread each, one time limit for ours and
-(b), a longer one for (a), so that a ratio can be shown: ours (search), (a) the MILP that one would write by hand, (b) our encoding with our root bounds.
+20-50-50-2 of ../shared/data/reference at .02, .05 and .1. One thread each, one time limit for ours
+and (b), a longer one for (a), so that a ratio can be shown: ours (search), (a) the MILP that one
+would write by hand, (b) our encoding with our root bounds.
 """
 
 from __future__ import annotations

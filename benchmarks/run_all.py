@@ -37,7 +37,8 @@ from bench import OUT, ROOT, show
 
 NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
 SCRIPTS: dict[str, list[str]] = {
-    "gradient_ranges": [], "l1_norm": ["--limit", "120"], "adult_top3": [], "mnist_components": [str(NETWORK)],
+    "gradient_ranges": [], "l1_norm": ["--limit", "120"], "adult_top3": [],
+    "mnist_components": [str(NETWORK)],
     "input_splits": [], "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [],
     "gpu_bounds": [], "search_threads": [], "hand_over": [], "balls": [],
     "lookahead": [],
