@@ -19,9 +19,6 @@ from verifex.cli.vnnlib_answer import nearest_double
 from verifex.cli.vnnlib_main import run
 from verifex.engine.deployed import Deployed
 from verifex.engine.witness import replay
-from verifex.frontend.export import to_onnx
-from verifex.ir.graph import Builder
-from verifex.ir.linmap import dense
 from verifex.problem.raw_query import raw_query
 from verifex.problem.vnnlib import load_stated
 from verifex.semantics.evaluate import evaluate_exact
@@ -32,18 +29,6 @@ pytest.importorskip("vnnlib")
 
 ROOT = Path(__file__).resolve().parents[2]
 Output = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def net(tmp_path: Path) -> Path:
-    """y = (relu(x0 - x1), x0 + x1) in float32."""
-    b = Builder()
-    x = b.input("x", (2,))
-    one = b.relu(b.affine(dense(np.array([[1.0, -1.0], [0.0, 0.0]])), x))
-    y = b.sum([one, b.affine(dense(np.array([[0.0, 0.0], [1.0, 1.0]])), x)])
-    path = tmp_path / "net.onnx"
-    path.write_bytes(to_onnx(b.build({"y": y}), dtype="float32"))
-    return path
 
 
 @pytest.fixture(params=["Identity", "Flatten", "Mul"])

@@ -24,9 +24,6 @@ from verifex.engine.deployed import Deployed
 from verifex.engine.single import nearest_single, single_box, survivor
 from verifex.engine.witness import replay
 from verifex.errors import UsageError
-from verifex.frontend.export import to_onnx
-from verifex.ir.graph import Builder
-from verifex.ir.linmap import dense
 from verifex.problem.vnnlib import load_stated
 
 ort = pytest.importorskip("onnxruntime")
@@ -37,18 +34,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "vnncomp"
 
 Output = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def net(tmp_path: Path) -> Path:
-    """y = (relu(x0 - x1), x0 + x1) in float32."""
-    b = Builder()
-    x = b.input("x", (2,))
-    one = b.relu(b.affine(dense(np.array([[1.0, -1.0], [0.0, 0.0]])), x))
-    y = b.sum([one, b.affine(dense(np.array([[0.0, 0.0], [1.0, 1.0]])), x)])
-    path = tmp_path / "net.onnx"
-    path.write_bytes(to_onnx(b.build({"y": y}), dtype="float32"))
-    return path
 
 
 def second(tmp_path: Path, *assertions: str, element: str = "real") -> Path:
