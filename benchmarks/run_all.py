@@ -44,6 +44,7 @@ SCRIPTS: dict[str, list[str]] = {
     "lookahead": [],
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
+PEERS = "### ACAS Xu beside other verifiers"
 
 
 def run(names: list[str]) -> int:
@@ -121,7 +122,8 @@ def norm_section(r: dict[str, Any]) -> list[str]:
         lines.append(f"* {row['network']}, eps {row['eps']}: target 10x over (a); {verdict}.")
     both = [x for x in r["rows"] if x["eps"] in ("0.5", "1")]
     lines.append("* 10-20-20-2 at .5 and 1 closed within 60 s: "
-                 + met(all(x["closed"] and x["seconds"] <= 60 for x in both)) + ".")
+                 + met(all(x["closed"] and x["seconds"] <= 60 for x in both),
+                       ", ".join(f"{x['seconds']:.3g} s" for x in both)) + ".")
     return lines
 
 
@@ -245,8 +247,16 @@ def device_section(r: dict[str, Any]) -> list[str]:
             show(*gpu_bounds.table(r))]
 
 
-def suites_section() -> list[str]:
-    """Suites of VNN-COMP, whichever were run, and the peers."""
+def _suite(row: str) -> tuple[str, bool]:
+    """Which suite a row of the table is about, and whether certificates were asked for."""
+    cells = [c.strip() for c in row.strip("| ").split("|")]
+    return cells[0].split(",")[0], len(cells) > 6 and cells[6] != "not asked"
+
+
+def suites_section(before: list[str]) -> list[str]:
+    """Suites of VNN-COMP, whichever were run, and the peers; what was not run here stays as the
+    page had it (`before`)."""
+    said = before[: before.index(PEERS)] if PEERS in before else before
     lines = ["## VNN-COMP suites", "",
              "`python benchmarks/vnncomp_suite.py NAME [--no-check] [--only ...] [--limit S]`; an",
              "instance is a process of its own, and every second of it counts (imports, reading,",
@@ -254,14 +264,18 @@ def suites_section() -> list[str]:
     found = vnncomp_suite.merged(
         [json.loads(p.read_text()) for p in sorted(OUT.glob("vnncomp_*.json"))]
     )
-    if not found:
-        return [*lines, "Not run yet.", ""]
-    header, rows = [], []
+    rows = []
     for r in found:
-        header, (row,) = vnncomp_suite.table(r)
+        _, (row,) = vnncomp_suite.table(r)
         limit = f", {r['limit']:g} s each" if r["limit"] else ""
         rows.append([f"{row[0]}{limit}", *row[1:]])
-    lines += [show(header, rows), ""]
+    table = show(vnncomp_suite.HEADER, rows).splitlines()
+    known = set(map(_suite, table))
+    old = [row for row in said if row.startswith("| ") and "|---" not in row
+           and not row.startswith("| suite") and _suite(row) not in known]
+    names = {_suite(row)[0] for row in old} - {name for name, _ in known}
+    lines += [*table[:2], *sorted([*table[2:], *old]), ""]
+    lines += [text for text in said if text.startswith("* ") and text[2:].split(",")[0] in names]
     for r in found:
         left = [f"{x['onnx'].split('/')[-1]} {x['vnnlib'].split('/')[-1]} ({x['expected']})"
                 for x in r["rows"] if x["word"] not in ("sat", "unsat")]
@@ -276,7 +290,9 @@ def suites_section() -> list[str]:
             lines += [f"* {r['suite']}{', with certificates' if r['checked'] else ''}: "
                       f"{len(r['rows'])} of {whole} instances were run."]
     peers = kept("vnnlib_peers")
-    lines += ["", "### ACAS Xu beside other verifiers", ""]
+    if peers is None and PEERS in before:
+        return [*lines, "", *before[before.index(PEERS):]]
+    lines += ["", PEERS, ""]
     if peers is None:
         return [*lines, "Not run yet (`vnnlib_peers.py`).", ""]
     return [*lines, f"{len(peers['rows'])} instances, {peers['limit']:g} s each, one thread, CPU",
@@ -335,7 +351,7 @@ def page() -> str:
         lines += [*section(data), "",
                   f"({m['date']}, {m['cores']} cores, load {m['load']:.1f}, torch {m['torch']})",
                   ""]
-    lines += suites_section()
+    lines += suites_section(before.get("VNN-COMP suites", []))
     return "\n".join(lines)
 
 

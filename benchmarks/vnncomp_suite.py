@@ -121,6 +121,12 @@ def searching(r: dict[str, Any]) -> float:
     return max(cpu, float(r["wall"] - r["check_seconds"])) if r["word"] == "timed-out" else cpu
 
 
+HEADER = ["suite", "instances", "decided", "wrong",
+          "median s without check (CPU; wall where time ran out)", "longest of all instances",
+          "unsat with a checked certificate", "checker, of accepted certificates: median s",
+          "longest", "all"]
+
+
 def table(result: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
     """One line a suite."""
     rows = result["rows"]
@@ -128,12 +134,8 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
     unsat = [r for r in rows if r["word"] == "unsat"]
     proved = [r for r in unsat if r["check"] == "valid"]
     decided = sum(r["word"] in ("sat", "unsat") for r in rows)
-    header = ["suite", "instances", "decided", "wrong",
-              "median s without check (CPU; wall where time ran out)", "longest of all instances",
-              "unsat with a checked certificate", "checker, of accepted certificates: median s",
-              "longest", "all"]
     times = [r["check_seconds"] for r in proved] or [0.0]
-    return header, [[
+    return HEADER, [[
         result["suite"], len(rows), decided, sum(map(wrong, rows)), median(spent), max(spent),
         f"{len(proved)} of {len(unsat)}" if result["checked"] else "not asked",
         median(times), max(times), sum(times),
