@@ -118,7 +118,8 @@ def norm_section(r: dict[str, Any]) -> list[str]:
             if row["a"]["done"] or least >= 10:
                 verdict = f"{'' if row['a']['done'] else '>= '}{least:.2g}x, " + met(least >= 10)
             else:
-                verdict = f"not shown: (a) was stopped after {r['baseline']:g} s, at {least:.2g}x"
+                verdict = (f"not shown: (a) was stopped after {row['a']['seconds']:.0f} s, "
+                           f"at {least:.2g}x")
         lines.append(f"* {row['network']}, eps {row['eps']}: target 10x over (a); {verdict}.")
     both = [x for x in r["rows"] if x["eps"] in ("0.5", "1")]
     lines.append("* 10-20-20-2 at .5 and 1 closed within 60 s: "
