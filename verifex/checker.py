@@ -1217,14 +1217,13 @@ class Query(Claim):
             done: Any = stack.pop() if token == ")" else [] if token == "(" else token
             (stack if token == "(" else stack[-1]).append(done)
         (lines,) = stack
-        for s in lines:
-            kind, *rest = s if s[0] == "assert" else [s[0], *s[2:]]
-            if kind != "assert":
-                need(rest == {"declare-const": ["Real"], "declare-fun": [[], "Real"]}[kind]
-                     and s[1] in known.keys() - self.values, "a wrong declaration")
-                self.values[s[1]] = known[s[1]]
-            need(kind != "assert" or len(rest) == 1, "an assertion of several parts")
-        found = every(self.assertion(s[1]) for s in lines if s[0] == "assert")
+        asserted = [rest for kind, *rest in lines if kind == "assert"]
+        for kind, label, *rest in [s for s in lines if s[0] != "assert"]:
+            need(rest == {"declare-const": ["Real"], "declare-fun": [[], "Real"]}[kind]
+                 and label in known.keys() - self.values, "a wrong declaration")
+            self.values[label] = known[label]
+        need(all(len(rest) == 1 for rest in asserted), "an assertion of several parts")
+        found = every(self.assertion(e) for (e,) in asserted)
         self.broken, box = [2, [[0, []], found]], self.hull(found)
         refs = [ref for form in self.flat for ref in form[0]]
         need({(ref, s) for ref in refs for s in (1, -1)} <= box.keys(), "an input is unbounded")

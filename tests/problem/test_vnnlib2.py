@@ -42,16 +42,6 @@ def read(text: str, **networks: Graph) -> Stated:
     return state(text, "q.vnnlib", networks, "q")
 
 
-@pytest.fixture(scope="module")
-def f() -> Graph:
-    return random_graph(random.Random(1))
-
-
-@pytest.fixture(scope="module")
-def g() -> Graph:
-    return random_graph(random.Random(2))
-
-
 def broken(stated: Stated, *x: Fraction | int | str) -> bool:
     """Whether the query is satisfied at a flat input."""
     problem = stated.problem

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from query_texts import random_graph, save
+from query_texts import save
 
 import verifex
 from verifex.cli.vnnlib_main import run
@@ -35,16 +35,6 @@ NEAR = "".join(f"(assert (<= (- X[{k}] Z[{k}]) 0.01)) (assert (>= (- X[{k}] Z[{k
 
 def read(*parts: str, **networks: Graph) -> Stated:
     return state("(vnnlib-version <2.0>)\n" + "".join(parts), "q.vnnlib", networks, "q")
-
-
-@pytest.fixture(scope="module")
-def f() -> Graph:
-    return random_graph(random.Random(1))
-
-
-@pytest.fixture(scope="module")
-def g() -> Graph:
-    return random_graph(random.Random(2))
 
 
 # --- bounds that follow ---------------------------------------------------------------------------

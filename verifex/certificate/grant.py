@@ -140,6 +140,7 @@ def decide_and_check(
     if wanted.path is None and not wanted.check:
         return verdict
     if verdict.outcome is Outcome.UNKNOWN:
+        verdict = replace(verdict, proof=None)  # a tree with open leaves, of no use to anybody
         return verdict if wanted.path is None else _with_note(verdict, "no certificate is written")
     if files is None:
         return _with_note(verdict, _IN_MEMORY) if _expected(verdict, wanted) else verdict

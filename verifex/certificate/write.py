@@ -24,8 +24,7 @@ from verifex.engine.proof import BITS, Closed, Packed, Proof, ProofNode, pack
 from verifex.engine.verdict import Witness
 from verifex.ir.formula import Atom, atoms
 from verifex.ir.graph import Graph
-from verifex.ir.linmap import is_zero
-from verifex.ir.ops import Affine, Gate, Mul, Relu, Step
+from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
 
 Line = dict[str, Any]
@@ -112,14 +111,7 @@ def passed_always(graph: Graph, targets: list[int]) -> list[int]:
 
     What is only multiplied by zeros does not count: readers of the file never see it.
     """
-    needed, stack = set[int](), list(targets)
-    while stack:
-        i = stack.pop()
-        if i not in needed:
-            needed.add(i)
-            op, args = graph.nodes[i].op, graph.nodes[i].args
-            maps = op.maps if isinstance(op, Affine) else [None] * len(args)
-            stack += [a for m, a in zip(maps, args, strict=True) if m is None or not is_zero(m)]
+    needed = set(graph.ancestors(targets, zeros=False))
     zs = {graph.nodes[i].args[0] for i in needed if isinstance(graph.nodes[i].op, Step)}
     return sorted(
         needed

@@ -256,7 +256,7 @@ class Refresh:
                 )
                 use = better > value[pick]
                 value[pick[use]] = better[use]
-                reach = (coefs[pick].abs() * (hi - lo)[pick]).sum(dim=1)
+                reach = (coefs[pick].abs() * (hi - lo)[pick]).sum(dim=1).clamp(min=1e-300)
                 self._put_off(batch, z, asked.of(j), (better / reach).numpy())
                 for key, v in some.items():
                     params[key][pick[use]] = v[use]

@@ -15,7 +15,16 @@ import numpy as np
 
 from verifex.errors import InputError
 from verifex.ir.exact import ExactArray, Values, as_exact
-from verifex.ir.linmap import Gather, LinearMap, Shape, apply_exact, identity, is_identity, scale
+from verifex.ir.linmap import (
+    Gather,
+    LinearMap,
+    Shape,
+    apply_exact,
+    identity,
+    is_identity,
+    is_zero,
+    scale,
+)
 from verifex.ir.ops import (
     UNIVARIATES,
     Affine,
@@ -77,14 +86,22 @@ class Graph:
             at += self.nodes[i].size
         return offsets
 
-    def ancestors(self, targets: Iterable[int]) -> list[int]:
-        """The nodes that the targets depend on (themselves included), in order."""
+    def ancestors(self, targets: Iterable[int], *, zeros: bool = True) -> list[int]:
+        """The nodes that the targets depend on (themselves included), in order.
+
+        Without `zeros`, what is only multiplied by zeros does not count.
+        """
         needed, stack = set(), list(targets)
         while stack:
             i = stack.pop()
             if i not in needed:
                 needed.add(i)
-                stack.extend(self.nodes[i].args)
+                node = self.nodes[i]
+                if zeros or not isinstance(node.op, Affine):
+                    stack.extend(node.args)
+                else:
+                    pairs = zip(node.op.maps, node.args, strict=True)
+                    stack.extend(a for m, a in pairs if not is_zero(m))
         return sorted(needed)
 
     def describe(self, i: int) -> str:
