@@ -4,7 +4,7 @@
     python tests/seeded/run.py --only kink      # those whose name contains a word
     python tests/seeded/run.py --document docs/certificates.md
 
-For each bug of bugs.toml: the quick tests named there run against the copy; if they pass,
+For each bug of bugs/*.toml: the quick tests named there run against the copy; if they pass,
 `probe.py` searches for proofs of known claims with it, and asks the checker (which shares no code
 with what the bugs are in) about their certificates. Exit code 1 if a bug goes unnoticed, or if the
 copy without a bug does not pass.
@@ -54,7 +54,8 @@ class Bug:
 
 
 def bugs() -> list[Bug]:
-    listed = tomllib.loads((HERE / "bugs.toml").read_text(encoding="utf-8"))["bug"]
+    files = sorted((HERE / "bugs").glob("*.toml"))
+    listed = [b for f in files for b in tomllib.loads(f.read_text(encoding="utf-8"))["bug"]]
     return [Bug(**{**b, "tests": tuple(b["tests"])}) for b in listed]
 
 
@@ -149,7 +150,7 @@ def main(arguments: list[str]) -> int:
 
     python tests/seeded/run.py --document docs/certificates.md
 
-{len(found)} soundness bugs (tests/seeded/bugs.toml), each alone in a copy of the package:
+{len(found)} soundness bugs (tests/seeded/bugs/), each alone in a copy of the package:
 {by.count("tests")} are noticed by the quick tests, {by.count("checker")} by the checker, which
 refuses certificates that are written with them; {by.count("")} by nothing. Bugs that the tests
 notice were not put to the checker.
