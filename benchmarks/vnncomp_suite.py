@@ -53,7 +53,8 @@ def one(
     command = [*VERIFY, str(existing(folder / row["vnnlib"])),
                "--network", str(existing(folder / row["onnx"])), "--timeout", str(limit),
                "--threads", str(threads)]
-    out, err, wall, cpu = timed(command + ([] if check else ["--no-check"]), limit)
+    command += ["--accept", "claimed", *([] if check else ["--no-check"])]
+    out, err, wall, cpu = timed(command, limit)
     word = (out.splitlines() or ["error"])[0]
     checked = re.search(r"^check: (\w[^\n]*?) \(([\d.]+) s\)$", err, re.MULTILINE)
     return {

@@ -68,7 +68,9 @@ def tools(args: argparse.Namespace, files: tuple[Path, Path, Path]) -> dict[str,
     """The commands to compare."""
     network, query, numbers = map(str, files)
     ours = [*VERIFY, query, "--network", network, "--timeout", str(args.limit)]
-    found = {"verifex": [*ours, "--no-check"], "verifex, certificate checked": ours}
+    claims = ["--accept", "claimed"]
+    found = {"verifex": [*ours, "--no-check", *claims],
+             "verifex, certificate checked": [*ours, *claims]}
     if args.marabou:
         script = str(Path(__file__).with_name("peers") / "marabou.py")
         found["Marabou"] = [args.marabou, script, network, numbers, str(args.limit)]

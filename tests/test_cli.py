@@ -163,7 +163,7 @@ def test_a_certificate_is_kept_and_checked(cli: Cli, place: Path) -> None:
     assert (code, json.loads(out)["answer"], json.loads(out)["exit_code"]) == (0, "valid", 0)
     code, out, _ = cli("check", "holds.toml", "proof.vxc")
     assert code == 65
-    assert re.fullmatch(r"invalid: header: spec: [^\n]* another file\n", out)
+    assert re.fullmatch(r"invalid: line 1: header: spec: [^\n]* another file\n", out)
     text = (place / "proof.vxc").read_text()
     (place / "short.vxc").write_text(text.rsplit("{", 1)[0])
     code, out, _ = cli("check", "component.toml", "short.vxc")

@@ -1527,11 +1527,15 @@ class Hashed(io.RawIOBase):
         super().close()
 
 
-def stream(path: str, digest: Any) -> Iterator[Any]:
-    """The lines of a certificate, one at a time; `int` refuses floating-point literals."""
+def stream(path: str, digest: Any, place: list[str]) -> Iterator[Any]:
+    """The lines of a certificate, one at a time; `int` refuses floating-point literals.
+
+    `place` is set to the line that was read last, for messages.
+    """
     with io.BufferedReader(Hashed(path, digest), 1 << 16) as raw:
         source: Any = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
-        while line := source.readline(MAX_LINE + 1):
+        for number, line in enumerate(iter(partial(source.readline, MAX_LINE + 1), b""), 1):
+            place[:] = [f"line {number}"]
             need(len(line) <= MAX_LINE, "a line is too long")
             yield json.loads(line, parse_float=int, parse_constant=int)
 
@@ -1747,32 +1751,35 @@ def check(files: Sequence[str]) -> tuple[int, str]:
 
 def work(files: Sequence[str], share: tuple[int, int]) -> tuple[int, str, str]:
     """(exit code, message, SHA-256 of the certificate's bytes as far as they were read)."""
-    digest, code = hashlib.sha256(), 65
+    digest, code, place = hashlib.sha256(), 65, list[str]()
     try:
         network, query = read(files[0]), read(files[1])
-        lines, code = stream(files[2], digest), 1
+        lines, code = stream(files[2], digest, place), 1
         head: Any = next(lines, {})
         need(head.get("vxc") == 1, "header: not a certificate of version 1")
         for key, (_, found) in (("network", network), ("spec", query)):
             need(head.get(key) == found, f"header: {key}: the hash of another file")
-        code = 65
+        code, place[:] = 65, [os.path.basename(files[0])]
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(1 << 16)  # a chain of operators is as deep as it is long
         net, spec = Network(network[0]), query[0].decode()
         sys.setrecursionlimit(limit)
+        place[:] = [os.path.basename(files[1])]
         claim = Query(spec, net) if files[1].endswith((".vnnlib", ".vnnlib.gz")) else Claim(
             tomllib.loads(spec, parse_float=exact), os.path.dirname(files[1]), net)
-        code = 1
+        code, place[:] = 1, ["line 1"]
         return 0, Checker(claim, share).run(head, lines), digest.hexdigest()
     except Bad as error:
-        code, word = (2, "incomplete") if type(error) is Short else (code, "invalid")
-        return code, f"{word}: {error}", ""
+        if type(error) is Short:
+            return 2, f"incomplete: {error}", ""
+        return code, f"invalid: {': '.join(place)}: {error}", ""
     except OSError as error:
         return 65, f"invalid: {error.filename or 'a file'}: {error.strerror or error}", ""
     except MemoryError:
         return 2, "incomplete: out of memory", ""
     except Exception as error:  # whatever untrusted bytes bring about is one line, no traceback
-        return code, f"invalid: malformed ({type(error).__name__}: {error})", ""
+        at = ": ".join([*place, ""])
+        return code, f"invalid: {at}malformed ({type(error).__name__}: {error})", ""
 
 
 def main(args: list[str]) -> int:

@@ -217,14 +217,14 @@ def test_worked_example_needs_its_multipliers(files: Files) -> None:
                        ("z", []), ("z", [[0, 255, -8]])):
         lines = [*files.lines[:2], {**files.lines[2], key: value}, *files.lines[3:]]
         files.write(lines)
-        assert files.check() == (1, "invalid: leaf 0 does not close")
+        assert files.check() == (1, "invalid: line 4: leaf 0 does not close")
 
 
 def test_bound_of_the_example_is_exactly_zero(files: Files) -> None:
     """The claim with a threshold a hair above what holds cannot be shown by the same proof."""
     files.spec.write_text(files.spec.read_text().replace("-0.5", "-0.4999999999"), encoding="utf-8")
     files.write()
-    assert files.check() == (1, "invalid: leaf 0 does not close")
+    assert files.check() == (1, "invalid: line 4: leaf 0 does not close")
 
 
 def changed(at: int, **keys: Any) -> Any:
@@ -280,7 +280,7 @@ def test_input_splits_and_parts(files: Files) -> None:
     files.write([files.lines[0], {"t": [0]}, *tree])
     assert files.check() == (0, "valid")
     files.write([files.lines[0], {"x": [0, "3/4"]}, *files.lines[1:], {"l": 1}])
-    assert files.check() == (1, "invalid: leaf 2 does not close")
+    assert files.check() == (1, "invalid: line 7: leaf 2 does not close")
 
 
 def test_every_part_needs_a_tree(files: Files) -> None:
@@ -302,7 +302,7 @@ def test_empty_domains_close(files: Files) -> None:
     files.write([{"vxc": 1}, *split, *empty])
     assert files.check() == (0, "valid")
     files.write([{"vxc": 1}, *split, {"b": -1, "z": [[0, 1, 0], [1, 1, 0]]}, *empty[1:]])
-    assert files.check() == (1, "invalid: leaf 1 does not close")
+    assert files.check() == (1, "invalid: line 6: leaf 1 does not close")
 
 
 def test_facts_replace_multipliers(files: Files) -> None:
@@ -323,7 +323,7 @@ def test_certificates_name_their_files(files: Files, key: str) -> None:
     files.write()
     path: Path = getattr(files, key)
     path.write_bytes(path.read_bytes() + (b"\n" if key == "spec" else b"\x08\x08"))
-    assert files.check() == (1, f"invalid: header: {key}: the hash of another file")
+    assert files.check() == (1, f"invalid: line 1: header: {key}: the hash of another file")
 
 
 GARBAGE: dict[str, bytes] = {
@@ -374,18 +374,18 @@ def test_unsupported_operators_are_named(tmp_path: Path) -> None:
     node = helper.make_node("Sigmoid", ["x"], ["y"])
     save_graph(files.network, [node], [], [1, 2], "y", [1, 2])
     files.write()
-    assert files.check() == (65, "invalid: unsupported operator Sigmoid")
+    assert files.check() == (65, "invalid: net.onnx: unsupported operator Sigmoid")
 
 
 # --- witnesses ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("point", "answer"), [
-    (["-1/2", "0"], "invalid: witness: the claim holds there"),
+    (["-1/2", "0"], "invalid: line 1: witness: the claim holds there"),
     (["1", "1/4"], "valid (refutation)"),
-    (["1", "1/2"], "invalid: witness: on a kink"),
-    (["3", "0"], "invalid: witness: outside the region"),
-    (["1"], "invalid: witness: another length"),
+    (["1", "1/2"], "invalid: line 1: witness: on a kink"),
+    (["3", "0"], "invalid: line 1: witness: outside the region"),
+    (["1"], "invalid: line 1: witness: another length"),
 ])
 def test_witnesses(files: Files, point: list[str], answer: str) -> None:
     """df/dx0 > 3/2 fails where s1 = 1: at (1, 1/4) it is 1."""
@@ -399,9 +399,9 @@ def test_witnesses(files: Files, point: list[str], answer: str) -> None:
 
 def test_witness_must_break_the_claim(files: Files) -> None:
     files.write([{"vxc": 1, "witness": ["1", "1/4"]}])
-    assert files.check() == (1, "invalid: witness: the claim holds there")
+    assert files.check() == (1, "invalid: line 1: witness: the claim holds there")
     files.write([{"vxc": 1, "witness": ["1", "1/4"]}, {"l": 1}])
-    assert files.check() == (1, "invalid: lines after a witness")
+    assert files.check() == (1, "invalid: line 2: lines after a witness")
 
 
 # --- VNN-LIB ------------------------------------------------------------------------------------
@@ -426,7 +426,7 @@ def test_vnnlib(files: Files) -> None:
     assert files.check() == (0, "valid (refutation)")
     files.spec.write_text((QUERY % "0").replace("(<= X_1 2.0)", "(<= Y_0 9)"), encoding="utf-8")
     files.write([{"vxc": 1}, {"l": 1}])
-    assert files.check() == (65, "invalid: an input is unbounded")
+    assert files.check() == (65, "invalid: spec.vnnlib: an input is unbounded")
 
 
 # --- the same claim, exactly --------------------------------------------------------------------

@@ -168,7 +168,7 @@ def test_a_tampered_certificate_is_refused(place: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(grant, "write", dropping)
     found = certify(problem, verdict, files, 30.0)
     assert found.outcome is Outcome.CLAIMED
-    assert "the certificate was not accepted: invalid: " in found.notes[-1]
+    assert "the checker refused the proof (invalid: " in found.notes[-1]
 
 
 def test_a_certificate_of_other_files(place: Path) -> None:
@@ -176,13 +176,13 @@ def test_a_certificate_of_other_files(place: Path) -> None:
     write_spec(place / "spec.toml", "at_least = -0.51")
     code, text = checked("p.vxc")
     assert code == 1
-    assert text.startswith("invalid: header: spec")
+    assert text.startswith("invalid: line 1: header: spec")
     write_spec(place / "spec.toml")
     data = (place / "net.onnx").read_bytes()
     (place / "net.onnx").write_bytes(data.replace(b"example", b"another"))
     code, text = checked("p.vxc")
     assert code == 1
-    assert text.startswith("invalid: header: network")
+    assert text.startswith("invalid: line 1: header: network")
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,37 @@ def test_a_checker_that_does_not_say_valid_leaves_a_claim(
     assert found.exit_code == 2
     assert found.notes[-1].startswith("the certificate was not accepted: ")
     assert says in found.notes[-1]
+
+
+def test_a_refused_witness_withdraws_the_refutation(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Engine and checker contradict each other then: nobody is believed. A checker that cannot read
+    the files says nothing about the witness."""
+    write_spec(place / "spec.toml", "at_least = 0.5")
+    for source, outcome in (
+        ("print('invalid: line 1: witness: outside the region'); sys.exit(1)", Outcome.UNKNOWN),
+        ("print('invalid: net.onnx: unsupported operator'); sys.exit(65)", Outcome.REFUTED),
+        ("print('valid (refutation)')", Outcome.REFUTED),
+    ):
+        (place / "checker.py").write_text(f"import sys\n{source}\n")
+        monkeypatch.setattr(grant, "CHECKER", place / "checker.py")
+        found = verifex.verify(None, "spec.toml")
+        assert found.outcome is outcome
+        assert (found.witness is None) == (outcome is Outcome.UNKNOWN)
+        if outcome is Outcome.UNKNOWN:
+            assert found.exit_code == 2
+            assert "outside the region" in found.reason
+            assert "a defect, please report it" in found.reason
+
+
+def test_a_refused_proof_is_a_defect(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "checker.py").write_text(
+        "import sys\nprint('invalid: line 3: leaf 0 does not close'); sys.exit(1)\n")
+    monkeypatch.setattr(grant, "CHECKER", place / "checker.py")
+    found = verifex.verify(None, "spec.toml")
+    assert found.outcome is Outcome.CLAIMED
+    assert "leaf 0 does not close): a defect, please report it" in found.notes[-1]
 
 
 def test_a_checker_out_of_time_leaves_no_process(

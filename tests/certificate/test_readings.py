@@ -248,14 +248,14 @@ def test_a_certificate_names_the_data(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("0.1,0.5\n")
     spec = POINT.format(more="")
     assert answer(tmp_path, SAME, spec, data=("d.csv",)) == (0, "valid")
-    assert answer(tmp_path, SAME, spec)[1].startswith("invalid: header: data")
+    assert answer(tmp_path, SAME, spec)[1].startswith("invalid: line 1: header: data")
     certificate = (tmp_path / "p.vxc").read_text()
     answer(tmp_path, SAME, spec, data=("d.csv",))
     certificate = (tmp_path / "p.vxc").read_text()
     (tmp_path / "d.csv").write_text("0.2,0.5\n")
     (tmp_path / "p.vxc").write_text(certificate)
     found = checker.check([str(tmp_path / k) for k in ("net.onnx", "spec.toml", "p.vxc")])
-    assert found[1].startswith("invalid: header: data")
+    assert found[1].startswith("invalid: line 1: header: data")
 
 
 @pytest.mark.parametrize(("weights_", "fine"), [([1, 1, 0], False), ([2, 1, 1], False),

@@ -14,7 +14,7 @@ from verifex.engine.decide import Options, decide
 from verifex.engine.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.errors import MissingSolverError
-from verifex.ir.formula import FALSE, TRUE, And, AtLeast, Atom, Form, Formula, Or
+from verifex.ir.formula import FALSE, TRUE, And, AtLeast, Atom, Dominance, Form, Formula, Or
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
@@ -403,3 +403,21 @@ def test_many_inputs_are_attacked_with_gradients(
     verdict = decide(problem, Options(seconds=20, solvers=()), pool)
     assert verdict.outcome is Outcome.REFUTED
     assert (verdict.evidence[0] == "attack") == climbs
+
+
+# --- nothing is left out in silence -------------------------------------------------------------
+
+
+def test_more_comparisons_than_the_search_takes_are_a_reason() -> None:
+    """Top-20 of 300 components: 5,600 pairs."""
+    rng = np.random.default_rng(0)
+    b = Builder()
+    x = b.input("x", (300,))
+    h = b.relu(b.affine(dense(rng.normal(size=(8, 300))), x))
+    (a,) = gradients(b, b.affine(dense(rng.normal(size=(1, 8))), h), [x])
+    graph = b.build({"A": a})
+    claim = Dominance(a, tuple(range(20)), tuple(range(20, 300)), outer=1, inner=1)
+    found = decide(Problem(graph, box(-1, 1, 300), claim), Options(attack=False, solvers=()))
+    assert found.outcome is UNKNOWN
+    assert "comparisons are open, expected at most 4000" in found.reason
+    assert "leaves undecided" not in found.reason

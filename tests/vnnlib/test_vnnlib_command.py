@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from verifex.certificate import grant
 from verifex.cli.vnncomp import networks
 from verifex.cli.vnnlib_answer import shown
 from verifex.cli.vnnlib_main import run
@@ -136,16 +137,38 @@ def test_unsat_and_version_1(net: Path, tmp_path: Path, capsys: Output) -> None:
     assert run(["verify", str(second(tmp_path, "(> Y[0] 2.25)")), "--network", f"f={net}"]) == 0
     assert capsys.readouterr().out == "unsat\n"
     old = first(tmp_path, "(> Y_0 2.25)")
-    assert run(["verify", str(old), "--network", str(net), "--proof"]) == 0
+    assert run(["verify", str(old), "--network", str(net)]) == 0
     said = capsys.readouterr()
     assert said.out == "unsat\n"
     assert "proved" in said.err
-    assert run(["verify", str(second(tmp_path, "(> Y[0] 2.25)")), "--network", f"f={net}",
-                "--proof"]) == 0
+    assert run(["verify", str(second(tmp_path, "(> Y[0] 2.25)")), "--network", f"f={net}"]) == 0
     said = capsys.readouterr()
     assert said.out == "unsat\n"
     assert "decided and checked as one network with a query of VNN-LIB 1.0" in said.err
     assert "proved" in said.err
+
+
+def test_unsat_is_proved_or_accepted_as_claimed(
+    net: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checker that cannot read the network proves nothing; one that refuses is always heeded."""
+    query = first(tmp_path, "(> Y_0 2.25)")
+    words = ["verify", str(query), "--network", str(net)]
+    for code, plain, accepting in ((65, "unknown", "unsat"), (1, "unknown", "unknown")):
+        (tmp_path / "checker.py").write_text(f"import sys\nprint('invalid: no')\nsys.exit({code})")
+        monkeypatch.setattr(grant, "CHECKER", tmp_path / "checker.py")
+        for more, word in (([], plain), (["--accept", "claimed"], accepting)):
+            assert run([*words, *more]) == 0
+            assert capsys.readouterr().out == word + "\n"
+    for more, word in (([], "unknown"), (["--accept", "claimed"], "unsat")):
+        results = tmp_path / "r.txt"
+        assert run(["instance", *more, str(net), str(query), str(results), "20"]) == 0
+        assert results.read_text() == word + "\n"
+    capsys.readouterr()
+    assert run([*words, "--no-check"]) == 64
+    assert "expected --accept claimed" in capsys.readouterr().err
+    assert run([*words, "--no-check", "--accept", "claimed"]) == 0
+    assert capsys.readouterr().out == "unsat\n"
 
 
 def test_several_threads_answer_alike(net: Path, tmp_path: Path, capsys: Output) -> None:
@@ -153,7 +176,7 @@ def test_several_threads_answer_alike(net: Path, tmp_path: Path, capsys: Output)
         query = first(tmp_path, assertion)
         for threads in ("1", "2"):
             words = ["verify", str(query), "--network", str(net), "--threads", threads]
-            assert run([*words, *(["--proof"] if word == "unsat" else [])]) == 0
+            assert run(words) == 0
             assert capsys.readouterr().out.splitlines()[0] == word
     assert run(["verify", str(query), "--network", str(net), "--threads", "0"]) == 64
     assert "--threads 0, expected at least 1" in capsys.readouterr().err

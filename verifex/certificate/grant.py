@@ -54,6 +54,11 @@ class Check:
     def valid(self) -> bool:
         return self.code == 0
 
+    @property
+    def refused(self) -> bool:
+        """Whether the checker read everything and said no."""
+        return self.code == 1
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -202,9 +207,9 @@ def certify(
 
     A claim becomes `proved` if the checker accepts, and stays `claimed` with the checker's answer
     as a note if not. Leaves that the search left open are noted; with a path, the rest of the tree
-    is written and checked all the same. A refutation keeps its verdict: its witness was replayed
-    already; one that the checker did not accept is noted too. Raises InputError where the path
-    cannot be written.
+    is written and checked all the same. A refutation whose witness the checker refuses is withdrawn
+    (`unknown`), although it was replayed; one that the checker could not read stays, with a note.
+    Raises InputError where the path cannot be written.
     """
     wanted = wanted or Wanted()
     path = wanted.path
@@ -236,6 +241,8 @@ def certify(
     verdict = _told(verdict, path, size, written, found)
     if found is None:
         return _with_note(verdict, "the certificate was not checked, as was asked")
+    if found.refused:
+        return _refused(verdict, found)
     if not found.valid:
         return _with_note(verdict, f"the certificate was not accepted: {found.text}")
     if verdict.outcome is Outcome.REFUTED:
@@ -245,6 +252,17 @@ def certify(
         outcome=Outcome.PROVED,
         evidence=(*verdict.evidence, "certificate accepted by the checker"),
     )
+
+
+def _refused(verdict: Verdict, found: Check) -> Verdict:
+    """The verdict after the checker's no: engine and checker contradict each other, or the search
+    closed what exact arithmetic does not."""
+    if verdict.outcome is Outcome.CLAIMED:
+        return _with_note(
+            verdict, f"the checker refused the proof ({found.text}): a defect, please report it")
+    reason = (f"a witness was replayed, but the checker refused it ({found.text}): the two "
+              "contradict each other, a defect, please report it")
+    return replace(verdict, outcome=Outcome.UNKNOWN, reason=reason, evidence=(), witness=None)
 
 
 def _told(

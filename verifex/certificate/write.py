@@ -197,6 +197,8 @@ def _split(child: ProofNode, layout: Layout, names: Names) -> Line:
     if child.gate is None:
         return {"x": [child.dimension, str(Fraction(child.at))]}
     z, k = layout.name(child.gate)
+    if z not in names.unit:
+        raise ValueError(f"the proof splits on node {z}, on which the claim does not depend")
     kind, n = names.unit[z]
     return {"s": [kind, n, k]}
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,14 +170,17 @@ def progress(title: str, quiet: bool = False) -> Iterator[Progress | None]:
 
 
 def number(value: Fraction | float | None, digits: int = 6) -> str:
-    """A number for people: short, marked with ~ where rounding moved it; `-` for none."""
+    """A number for people: rounded to a few digits, zero only for zero; `-` for none."""
     if value is None:
         return "-"
     try:
-        text = f"{float(value):.{digits}g}"
+        near = float(value)
     except OverflowError:
         return "beyond 1e308" if value > 0 else "below -1e308"
-    return text
+    if near == 0 and value:  # too small for a float
+        value = Fraction(value)
+        return f"{Decimal(value.numerator) / Decimal(value.denominator):.{digits - 1}e}"
+    return f"{near + 0.0:.{digits}g}"
 
 
 def feature_names(names: Sequence[str], size: int) -> list[str]:

@@ -28,13 +28,13 @@ Numbers: TypeAlias = Sequence[Any]
 
 @dataclass(frozen=True)
 class Wanted:
-    """How to answer: seconds in all, whether proofs are checked or demanded, whether a
-    counterexample must show in onnxruntime, on how many threads (of the search, then of the
-    checker)."""
+    """How to answer: seconds in all, whether certificates are checked, whether a claim without an
+    accepted one is `unsat` too, whether a counterexample must show in onnxruntime, on how many
+    threads (of the search, then of the checker)."""
 
     seconds: float
     check: bool = True
-    proof: bool = False
+    claims: bool = False
     strict: bool = False
     as_real: bool = False
     seed: int = 0
@@ -65,12 +65,11 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     left = wanted.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
         return Answer("timed-out", stated, said=("reading took all the time",))
-    check = wanted.check or wanted.proof
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
-        problem, files, why = _certifiable(stated, query, Path(folder)) if check else (
+        problem, files, why = _certifiable(stated, query, Path(folder)) if wanted.check else (
             stated.problem, None, ())
         verdict = api.answer(
-            problem, files, seconds=left, check=check, seed=wanted.seed, punctual=True,
+            problem, files, seconds=left, check=wanted.check, seed=wanted.seed, punctual=True,
             threads=wanted.threads, jobs=min(wanted.threads, 64),
         )
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
@@ -119,9 +118,9 @@ def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tupl
         if told.get("check_exit") == 1:  # 65: the checker does not support the network
             return "unknown", (f"the checker refused the certificate: {told['check']}",)
         rests = "; ".join(verdict.evidence)
-        if wanted.proof:
-            return "unknown", (f"claimed, not proved: rests on {rests}",)
-        return "unsat", (f"claimed: rests on {rests}; no certificate was checked",)
+        if wanted.claims:
+            return "unsat", (f"claimed, not proved: rests on {rests}",)
+        return "unknown", (f"claimed, not proved: rests on {rests} (--accept claimed: unsat)",)
     late = time.monotonic() - started >= wanted.seconds - 2 * RESERVE
     return ("timed-out" if late else "unknown"), (verdict.reason,)
 

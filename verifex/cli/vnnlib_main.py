@@ -4,6 +4,8 @@
     verifex-vnnlib supports --CAPABILITY
     verifex-vnnlib instance NETWORK QUERY RESULTS TIMEOUT      (VNN-COMP; not of the standard)
 
+`unsat` means proved: a certificate was accepted. With `--accept claimed` it may rest on less.
+
 The answer (sat, unsat, unknown, timed-out) is the first line on stdout. argparse, since start-up
 time counts.
 """
@@ -56,9 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--as-real", action="store_true",
                         help="read floating point element types as real: consent to answers about "
                         "real numbers")
-    verify.add_argument("--no-check", action="store_true", help="do not check certificates (1.0)")
-    verify.add_argument("--proof", action="store_true",
-                        help="say unsat only where the checker accepted a certificate (1.0)")
+    verify.add_argument("--no-check", action="store_true",
+                        help="do not check certificates; takes --accept claimed")
     verify.add_argument("--seed", type=int, default=0)
     verify.add_argument("--threads", type=int, default=1, metavar="N",
                         help="threads of the search, processes of the checker")
@@ -74,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("network", "query", "results"):
         instance.add_argument(name)
     instance.add_argument("timeout", type=float)
+    for command in (verify, instance):
+        command.add_argument("--accept", choices=("proved", "claimed"), default="proved",
+                             help="what unsat may rest on: a certificate that the checker "
+                             "accepted, or also the search or a solver alone")
     prepare = commands.add_parser("prepare", help="read an instance of VNN-COMP, and what runs it")
     for name in ("network", "query"):
         prepare.add_argument(name)
@@ -166,8 +171,11 @@ def _run(words: list[str], started: float) -> int:
 def _verify(arguments: argparse.Namespace, started: float) -> int:
     from verifex.cli.vnnlib_answer import Wanted, answer, assignment_lines, serialise
 
+    claims = arguments.accept == "claimed"
+    if arguments.no_check and not claims:
+        raise UsageError("--no-check proves nothing, expected --accept claimed beside it")
     wanted = Wanted(
-        _seconds(arguments.timeout), not arguments.no_check, arguments.proof,
+        _seconds(arguments.timeout), not arguments.no_check, claims,
         as_real=arguments.as_real, seed=arguments.seed, threads=_threads(arguments.threads),
     )
     networks = _networks(arguments.network)
@@ -213,7 +221,9 @@ def _instance(arguments: argparse.Namespace, started: float) -> None:
     try:
         limit = _seconds(arguments.timeout)
         with _Deadline(limit, started, lambda: results.write_text("timeout\n")):
-            text, said = instance(arguments.network, Path(arguments.query), limit, started)
+            text, said = instance(
+                arguments.network, Path(arguments.query), limit, started,
+                claims=arguments.accept == "claimed")
         results.write_text(text)
     except (Exception, KeyboardInterrupt):
         results.write_text("error\n")

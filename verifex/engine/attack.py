@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 
 from verifex.engine.budget import Budget
 from verifex.engine.margin import batch_margin
+from verifex.engine.rounding import Rounding
 from verifex.engine.verdict import Witness
 from verifex.engine.witness import refute, snap
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Formula
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
+from verifex.semantics.claim import NodeBounds
 from verifex.semantics.evaluate import evaluate_float
 
 _BATCH = 256
 _REPLAYS = 4  # candidates replayed exactly per batch: an exact evaluation costs milliseconds
+_NEAR = 1e-9  # margins so near to a violation are replayed too: a short decimal beside may break it
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,17 @@ class AttackResult:
 
 
 def attack(
-    problem: Problem, budget: Budget, *, seed: int = 0, rounds: int = 8, gradient: bool = True
+    problem: Problem, budget: Budget, bounds: NodeBounds, *, seed: int = 0, rounds: int = 8,
+    gradient: bool = True,
 ) -> AttackResult:
-    """Look for a counterexample until the budget or the rounds are used up."""
+    """Look for a counterexample until the budget or the rounds are used up.
+
+    `bounds` of the nodes over the region tell how much the margins computed here may err.
+    """
     rng = np.random.default_rng(seed)
     target = problem.broken()
+    box = problem.region.float_box()
+    doubt = Rounding(problem.graph, problem.targets(), box, bounds).of_formula(target)
     best, best_x, tried = -np.inf, None, 0
     for batch in _samples(problem, rng, rounds):
         if budget.spent:
@@ -52,7 +61,7 @@ def attack(
         order = np.argsort(-score)
         if score[order[0]] > best:
             best, best_x = float(score[order[0]]), batch[order[0]]
-        witness = _replay_best(problem, batch, score, order)
+        witness = _replay_best(problem, batch, score, order, doubt)
         if witness is not None:
             return AttackResult(witness, tried, best_x, -best)
     if gradient and not budget.spent and best_x is not None and _continuous(problem.region):
@@ -62,7 +71,7 @@ def attack(
         order = np.argsort(-score)
         if score[order[0]] > best:
             best, best_x = float(score[order[0]]), climbed[order[0]]
-        witness = _replay_best(problem, climbed, score, order)
+        witness = _replay_best(problem, climbed, score, order, doubt)
         return AttackResult(witness, tried, best_x, -best)
     return AttackResult(None, tried, best_x, -best)
 
@@ -77,11 +86,12 @@ def margins(problem: Problem, target: Formula, x: FloatArray) -> FloatArray:
 
 
 def _replay_best(
-    problem: Problem, batch: FloatArray, score: FloatArray, order: NDArray[np.intp]
+    problem: Problem, batch: FloatArray, score: FloatArray, order: NDArray[np.intp], doubt: float
 ) -> Witness | None:
-    """Exact replay of the most promising points (a margin just below zero may be rounding)."""
+    """Exact replay of the most promising points; a margin that is nearer to zero than `doubt` may
+    be rounding."""
     for i in order[:_REPLAYS]:
-        if score[i] < -1e-9 * max(1.0, abs(float(score[i]))) - 1e-12:
+        if score[i] < -max(_NEAR, doubt):
             return None
         witness = refute(problem, batch[i].tolist())
         if witness is not None:

@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or, atoms
 
@@ -108,6 +109,21 @@ def _some(count: int, parts: Sequence[Judgement], shape: tuple[int, ...]) -> Jud
     margin = np.sort(np.stack([p.margin for p in parts]), axis=0)[-count]
     rank = np.sort(np.stack([p.rank for p in parts]), axis=0)[-count]
     return Judgement(margin, rank, shut, rests)
+
+
+def refuse_underflow(claimed: Sequence[Atom]) -> None:
+    """UnsupportedError where a number of the claim is too small for the normal floats.
+
+    Rounding errors are bounded relative to what is rounded, which only holds for those.
+    """
+    for atom in claimed:
+        for value in (atom.form.const, *(c for _, c in atom.form.terms)):
+            if value and abs(value) < SMALLEST:
+                raise UnsupportedError(
+                    "the claim has a number too small for floats", expected="1e-200 or more")
+
+
+SMALLEST = Fraction(1, 10**200)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from verifex.engine.proof import Closed, Proof
 from verifex.engine.settle import interior_point
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
 from verifex.engine.watch import Log, Progress, Watch
-from verifex.engine.witness import refute, replay, snap
+from verifex.engine.witness import make_witness, refute, replay, snap
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import FALSE, TRUE, negate, simplify
@@ -78,6 +78,8 @@ class _Run:
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
     proof: Closed | None = None
+    violated: bool = False
+    """Whether a point on a kink was replayed that breaks the claim: then nothing can be claimed."""
     rest: NodeBounds | None = None
     """Bounds of the nodes where the search is not finished: elsewhere it has closed the claim."""
 
@@ -86,6 +88,21 @@ class _Run:
         self.steps.append(Step(name, seconds, result))
         self.options.watch().stage(name, seconds, result)
 
+    def attained(self, x: FloatArray | None) -> Witness | None:
+        """Replay a point that came near: its margin is kept, and a violation is a witness,
+        whatever a search or a solver says."""
+        if x is None:
+            return None
+        point = snap(self.problem.region, x.tolist())
+        at = replay(self.problem, point)
+        if at.inside and at.assumed and at.margin is not None:
+            known = self.margin_high
+            self.margin_high = at.margin if known is None else min(known, at.margin)
+        if at.refutes:
+            return make_witness(self.problem, point, at)
+        self.violated = self.violated or (at.inside and at.assumed and at.violated)
+        return None
+
     def verdict(
         self,
         outcome: Outcome,
@@ -93,6 +110,9 @@ class _Run:
         evidence: Sequence[str] = (),
         witness: Witness | None = None,
     ) -> Verdict:
+        if outcome is Outcome.CLAIMED and self.violated:
+            reason = f"{'; '.join(evidence)}: contradicted by a replayed point on a kink"
+            outcome, evidence = Outcome.UNKNOWN, ()
         return Verdict(
             outcome,
             reason,
@@ -174,16 +194,13 @@ def _by_attack(run: _Run, quick: bool) -> Verdict | None:
     started = time.monotonic()
     share, rounds = run.budget.part(0.2, at_least=1.0), 2 if quick else 8
     climb = not quick or free_inputs(run.problem) > MOST_INPUTS
-    result = attack(run.problem, share, seed=run.options.seed, rounds=rounds, gradient=climb)
-    if result.best_point is not None:
-        at = replay(run.problem, snap(run.problem.region, result.best_point.tolist()))
-        if at.inside and at.assumed and at.margin is not None:
-            run.margin_high = at.margin
-    run.stage("attack", started, "witness" if result.witness else f"{result.tried} points tried")
-    if result.witness is not None:
-        evidence = ["attack", "exact replay"]
-        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=result.witness)
-    return None
+    result = attack(
+        run.problem, share, run.bounds, seed=run.options.seed, rounds=rounds, gradient=climb)
+    witness = result.witness or run.attained(result.best_point)
+    run.stage("attack", started, "witness" if witness else f"{result.tried} points tried")
+    if witness is None:
+        return None
+    return run.verdict(Outcome.REFUTED, evidence=["attack", "exact replay"], witness=witness)
 
 
 def _by_inputs(run: _Run) -> Verdict | None:
@@ -197,9 +214,10 @@ def _by_inputs(run: _Run) -> Verdict | None:
     except UnsupportedError:
         return None  # the search over gates takes every claim
     run.stage("inputs", started, f"{found.boxes} boxes, {found.leaves} closed")
-    if found.witness is not None:
+    witness = found.witness or run.attained(found.nearest)
+    if witness is not None:
         evidence = ["search over inputs", "exact replay"]
-        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=found.witness)
+        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=witness)
     if found.closed is not None:
         run.proof = found.closed
         evidence = [f"search over inputs: {found.leaves} boxes closed"]
@@ -229,9 +247,10 @@ def _by_search(run: _Run) -> Verdict | None:
         return None
     stats = found.stats
     run.stage("search", started, f"{stats.domains} domains, {stats.lps} leaf programs")
-    if found.witness is not None:
+    witness = found.witness or run.attained(found.nearest)
+    if witness is not None:
         evidence = ["search", "exact replay"]
-        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=found.witness)
+        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=witness)
     run.proof = found.closed or found.unfinished
     if found.closed is not None and not stats.ties:
         evidence = [f"search: {max(1, stats.leaves)} leaves closed"]

@@ -7,6 +7,7 @@ the search over gates takes the claim.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import Dense, LinearMap, apply_numpy
-from verifex.ir.ops import Affine, Concat, Input, Relu
+from verifex.ir.ops import Affine, Concat, Const, Input, Relu
 
 MOST_WEIGHTS = 4_000_000
 """Entries of all matrices together: beyond, dense matrices are the wrong tool."""
@@ -53,6 +54,19 @@ class DenseNet:
         # stages' own sums and the rounding of stored factors are far below the other half.
         self.unit_roundoff = (longest + 8 * len(self.stages) + 64) * 2.0**-52
 
+    def refuse_tiny(self, numbers: Sequence[FloatArray]) -> None:
+        """UnsupportedError where products of weights with these numbers might underflow.
+
+        Rounding errors are bounded relative to what is rounded, so no product may fall below the
+        normal floats. The exponents left over are room for slopes and for halved boxes.
+        """
+        least = math.prod(
+            min(map(least_nonzero, (*stage.weights, stage.bias)))
+            for stage in self.stages.values() if stage.kind == "affine")
+        if least * min(map(least_nonzero, numbers)) < 2.0**-600:
+            raise UnsupportedError(
+                "products of the network's numbers may underflow", expected="larger ones")
+
     def places(self, z: int) -> slice:
         """Where the units of a pre-activation lie among all units."""
         return slice(self.offsets[z], self.offsets[z] + self.stages[z].size)
@@ -63,6 +77,8 @@ class DenseNet:
         match node.op:
             case Input():
                 return Stage(i, "input", (), node.size, none)
+            case Const():
+                return Stage(i, "affine", (), node.size, as_float(node.op.value).ravel())
             case Relu():
                 return Stage(i, "relu", node.args, node.size, none)
             case Concat() if math.prod(node.shape[: node.op.axis]) == 1:
@@ -108,3 +124,9 @@ class DenseNet:
                     total = total + out[s] @ w.T
                 out[i] = total
         return out
+
+
+def least_nonzero(values: FloatArray) -> float:
+    """The least nonzero magnitude, 1 where there is none or all are larger."""
+    sizes = np.abs(values)
+    return float(sizes.min(where=sizes > 0, initial=1.0))

@@ -25,10 +25,12 @@ from verifex.engine.proof import Closed, Proof
 from verifex.engine.range_search import linear_rows, samples
 from verifex.engine.refresh import lightened
 from verifex.engine.root import root_facts
+from verifex.engine.rounding import Rounding
 from verifex.engine.search import Search, SearchOptions, Stats
 from verifex.engine.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
 from verifex.engine.witness import refute
+from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import (
     FALSE,
@@ -48,8 +50,8 @@ from verifex.semantics.balls import drawn, float_balls
 from verifex.semantics.evaluate import evaluate_float
 
 MARGIN = 1e-9
-"""A bound closes an atom in the search when it clears zero by this much, relative to 1: exact
-re-evaluation loses less."""
+"""A bound closes an atom in the search when it clears zero by this much, or by what floats may err
+on the numbers at hand where that is more: exact re-evaluation loses less."""
 
 _MAX_ATOMS = 4000
 
@@ -60,15 +62,19 @@ splits: what closes with fewer is slower, and has longer certificates, with them
 
 @dataclass
 class FormulaPolicy:
-    """Closes domains on which the negated claim is false; replays points that may make it true."""
+    """Closes domains on which the negated claim is false; replays points that may make it true.
+
+    `nearest` is the point that came nearest to breaking the claim, with the margin `worst` there.
+    """
 
     problem: Problem
     broken: Formula
     atoms: list[Atom]
+    rounding: Rounding
     forms: list[Form] = field(init=False)
     witness: Witness | None = None
     worst: float = np.inf
-    worst_point: FloatArray | None = None
+    nearest: FloatArray | None = None
     _replays: int = 0
     _broken_at: FloatArray | None = None
 
@@ -76,14 +82,16 @@ class FormulaPolicy:
         self.forms = [-a.form for a in self.atoms]
         self._index = {a: k for k, a in enumerate(self.atoms)}
         self._goal = self.problem.broken()
+        self._clear = [max(MARGIN, self.rounding.of(form)) for form in self.forms]
+        self._doubt = max(1e-12, self.rounding.of_formula(self._goal))
         self._balls = float_balls(self.problem.region)
 
     def goal(self, row: int) -> float:
-        return MARGIN
+        return self._clear[row]
 
     def settle(self, domain: Domain, values: dict[int, float]) -> bool:
         known: NDArray[np.bool_] = domain.state
-        false = [r for r, v in values.items() if v > MARGIN]
+        false = [r for r, v in values.items() if v > self._clear[r]]
         if false:
             known = known.copy()
             known[false] = True
@@ -123,9 +131,9 @@ class FormulaPolicy:
         score = np.asarray(batch_margin(self._goal, values, np))
         best = int(np.nanargmax(score))
         if -score[best] < self.worst:
-            self.worst, self.worst_point = float(-score[best]), x[best].copy()
+            self.worst, self.nearest = float(-score[best]), x[best].copy()
         for i in np.argsort(-score)[:2]:
-            if score[i] < -1e-12 or self.witness is not None or self._replays > 400:
+            if score[i] < -self._doubt or self.witness is not None or self._replays > 400:
                 return
             self._replays += 1
             self.witness = refute(self.problem, x[i].tolist())
@@ -138,7 +146,7 @@ class FormulaPolicy:
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:
         known: NDArray[np.bool_] = domain.state.copy()
         for row, value in values.items():
-            if self.atoms[row].strict and value >= -MARGIN:
+            if self.atoms[row].strict and value >= -self._clear[row]:
                 known[row] = True
         return self._open(self.broken, known) is None
 
@@ -191,7 +199,8 @@ class FormulaResult:
     `closed` is the record from which a certificate is written. With `stats.ties` some leaves rest
     on bounds that are zero up to rounding: nothing is claimed then, but the checker may accept.
     `rest`: the domains that are open, outside which the claim holds as far as floats tell;
-    `unfinished`: the record so far, with these as open leaves.
+    `unfinished`: the record so far, with these as open leaves. `nearest` is the point seen with the
+    least margin.
     """
 
     closed: Closed | None
@@ -200,6 +209,7 @@ class FormulaResult:
     stats: Stats
     rest: Rest | None = None
     unfinished: Closed | None = None
+    nearest: FloatArray | None = None
 
 
 def decide_search(
@@ -226,11 +236,13 @@ def decide_search(
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
     broken = simplify(claim, *root.ends)
     distinct = list(dict.fromkeys(atoms(broken))) if broken != FALSE else []
-    policy = FormulaPolicy(problem, broken, distinct)
     if broken == FALSE:
         return FormulaResult(Closed(layout, root.facts, Proof(), []), None, 0.0, Stats())
     if len(distinct) > _MAX_ATOMS:
-        return FormulaResult(None, None, -np.inf, Stats())
+        raise UnsupportedError(
+            f"{len(distinct)} comparisons are open", expected=f"at most {_MAX_ATOMS}")
+    rounding = Rounding(problem.graph, list(layout.targets), (lo, hi), root.ends)
+    policy = FormulaPolicy(problem, broken, distinct, rounding)
     if not distinct:  # the negation is true under bounds: any point off the kinks breaks the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
@@ -253,8 +265,9 @@ def decide_search(
         return FormulaResult(None, policy.witness, lower, search.stats)
     record = Closed(layout, root.facts, search.proof, distinct)
     if not left:
-        return FormulaResult(record, None, lower, search.stats)
-    return FormulaResult(None, None, lower, search.stats, Rest(layout, left), record)
+        return FormulaResult(record, None, lower, search.stats, nearest=policy.nearest)
+    rest = Rest(layout, left)
+    return FormulaResult(None, None, lower, search.stats, rest, record, policy.nearest)
 
 
 __all__ = ["MARGIN", "FormulaPolicy", "FormulaResult", "decide_search"]

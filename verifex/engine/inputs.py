@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.box_claim import BoxClaim, Judgement, thresholds
+from verifex.engine.box_claim import BoxClaim, Judgement, refuse_underflow, thresholds
 from verifex.engine.box_rows import ClaimRows
 from verifex.engine.box_tree import BoxTree, Multipliers
 from verifex.engine.boxes import Layout
@@ -27,6 +27,7 @@ from verifex.engine.dense import DenseNet
 from verifex.engine.dense_bounds import Boxes, DenseBounds, Passed
 from verifex.engine.margin import batch_margin
 from verifex.engine.proof import Closed
+from verifex.engine.rounding import Rounding
 from verifex.engine.verdict import Witness
 from verifex.engine.witness import refute
 from verifex.errors import UnsupportedError
@@ -70,13 +71,15 @@ _NOT_YET = (np.array([np.inf]), np.array([-1]), np.array([0.0]))
 
 @dataclass
 class InputsResult:
-    """`closed` is a finished proof; `lower` bounds the claim's margin from below by floats."""
+    """`closed` is a finished proof; `lower` bounds the claim's margin from below by floats;
+    `nearest` is the point seen with the least margin."""
 
     closed: Closed | None
     witness: Witness | None
     lower: float
     boxes: int
     leaves: int
+    nearest: FloatArray | None = None
 
 
 def free_inputs(problem: Problem) -> int:
@@ -103,7 +106,8 @@ def decide_inputs(
     search.run()
     closed = search.tree.finished(search.layout, search.claim.atoms) if search.finished else None
     return InputsResult(
-        closed, search.witness, -search.highest, search.tree.count, len(search.tree.closed)
+        closed, search.witness, -search.highest, search.tree.count, len(search.tree.closed),
+        search.nearest,
     )
 
 
@@ -154,11 +158,13 @@ class InputSearch:
     budget: Budget
     log: Callable[[dict[str, Any]], None] | None = None
     witness: Witness | None = None
+    nearest: FloatArray | None = None
     finished: bool = False
     highest: float = -np.inf
     stuck: int = 0
     tree: BoxTree = field(default_factory=BoxTree)
     _replays: int = 0
+    _least: float = np.inf
 
     def __post_init__(self) -> None:
         graph = self.problem.graph
@@ -172,6 +178,11 @@ class InputSearch:
         self.bounds = DenseBounds(self.net, self.balls)
         sizes = {i: s.size for i, s in self.net.stages.items()}
         self.claim = BoxClaim(self.goal, sizes, graph.inputs)
+        box = self.problem.region.float_box()
+        self.net.refuse_tiny([*box, self.claim.const, *self.claim.coefs.values()])
+        refuse_underflow(self.claim.atoms)
+        rounding = Rounding(graph, targets, box, ({}, {}))  # nothing smooth is in there
+        self._doubt = max(1e-12, rounding.of_formula(self.goal))
         self.rows = ClaimRows(self.bounds, self.claim)
         forms = [a.form for a in self.claim.atoms]
         self.cuts = thresholds(forms, graph.input_offsets)
@@ -336,8 +347,11 @@ class InputSearch:
         x = drawn(self.balls, x)
         values = self.net.values(x)
         score = np.asarray(batch_margin(self.goal, values, np), dtype=np.float64)
-        for k in np.argsort(-score)[:2]:
-            if score[k] < -1e-12 or self._replays > _REPLAYS:
+        order = np.argsort(-score)
+        if -score[order[0]] < self._least:
+            self._least, self.nearest = float(-score[order[0]]), x[order[0]].copy()
+        for k in order[:2]:
+            if score[k] < -self._doubt or self._replays > _REPLAYS:
                 return
             self._replays += 1
             self.witness = refute(self.problem, x[k].tolist())

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.limits import Limits
-from verifex.ir.graph import Builder, Graph
-from verifex.ir.linmap import Shape
+from verifex.ir.graph import Builder, Graph, Node
+from verifex.ir.linmap import Shape, is_zero
+from verifex.ir.ops import Affine, Const, Op
 
 
 def tensor_type(v: Any) -> tuple[int, list[int | None] | None]:
@@ -41,17 +44,33 @@ def input_shape(dims: list[int | None] | None, limits: Limits) -> Shape:
 
 
 def prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
-    """The graph without what no output needs; inputs stay."""
+    """The graph without what no output needs; inputs stay.
+
+    What an affine step multiplies by zeros is not needed: nothing that reads the graph is to bound
+    it, to split on it or to have a name for it.
+    """
     full = builder.build(outputs)
-    needed = sorted({*full.ancestors(outputs.values()), *full.inputs})
+    needed = sorted({*full.ancestors(outputs.values(), zeros=False), *full.inputs})
     small, place = Builder(), dict[int, int]()
     for i in needed:
-        node = full.nodes[i]
-        place[i] = small.add(node.op, *(place[a] for a in node.args))
+        op, args = _without_zeros(full.nodes[i])
+        place[i] = small.add(op, *(place[a] for a in args))
         if i in full.labels:
             small.labels.setdefault(place[i], full.labels[i])
     small.notes = list(full.notes)
     return small.build({name: place[i] for name, i in outputs.items()})
+
+
+def _without_zeros(node: Node) -> tuple[Op, tuple[int, ...]]:
+    """A node's operation and arguments, without those that an affine step multiplies by zeros."""
+    if not isinstance(node.op, Affine):
+        return node.op, node.args
+    pairs = zip(node.op.maps, node.args, strict=True)
+    kept = [(m, a) for m, a in pairs if not is_zero(m)]
+    if not kept:
+        return Const(np.zeros(node.shape) if node.op.bias is None else node.op.bias), ()
+    maps, args = zip(*kept, strict=True)
+    return Affine(maps, node.op.bias), args
 
 
 def keyed(error: InputError, key: str) -> InputError:
