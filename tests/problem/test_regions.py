@@ -147,7 +147,8 @@ def test_long_sums_do_not_recurse() -> None:
     "age <= 0x1F.5", "age <= 1 if sex else 2", "x.__class__ <= 1", "age <= 1; age", "age <= 1\x00",
     "(age) <= 1", "- -age <= 1", "age + +-sex <= 1", "age <= 1/3", "2age <= 1", "2*3*age <= 1",
     "age*-2 <= 1", "age*2/3 <= 1", "age <= 1_000", "age <= ٣", "x[٣] <= 1", "x [0] <= 1",
-    "age <= 1 # all", "age <=\n1", "y[\"age\"] <= 1", "x[\"age] <= 1", "age = 1", "age <= ", "<= 1", "",
+    "age <= 1 # all", "age <=\n1", "y[\"age\"] <= 1", "x[\"age] <= 1", "age = 1", "age <= ", "<= 1",
+    "",
     "age <= 1e9999", "age / 0 <= 1", "age\u00a0<= 1", "x[0]] <= 1", "age <= <= 1", "age 1 <= 2",
 ])
 def test_what_is_not_linear(text: str) -> None:
