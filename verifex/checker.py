@@ -889,6 +889,7 @@ def array(data: bytes, row: int | None, kinds: str) -> list[Fraction]:
     if row is not None:
         pick(range(shape[0]), row, "row")
     count = math.prod(shape if row is None else shape[1:])
+    need(len(data) - start >= math.prod(shape) * width, "a .npy file that is cut short")
     start += (row or 0) * count * width
     values = reals(data[start : start + count * width], code)
     need(len(values) == count <= MAX_SIZE, "a wrong .npy file")
@@ -1069,7 +1070,8 @@ class Claim:
                 x0 = self.written(t["point"])
         with at("names"):
             self.features = self.parts = Names(list(self.shapes.items()), given or titles)
-        need(len(x0) in (0, self.size), f"{len(x0)} numbers, not {self.size}")
+        need(len(x0) == self.size or not t.keys() & {"data", "point"},
+             f"{len(x0)} numbers, not {self.size}")
         if x0 and ("scale" in t or "minmax_of" in t):
             with at("scale" if "scale" in t else f"minmax_of {t['minmax_of']!r:.40}"):
                 ends = self.ends(t, titles)
@@ -1130,6 +1132,12 @@ class Claim:
             self.lo[i] = Fraction(math.ceil(self.lo[i]))
             self.hi[i] = Fraction(math.floor(self.hi[i]))
         need(all(a <= b for a, b in zip(self.lo, self.hi, strict=True)), "the region is empty")
+        for group in groups:
+            need(sum(self.lo[i] == 1 for i in group) <= 1 <= sum(self.hi[i] == 1 for i in group),
+                 "one_hot: the region is empty")
+        for power, free, radius in self.balls:
+            far = [max(self.lo[i] - self.x0[i], self.x0[i] - self.hi[i], ZERO) for i in free]
+            need(sum(v**power for v in far) <= radius**power, f"l{power}: the region is empty")
         where = {ref: i for i, form in enumerate(self.flat) for ref in form[0]}
         self.cuts = list[Form]()
         for k, source in enumerate(listed(t.get("linear", []))):
