@@ -1312,6 +1312,7 @@ class Claim:
     def distance(self, t: dict[str, Any]) -> Formula:
         kind, base, g = t["distance"], self.value(self.components), self.graph
         need(type(t.get("relative", False)) is bool, "relative: neither true nor false")
+        word(kind, "l1 l2 linf")
         change = [total([(v, 1)], -a) for v, a in zip(self.components, base, strict=True)]
         size = {"l1": sum(map(abs, base)), "l2": sum(v * v for v in base),
                 "linf": max(map(abs, base))}[kind] if t.get("relative") is True else 1

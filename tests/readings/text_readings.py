@@ -74,8 +74,8 @@ def small() -> Graph:
     """The network of the third reader of specs."""
     b = Builder()
     first_, shift, last = (np.array(v, dtype=float) for v in (FIRST, SHIFT, SECOND))
-    z = b.affine(dense(first_), b.input("x", (3,)), shift)
-    return b.build({"y": b.affine(dense(last), b.relu(z))})
+    z = b.affine(dense(first_, (1, 3), (1, 4)), b.input("x", (1, 3)), shift.reshape(1, 4))
+    return b.build({"y": b.affine(dense(last, (1, 4), (1, 2)), b.relu(z))})
 
 
 @cache
