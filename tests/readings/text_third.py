@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 
@@ -59,7 +60,7 @@ def number(text: str) -> Fraction:
     if len(text) > 1000:
         raise Refused("too long")
     parts = [decimal(p.strip(" \t")) for p in text.split("/")]
-    if len(parts) > 2 or parts[-1] == 0 and len(parts) == 2:
+    if len(parts) > 2 or (len(parts) == 2 and parts[-1] == 0):
         raise Refused("no quotient")
     return parts[0] / parts[1] if len(parts) == 2 else parts[0]
 
@@ -95,7 +96,7 @@ class Constraint:
             sides.append(self.sum())
         self.blanks()
         if self.at < len(self.text) or not signs:
-            raise Refused(self.text[self.at:])
+            raise Refused(self.text[self.at :])
         tests = {"<=": Fraction.__le__, ">=": Fraction.__ge__, "==": Fraction.__eq__}
         self.gradients(sides)
         return lambda x: all(tests[s](a(x), b(x)) for s, a, b in zip(signs, sides, sides[1:]))
@@ -103,7 +104,7 @@ class Constraint:
     def gradients(self, sides: Sequence[Side]) -> None:
         """Refuse comparisons that depend on no feature."""
         zero = [Fraction(0)] * self.size
-        for a, b in zip(sides, sides[1:]):
+        for a, b in pairwise(sides):
             base = a(zero) - b(zero)
             units = [[Fraction(i == k) for i in range(self.size)] for k in range(self.size)]
             if all(a(u) - b(u) == base for u in units):
@@ -158,8 +159,9 @@ class Constraint:
 
     def name(self) -> int:
         start = self.at
-        while self.at < len(self.text) and (self.text[self.at].isalnum()
-                                            or self.text[self.at] == "_"):
+        while self.at < len(self.text) and (
+            self.text[self.at].isalnum() or self.text[self.at] == "_"
+        ):
             self.at += 1
         word = self.text[start : self.at]
         if not word or word[0].isdecimal():
@@ -271,8 +273,10 @@ class Data:
         if titled and not any(header):
             raise Refused("no names")
         self.columns = list(range(len(first)))
-        for name in [*options.get("drop", []), *([options["target"]] if "target" in options else
-                                                 [])]:
+        for name in [
+            *options.get("drop", []),
+            *([options["target"]] if "target" in options else []),
+        ]:
             place = name if isinstance(name, int) else self.named(header, name)
             if not 0 <= place < len(first):
                 raise Refused("no column")
@@ -300,11 +304,18 @@ class Data:
     def extremes(self, names: tuple[str, ...]) -> tuple[list[Fraction], list[Fraction]]:
         """Per name of the data, or per column where neither file has names."""
         every = [[decimal(cells[c].strip(" \t")) for c in self.columns] for cells in self.body]
-        if not every or set(names) != set(self.names) or len(set(names)) < len(names) or (
-                len(self.names) != len(names)):
+        if (
+            not every
+            or set(names) != set(self.names)
+            or len(set(names)) < len(names)
+            or (len(self.names) != len(names))
+        ):
             raise Refused("no rows, or other columns")
         order = [self.names.index(k) for k in names] if names else range(len(self.columns))
-        return ([min(r[k] for r in every) for k in order], [max(r[k] for r in every) for k in order])
+        return (
+            [min(r[k] for r in every) for k in order],
+            [max(r[k] for r in every) for k in order],
+        )
 
 
 def unzipped(files: dict[str, bytes], name: str) -> bytes:
@@ -315,8 +326,9 @@ def unzipped(files: dict[str, bytes], name: str) -> bytes:
     return gzip.decompress(files[name]) if zipped else files[name]
 
 
-def csv_point(files: dict[str, bytes], options: dict[str, Any], size: int
-              ) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
+def csv_point(
+    files: dict[str, bytes], options: dict[str, Any], size: int
+) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
     """The reference of `[input]` with these options, and the names of the features."""
     data = Data(unzipped(files, options["data"]), options)
     names = tuple(options.get("names", ())) or data.names
@@ -347,8 +359,19 @@ def npy(data: bytes, row: int | None) -> list[Fraction]:
         kind, shape, fortran = head["descr"], head["shape"], head["fortran_order"]
     except (ValueError, SyntaxError, KeyError, TypeError):
         raise Refused("no header") from None
-    codes = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
-             "u1": "B", "u2": "H", "u4": "I", "u8": "Q"}
+    codes = {
+        "f2": "e",
+        "f4": "f",
+        "f8": "d",
+        "i1": "b",
+        "i2": "h",
+        "i4": "i",
+        "i8": "q",
+        "u1": "B",
+        "u2": "H",
+        "u4": "I",
+        "u8": "Q",
+    }
     if not isinstance(kind, str) or kind[1:] not in codes or fortran:
         raise Silent
     order = ">" if kind[0] == ">" else "<"

@@ -26,8 +26,11 @@ def first(text: str) -> Truth:
         raise Silent from None
 
     def truth(x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:
-        values = [(z3.Real(f"{side}_{i}"), z3.RealVal(str(v)))
-                  for side, found in (("X", x), ("Y", y)) for i, v in enumerate(found)]
+        values = [
+            (z3.Real(f"{side}_{i}"), z3.RealVal(str(v)))
+            for side, found in (("X", x), ("Y", y))
+            for i, v in enumerate(found)
+        ]
         said = [z3.simplify(z3.substitute(a, *values)) for a in asserted]
         if not all(z3.is_true(s) or z3.is_false(s) for s in said):
             raise Silent

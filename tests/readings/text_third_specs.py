@@ -29,8 +29,10 @@ def slope(weights: Sequence[F], x: Sequence[F]) -> list[F]:
     z = [sum((w * v for w, v in zip(row, x)), b) for row, b in zip(FIRST, SHIFT)]
     if any(v == 0 for v in z):
         raise Silent
-    back = [sum((c * SECOND[k][h] for k, c in enumerate(weights)), F(0)) * (v > 0)
-            for h, v in enumerate(z)]
+    back = [
+        sum((c * SECOND[k][h] for k, c in enumerate(weights)), F(0)) * (v > 0)
+        for h, v in enumerate(z)
+    ]
     return [sum((g * FIRST[h][i] for h, g in enumerate(back)), F(0)) for i in range(SIZE)]
 
 
@@ -129,8 +131,11 @@ class Reading:
                 lo, hi = map(self.each, ends)
                 fine &= all(a is None or a <= v for a, v in zip(lo, x))
                 fine &= all(b is None or v <= b for b, v in zip(hi, x))
-        for text in r["linear"] if isinstance(r.get("linear"), list) else (
-                [r["linear"]] if "linear" in r else []):
+        for text in (
+            r["linear"]
+            if isinstance(r.get("linear"), list)
+            else ([r["linear"]] if "linear" in r else [])
+        ):
             fine &= Constraint(text, self.names, SIZE).truth()(x)
         if self.x0 is None:
             return fine
@@ -144,8 +149,9 @@ class Reading:
     # explanations
 
     def weights(self, value: Any) -> list[F]:
-        ranks = [] if self.x0 is None else sorted(
-            range(CLASSES), key=lambda c: -outputs(self.x0)[c])
+        ranks = (
+            [] if self.x0 is None else sorted(range(CLASSES), key=lambda c: -outputs(self.x0)[c])
+        )
         named = dict(zip(("predicted", "runner_up"), ranks)) | {str(c): c for c in range(CLASSES)}
         if isinstance(value, dict) and list(value) == ["weights"]:
             return [_number(v) for v in value["weights"]]
@@ -181,8 +187,22 @@ class Reading:
     # properties
 
     def holds(self, p: Any, x: Sequence[F]) -> bool:
-        kinds = [k for k in ("all", "any", "not", "class", "component", "sign", "distance", "top_k",
-                             "order", "monotone") if k in p]
+        kinds = [
+            k
+            for k in (
+                "all",
+                "any",
+                "not",
+                "class",
+                "component",
+                "sign",
+                "distance",
+                "top_k",
+                "order",
+                "monotone",
+            )
+            if k in p
+        ]
         kinds = kinds or (["output"] if "output" in p else [])
         if len(kinds) != 1:
             raise Silent
@@ -251,8 +271,12 @@ class Reading:
         if k < len(chosen) and b[first[k - 1]] == b[first[k]]:
             raise Silent
         # Ties count against: a component is in only if fewer than k others reach it.
-        inside = sum(sum(a[j] >= a[i] for j in chosen if j != i and j not in first[:k])
-                     + sum(a[j] > a[i] for j in first[:k]) < k for i in first[:k])
+        inside = sum(
+            sum(a[j] >= a[i] for j in chosen if j != i and j not in first[:k])
+            + sum(a[j] > a[i] for j in first[:k])
+            < k
+            for i in first[:k]
+        )
         return inside >= p.get("overlap_at_least", k)
 
     def _order(self, p: Any, x: Sequence[F]) -> bool:
