@@ -785,14 +785,18 @@ HEADER = re.compile(r"\{'descr': '([<>|])([fiub])([1248])', 'fortran_order': Fal
 LIMITS = {"at_least": (1, False), "at_most": (-1, False), "above": (1, True), "below": (-1, True)}
 
 
+def shown(value: Any) -> str:
+    return (str(value) if isinstance(value, Fraction) else repr(value))[:40]
+
+
 def exact(value: Any) -> Fraction:
     """The number a spec writes: whole, a decimal, or a quotient of two. ASCII digits only."""
     if isinstance(value, Fraction):
         return value
-    need(type(value) in (int, str), f"{value!r:.40} is no number")
+    need(type(value) in (int, str), f"{shown(value)} is no number")
     parts = [DECIMAL.fullmatch(part.strip(" \t")) for part in str(value).split("/")]
     need(len(str(value)) <= 1000 and len(parts) <= 2 and all(
-        m and abs(int(m[1] or 0)) <= 1000 for m in parts), f"{value!r:.40} is no number")
+        m and abs(int(m[1] or 0)) <= 1000 for m in parts), f"{shown(value)} is no number")
     found = [Fraction(m[0]) for m in parts if m]
     need(all(found[1:]), "division by zero")
     return Fraction(*found)
@@ -813,12 +817,12 @@ def decimal(cell: str) -> Decimal:
 
 
 def whole(value: Any) -> int:
-    need(type(value) is int and value >= 0, f"{value!r:.40} is no whole number")
+    need(type(value) is int and value >= 0, f"{shown(value)} is no whole number")
     return int(value)
 
 
 def word(value: Any, known: str) -> str:
-    need(type(value) is str and value in known.split(), f"{value!r:.40} is none of {known}")
+    need(type(value) is str and value in known.split(), f"{shown(value)} is none of {known}")
     return str(value)
 
 
@@ -827,7 +831,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def full(value: Any) -> list[Any]:
-    need(isinstance(value, list) and value, f"{value!r:.40} is no list, or an empty one")
+    need(isinstance(value, list) and value, f"{shown(value)} is no list, or an empty one")
     return list(value)
 
 
@@ -845,14 +849,14 @@ def shaped(value: Any) -> tuple[tuple[int, ...], list[Fraction]]:
 
 def numbers(value: Any, size: int | None = None) -> list[Fraction]:
     """The numbers of a list, nested or not."""
-    need(isinstance(value, list), f"{value!r:.40} is no list")
+    need(isinstance(value, list), f"{shown(value)} is no list")
     found = shaped(value)[1]
     need(size in (None, len(found)), f"{len(found)} numbers, not {size}")
     return found
 
 
 def table(value: Any, keys: str) -> Any:
-    need(isinstance(value, dict), f"{value!r:.40} is no table")
+    need(isinstance(value, dict), f"{shown(value)} is no table")
     more = value.keys() - set(keys.split())
     need(not more, f"unknown key {', '.join(sorted(map(repr, more)))!s:.80}")
     return value
@@ -923,7 +927,7 @@ class Names:
                                      for i in range(math.prod(shape))]
 
     def find(self, key: Any) -> list[int]:
-        need(type(key) in (int, str), f"{key!r:.40} is no feature")
+        need(type(key) in (int, str), f"{shown(key)} is no feature")
         if type(key) is int:
             return [pick(range(self.size), key, "feature")]
         if key in self.given:
