@@ -8,7 +8,6 @@ certificate/format.md is the normative text. Below: ONNX file, graph, operators,
 
 from __future__ import annotations
 
-import ast
 import base64
 import csv
 import fnmatch
@@ -22,9 +21,11 @@ import re
 import struct
 import sys
 import tomllib
+import zlib
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial, reduce
@@ -57,6 +58,18 @@ class Empty(Exception):
 def need(ok: object, what: str) -> None:
     if not ok:
         raise Bad(what)
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Names the file, key or line in whatever is refused inside."""
+    try:
+        yield
+    except Bad as error:
+        raise Bad(f"{place}: {error}") from None
+    except (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError,
+            ValueError, StopIteration, csv.Error, struct.error, zlib.error) as error:
+        raise Bad(f"{place}: malformed ({type(error).__name__}: {error})") from None
 
 
 def read(path: str) -> tuple[bytes, str]:
@@ -759,20 +772,32 @@ class Network:
 
 # --- the claim of a spec --------------------------------------------------------------------------
 
-DECIMAL = re.compile(r"[+-]?(?=\.?[0-9])[0-9_]*(?:\.[0-9_]*)?"
-                     r"(?:[eE]([+-]?[0-9]+(?:_[0-9]+)*))?")
-PLACE = re.compile(r"(.*)\[\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)\s*\]", re.DOTALL)
+NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?"
+DECIMAL = re.compile(rf"[+-]?{NUMBER}")
+PLACE = re.compile(r"(.*)\[ *([0-9]{1,9}(?: *, *[0-9]{1,9})*) *\]", re.DOTALL)
+NAME = r"""x\[[ \t]*(?:"[^"]*"|'[^']*')[ \t]*\]|[^\W\d]\w*(?:\[[^\[\]"']*\])?"""
+TERM = re.compile(rf"[ \t]*([+-]?)[ \t]*(?:(?P<a>{NUMBER})(?:[ \t]*\*[ \t]*(?P<name>{NAME}))?|"
+                  rf"(?P<alone>{NAME})(?:[ \t]*(?P<by>[*/])[ \t]*(?P<b>{NUMBER}))?)[ \t]*")
+LINK = re.compile(r"<=|>=|==|[+-]|\Z")
+QUOTES = re.compile(r'(?:[^"]++|(?<![^,\r\n])"(?:[^"]++|"")*+"(?![^,\r\n]))*+')
+HEADER = re.compile(r"\{'descr': '([<>|])([fiub])([1248])', 'fortran_order': False, 'shape': "
+                    r"\((|[0-9]+,|[0-9]+(?:, ?[0-9]+)+,?)\)(?:, ?)?\} *\n?")
 LIMITS = {"at_least": (1, False), "at_most": (-1, False), "above": (1, True), "below": (-1, True)}
 
 
+def shown(value: Any) -> str:
+    return (str(value) if isinstance(value, Fraction) else repr(value))[:40]
+
+
 def exact(value: Any) -> Fraction:
-    """The number a spec writes: whole, a decimal, or a quotient of two."""
+    """The number a spec writes: whole, a decimal, or a quotient of two. ASCII digits only."""
     if isinstance(value, Fraction):
         return value
-    parts = [DECIMAL.fullmatch(part.strip()) for part in str(value).split("/")]
-    need(type(value) in (int, str) and len(str(value)) <= 1000 and len(parts) <= 2 and all(
-        m and abs(int(m[1] or 0)) <= 1000 for m in parts), f"{value!r:.40} is no number")
-    found = [Fraction(m[0].replace("_", "")) for m in parts if m]
+    need(type(value) in (int, str), f"{shown(value)} is no number")
+    parts = [DECIMAL.fullmatch(part.strip(" \t")) for part in str(value).split("/")]
+    need(len(str(value)) <= 1000 and len(parts) <= 2 and all(
+        m and abs(int(m[1] or 0)) <= 1000 for m in parts), f"{shown(value)} is no number")
+    found = [Fraction(m[0]) for m in parts if m]
     need(all(found[1:]), "division by zero")
     return Fraction(*found)
 
@@ -784,16 +809,56 @@ def numeric(cell: str) -> bool:
         return False
 
 
+def decimal(cell: str) -> Decimal:
+    """A cell that is a decimal and no quotient: exact, and quick to compare."""
+    m = DECIMAL.fullmatch(cell.strip(" \t"))
+    need(m and len(m[0]) <= 1000 and abs(int(m[1] or 0)) <= 1000, f"{cell!r:.40} is no decimal")
+    return Decimal(m[0] if m else 0)
+
+
+def whole(value: Any) -> int:
+    need(type(value) is int and value >= 0, f"{shown(value)} is no whole number")
+    return int(value)
+
+
+def word(value: Any, known: str) -> str:
+    need(type(value) is str and value in known.split(), f"{shown(value)} is none of {known}")
+    return str(value)
+
+
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def numbers(value: Any) -> list[Fraction]:
-    return [x for v in value for x in numbers(v)] if isinstance(value, list) else [exact(value)]
+def full(value: Any) -> list[Any]:
+    need(isinstance(value, list) and value, f"{shown(value)} is no list, or an empty one")
+    return list(value)
+
+
+def shaped(value: Any) -> tuple[tuple[int, ...], list[Fraction]]:
+    """The shape of a number, or of evenly nested lists, and the numbers."""
+    if not isinstance(value, list):
+        return (), [exact(value)]
+    parts = [shaped(v) for v in value]
+    shapes = {shape for shape, _ in parts}
+    need(len(shapes) <= 1, "rows of different lengths")
+    shape = (len(value), *(shapes.pop() if shapes else ()))
+    need(len(shape) <= 8, "lists nested too deeply")
+    return shape, [x for _, found in parts for x in found]
+
+
+def numbers(value: Any, size: int | None = None) -> list[Fraction]:
+    """The numbers of a list, nested or not."""
+    need(isinstance(value, list), f"{shown(value)} is no list")
+    found = shaped(value)[1]
+    need(size in (None, len(found)), f"{len(found)} numbers, not {size}")
+    return found
 
 
 def table(value: Any, keys: str) -> Any:
-    need(value.keys() <= set(keys.split()), f"an unknown key in {list(value)!r:.80}")
+    need(isinstance(value, dict), f"{shown(value)} is no table")
+    more = value.keys() - set(keys.split())
+    need(not more, f"unknown key {', '.join(sorted(map(repr, more)))!s:.80}")
     return value
 
 
@@ -812,22 +877,41 @@ def gap(a: Form, b: Form) -> Form:
     return total([(a, 1), (b, -1)])
 
 
-def array(data: bytes, row: int | None) -> list[Fraction]:
-    """The numbers of a .npy file, or of one row of it."""
+def array(data: bytes, row: int | None, kinds: str) -> list[Fraction]:
+    """The numbers of a .npy file of these kinds, or of one row of it."""
+    need(data[:6] == b"\x93NUMPY" and len(data) > 12, "no .npy file")
     start = 12 if data[6] > 1 else 10
     start, skip = start + int.from_bytes(data[8:start], "little"), start
-    head = ast.literal_eval(data[skip:start].decode("latin-1"))
-    order, kind, width = head["descr"][:1], head["descr"][1:2], int(head["descr"][2:])
-    code = {"f": " e f   d", "i": "bh i   q", "u": "BH I   Q", "b": "?"}[kind][width - 1]
-    shape, code = head["shape"], f"{'>' if order == '>' else '<'}{code}"
-    need(data[:6] == b"\x93NUMPY" and not head["fortran_order"], "no plain .npy file")
+    head = HEADER.fullmatch(data[skip:start].decode("latin-1"))
+    need(head, f"no plain .npy file: {data[skip:start]!r:.80}")
+    order, kind, size, sides = head.groups() if head else ("",) * 4
+    codes, width = {"f": " e f   d", "i": "bh i   q", "u": "BH I   Q", "b": "?       "}, int(size)
+    code = codes[kind][width - 1]
+    need(kind in kinds and code != " " and (order != "|" or width == 1),
+         f"a .npy file of {kind}{size}")
+    shape, code = list(map(int, re.findall("[0-9]+", sides))), order.strip("|") + code
     if row is not None:
         pick(range(shape[0]), row, "row")
     count = math.prod(shape if row is None else shape[1:])
+    need(len(data) - start >= math.prod(shape) * width, "a .npy file that is cut short")
     start += (row or 0) * count * width
     values = reals(data[start : start + count * width], code)
     need(len(values) == count <= MAX_SIZE, "a wrong .npy file")
     return values
+
+
+def records(source: str) -> Iterator[list[str]]:
+    """The rows of a CSV file by RFC 4180, all of one width; blank lines are none."""
+    need("\0" not in source, "a NUL character")
+    end = QUOTES.match(source)
+    need(end and end.end() == len(source), "a quote inside a cell, or one that is never closed")
+    body, width = csv.reader(io.StringIO(source, newline=""), strict=True), 0
+    for cells in body:
+        if cells:
+            need(len(cells) > 1 or cells[0].strip(), f"line {body.line_num}: nothing but blanks")
+            width = width or len(cells)
+            need(len(cells) == width, f"line {body.line_num}: {len(cells)} cells, not {width}")
+            yield cells
 
 
 class Names:
@@ -837,11 +921,13 @@ class Names:
         ends = list(accumulate((math.prod(shape) for _, shape in blocks), initial=0))
         self.blocks = [(k, at, shape) for (k, shape), at in zip(blocks, ends)]
         self.size, self.given = ends[-1], list(given)
-        need(len(set(given)) == len(given) in (0, self.size), "wrong names of features")
+        need(len(given) in (0, self.size), f"{len(given)} names of {self.size} features")
+        need(len(set(given)) == len(given), "two features of a name")
         self.labels = self.given or [f"{k if len(blocks) > 1 else 'x'}[{i}]" for k, shape in blocks
                                      for i in range(math.prod(shape))]
 
     def find(self, key: Any) -> list[int]:
+        need(type(key) in (int, str), f"{shown(key)} is no feature")
         if type(key) is int:
             return [pick(range(self.size), key, "feature")]
         if key in self.given:
@@ -879,20 +965,27 @@ class Claim:
     def __init__(self, spec: dict[str, Any], folder: str, net: Network) -> None:
         table(spec, "verifex name network network_output arithmetic kink input region explain "
                     "require assume")
-        need(spec.get("verifex") == 1 and spec.get("arithmetic", "real") == "real"
-             and spec.get("kink", "error") in ("error", "zero"), "unsupported spec")
+        need(whole(spec.get("verifex")) == 1, "not version 1 of the language")
+        word(spec.get("arithmetic", "real"), "real")
         self.adopt(net)
-        self.folder, self.shut, self.output = folder, spec.get("kink") == "zero", "predicted"
-        (wanted,) = [spec["network_output"]] if "network_output" in spec else net.outputs
-        self.logits = net.outputs[wanted].solid().items
-        self.point(table(spec.get("input", {}), "point data row header target drop scale "
-                                                "minmax_of round names"))
-        self.region(table(spec.get("region", {}), "linf l1 l2 box clip freeze only integer one_hot "
-                                                  "linear"))
+        self.folder, self.output = folder, "predicted"
+        self.shut = word(spec.get("kink", "error"), "error zero") == "zero"
+        wanted = [spec["network_output"]] if "network_output" in spec else list(net.outputs)
+        need(len(wanted) == 1 and wanted[0] in net.outputs, "network_output: no such output")
+        self.logits = net.outputs[wanted[0]].solid().items
+        with at("input"):
+            self.point(table(spec.get("input", {}), "point data row header target drop scale "
+                                                    "minmax_of round names"))
+        with at("region"):
+            self.region(table(spec.get("region", {}), "linf l1 l2 box clip freeze only integer "
+                                                      "one_hot linear"))
         if "explain" in spec:
-            self.explain(table(spec["explain"], "attribution output reduce features options"))
-        require = every([self.formula(p) for p in spec["require"]])
-        assume = every([self.formula(p) for p in spec.get("assume", [])])
+            with at("explain"):
+                self.explain(table(spec["explain"], "attribution output reduce features options"))
+        with at("require"):
+            require = self.conjunction(full(spec["require"]))
+        with at("assume"):
+            assume = self.conjunction(spec.get("assume", []))
         self.broken: Formula = [2, [assume, negate(require)]]
 
     def adopt(self, net: Network) -> None:
@@ -905,65 +998,116 @@ class Claim:
     def spread(self, value: Any) -> dict[int, Fraction]:
         """Numbers by feature. A name beats a pattern."""
         if not isinstance(value, dict):
-            found = numbers(value) * (1 if isinstance(value, list) else self.size)
-            need(len(found) == self.size, "a list of another length")
-            return dict(enumerate(found))
+            several = isinstance(value, list)
+            return dict(enumerate(numbers(value, self.size) if several else
+                                  [exact(value)] * self.size))
         picks = sorted(("*" not in k and "?" not in k, i, k)
                        for k in value for i in self.features.find(k))
         need(len({pick[:2] for pick in picks}) == len(picks), "two keys pick one feature")
         return {i: exact(value[k]) for _, i, k in picks}
 
-    def file(self, name: str) -> bytes:
-        """A data file, which the certificate has to name too."""
+    def file(self, name: Any) -> bytes:
+        """A data file, which the certificate has to name too; zipped if its name says so."""
+        need(type(name) is str, f"{name!r:.40} is no file")
         data, digest = read(os.path.join(self.folder, name))
         need(self.files.setdefault(name, digest) == digest, f"{name!r:.40} has changed")
+        zipped = hashlib.sha256(data).hexdigest() != digest
+        need(zipped == name.endswith(".gz"), f"{name!r:.40}: zipped and not named .gz, or named so")
         return data
 
     def rows(self, file: str, t: dict[str, Any]) -> tuple[list[str], Iterator[list[str]]]:
         """The names, if there are any, and the rows of the feature columns of a CSV file."""
-        source = io.StringIO(self.file(file).decode("utf-8-sig"), newline="")
-        body: Iterator[list[str]] = filter(None, csv.reader(source))
+        body = records(self.file(file).decode("utf-8-sig"))
         first = next(body)
-        titled = t.get("header", not all(map(numeric, first)))
+        found, said = sum(map(numeric, first)), t.get("header")
+        need(said is None or type(said) is bool, "header: neither true nor false")
+        need(said is not None or found in (0, len(first)), "header: a first row of numbers and "
+                                                           "others may be one or not")
+        titled = not found if said is None else said
         header = [k.strip() for k in first] if titled else []
-        drop = listed(t.get("target", [])) + listed(t.get("drop", []))
-        out = {pick(range(len(first)), k, "column") if isinstance(k, int) else header.index(k)
-               for k in drop}
+        need(any(header) or not titled, "a header without names")
+        out = {pick(range(len(first)), k, "column") if type(k) is int else self.column(header, k)
+               for k in listed(t.get("drop", [])) + ([t["target"]] if "target" in t else [])}
         kept = [k for k in range(len(first)) if k not in out]
         body = body if titled else chain([first], body)
         return [header[k] for k in kept if titled], ([row[k] for k in kept] for row in body)
 
+    def column(self, header: list[str], name: Any) -> int:
+        need(type(name) is str and header.count(name) == 1, f"not one column is {name!r:.40}")
+        return header.index(name)
+
+    def ends(self, t: dict[str, Any], names: list[str]) -> list[tuple[Fraction, Fraction]]:
+        """The least and greatest value of every feature, in the order of the data's columns."""
+        if "scale" in t:
+            scale = table(t["scale"], "min max")
+            ends = [numbers(scale[k], self.size) for k in ("min", "max")]
+            return list(zip(*ends, strict=True))
+        titles, body = self.rows(t["minmax_of"], t)
+        need(sorted(titles) == sorted(names) and len(set(titles)) == len(titles),
+             "other columns than the data has")
+        order = [titles.index(k) for k in names] or range(self.size)
+        columns = list(zip(*([decimal(cell) for cell in row] for row in body), strict=True))
+        need(len(columns) == self.size, "no rows, or another number of columns")
+        return [(Fraction(min(columns[k])), Fraction(max(columns[k]))) for k in order]
+
     def point(self, t: dict[str, Any]) -> None:
         for two in (("point", "data"), ("scale", "minmax_of")):
             need(not t.keys() >= set(two), f"both {' and '.join(two)}")
-        point, names = t.get("point", []), list[str]()
-        if t.get("data", "").endswith(".npy"):
-            point = array(self.file(t["data"]), t.get("row"))
-        elif "data" in t:
-            names, body = self.rows(t["data"], t)
-            point = next(islice(body, t["row"], None))
-        x0 = numbers([point[k] for k in self.inputs] if isinstance(point, dict) else point)
-        self.features = self.parts = Names(list(self.shapes.items()), t.get("names") or names)
-        ends = [(ZERO, ONE)] * len(x0)
-        need(len(x0) in (0, self.size), "wrong lengths in [input]")
-        if "scale" in t:
-            scale = table(t["scale"], "min max")
-            ends = list(zip(numbers(scale["min"]), numbers(scale["max"]), strict=True))
-        if "minmax_of" in t:
-            columns = zip(*self.rows(t["minmax_of"], t)[1], strict=True)
-            ends = [(exact(min(c, key=Decimal)), exact(max(c, key=Decimal))) for c in columns]
-        x0 = [Fraction(v - a, (b - a) or 1) for v, (a, b) in zip(x0, ends, strict=True)]
-        need(t.get("round", "float32") == "float32", "unsupported rounding")
+        for key in ("row", "header", "target", "drop", "minmax_of"):
+            need("data" in t or not (key in t and t[key] != []), f"{key} without data")
+        given, titles = t.get("names", []), list[str]()
+        need(isinstance(given, list) and all(type(k) is str for k in given), "names: not all text")
+        need(type(t.get("target", "")) is str, "target: no text")
+        row, x0 = (whole(t["row"]) if "row" in t else None), list[Fraction]()
+        if "data" in t:
+            with at(f"data {t['data']!r:.40}"):
+                if t["data"].endswith(".npy"):
+                    more = {"header", "target", "drop", "minmax_of"} & {k for k in t if t[k] != []}
+                    need(not more, f"{', '.join(sorted(more))} of a .npy file")
+                    x0 = array(self.file(t["data"]), row, "fiu")
+                else:
+                    need(row is not None, "row: missing")
+                    titles, body = self.rows(t["data"], t)
+                    x0 = list(map(exact, next(islice(body, row, None))))
+        elif "point" in t:
+            with at("point"):
+                x0 = self.written(t["point"])
+        with at("names"):
+            self.features = self.parts = Names(list(self.shapes.items()), given or titles)
+        need(len(x0) == self.size or not t.keys() & {"data", "point"},
+             f"{len(x0)} numbers, not {self.size}")
+        if x0 and ("scale" in t or "minmax_of" in t):
+            with at("scale" if "scale" in t else f"minmax_of {t['minmax_of']!r:.40}"):
+                ends = self.ends(t, titles)
+                need(all(a <= b for a, b in ends), "min above max")
+                x0 = [Fraction(v - a, (b - a) or 1) for v, (a, b) in zip(x0, ends, strict=True)]
+        word(t.get("round", "float32"), "float32")
         self.x0 = [nearest(v, 24, -149) for v in x0] if "round" in t else x0
+
+    def written(self, point: Any) -> list[Fraction]:
+        """The numbers of a point, flat or in the shape of the input; sides of 1 do not matter."""
+        if isinstance(point, dict):
+            need(point.keys() == self.shapes.keys(), "not the names of the inputs")
+            parts = [(point[k], list(shape)) for k, shape in self.shapes.items()]
+        else:
+            alone = len(self.shapes) == 1
+            parts = [(point, list(*self.shapes.values()) if alone else [self.size])]
+        found = list[Fraction]()
+        for value, wanted in parts:
+            found += numbers(value, math.prod(wanted))
+            shape, sides = ([d for d in s if d != 1] for s in (shaped(value)[0], wanted))
+            need(len(shaped(value)[0]) == 1 or shape == sides, "another shape than the input's")
+        return found
 
     def region(self, t: dict[str, Any]) -> None:
         places, lows, highs = range(self.size), list[Any](), list[Any]()  # bounds by feature
         for key in ("box", "clip"):
             box = t.get(key, {})
-            ends = box if isinstance(box, list) else [
-                table(box, "lo hi").get(k, {}) for k in ("lo", "hi")]
-            for side, value in zip((lows, highs), ends, strict=True):
-                side.append(self.spread(value))
+            with at(key):
+                ends = box if isinstance(box, list) else [
+                    table(box, "lo hi").get(k, {}) for k in ("lo", "hi")]
+                for side, value in zip((lows, highs), ends, strict=True):
+                    side.append(self.spread(value))
         select = self.features.select
         moving = set(select(t["only"])) if "only" in t else set(places)
         moving -= set(select(t.get("freeze", [])))
@@ -971,13 +1115,17 @@ class Claim:
         reach = [dict.fromkeys(moving, radius) for _, _, radius in self.balls]
         reach.append(dict.fromkeys(set(places) - moving, ZERO))
         if "linf" in t:
-            reach.append({**dict.fromkeys(places, ZERO), **self.spread(t["linf"])})
+            with at("linf"):
+                reach.append({**dict.fromkeys(places, ZERO), **self.spread(t["linf"])})
         for r in reach:
             need(all(v >= 0 and self.x0 for v in r.values()), "a negative radius, or no reference")
             lows.append({i: self.x0[i] - v for i, v in r.items()})
             highs.append({i: self.x0[i] + v for i, v in r.items()})
+        need(isinstance(t.get("one_hot", []), list), "one_hot: no list of groups")
         groups = [select(g) for g in t.get("one_hot", [])]
         members = set(chain(*groups))
+        need(all(len(g) > 1 for g in groups) and len(members) == sum(map(len, groups)),
+             "one_hot: a group of less than two features, or two groups with one")
         lows.append(dict.fromkeys(members, ZERO))
         highs.append(dict.fromkeys(members, ONE))
         self.integers = members | set(select(t.get("integer", [])))
@@ -988,43 +1136,60 @@ class Claim:
             self.lo[i] = Fraction(math.ceil(self.lo[i]))
             self.hi[i] = Fraction(math.floor(self.hi[i]))
         need(all(a <= b for a, b in zip(self.lo, self.hi, strict=True)), "the region is empty")
-        self.cuts = [form for source in listed(t.get("linear", [])) for form in self.linear(source)]
+        for group in groups:
+            need(sum(self.lo[i] == 1 for i in group) <= 1 <= sum(self.hi[i] == 1 for i in group),
+                 "one_hot: the region is empty")
+        for power, free, radius in self.balls:
+            far = [max(self.lo[i] - self.x0[i], self.x0[i] - self.hi[i], ZERO) for i in free]
+            need(sum(v**power for v in far) <= radius**power, f"l{power}: the region is empty")
+        where = {ref: i for i, form in enumerate(self.flat) for ref in form[0]}
+        self.cuts = list[Form]()
+        for k, source in enumerate(listed(t.get("linear", []))):
+            with at(f"linear[{k}]"):
+                self.cuts += self.linear(source)
+        for refs, const in self.cuts:
+            least = sum(c * (self.lo if c > 0 else self.hi)[where[r]] for r, c in refs.items())
+            need(least + const <= 0, "linear: the region is empty")
         sums = [total((self.flat[i], 1) for i in group) for group in groups]
         self.cuts += [total([(form, s)], -s) for form in sums for s in (1, -1)]
 
-    def side(self, e: Any, source: str) -> Form:
-        """A sum such as `age - 2*x[3]`; numbers keep the text that they are written as."""
-        written = ast.get_source_segment(source, e) or ""
-        match e:
-            case ast.Constant():
-                return {}, exact(written)
-            case ast.Name() | ast.Subscript():
-                key = e.id if isinstance(e, ast.Name) else getattr(e.slice, "value", None)
-                (i,) = self.features.find(key if isinstance(key, str) else written)
-                return self.flat[i]
-            case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
-                sign = -1 if isinstance(e.op, ast.USub) else 1
-                return total([(self.side(e.operand, source), sign)])
-            case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
-                a, b = self.side(e.left, source), self.side(e.right, source)
-                if isinstance(e.op, ast.Add | ast.Sub):
-                    return total([(a, 1), (b, 1 if isinstance(e.op, ast.Add) else -1)])
-                if isinstance(e.op, ast.Div):
-                    b = b[0], Fraction(1, b[1])
-                need(not b[0] or (not a[0] and isinstance(e.op, ast.Mult)), "a product")
-                return total([(b, a[1]) if b[0] else (a, b[1])])
-        raise Bad(f"a constraint: {written!r:.60}")
+    def linear(self, source: Any) -> Iterator[Form]:
+        """Forms that a constraint such as `0 <= age - 2*x[3] <= 0.3` keeps at most 0.
 
-    def linear(self, source: str) -> Iterator[Form]:
-        """Forms that a constraint such as `0 <= age - 2*x[3] <= 0.3` keeps at most 0."""
-        source = source.strip()
-        need(len(source) <= 20_000, "a constraint is too long")
-        e: Any = ast.parse(source, mode="eval").body
-        need(isinstance(e, ast.Compare), "a constraint compares nothing")
-        sides = [self.side(part, source) for part in (e.left, *e.comparators)]
-        for op, (a, b) in zip(e.ops, pairwise(sides), strict=True):
-            pairs = {ast.LtE: [(a, b)], ast.GtE: [(b, a)], ast.Eq: [(a, b), (b, a)]}[type(op)]
-            yield from (gap(*pair) for pair in pairs)
+        Terms with a sign, joined by signs and comparisons; names are taken as they are written.
+        """
+        need(type(source) is str and len(source) <= 20_000, "no text, or a constraint too long")
+        sides: list[list[tuple[Form, Any]]] = [[]]
+        signs, place, sign, mark = list[str](), 0, 1, "+"
+        while mark:
+            term = TERM.match(source, place)
+            link = LINK.match(source, term.end()) if term else None
+            if not term or not link:
+                place = term.end() if term else place
+                raise Bad(f"character {place + 1}: {source[place : place + 20]!r} is no "
+                          f"{'comparison or sum' if term else 'term'}")
+            sides[-1].append(self.term_of(term, sign))
+            mark, place = link[0], link.end()
+            sign = -1 if mark == "-" else 1
+            if len(mark) > 1:
+                signs.append(mark)
+                sides.append([])
+        need(signs, "a constraint compares nothing")
+        for mark, (a, b) in zip(signs, pairwise(map(total, sides)), strict=True):
+            need(gap(a, b)[0], "a constraint about no feature")
+            yield from ([gap(a, b)] if mark != ">=" else [])
+            yield from ([gap(b, a)] if mark != "<=" else [])
+
+    def term_of(self, term: Any, sign: int) -> tuple[Form, Any]:
+        """The form of a matched term, and the number before it."""
+        sign = -sign if term[1] == "-" else sign
+        name, number = term["name"] or term["alone"], exact(term["a"] or term["b"] or 1)
+        if not name:
+            return ({}, ONE), sign * number
+        quoted = name[:2] == "x[" and name[2:].strip(" \t")[:1] in ('"', "'")
+        (i,) = self.features.find(name[2:-1].strip(" \t")[1:-1] if quoted else name)
+        need(number or term["by"] != "/", "division by zero")
+        return self.flat[i], sign * (Fraction(1, number) if term["by"] == "/" else number)
 
     # outputs and explanations
 
@@ -1044,18 +1209,21 @@ class Claim:
     def functional(self, value: Any) -> Form:
         """The weighted sum of outputs that `predicted`, `logit:c`, `margin:c,j`, ... mean."""
         if isinstance(value, dict):
-            weights = numbers(table(value, "weights")["weights"])
+            weights = numbers(table(value, "weights")["weights"], len(self.logits))
             return total(zip(self.logits, weights, strict=True))
+        need(type(value) is str, f"{value!r:.40} is no functional")
         if value == "sum":
             return total((v, 1) for v in self.logits)
         head, _, tail = ("logit:predicted" if value == "predicted" else value).partition(":")
-        picks, named = [p.strip() for p in tail.split(",")], ("predicted", "runner_up")
+        picks, named = [p.strip(" ") for p in tail.split(",")], ("predicted", "runner_up")
+        need(all(p in named or re.fullmatch("[0-9]{1,9}", p) for p in picks), f"no functional "
+             f"{value!r:.40}")
         ranks, last = [0], max((k + 1 for k, name in enumerate(named) if name in picks), default=0)
         for k in range(1, last + 1 if len(self.logits) > 1 else 0):
             ranks = self.ranked(self.logits, k)
         found = [ranks[named.index(p)] if p in named else int(p) for p in picks]
-        count = {"logit": 1, "margin": 2}.get(head.strip())
-        need(len(set(found)) == len(picks) == count, f"no functional {value:.40}")
+        count = {"logit": 1, "margin": 2}.get(head)
+        need(len(set(found)) == len(picks) == count, f"no functional {value!r:.40}")
         return total((pick(self.logits, c, "output"), s) for c, s in zip(found, (1, -1)))
 
     def slopes(self, output: Any) -> list[int]:
@@ -1063,12 +1231,15 @@ class Claim:
         return self.graph.gradient(self.graph.rows([self.functional(output)]), inputs)
 
     def explain(self, t: dict[str, Any]) -> None:
-        self.output, how, g = t.get("output", "predicted"), t.get("reduce", "signed"), self.graph
+        self.output, g = t.get("output", "predicted"), self.graph
+        how = word(t.get("reduce", "signed"), "signed abs channel_sum abs_channel_sum "
+                                              "channel_abs_sum")
         kind, maps = t.get("attribution", "gradient"), self.slopes(self.output)
         if kind in ("input_x_gradient", "input*gradient", "gradient*input"):
             pairs = zip(self.inputs.values(), maps, strict=True)
             kind, maps = "gradient", [g.op("M", *pair) for pair in pairs]
-        need(kind in ("gradient", "saliency") and not t.get("options"), "unsupported attribution")
+        need(kind in ("gradient", "saliency"), f"unsupported attribution {kind!r:.40}")
+        table(t.get("options", {}), "")
         images = [Tensor(g, shape, g.refs(m))
                   for shape, m in zip(self.shapes.values(), maps, strict=True)]
         if "channel" in how:
@@ -1079,19 +1250,37 @@ class Claim:
             self.parts = Names(blocks, [])
         self.items = [v for m in images for v in m.items]
         self.nonnegative = how in ("abs", "abs_channel_sum", "channel_abs_sum")
-        need(self.nonnegative or how in ("signed", "channel_sum"), "unsupported reduction")
         if how in ("abs", "abs_channel_sum"):
             self.items = Tensor(g, [self.parts.size], self.items).absolute().solid().items
         size = range(self.parts.size)
         self.chosen = self.parts.select(t["features"]) if "features" in t else list(size)
+        need(self.chosen, "features: none is named")
         self.components = [self.items[i] for i in self.chosen]
 
     # properties
 
-    def formula(self, p: dict[str, Any]) -> Formula:
-        key = next((k for k in PROPERTIES if k in p), "no such property")
-        keys, build = PROPERTIES[key]
-        return build(self, table(p, f"{key} {keys}"))
+    def conjunction(self, entries: Any) -> Formula:
+        """All of a list of properties."""
+        need(isinstance(entries, list), "no list of tables")
+        return every(self.properties(entries))
+
+    def properties(self, entries: list[Any]) -> list[Formula]:
+        found = list[Formula]()
+        for k, p in enumerate(entries):
+            with at(f"[{k}]"):
+                found.append(self.formula(p))
+        return found
+
+    def formula(self, p: Any) -> Formula:
+        """The formula of a table; its keyword is the one key that no other explains."""
+        need(isinstance(p, dict), f"{p!r:.40} is no table")
+        keywords = [k for k in PROPERTIES if k in p]
+        need(keywords, f"no such property: {list(p)!r:.40}")
+        fits = [k for k in keywords if {k, *PROPERTIES[k][0].split()} >= set(keywords)]
+        need(len(fits) == 1, f"{' and '.join(keywords)} in one table")
+        keys, build = PROPERTIES[fits[0]]
+        with at(fits[0]):
+            return build(self, table(p, f"{fits[0]} {keys}"))
 
     def within(self, forms: Iterable[Form], t: dict[str, Any], unit: Form = ({}, ONE)) -> Formula:
         """Every form against every bound of the table, in these units."""
@@ -1101,27 +1290,33 @@ class Claim:
         return every(found)
 
     def class_(self, t: dict[str, Any]) -> Formula:
-        c = t["class"]
-        c = self.ranked(self.logits, 1, t.get("tie"))[0] if c == "unchanged" else c
+        c, tie = t["class"], word(t.get("tie", "error"), "error index")
+        need(len(self.logits) > 1, "the network has one output")
+        c = self.ranked(self.logits, 1, tie)[0] if c == "unchanged" else whole(c)
         winner = pick(self.logits, c, "class")
         return every((gap(winner, v), True) for j, v in enumerate(self.logits) if j != c)
 
     def sign(self, t: dict[str, Any]) -> Formula:
         least, parts = exact(t.get("threshold", 0)), list[Formula]()
+        zero = word(t.get("zero", "error"), "error ignore keep")
+        word(t["sign"], "unchanged")
+        need(least >= 0, "threshold: below 0")
         values = dict(zip(self.chosen, self.value(self.components), strict=True))
         for i in self.parts.select(t.get("which", self.chosen)):
             form, value = total([(self.items[i], 1 if values[i] > 0 else -1)]), values[i]
             if value and abs(value) >= least:
                 parts.append((form, True))
             elif least <= 0 == value:
-                need(t.get("zero") in ("keep", "ignore"), f"component {i} is 0 at the reference")
-                parts += [[2, [(self.items[i], False), (form, False)]]] * (t["zero"] == "keep")
-        count = t.get("at_least", len(parts))
-        need(parts and t["sign"] == "unchanged" and 0 <= count <= len(parts), "a wrong sign")
+                need(zero != "error", f"component {i} is 0 at the reference")
+                parts += [[2, [(self.items[i], False), (form, False)]]] * (zero == "keep")
+        count = whole(t.get("at_least", len(parts)))
+        need(0 < len(parts) >= count, f"at_least: {count} of {len(parts)} components")
         return [count, parts]
 
     def distance(self, t: dict[str, Any]) -> Formula:
         kind, base, g = t["distance"], self.value(self.components), self.graph
+        need(type(t.get("relative", False)) is bool, "relative: neither true nor false")
+        word(kind, "l1 l2 linf")
         change = [total([(v, 1)], -a) for v, a in zip(self.components, base, strict=True)]
         size = {"l1": sum(map(abs, base)), "l2": sum(v * v for v in base),
                 "linf": max(map(abs, base))}[kind] if t.get("relative") is True else 1
@@ -1151,10 +1346,10 @@ class Claim:
         return [1, [(dot, False), negate((room, True))]]
 
     def top_k(self, t: dict[str, Any]) -> Formula:
-        k, n, item = t["top_k"], len(self.chosen), self.components
-        m = t.get("overlap_at_least", k)
-        need(1 <= m <= k <= n, "a wrong top_k")
-        order, inner = self.ranked(item, k, t.get("tie")), (n - k) - (k - m)
+        k, n, item = whole(t["top_k"]), len(self.chosen), self.components
+        m, tie = whole(t.get("overlap_at_least", k)), word(t.get("tie", "error"), "error index")
+        need(1 <= m <= k <= n, f"an overlap of {m}, {k} of {n} components")
+        order, inner = self.ranked(item, k, tie), (n - k) - (k - m)
         rows = [[inner, [(gap(item[w], item[x]), True) for x in sorted(order[k:])]]
                 for w in sorted(order[:k])]
         return [m, rows] if inner > 0 else [0, []]
@@ -1165,14 +1360,16 @@ class Claim:
             need(len(set(values)) == len(values), "a tie at the reference")
             items = [self.components[i] for i in self.ranked(self.components, 1)]
         else:
-            items = [self.items[i] for (i,) in map(self.parts.find, t["order"])]
+            places = [i for (i,) in map(self.parts.find, full(t["order"]))]
+            need(len(set(places)) == len(places), "a component twice")
+            items = [self.items[i] for i in places]
         need(len(items) > 1, "an order of less than two")
         return every((gap(a, b), True) for a, b in pairwise(items))
 
     def mass(self, t: dict[str, Any]) -> Formula:
         mask, parts = t["mass"], self.components
         if isinstance(mask, dict):
-            values = array(self.file(table(mask, "file")["file"]), None)
+            values = array(self.file(table(mask, "file")["file"]), None, "fiub")
             need(len(values) == self.parts.size, "a mask of another size")
             mask = [i for i, v in enumerate(values) if v]
         inside = set(self.parts.select(mask))
@@ -1192,8 +1389,8 @@ class Claim:
 BOUNDS = " ".join(LIMITS)
 PROPERTIES: dict[str, tuple[str, Callable[[Claim, Any], Formula]]] = {
     "not": ("", lambda c, t: negate(c.formula(t["not"]))),
-    "all": ("", lambda c, t: every([c.formula(p) for p in t["all"]])),
-    "any": ("", lambda c, t: [1, [c.formula(p) for p in t["any"]]]),
+    "all": ("", lambda c, t: c.conjunction(full(t["all"]))),
+    "any": ("", lambda c, t: [1, c.properties(full(t["any"]))]),
     "monotone": ("feature output", Claim.monotone), "class": ("tie", Claim.class_),
     "output": (BOUNDS, lambda c, t: c.within([c.functional(t["output"])], t)),
     "component": (BOUNDS, lambda c, t: c.within([c.items[i] for i in c.parts.select(
@@ -1204,6 +1401,11 @@ PROPERTIES: dict[str, tuple[str, Callable[[Claim, Any], Formula]]] = {
 }
 
 
+CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+TOKEN = re.compile(r"[()]|[!#-'*-:<-{}~]+|(?:[ \t\r\n]|;[^\r\n]*)++")  # the last: blanks, comments
+REAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?0*[0-9]{1,3})?")
+
+
 class Query(Claim):
     """A VNN-LIB 1.0 file: the conjunction of its assertions is the broken claim."""
 
@@ -1212,39 +1414,71 @@ class Query(Claim):
         outputs = [v for t in net.outputs.values() for v in t.solid().items]
         named = [*(("X", v) for v in enumerate(self.flat)), *(("Y", v) for v in enumerate(outputs))]
         known, self.values = {f"{k}_{i}": v for k, (i, v) in named}, dict[str, Form]()
-        stack: list[list[Any]] = [[]]
-        for token in re.findall(r"[()]|[^\s()]+", re.sub(r";.*", "", source)):
-            done: Any = stack.pop() if token == ")" else [] if token == "(" else token
-            (stack if token == "(" else stack[-1]).append(done)
-        (lines,) = stack
-        asserted = [rest for kind, *rest in lines if kind == "assert"]
-        for kind, label, *rest in [s for s in lines if s[0] != "assert"]:
-            need(rest == {"declare-const": ["Real"], "declare-fun": [[], "Real"]}[kind]
-                 and label in known.keys() - self.values, "a wrong declaration")
-            self.values[label] = known[label]
-        need(all(len(rest) == 1 for rest in asserted), "an assertion of several parts")
-        found = every(self.assertion(e) for (e,) in asserted)
+        parts = list[Formula]()
+        for line, command in self.commands(source):
+            with at(f"line {line}"):
+                kind, *rest = command
+                need(kind in ("assert", "declare-const", "declare-fun"), f"command {kind!r:.40}")
+                if kind == "assert":
+                    need(len(rest) == 1, "an assertion of several parts")
+                    parts.append(self.assertion(*rest))
+                else:
+                    form = ["Real"] if kind == "declare-const" else [[], "Real"]
+                    label, *rest = rest
+                    need(rest == form and label in known.keys() - self.values,
+                         f"a wrong declaration: {label!r:.40}")
+                    self.values[label] = known[label]
+        found = every(parts)
         self.broken, box = [2, [[0, []], found]], self.hull(found)
         refs = [ref for form in self.flat for ref in form[0]]
         need({(ref, s) for ref in refs for s in (1, -1)} <= box.keys(), "an input is unbounded")
         self.lo, self.hi = [box[ref, 1] for ref in refs], [-box[ref, -1] for ref in refs]
 
+    def commands(self, source: str) -> Iterator[tuple[int, list[Any]]]:
+        """The commands with the lines that they end on; comments end at LF or CR."""
+        stack, place, line = list[list[Any]]([[]]), 0, 1
+        for m in TOKEN.finditer(source):
+            token, control = m[0], CONTROL.search(m[0])
+            need(m.start() == place, f"line {line}: {source[place]!r} is no part of VNN-LIB 1.0")
+            place = m.end()
+            line += len(re.findall(r"\r\n|\r|\n", token[: control.start() if control else None]))
+            need(not control, f"line {line}: a control character")
+            if token == "(":
+                need(len(stack) < 100, f"line {line}: nested too deeply")
+                stack.append([])
+            elif token == ")":
+                need(len(stack) > 1, f"line {line}: a bracket too many")
+                stack[-2].append(stack.pop())
+                if len(stack) == 1:
+                    need(stack[0][0], f"line {line}: an empty command")
+                    yield line, stack[0].pop()
+            elif token[0] not in "; \t\r\n":
+                need(len(stack) > 1, f"line {line}: {token!r:.40} outside of brackets")
+                stack[-1].append(token)
+        need(place == len(source), f"line {line}: {source[place:][:1]!r} is no part of VNN-LIB 1.0")
+        need(len(stack) == 1, f"line {line}: a bracket is never closed")
+
     def term(self, e: Any) -> Form:
         if isinstance(e, str):
+            need(e in self.values or (REAL.fullmatch(e) and len(e) <= 1000),
+                 f"{e!r:.40} is no number, and no variable declared before")
             return self.values[e] if e in self.values else ({}, exact(e))
+        need(len(e) > 1 and e[0] in ("+", "-", "*"), f"{e[:1]!r:.40} is no term")
         parts = [self.term(p) for p in e[1:]]
-        need(parts, "a term of nothing")
         if e[0] == "*":
+            need(len(parts) == 2, "a product of not two")
             a, b = sorted(parts, key=lambda p: len(p[0]))
             need(not a[0], "a product of variables")
             return total([(b, a[1])])
-        signs = {"+": [1] * len(parts), "-": [1] * (len(parts) > 1) + [-1] * len(parts)}[e[0]]
+        signs = [1] * len(parts) if e[0] == "+" else [1] * (len(parts) > 1) + [-1] * len(parts)
         return total(zip(parts, signs))
 
     def assertion(self, e: Any) -> Formula:
+        need(isinstance(e, list) and e and type(e[0]) is str, f"{e!r:.40} is no formula")
         if e[0] in ("and", "or"):
             need(len(e) > 1, "a formula of nothing")
             return [len(e) - 1 if e[0] == "and" else 1, [self.assertion(p) for p in e[1:]]]
+        need(e[0] in ("<=", "<", ">=", ">", "=") and len(e) == 3, f"{e[0]!r:.40} of {len(e) - 1}")
         a, b = map(self.term, e[1:])
         signs = {"<=": [1], "<": [1], ">=": [-1], ">": [-1], "=": [1, -1]}[e[0]]
         return every((total([(b, s), (a, -s)]), e[0] in "<>") for s in signs)
@@ -1259,6 +1493,15 @@ class Query(Claim):
         if f[0] == len(parts):
             return {k: max(p[k] for p in parts if k in p) for k in set().union(*parts)}
         return {k: min(p[k] for p in parts) for k in set(parts[0]).intersection(*parts[1:])}
+
+
+def load(path: str, query: tuple[bytes, str], net: Network) -> Claim:
+    """The claim of a file: a query by its name, or else a spec, which is never zipped."""
+    if path.endswith((".vnnlib", ".vnnlib.gz")):
+        return Query(query[0].decode(), net)
+    need(hashlib.sha256(query[0]).hexdigest() == query[1], "zipped")
+    spec = tomllib.loads(query[0].decode(), parse_float=lambda text: exact(text.replace("_", "")))
+    return Claim(spec, os.path.dirname(path), net)
 
 
 # --- bounds: the interval pass and linear bounds, in scaled integers ------------------------------
@@ -1762,11 +2005,10 @@ def work(files: Sequence[str], share: tuple[int, int]) -> tuple[int, str, str]:
         code, place[:] = 65, [os.path.basename(files[0])]
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(1 << 16)  # a chain of operators is as deep as it is long
-        net, spec = Network(network[0]), query[0].decode()
+        net = Network(network[0])
         sys.setrecursionlimit(limit)
         place[:] = [os.path.basename(files[1])]
-        claim = Query(spec, net) if files[1].endswith((".vnnlib", ".vnnlib.gz")) else Claim(
-            tomllib.loads(spec, parse_float=exact), os.path.dirname(files[1]), net)
+        claim = load(files[1], query, net)
         code, place[:] = 1, ["line 1"]
         return 0, Checker(claim, share).run(head, lines), digest.hexdigest()
     except Bad as error:

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "rows.csv").write_text(text)
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(text.encode()))
     (tmp_path / "plain.csv").write_text("0.1,2,3\n\n4,5,6\n")
-    (tmp_path / "whole.csv").write_text("a,b,c\n0,2,0\n2,2,10\n1,2,5\n")
+    (tmp_path / "whole.csv").write_text("0,2,0\n2,2,10\n1,2,5\n")
     np.save(tmp_path / "rows.npy", np.array([[0.1, 0.2, 0.3], [1, 2, 3]], dtype=np.float32))
     np.save(tmp_path / "one.npy", np.array([[[1], [2], [3]]]))
     return tmp_path

@@ -111,9 +111,10 @@ def test_a_reference_outside_is_noted() -> None:
     ('x["hours-per-week"] >= x[0] / 3 + 1', [({2: -1, 0: F(1, 3)}, F(-1))]),
     ("age == sex", [({0: 1, 1: -1}, F(0)), ({0: -1, 1: 1}, F(0))]),
     ("0.1 <= age <= 0.2", [({0: -1}, F(-1, 10)), ({0: 1}, F(1, 5))]),
-    ("-(age - 1e-3) * (1/3) <= +2 - 1.5", [({0: F(-1, 3)}, F(1, 2) - F(1, 3000))]),
-    ("x[0, 3] - age + age <= 2*(sex + 1)", [({3: 1, 1: -2}, F(2))]),
-    ("  age <= 1", [({0: 1}, F(1))]),
+    ("-age / 3 + 1e-3 <= +2 - 1.5", [({0: F(-1, 3)}, F(1, 2) - F(1, 1000))]),
+    ("x[0, 3] - age + age <= 2*sex + -.5e1*sex + 1.", [({3: 1, 1: 3}, F(1))]),
+    ("  age <= 1\t", [({0: 1}, F(1))]),
+    ("x['hours-per-week']*2 - - age <= +1", [({2: 2, 0: 1}, F(1))]),
 ])
 def test_linear(text: str, rows: list[tuple[dict[int, Any], Fraction]]) -> None:
     assert [(dict(r.coefs), r.rhs) for r in parse_linear(text, NAMES)] == rows
@@ -144,6 +145,11 @@ def test_long_sums_do_not_recurse() -> None:
     "hours-per-week <= 1",
     "age <= x", "age <= x[0:1]", "age <= [1]", "age in [1]", "age <= (sex := 1)", "lambda: 1",
     "age <= 0x1F.5", "age <= 1 if sex else 2", "x.__class__ <= 1", "age <= 1; age", "age <= 1\x00",
+    "(age) <= 1", "- -age <= 1", "age + +-sex <= 1", "age <= 1/3", "2age <= 1", "2*3*age <= 1",
+    "age*-2 <= 1", "age*2/3 <= 1", "age <= 1_000", "age <= ٣", "x[٣] <= 1", "x [0] <= 1",
+    "age <= 1 # all", "age <=\n1", "y[\"age\"] <= 1", "x[\"age] <= 1", "age = 1", "age <= ", "<= 1",
+    "",
+    "age <= 1e9999", "age / 0 <= 1", "age\u00a0<= 1", "x[0]] <= 1", "age <= <= 1", "age 1 <= 2",
 ])
 def test_what_is_not_linear(text: str) -> None:
     with pytest.raises(InputError):

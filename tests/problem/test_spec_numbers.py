@@ -35,7 +35,8 @@ def test_quotients_and_round_trip(q: Fraction) -> None:
 
 @pytest.mark.parametrize("text", [
     "", " ", "nan", "inf", "-", ".", "1e", "e5", "0x10", "1/0", "1/2/3", "1,5", "1 2", "--1", "١",
-    "1e1001", "1e-1001", "9" * 1001, "_", "/2", "1_000_e",
+    "1e1001", "1e-1001", "9" * 1001, "_", "/2", "1_000_e", "1_000", "1__0", "1_.5", "1e1_0", "٣.٥",
+    "１", "1\n", "1\u00a0", "²", "1/٣",
 ])
 def test_what_is_no_number(text: str) -> None:
     with pytest.raises(ValueError):
@@ -46,7 +47,7 @@ def test_what_is_no_number(text: str) -> None:
     (0.1, F(1, 10)), (np.float64(0.1), F(0.1)), (np.float32(0.1), F(float(np.float32(0.1)))),
     ("1/3", F(1, 3)), (3, F(3)), (np.int64(3), F(3)), (Decimal("0.1"), F(1, 10)),
     (1e-7, F(1, 10**7)),
-    (F(2, 7), F(2, 7)), ("-1.5e-3", F(-3, 2000)), ("1_000", F(1000)),
+    (F(2, 7), F(2, 7)), ("-1.5e-3", F(-3, 2000)), (" 1 / 3\t", F(1, 3)),
 ])
 def test_python_numbers(value: object, expected: Fraction) -> None:
     assert exact(value) == expected

@@ -110,7 +110,7 @@ def test_the_checker_takes_what_is_decided(tmp_path: Path) -> None:
 
 def test_the_region_is_the_hull_of_what_is_said_about_single_inputs(graph: Graph) -> None:
     source = HEAD + """
-    (assert (or (and (>= X_0 0.1) (<= X_0 0.2) (<= (* -2 X_1) 1e-1) (<= X_1 .3))
+    (assert (or (and (>= X_0 0.1) (<= X_0 0.2) (<= (* -2 X_1) 1e-1) (<= X_1 0.3))
                 (and (<= -0.4 X_0) (<= X_0 (+ 0.1 0.2 -1)) (>= X_1 (- 0.5)) (< X_1 0.25))))
     (assert (<= Y_0 3.)) ; a comment (with a bracket
     """

@@ -8,14 +8,16 @@ from fractions import Fraction
 
 MAX_CHARACTERS = 1_000
 MAX_EXPONENT = 1_000
-_DECIMAL = re.compile(r"[+-]?(?=\.?[0-9])[0-9_]*(?:\.[0-9_]*)?(?:[eE]([+-]?[0-9_]+))?")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?")
+"""The checker's language of decimals too: ASCII digits, no underscores."""
 
 
 def parse_exact(text: str) -> Fraction:
     """The exact value of a decimal such as `-1.5e-3`, or of a quotient `p/q` of two of them.
 
-    Raises ValueError, with a short reason, for anything else: NaN, infinities, a zero divisor, and
-    numbers so long or with exponents so large that their exact value would not fit in memory.
+    Spaces and tabs may stand around a decimal. Raises ValueError, with a short reason, for anything
+    else: NaN, infinities, a zero divisor, digits of other scripts, and numbers so long or with
+    exponents so large that their exact value would not fit in memory.
     """
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"a number of {len(text)} characters")
@@ -29,13 +31,20 @@ def parse_exact(text: str) -> Fraction:
 
 
 def _decimal(text: str) -> Fraction:
-    text = text.strip()
+    text = text.strip(" \t")
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:40]!r} is not a finite number")
     if abs(int(match[1] or "0")) > MAX_EXPONENT:
         raise ValueError(f"an exponent beyond {MAX_EXPONENT}")
-    return Fraction(text.replace("_", ""))
+    return Fraction(text)
+
+
+def is_decimal(text: str) -> bool:
+    """Whether a text is a decimal that `parse_exact` takes, without spaces and no quotient."""
+    match = _DECIMAL.fullmatch(text)
+    short = len(text) <= MAX_CHARACTERS
+    return match is not None and short and abs(int(match[1] or "0")) <= MAX_EXPONENT
 
 
 def show_exact(value: Fraction) -> str:

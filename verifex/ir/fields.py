@@ -111,9 +111,12 @@ class NotANumber:
 
 
 def toml_float(text: str) -> Fraction | NotANumber:
-    """The exact value of a TOML float literal; a refusal is kept until its key is known."""
+    """The exact value of a TOML float literal; a refusal is kept until its key is known.
+
+    TOML allows underscores between digits, and has checked where they stand.
+    """
     try:
-        return parse_exact(text)
+        return parse_exact(text.replace("_", ""))
     except ValueError as error:
         return NotANumber(text, str(error))
 
@@ -317,9 +320,9 @@ def functional(value: object) -> Functional:
     if isinstance(value, Functional):
         return value
     if isinstance(value, str):
-        head, _, tail = value.partition(":")
-        parts = [p.strip() for p in tail.split(",")] if tail else []
-        return _functional(head.strip(), parts, value)
+        head, colon, tail = value.partition(":")
+        parts = [p.strip(" ") for p in tail.split(",")] if colon else []
+        return _functional(head, parts, value)
     if isinstance(value, Mapping) and len(value) == 1:
         ((head, data),) = value.items()
         if head == "weights":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def open_npy(path: Path) -> NDArray[Any]:
     """A numpy file, mapped and not loaded; no pickles. InputError where it holds no numbers."""
     try:
         found = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, SyntaxError, TypeError, EOFError, MemoryError, KeyError) as error:
+    except (OSError, ValueError, SyntaxError, TypeError, EOFError, MemoryError, KeyError,
+            RecursionError, tokenize.TokenError) as error:
         reason = " ".join(str(error).split())[:100]
         raise InputError(
             f"'{path.name}' is not a .npy file: {reason}", expected="an array"

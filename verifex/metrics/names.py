@@ -12,7 +12,7 @@ from math import prod
 from verifex.errors import InputError
 from verifex.ir.fields import suggestion, under
 
-_INDEXED = re.compile(r"(.*)\[\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)\s*\]", re.DOTALL)
+_INDEXED = re.compile(r"(.*)\[ *([0-9]{1,9}(?: *, *[0-9]{1,9})*) *\]", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,9 @@ nearest float32, the point a framework would be given.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
 from math import prod
@@ -23,13 +19,13 @@ from typing import TypeAlias
 import numpy as np
 
 from verifex.errors import InputError
-from verifex.ir.decimals import parse_exact
+from verifex.ir.decimals import is_decimal, parse_exact
 from verifex.ir.fields import Array, exact, show, suggestion, under
 from verifex.metrics.files import locate, open_npy
 from verifex.metrics.names import Block
+from verifex.problem.csvfile import csv_rows, is_number
 from verifex.problem.spec import InputSpec
 
-MAX_LINE = 16 << 20
 Vector: TypeAlias = tuple[Fraction, ...]
 
 
@@ -49,7 +45,7 @@ def load_point(spec: InputSpec, blocks: Sequence[Block], folder: Path) -> Point:
     if spec.data is not None:
         with under("data"):
             path = locate(folder, spec.data)
-        values, names = _from_npy(spec, path, size) if path.suffix == ".npy" else (
+        values, names = _from_npy(spec, path, size) if spec.data.endswith(".npy") else (
             _from_csv(spec, path, size))
     elif spec.point is not None:
         with under("point"):
@@ -103,10 +99,12 @@ def _fit(given: Array, shape: tuple[int, ...]) -> Vector:
 
 def _from_npy(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str, ...]]:
     for key in ("header", "target", "drop"):
-        if getattr(spec, key):
+        if getattr(spec, key) not in (None, ()):
             raise InputError("no such thing in a .npy file", expected="no " + key, key=key)
     with under("data"):
         rows = open_npy(path)
+        if rows.dtype.kind == "b":
+            raise InputError(f"'{path.name}' holds true and false", expected="numbers")
         if spec.row is not None and rows.ndim == 0:
             raise InputError("a single number has no rows", expected="an array")
     if spec.row is not None and spec.row >= rows.shape[0]:
@@ -134,49 +132,48 @@ class _Table:
     columns: tuple[int, ...]
 
     def rows(self) -> Iterator[list[str]]:
-        with _csv_rows(self.path) as rows:
-            for row in islice(rows, self.skip, None):
-                if row:
-                    yield row
+        with csv_rows(self.path) as rows:
+            yield from islice(rows, self.skip, None)
 
 
-@contextmanager
-def _csv_rows(path: Path) -> Iterator[Iterator[list[str]]]:
-    """The rows of a CSV file, gzipped if its name ends in .gz; faults become InputErrors."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-
-            def lines() -> Iterator[str]:
-                while line := stream.readline(MAX_LINE):
-                    if len(line) == MAX_LINE:
-                        raise InputError(f"a line of over {MAX_LINE} characters in '{path.name}'")
-                    yield line
-
-            yield csv.reader(lines())
-    except UnicodeDecodeError as error:
-        raise InputError(f"'{path.name}' is not UTF-8: {error.reason}", expected="text") from None
-    except (csv.Error, zlib.error, EOFError, OSError) as error:
-        raise InputError(f"'{path.name}' cannot be read: {error}", expected="a CSV file") from None
-
-
-def _table(spec: InputSpec, path: Path, size: int) -> _Table:
+def _table(spec: InputSpec, path: Path, size: int, key: str) -> _Table:
     """Find the header and the feature columns of a file."""
-    with under("data"), _csv_rows(path) as rows:
-        first = next((r for r in rows if r), None)
+    with under(key), csv_rows(path) as rows:
+        first = next(rows, None)
     if first is None:
-        raise InputError(f"'{path.name}' is empty", expected="rows of numbers", key="data")
-    has_header = spec.header if spec.header is not None else not all(map(_numeric, first))
-    header = tuple(name.strip() for name in first) if has_header else ()
+        raise InputError(f"'{path.name}' is empty", expected="rows of numbers", key=key)
+    header = _header(spec, path, first, key)
     left_out = _left_out(spec, header, len(first))
     columns = tuple(i for i in range(len(first)) if i not in left_out)
     if len(columns) != size:
         hint = "" if spec.target else " (name the label column with target = ...)"
+        other = next((mark for mark in (";", "\t") if len(first) == 1 and mark in first[0]), "")
+        hint = f", with commas between them, not {other!r}" if other else hint
         raise InputError(
             f"{len(columns)} columns of features in '{path.name}'", expected=f"{size}{hint}",
-            key="data",
+            key=key,
         )
-    return _Table(path, header, 1 if has_header else 0, columns)
+    return _Table(path, header, 1 if header else 0, columns)
+
+
+def _header(spec: InputSpec, path: Path, first: Sequence[str], key: str) -> tuple[str, ...]:
+    """The names in the first row, if that is a header.
+
+    A row of numbers and other cells may be either, a header with years as names or data whose last
+    column is a label: then the spec has to say.
+    """
+    numbers = sum(map(is_number, first))
+    if spec.header is None and 0 < numbers < len(first):
+        raise InputError(
+            f"the first row of '{path.name}' has {numbers} numbers among {len(first)} cells, it "
+            "may be a header or not", expected="header = true or false", key=key,
+        )
+    if not (spec.header if spec.header is not None else numbers == 0):
+        return ()
+    header = tuple(name.strip() for name in first)
+    if not any(header):
+        raise InputError(f"the header of '{path.name}' has no names", expected="names", key=key)
+    return header
 
 
 def _left_out(spec: InputSpec, header: Sequence[str], width: int) -> set[int]:
@@ -184,8 +181,10 @@ def _left_out(spec: InputSpec, header: Sequence[str], width: int) -> set[int]:
     out: set[int] = set()
     named = [("target", spec.target)] if spec.target is not None else []
     for key, name in [*named, *((f"drop[{k}]", d) for k, d in enumerate(spec.drop))]:
-        if isinstance(name, int) and name < width:
+        if isinstance(name, int) and 0 <= name < width:
             out.add(name)
+        elif header.count(str(name)) > 1:
+            raise InputError(f"two columns are named {show(name)}", expected="one", key=key)
         elif name in header:
             out.add(header.index(str(name)))
         else:
@@ -194,18 +193,10 @@ def _left_out(spec: InputSpec, header: Sequence[str], width: int) -> set[int]:
     return out
 
 
-def _numeric(cell: str) -> bool:
-    try:
-        parse_exact(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _from_csv(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str, ...]]:
     if spec.row is None:
         raise InputError("missing", expected="row = a row of the data, from 0", key="row")
-    table = _table(spec, path, size)
+    table = _table(spec, path, size, "data")
     with under("data"):
         row = next(islice(table.rows(), spec.row, None), None)
     if row is None:
@@ -219,8 +210,6 @@ def _from_csv(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str
 
 def _cell(row: Sequence[str], i: int, table: _Table, at: int) -> Fraction:
     column = f"'{table.header[i]}'" if table.header else str(i)
-    if i >= len(row):
-        raise InputError(f"row {at} of '{table.path.name}' ends before column {column}")
     try:
         return parse_exact(row[i])
     except ValueError as error:
@@ -241,7 +230,8 @@ def _scaled(spec: InputSpec, x: Vector, folder: Path) -> Vector:
                 raise InputError(f"{len(side)} numbers", expected=f"{len(x)}", key=key)
     else:
         with under("minmax_of"):
-            low, high = _minmax(spec, locate(folder, spec.minmax_of or ""), len(x), folder)
+            path = locate(folder, spec.minmax_of or "")
+        low, high = _minmax(spec, path, len(x), folder)
     for i, (a, b) in enumerate(zip(low, high, strict=True)):
         if a > b:
             what = f"feature {i} has min {show(a)} above max {show(b)}"
@@ -252,12 +242,37 @@ def _scaled(spec: InputSpec, x: Vector, folder: Path) -> Vector:
 def _minmax(
     spec: InputSpec, path: Path, size: int, folder: Path
 ) -> tuple[Vector, Vector]:
-    """The least and greatest value of every feature column of a CSV file."""
-    table = _table(spec, path, size)
-    source = _table(spec, folder / (spec.data or ""), size)
-    names = [tuple(t.header[i] for i in t.columns) for t in (table, source) if t.header]
-    if len(names) == 2 and names[0] != names[1]:
-        raise InputError(f"'{path.name}' has other columns than the data", expected="the same")
+    """The least and greatest value of every feature column of a CSV file, in the data's order."""
+    if (spec.data or "").endswith(".npy"):
+        raise InputError("scaling by a CSV file of data in a .npy file", expected="scale = {...}")
+    source = _table(spec, folder / (spec.data or ""), size, "data")
+    with under("minmax_of"):
+        table = _table(spec, path, size, "")
+        table = _matched(table, source)
+        return _ends(table)
+
+
+def _matched(table: _Table, source: _Table) -> _Table:
+    """The table with its columns in the order of the data's: by name, or by place without names."""
+    if bool(table.header) != bool(source.header):
+        which = table if table.header else source
+        raise InputError(f"only '{which.path.name}' has a header", expected="two files alike")
+    if not table.header:
+        return table
+    names = [source.header[i] for i in source.columns]
+    place = {table.header[i]: i for i in table.columns}
+    for name in [*names, *(table.header[i] for i in table.columns)]:
+        if name not in place or name not in names:
+            which = table if name not in place else source
+            raise InputError(f"'{which.path.name}' has no column '{name}'",
+                             expected="the same columns in both files")
+    if len(place) < len(table.columns):
+        raise InputError(f"'{table.path.name}' has two columns of a name", expected="distinct ones")
+    return replace(table, columns=tuple(place[name] for name in names))
+
+
+def _ends(table: _Table) -> tuple[Vector, Vector]:
+    """The least and the greatest value of every column."""
     low: list[Decimal] | None = None
     high: list[Decimal] = []
     for at, row in enumerate(table.rows()):
@@ -265,19 +280,18 @@ def _minmax(
         low = values if low is None else [min(a, b) for a, b in zip(low, values, strict=True)]
         high = [max(a, b) for a, b in zip(high, values, strict=True)] if high else values
     if low is None:
-        raise InputError(f"'{path.name}' has no rows", expected="rows of numbers")
-    return tuple(parse_exact(str(v)) for v in low), tuple(parse_exact(str(v)) for v in high)
+        raise InputError(f"'{table.path.name}' has no rows", expected="rows of numbers")
+    return tuple(map(Fraction, low)), tuple(map(Fraction, high))
 
 
 def _decimals(row: Sequence[str], at: int, table: _Table) -> list[Decimal]:
     """The features of a row as decimals: exact, and quick to compare."""
-    try:
-        values = [Decimal(row[i]) for i in table.columns]
-        if all(v.is_finite() for v in values):
-            return values
-    except (InvalidOperation, IndexError):
-        pass
-    raise InputError(f"row {at} of '{table.path.name}' is not all numbers", expected="numbers")
+    cells = [row[i].strip(" \t") for i in table.columns]
+    for i, cell in zip(table.columns, cells, strict=True):
+        if not is_decimal(cell):
+            raise InputError(f"row {at} of '{table.path.name}': {cell[:40]!r} in column {i}",
+                             expected="a decimal")
+    return [Decimal(cell) for cell in cells]
 
 
 def nearest_float32(value: Fraction) -> Fraction:

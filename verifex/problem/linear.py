@@ -1,13 +1,17 @@
 """Linear constraints written as text: `age - 2*x["hours-per-week"] <= 0.3`, read exactly.
 
-Python's own grammar does the parsing (`ast`, nothing is evaluated); a short list of node types is
-accepted and every number keeps its literal text, so that 0.3 is three tenths.
+    constraint = sum, { ("<=" | ">=" | "=="), sum }, at least one comparison
+    sum        = term, { ("+" | "-"), term }
+    term       = [ "+" | "-" ], ( number | name | number * name | name * number | name / number )
+    name       = word | word[index, ...] | x["any name"] | x['any name']
+
+A small grammar of our own, so that names are compared as they are written: a language's parser
+normalises them first. There is no recursion, and what is no part of it is refused by name.
 """
 
 from __future__ import annotations
 
-import ast
-import warnings
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +23,28 @@ from verifex.metrics.names import Names
 
 MAX_TEXT = 20_000
 _EXPECTED = 'a linear constraint such as "age - 2*x[3] <= 0.3"'
+_TERM = "a number, a name, number*name, name*number or name/number"
+_TOKEN = re.compile(
+    r"""(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+      | x\[[ \t]*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')[ \t]*\]
+      | (?P<name>[^\W\d]\w*(?:\[[^\[\]"']*\])?)
+      | (?P<compare><=|>=|==)
+      | (?P<open>!=|[<>=])
+      | (?P<sign>[+-])
+      | (?P<factor>[*/])
+      | (?P<blank>[ \t]+)
+      | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A piece of a constraint: `text` as it is written, `value` what it names."""
+
+    kind: str
+    text: str
+    value: str
 
 
 @dataclass(frozen=True)
@@ -28,15 +54,6 @@ class _Linear:
     coefs: dict[int, Fraction]
     const: Fraction
 
-    def plus(self, other: _Linear, sign: int = 1) -> _Linear:
-        total: dict[int, Fraction] = defaultdict(Fraction, self.coefs)
-        for i, c in other.coefs.items():
-            total[i] += sign * c
-        return _Linear(dict(total), self.const + sign * other.const)
-
-    def times(self, factor: Fraction) -> _Linear:
-        return _Linear({i: factor * c for i, c in self.coefs.items()}, factor * self.const)
-
 
 def parse_linear(text: str, names: Names) -> list[LinearRow]:
     """The rows `a.x <= b` that a constraint means; `==` gives two, a chain one a comparison.
@@ -45,113 +62,125 @@ def parse_linear(text: str, names: Names) -> list[LinearRow]:
     """
     if len(text) > MAX_TEXT:
         raise InputError(f"{len(text)} characters", expected=f"at most {MAX_TEXT}")
-    tree = _tree(text)
-    if not isinstance(tree, ast.Compare):
+    reader = _Reader(text, names)
+    sides, comparisons = [reader.side()], list[str]()
+    while reader.token.kind == "compare":
+        comparisons.append(reader.take())
+        sides.append(reader.side())
+    reader.end()
+    if not comparisons:
         raise InputError(f"{_shown(text)} compares nothing", expected=_EXPECTED)
-    sides = [_Reader(text, names).read(e) for e in (tree.left, *tree.comparators)]
     rows: list[LinearRow] = []
-    for op, left, right in zip(tree.ops, sides, sides[1:], strict=False):
-        rows += _rows(op, left.plus(right, -1), text)
+    for sign, left, right in zip(comparisons, sides, sides[1:], strict=False):
+        rows += _rows(sign, left, right, text)
     return rows
-
-
-def _tree(text: str) -> ast.expr:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise InputError(f"{_shown(text)} cannot be read", expected=_EXPECTED) from None
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 50 else text[:47] + "...")
 
 
-def _rows(op: ast.cmpop, difference: _Linear, text: str) -> list[LinearRow]:
-    """`difference (op) 0` as rows."""
-    coefs = {i: c for i, c in difference.coefs.items() if c != 0}
+def _rows(sign: str, left: _Linear, right: _Linear, text: str) -> list[LinearRow]:
+    """`left (sign) right` as rows."""
+    difference: dict[int, Fraction] = defaultdict(Fraction, left.coefs)
+    for i, c in right.coefs.items():
+        difference[i] -= c
+    coefs = {i: c for i, c in difference.items() if c != 0}
     if not coefs:
         raise InputError(f"{_shown(text)} depends on no feature", expected=_EXPECTED)
-    low = LinearRow(coefs, -difference.const)
-    high = LinearRow({i: -c for i, c in coefs.items()}, difference.const)
-    match op:
-        case ast.LtE():
-            return [low]
-        case ast.GtE():
-            return [high]
-        case ast.Eq():
-            return [low, high]
-    raise InputError(f"{_shown(text)} is not a closed constraint", expected="<=, >= or ==")
+    const = right.const - left.const
+    low = LinearRow(coefs, const)
+    high = LinearRow({i: -c for i, c in coefs.items()}, -const)
+    return {"<=": [low], ">=": [high], "==": [low, high]}[sign]
 
 
 class _Reader:
-    """Reads expressions of one text."""
+    """Reads the tokens of one constraint from left to right; `token` is the next."""
 
     def __init__(self, text: str, names: Names) -> None:
-        self._text, self._names = text.strip(), names
+        self._text, self._names = text, names
+        self._tokens = _TOKEN.finditer(text)
+        self.token = self._next()
 
-    def read(self, e: ast.expr) -> _Linear:
-        """The linear form an expression means; long sums are walked without recursion."""
-        total, sign = _Linear({}, Fraction(0)), 1
-        while isinstance(e, ast.BinOp) and isinstance(e.op, ast.Add | ast.Sub):
-            term = self._term(e.right)
-            total = total.plus(term, 1 if isinstance(e.op, ast.Add) else -1)
-            e = e.left
-        return total.plus(self._term(e), sign)
+    def _next(self) -> _Token:
+        for match in self._tokens:
+            kind = match.lastgroup or ""
+            if kind in ("double", "single"):
+                return _Token("name", match[0], match[kind])
+            if kind != "blank":
+                return _Token(kind, match[0], match[0])
+        return _Token("end", "the end", "")
 
-    def _term(self, e: ast.expr) -> _Linear:
-        match e:
-            case ast.Constant() if isinstance(e.value, int | float) and not isinstance(
-                e.value, bool
-            ):
-                return _Linear({}, self._number(e))
-            case ast.Name():
-                return self._feature(e.id)
-            case ast.Subscript():
-                return self._place(e)
-            case ast.UnaryOp(op=ast.USub()):
-                return self._term(e.operand).times(Fraction(-1))
-            case ast.UnaryOp(op=ast.UAdd()):
-                return self._term(e.operand)
-            case ast.BinOp(op=ast.Mult() | ast.Div()):
-                return self._product(e)
-            case ast.BinOp(op=ast.Add() | ast.Sub()):
-                return self.read(e)
-        raise InputError(f"{self._source(e)} is not linear arithmetic", expected=_EXPECTED)
+    def take(self) -> str:
+        """The value of the next token, which is left behind."""
+        value = self.token.value
+        self.token = self._next()
+        return value
 
-    def _product(self, e: ast.BinOp) -> _Linear:
-        left, right = self._term(e.left), self._term(e.right)
-        if isinstance(e.op, ast.Div):
-            if right.coefs or right.const == 0:
-                raise InputError(f"{self._source(e)} divides", expected="division by a number")
-            return left.times(1 / right.const)
-        if left.coefs and right.coefs:
-            raise InputError(f"{self._source(e)} is not linear", expected=_EXPECTED)
-        return right.times(left.const) if not left.coefs else left.times(right.const)
+    def side(self) -> _Linear:
+        """A sum of terms, up to a comparison or the end."""
+        coefs: dict[int, Fraction] = defaultdict(Fraction)
+        const, sign = Fraction(0), 1
+        while True:
+            if self.token.kind == "sign":
+                sign *= -1 if self.take() == "-" else 1
+            i, c = self._term()
+            if i is None:
+                const += sign * c
+            else:
+                coefs[i] += sign * c
+            if self.token.kind != "sign":
+                return _Linear(dict(coefs), const)
+            sign = -1 if self.take() == "-" else 1
 
-    def _number(self, e: ast.Constant) -> Fraction:
+    def _term(self) -> tuple[int | None, Fraction]:
+        """The feature of a term and its coefficient; None and the number for a number."""
+        kind = self.token.kind
+        if kind == "number":
+            number = self._number()
+            if self.token.kind != "factor":
+                return None, number
+            self._require(self.token.value == "*", "a number divided")
+            self.take()
+            self._require(self.token.kind == "name", "a number times what is no name")
+            return self._feature(), number
+        self._require(kind == "name", "no term")
+        feature = self._feature()
+        if self.token.kind != "factor":
+            return feature, Fraction(1)
+        factor = self.take()
+        self._require(self.token.kind == "number", f"a name before '{factor}' and no number")
+        number = self._number()
+        if factor == "*":
+            return feature, number
+        if number == 0:
+            raise InputError(f"{_shown(self._text)} divides by zero", expected="another number")
+        return feature, 1 / number
+
+    def end(self) -> None:
+        """Refuse what follows the last term."""
+        if self.token.kind == "open":
+            raise InputError(
+                f"'{self.token.text}' in {_shown(self._text)} is not a closed constraint",
+                expected="<=, >= or ==",
+            )
+        self._require(self.token.kind == "end", "a term and then what is no sum")
+
+    def _require(self, fine: bool, what: str) -> None:
+        if not fine:
+            raise InputError(f"{_shown(self.token.text)} in {_shown(self._text)}: {what}",
+                             expected=_TERM)
+
+    def _number(self) -> Fraction:
         try:
-            return parse_exact(self._segment(e))
+            return parse_exact(self.take())
         except ValueError as error:
             raise InputError(f"{error} in the constraint", expected="a decimal") from None
 
-    def _place(self, e: ast.Subscript) -> _Linear:
-        """`x[3]`, `x[0, 5]`, `left[2]` or `x["hours-per-week"]`."""
-        if isinstance(e.slice, ast.Constant) and isinstance(e.slice.value, str):
-            return self._feature(e.slice.value)
-        return self._feature(self._segment(e))
-
-    def _feature(self, key: str) -> _Linear:
+    def _feature(self) -> int:
+        written, key = self.token.text, self.take()
         try:
-            return _Linear({self._names.one(key): Fraction(1)}, Fraction(0))
+            return self._names.one(key)
         except InputError as error:
-            hint = "" if key in self._text and f'"{key}"' in self._text else (
-                '; a name that is not a word is written x["name"]')
+            hint = "" if written != key else '; a name that is not a word is written x["name"]'
             raise InputError(error.what, expected=error.expected + hint) from None
-
-    def _segment(self, e: ast.expr) -> str:
-        return ast.get_source_segment(self._text, e) or ""
-
-    def _source(self, e: ast.expr) -> str:
-        return _shown(self._segment(e))

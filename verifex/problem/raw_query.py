@@ -7,7 +7,6 @@ network sees other numbers: an output is what came out. So nothing is traced or 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any, TypeAlias
 from verifex.errors import VerifexError
 from verifex.problem.stated import Stated
 from verifex.problem.vnnlib import is_version_2, read_text
+from verifex.problem.vnnlib1 import tokens
 
 Assignment: TypeAlias = Mapping[str, Sequence[Fraction]]
 """The flat numbers of every declared tensor, by the names of `Stated.variables`."""
 
 Test: TypeAlias = Callable[[Assignment], bool]
-
-_TOKEN = re.compile(r";[^\n]*|[()]|[^\s();]+")
 
 
 def raw_query(path: str | Path, stated: Stated) -> Test:
@@ -77,13 +75,13 @@ def _first(text: str, stated: Stated) -> Test:
 def _nested(text: str) -> list[Any]:
     """The brackets of a text, as lists of tokens and lists."""
     stack: list[list[Any]] = [[]]
-    for token in _TOKEN.findall(text):
+    for token in tokens(text):
         if token == "(":
             stack.append([])
         elif token == ")":
             done = stack.pop()
             stack[-1].append(done)
-        elif token[0] != ";":
+        else:
             stack[-1].append(token)
     return stack[0]
 

@@ -68,21 +68,20 @@ def spread(value: PerFeature, names: Names) -> list[Fraction | None]:
 
 
 def _spread_table(value: Mapping[str, Fraction], names: Names) -> list[Fraction | None]:
-    out: list[Fraction | None] = [None] * names.size
-    by: list[tuple[bool, str] | None] = [None] * names.size
+    chosen: dict[bool, dict[int, tuple[str, Fraction]]] = {True: {}, False: {}}  # by pattern, name
     for key, number in value.items():
         with under(key):
             found = names.indices(key)
-        broad = len(found) > 1 or "*" in key or "?" in key
+        picks = chosen[len(found) > 1 or "*" in key or "?" in key]
         for i in found:
-            before = by[i]
-            if before is not None and before[0] == broad:
+            if i in picks:
                 raise InputError(
-                    f"'{before[1]}' and '{key}' both pick '{names.name(i)}'", expected="one of them"
+                    f"'{picks[i][0]}' and '{key}' both pick '{names.name(i)}'",
+                    expected="one of them",
                 )
-            if before is None or not broad:
-                out[i], by[i] = number, (broad, key)
-    return out
+            picks[i] = (key, number)
+    both = {**chosen[True], **chosen[False]}
+    return [both[i][1] if i in both else None for i in range(names.size)]
 
 
 def build_region(

@@ -233,6 +233,13 @@ class Spec(Fields):
         except ValidationError as error:
             raise spec_error(error) from None
 
+    @field_validator("verifex", mode="before")
+    @classmethod
+    def _a_whole_number(cls, value: object) -> object:
+        if type(value) is not int:  # True and 1.0 are equal to 1
+            raise wrong(show(value), "verifex = 1 (the version)")
+        return value
+
     @field_validator("require", "assume", mode="before")
     @classmethod
     def _a_list(cls, value: object) -> object:

@@ -16,8 +16,8 @@ from verifex.problem.stated import Network, Stated, Variable
 Networks: TypeAlias = "str | Path | Graph | Mapping[str, str | Path | Graph]"
 
 MAX_BYTES = 1 << 28
-_NAME = re.compile(r"\.vnnlib(\.gz)?$")
-_VERSION = re.compile(r"\s*(?:;[^\n]*\n\s*)*\(\s*vnnlib-version\b")
+_NAME = re.compile(r"\.vnnlib(\.gz)?\Z")
+_VERSION = re.compile(r"\s*(?:;[^\r\n]*[\r\n]\s*)*\(\s*vnnlib-version\b")
 
 
 def is_vnnlib(path: str | Path) -> bool:

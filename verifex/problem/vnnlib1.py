@@ -3,11 +3,16 @@
 A query declares X_0, X_1, ... (the flat inputs) and Y_0, Y_1, ... (the flat outputs) and asserts
 what a counterexample satisfies. It reads what `verifex/checker.py` reads, and products of inputs
 and outputs.
+
+The text is that of SMT-LIB 2.6, section 3.1: blanks are space, tab, LF and CR, and a comment ends
+at LF or CR. Beyond it numbers may have a minus sign and an exponent, as files have them. Quoted
+symbols, strings, control characters and anything but ASCII outside of comments are refused.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -23,11 +28,15 @@ Expression: TypeAlias = "str | list[Any]"
 """A token, or a list: the position of its bracket in the text, then its parts."""
 
 MAX_DEPTH = 99
-_TOKEN = re.compile(r";[^\n]*|[()]|[^\s();]+")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?0*\d{1,3})?", re.ASCII)
+_TOKEN = re.compile(r";[^\r\n]*|[()]|[^ \t\r\n();]+")
+# Printable ASCII but for quotes and bars, blanks, and comments.
+_LEGAL = re.compile(r"(?:[ \t\r\n!#-:<-{}~]+|;[^\r\n]*)*+")
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?0*\d{1,3})?", re.ASCII)
 _VARIABLE = re.compile(r"([XY])_(0|[1-9]\d{0,8})", re.ASCII)
 _MAX_DIGITS = 1000
 _DECLARE = {"declare-const": 4, "declare-fun": 5}  # with the parts of (declare-fun X_0 () Real)
+_LINE = re.compile(r"\r\n|\r|\n")
 COMPARISONS = ("<=", ">=", "<", ">", "=")
 
 
@@ -41,7 +50,7 @@ class Source:
     def error(self, place: int, what: str, expected: str = "", unsupported: bool = False
               ) -> InputError:
         """An error at a position of the text."""
-        line = str(self.text.count("\n", 0, place) + 1)
+        line = str(len(_LINE.findall(self.text, 0, place)) + 1)
         kind = UnsupportedError if unsupported else InputError
         return kind(what, expected=expected, key=line, file=self.file)
 
@@ -66,23 +75,41 @@ def _every(parts: list[Formula]) -> Formula:
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
 
+def tokens(text: str) -> Iterator[str]:
+    """The brackets and words of a text; comments are left out."""
+    return (token for token in _TOKEN.findall(text) if token[0] != ";")
+
+
+def _require_legal(source: Source) -> None:
+    """Raise for characters that no query has: others may take them for quotes or line ends."""
+    control = _CONTROL.search(source.text)
+    if control is not None:
+        raise source.error(control.start(), f"the control character {control[0]!r}", "text")
+    legal = _LEGAL.match(source.text)
+    end = legal.end() if legal is not None else 0
+    if end < len(source.text):
+        raise source.error(end, f"the character {source.text[end]!r}",
+                           "ASCII without quotes and bars outside of comments")
+
+
 def _commands(source: Source) -> list[list[Any]]:
     """The brackets of the text, nested; each begins with its position."""
+    _require_legal(source)
     stack: list[list[Any]] = [[0]]
     for match in _TOKEN.finditer(source.text):
-        token = match[0]
+        start, token = match.start(), match[0]
         if token == "(":
             if len(stack) > MAX_DEPTH:
-                raise source.error(match.start(), "nested too deeply", f"at most {MAX_DEPTH}")
-            stack.append([match.start()])
+                raise source.error(start, "nested too deeply", f"at most {MAX_DEPTH}")
+            stack.append([start])
         elif token == ")":
             done = stack.pop()
             if not stack:
-                raise source.error(match.start(), "a bracket too many", "'(' for every ')'")
+                raise source.error(start, "a bracket too many", "'(' for every ')'")
             stack[-1].append(done)
         elif token[0] != ";":
             if len(stack) == 1:
-                raise source.error(match.start(), f"{token[:40]!r}", "a command in brackets")
+                raise source.error(start, f"{token[:40]!r}", "a command in brackets")
             stack[-1].append(token)
     if len(stack) > 1:
         raise source.error(stack[-1][0], "the bracket is never closed", "')'")
@@ -101,11 +128,11 @@ def _declared(source: Source, commands: list[list[Any]]) -> dict[str, int]:
     for e in commands:
         if e[1] not in _DECLARE:
             continue
-        words = [p for p in e[2:] if not (isinstance(p, list) and len(p) == 1)]
-        shaped = len(words) == 2 and len(e) == _DECLARE[e[1]] and words[0] is e[2]
-        if not shaped or words[1] != "Real":
+        arguments = [p for p in e[3:-1] if isinstance(p, list) and len(p) == 1]
+        shaped = len(e) == _DECLARE[e[1]] and len(arguments) == len(e) - 4
+        if not shaped or isinstance(e[2], list) or e[-1] != "Real":
             raise source.error(e[0], "a declaration that is none", "(declare-const NAME Real)")
-        if not isinstance(e[2], str) or _VARIABLE.fullmatch(e[2]) is None:
+        if _VARIABLE.fullmatch(e[2]) is None:
             raise source.error(e[0], f"variable {e[2]!r:.40}", "X_0, X_1, ... or Y_0, Y_1, ...",
                                unsupported=True)
         if e[2] in found:
@@ -121,6 +148,7 @@ class _Reader:
         self.source = source
         self.builder = Builder(graph)
         self.forms = Forms(self.builder)
+        self.places = declared
         self.cells = self._cells(graph, declared)
 
     def _cells(self, graph: Graph, declared: dict[str, int]) -> dict[str, Cell]:
@@ -189,13 +217,15 @@ class _Reader:
 
     def _leaf(self, token: str, around: list[Any]) -> Poly:
         cell = self.cells.get(token)
-        if cell is not None:
+        if cell is not None and self.places[token] < around[0]:
             return variable(cell)
         if _NUMBER.fullmatch(token) is not None and len(token) <= _MAX_DIGITS:
             return constant(Fraction(token))
         if _VARIABLE.fullmatch(token) is not None:
-            raise self.source.error(around[0], f"'{token}' is not declared", "a declared variable")
-        raise self.source.error(around[0], f"{token[:40]!r}", "a number or a variable")
+            raise self.source.error(around[0], f"'{token}' is not declared before it is used",
+                                    "a declared variable")
+        raise self.source.error(around[0], f"{token[:40]!r}",
+                                "a number or a variable, as 1, -0.5, 1e-3 or X_0")
 
 
 def _combine(head: str, parts: list[Poly]) -> Poly:
