@@ -91,7 +91,7 @@ def test_what_is_no_query_of_version_1_is_refused_by_both(
     c = Case(tmp_path, 2).write(text, "q.vnnlib")
     assert c.breaks([F(1, 2), F(1)])
     said = c.write(text.replace(old, new, 1), "q.vnnlib").refused()
-    assert said.startswith("invalid: spec: line "), said
+    assert said.startswith("invalid: q.vnnlib: line "), said
 
 
 def test_a_variable_is_declared_before_it_is_used(tmp_path: Path) -> None:
@@ -126,4 +126,4 @@ def test_errors_name_the_line_whatever_ends_it(tmp_path: Path) -> None:
         with pytest.raises(InputError) as error:
             load_problem(c.spec, c.network)
         assert error.value.key == "7"
-        assert c.check()[1].startswith("invalid: spec: line 7: ")
+        assert c.check()[1].startswith("invalid: q.vnnlib: line 7: ")

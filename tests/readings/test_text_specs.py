@@ -88,7 +88,7 @@ output = "logit:0"
 )
 def test_values_of_properties_are_what_they_should_be(tmp_path: Path, claim: str) -> None:
     said = Case(tmp_path, 4).write(WHOLE.format(claim=claim)).refused("require")
-    assert said.startswith("invalid: spec: "), said
+    assert said.startswith("invalid: s.toml: "), said
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_values_of_a_spec_are_what_they_should_be(tmp_path: Path, old: str, new:
         load_problem(c.spec, c.network)
     code, said = c.check()
     assert code == 65
-    assert said.startswith("invalid: spec: "), said
+    assert said.startswith("invalid: s.toml: "), said
 
 
 def test_a_count_that_is_whole_is_taken(tmp_path: Path) -> None:
