@@ -891,8 +891,8 @@ class Claim:
                                                   "linear"))
         if "explain" in spec:
             self.explain(table(spec["explain"], "attribution output reduce features options"))
-        require = every([self.formula(p) for p in spec["require"]])
-        assume = every([self.formula(p) for p in spec.get("assume", [])])
+        require = every([self.formula(p, True, "fails") for p in spec["require"]])
+        assume = every([self.formula(p, True, "holds") for p in spec.get("assume", [])])
         self.broken: Formula = [2, [assume, negate(require)]]
 
     def adopt(self, net: Network) -> None:
@@ -1088,10 +1088,39 @@ class Claim:
 
     # properties
 
-    def formula(self, p: dict[str, Any]) -> Formula:
-        key = next((k for k in PROPERTIES if k in p), "no such property")
+    def formula(self, p: dict[str, Any], keep: bool, undefined: str) -> Formula:
+        """A property, or its negation if not `keep`; `undefined`: what a division by 0 counts as."""
+        key = next((k for k in (*JOINED, *PROPERTIES) if k in p), "no such property")
+        if key == "not":
+            return self.formula(table(p, key)[key], not keep, undefined)
+        if key in JOINED:
+            parts = [self.formula(q, keep, undefined) for q in table(p, key)[key]]
+            need(parts, f"{key} of nothing")
+            return every(parts) if keep == (key == "all") else [1, parts]
         keys, build = PROPERTIES[key]
-        return build(self, table(p, f"{key} {keys}"))
+        found = build(self, table(p, f"{key} {keys}"))
+        found = found if keep else negate(found)
+        return self.defined(p, found, keep, undefined) if "undefined" in keys else found
+
+    def magnitudes(self) -> list[Form]:
+        """The absolute values of the chosen components."""
+        if self.nonnegative:
+            return self.components
+        return Tensor(self.graph, [len(self.components)], self.components).absolute().items
+
+    def defined(self, p: dict[str, Any], f: Formula, keep: bool, undefined: str) -> Formula:
+        """A formula f of a property that divides by the attribution, or of its negation: where the
+        attribution is zero, it counts as the key `undefined` says."""
+        wanted = p.get("undefined", undefined)
+        need(wanted in ("fails", "holds"), "undefined: neither fails nor holds")
+        zero = exact(p["at_least"]) <= 0 if "similarity" in p else not p.keys() & {"above", "below"}
+        # Sound: where the attribution is zero so are all forms of the property: what is written
+        # without a division is true there if none of its atoms has to be above 0, and its negation
+        # is the contrary. Nothing has to be said where that is what it counts as.
+        if (zero == keep) == (wanted == "holds"):
+            return f
+        some = total((v, 1) for v in self.magnitudes()), True
+        return [2, [some, f]] if wanted == "fails" else [1, [negate(some), f]]
 
     def within(self, forms: Iterable[Form], t: dict[str, Any], unit: Form = ({}, ONE)) -> Formula:
         """Every form against every bound of the table, in these units."""
@@ -1122,9 +1151,12 @@ class Claim:
 
     def distance(self, t: dict[str, Any]) -> Formula:
         kind, base, g = t["distance"], self.value(self.components), self.graph
+        relative = t.get("relative", False)
+        need(type(relative) is bool, "distance: relative is neither true nor false")
+        need(any(base) or not relative, "distance: relative to a reference that is zero")
         change = [total([(v, 1)], -a) for v, a in zip(self.components, base, strict=True)]
         size = {"l1": sum(map(abs, base)), "l2": sum(v * v for v in base),
-                "linf": max(map(abs, base))}[kind] if t.get("relative") is True else 1
+                "linf": max(map(abs, base))}[kind] if relative else 1
         limits = {k: exact(t[k]) ** (1 + (kind == "l2")) * size for k in LIMITS if k in t}
         need(limits and all(exact(t[k]) >= 0 for k in limits), "no bound, or a negative one")
         if kind == "linf":
@@ -1170,14 +1202,12 @@ class Claim:
         return every((gap(a, b), True) for a, b in pairwise(items))
 
     def mass(self, t: dict[str, Any]) -> Formula:
-        mask, parts = t["mass"], self.components
+        mask = t["mass"]
         if isinstance(mask, dict):
             values = array(self.file(table(mask, "file")["file"]), None)
             need(len(values) == self.parts.size, "a mask of another size")
             mask = [i for i, v in enumerate(values) if v]
-        inside = set(self.parts.select(mask))
-        if not self.nonnegative:
-            parts = Tensor(self.graph, [len(parts)], parts).absolute().items
+        inside, parts = set(self.parts.select(mask)), self.magnitudes()
         need(all(0 <= exact(t[k]) <= 1 for k in LIMITS if k in t), "a share is from 0 to 1")
         need(inside and inside <= set(self.chosen), "a wrong mask")
         mass = total((v, 1) for i, v in zip(self.chosen, parts, strict=True) if i in inside)
@@ -1190,17 +1220,16 @@ class Claim:
 
 
 BOUNDS = " ".join(LIMITS)
+JOINED = ("not", "all", "any")
 PROPERTIES: dict[str, tuple[str, Callable[[Claim, Any], Formula]]] = {
-    "not": ("", lambda c, t: negate(c.formula(t["not"]))),
-    "all": ("", lambda c, t: every([c.formula(p) for p in t["all"]])),
-    "any": ("", lambda c, t: [1, [c.formula(p) for p in t["any"]]]),
     "monotone": ("feature output", Claim.monotone), "class": ("tie", Claim.class_),
     "output": (BOUNDS, lambda c, t: c.within([c.functional(t["output"])], t)),
     "component": (BOUNDS, lambda c, t: c.within([c.items[i] for i in c.parts.select(
         t["component"])], t)),
     "sign": ("which threshold zero at_least", Claim.sign), "order": ("", Claim.order),
-    "distance": ("relative " + BOUNDS, Claim.distance), "similarity": ("at_least", Claim.cosine),
-    "mass": (BOUNDS, Claim.mass), "top_k": ("overlap_at_least tie", Claim.top_k),
+    "distance": ("relative " + BOUNDS, Claim.distance),
+    "similarity": ("at_least undefined", Claim.cosine),
+    "mass": ("undefined " + BOUNDS, Claim.mass), "top_k": ("overlap_at_least tie", Claim.top_k),
 }
 
 

@@ -21,6 +21,7 @@ from verifex.engine.margin import dropped_margin, lower_margin
 from verifex.engine.pool import SolverPool
 from verifex.engine.proof import Closed, Proof
 from verifex.engine.settle import interior_point
+from verifex.engine.undefined import point_notes, region_notes
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
 from verifex.engine.watch import Log, Progress, Watch
 from verifex.engine.witness import refute, replay, snap
@@ -103,7 +104,8 @@ class _Run:
             self.margin_high if witness is None else witness.margin,
             self.budget.elapsed,
             tuple(self.steps),
-            (*self.problem.graph.notes, *self.problem.notes, *self.notes),
+            (*self.problem.graph.notes, *self.problem.notes, *self.notes,
+             *(() if witness is None else point_notes(self.problem, witness.point))),
             self.problem.name,
             proof=None if outcome is Outcome.REFUTED else self.proof,
         )
@@ -132,7 +134,7 @@ def decide(
 def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
     budget = Budget(options.seconds, options.memory, options.threads)
     started = time.monotonic()
-    run = _Run(problem, options, budget, pool, node_bounds(problem))
+    run = _Run(problem, options, budget, pool, node_bounds(problem), notes=region_notes(problem))
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
     if verdict is None and options.attack:

@@ -14,13 +14,26 @@ from verifex.ir.region import Region
 
 
 @dataclass(frozen=True)
+class Defined:
+    """Something that a claim asks is defined where `formula` holds.
+
+    `where` says in words where it does not, `counts` what it counts as there.
+    """
+
+    formula: Formula
+    where: str
+    counts: str
+
+
+@dataclass(frozen=True)
 class Problem:
     """For all x in `region` with `assume(x)`: `require(x)`.
 
     `point` is the reference input (the centre), if there is one; `notes` are sentences that a
     verdict repeats. Formulas read nodes of `graph`. `listed` are the atoms of the broken claim in
     the order in which a certificate numbers them, where the formulas themselves hold fewer (those
-    of a VNN-LIB query that the region implies are left out).
+    of a VNN-LIB query that the region implies are left out). `defined` lists where ratios in the
+    claim are defined: the formulas deal with it already, a verdict tells it.
     """
 
     graph: Graph
@@ -31,6 +44,7 @@ class Problem:
     name: str = ""
     notes: tuple[str, ...] = ()
     listed: tuple[Atom, ...] = ()
+    defined: tuple[Defined, ...] = ()
 
     def broken(self) -> Formula:
         """What a counterexample makes true: the assumption and the negated requirement."""
