@@ -298,13 +298,16 @@ class _End(_Best):
         claimed = self._take(name, answer, question.inputs)
         if left is not None and claimed is not None:
             claimed = self._whole(left, -claimed if self.objective.maximise else claimed)
-        if answer.point is not None and not self.budget.spent:
+        for steady in () if answer.point is None else (False, True):
+            if self.budget.spent or (steady and self.best is not None and not self.best[2]):
+                break
             strict = ask(
                 replace(self.problem, require=_impossible(self.objective, answer)),
                 self.bounds,
                 products=products,
                 margin=False,
-                off_kinks=True,
+                off_kinks=not steady,
+                steady=steady,
             )
             inner = interior_point(question, answer, strict, self.pool, name, self._limits())
             if inner is not None:
