@@ -62,10 +62,11 @@ def _gap(s: Setting, base: tuple[Fraction, ...], factor: Fraction) -> Form:
     b, node = s.builder, s.components
     shape = b.shape(node)
     weights = Diag(shape, shape, ExactArray.from_numbers(base, shape))
-    dot = b.affine(total(shape), b.affine(weights, node))
+    # One component that is 1 at the reference is the dot product itself: equal values, one node.
+    dot = node if list(base) == [1] else b.affine(total(shape), b.affine(weights, node))
     squares = sum_form(b.mul(node, node), b.node(node).size)
-    terms = {cell: -factor * k for cell, k in squares.terms}
-    return Form.of({**terms, (b.mul(dot, dot), 0): 1})
+    terms, square = {cell: -factor * k for cell, k in squares.terms}, (b.mul(dot, dot), 0)
+    return Form.of({**terms, square: terms.get(square, 0) + 1})
 
 
 FAMILY = Family("similarity", Similarity, build)
