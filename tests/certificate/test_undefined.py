@@ -1,5 +1,5 @@
-"""Shares and cosines of an attribution that is zero: in every polarity, from file to verdict, against
-an evaluation of our own in fractions; and what is relative to a reference that is zero."""
+"""Shares and cosines of an attribution that is zero, in every polarity, from file to verdict,
+against an evaluation of our own in fractions; and what is relative to a reference that is zero."""
 
 from __future__ import annotations
 

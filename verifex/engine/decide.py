@@ -354,9 +354,8 @@ def _inner_witness(
             break
         strict = _ask(run, products, margin=True, off_kinks=not steady, steady=steady)
         inner = interior_point(question, answer, strict, run.pool, name, _limits(run, 0.5))
-        witness = None if inner is None else refute(run.problem, inner)
-        if witness is not None:
-            return witness
+        if inner is not None:
+            return refute(run.problem, inner)
     return None
 
 
@@ -379,7 +378,9 @@ def _exact_solver(run: _Run, name: str, products: bool) -> Verdict | None:
         strict = _ask(run, products, margin=False, off_kinks=not steady, steady=steady)
         answer = run.pool.solve(name, strict.model, _limits(run))
         witness = _exact_witness(run, strict, answer)
-        if steady and answer.status is Status.INFEASIBLE:
+        if answer.status is not Status.INFEASIBLE:
+            break
+        if steady:
             run.reasons.append(_ON_KINKS if strict.whole else f"{name}: no violation off the kinks")
             return None
     if witness is not None:
