@@ -26,7 +26,12 @@ Line: TypeAlias = tuple[int, list[int]]
 """`(den, [a_1 .. a_n, c])` is the affine function `(a . u + c) / den`."""
 Value: TypeAlias = Line | str
 """An affine function, or why the value is not one."""
+FREE = "it depends on a gate on its kink"
 Terms: TypeAlias = tuple[tuple[int, int], ...]
+
+
+ON_KINK = 2
+"""The third side of a gate, beside 1 and 0."""
 
 
 class OutOfTime(Exception):
@@ -237,14 +242,16 @@ class Cells:
     column per u, some auxiliary ones, and last the *room*: a variable that every row meant
     strictly leaves free, so that the strict rows can hold together exactly when it can be
     positive. With `strict` the sides of stepped signs are open half-spaces (gates off their
-    kinks); otherwise they are closed, and on a kink both sides are walked.
+    kinks); otherwise they are closed, and on a kink both sides are walked. With `kinks` the points
+    on a kink are a third side, where the gate is FREE, and so is what depends on it.
     """
 
     def __init__(
         self, program: Program, inputs: list[Line], strict: bool, deadline: float,
-        prefer: Mapping[Cell, int] | None = None,
+        prefer: Mapping[Cell, int] | None = None, kinks: bool = False,
     ) -> None:
         self.program, self.inputs, self.strict, self.deadline = program, inputs, strict, deadline
+        self.kinks = kinks
         self.width = len(inputs[0][1]) if inputs else 1
         self.values: list[Value] = [""] * len(program.codes)
         self.prefer = prefer or {}
@@ -255,21 +262,47 @@ class Cells:
         while waiting:
             start, side, t = waiting.pop()
             if start >= 0:  # values before it are this branch's: what was walked since lies after
-                self.values[start] = self._constant(side)
+                self.values[start] = self._side_value(side)
             sides: list[tuple[int, Tableau]] = [(0, t)]
             for k in range(start + 1, len(self.program.codes)):
                 code = self.program.codes[k]
-                if code.kind != "sign":
+                if code.kind == "sign":
+                    sides = self._sides(code, t)
+                elif (hidden := self._hides(code)) is not None:
+                    sides = self._zero_or_free(hidden, t)
+                else:
                     self.values[k] = self._value(code)
                     continue
-                sides = self._sides(code, t)
                 if len(sides) != 1:
                     waiting += [(k, s, child) for s, child in reversed(sides)]
                     break
                 side, t = sides[0]
-                self.values[k] = self._constant(side)
+                self.values[k] = self._side_value(side)
             if len(sides) == 1:
                 yield t
+
+    def _side_value(self, side: int) -> Value:
+        return FREE if side == ON_KINK else self._constant(side)
+
+    def _hides(self, code: Code) -> Line | None:
+        """The factor that varies on the cell and multiplies something FREE, if there is one."""
+        if code.kind not in ("gate", "mul"):
+            return None
+        a, b = (self.values[k] for k in code.args)
+        other = b if a is FREE else a if b is FREE else FREE
+        return None if isinstance(other, str) or is_constant(other) else other
+
+    def _zero_or_free(self, factor: Line, t: Tableau) -> list[tuple[int, Tableau]]:
+        """Where the factor is zero so is the product; all of the cell, where it may not be."""
+        zero = self._where_zero(factor, t)
+        return [*([(0, zero)] if zero is not None else []), (ON_KINK, t)]
+
+    def _where_zero(self, value: Line, t: Tableau) -> Tableau | None:
+        """The part of the polyhedron where the function is zero; None where there is none."""
+        child = t.copy()
+        for ints in (value[1], [-a for a in value[1]]):
+            child.add(*half(ints, child.columns, False))
+        return child if habitable(child) else None
 
     def signs(self) -> dict[Cell, int]:
         """The side of every sign on the current cell."""
@@ -297,6 +330,9 @@ class Cells:
                 return self.inputs[code.numbers[0]]
             case "relu" | "gate":
                 gate, v = values[code.args[0]], values[code.args[1]]
+                if gate is FREE and not isinstance(v, str) and (
+                        code.kind == "relu" or not any(v[1])):
+                    return self._constant(0)  # max(z, 0) on the kink, or a gate of zero
                 if isinstance(gate, str):
                     return gate
                 if not is_constant(gate):
@@ -315,6 +351,8 @@ class Cells:
                 if isinstance(b, str):
                     return b
                 return reduced(a[0] * b[0], [a[1][-1] * c for c in b[1]])
+        if v is FREE or w is FREE:
+            return FREE
         return f"Mul node {code.cell[0]}: a product of two values that vary within a cell"
 
     def _univariate(self, code: Code, v: Value) -> Value:
@@ -331,6 +369,8 @@ class Cells:
     def _sides(self, code: Code, t: Tableau) -> list[tuple[int, Tableau]]:
         """The sides on which the polyhedron goes on, each with its polyhedron."""
         z = self.values[code.args[0]]
+        if z is FREE:
+            return [(ON_KINK, t)]
         if isinstance(z, str):
             raise UnsupportedError(z, key="regions")
         lo, hi = span(z[1])
@@ -347,6 +387,9 @@ class Cells:
             child.add(*half(z[1] if side else [-a for a in z[1]], child.columns, room))
             if habitable(child):
                 alive.append((side, child))
+        if room and self.kinks:
+            zero = self._where_zero(z, t)
+            alive += [] if zero is None else [(ON_KINK, zero)]
         if len(alive) == 1 and not room:
             return [(alive[0][0], t)]  # the other side is empty, so the new row says nothing
         return alive if code.stepped else self._beyond(z, alive)

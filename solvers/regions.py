@@ -5,7 +5,7 @@ engine and of `verifex.semantics`. Meaning (DESIGN section 2):
 
 * proved: no input and no choice of gate values violates the claim, where on a kink (a
   pre-activation of a gate that is exactly zero) a gate may be 0 or 1;
-* refuted: an input violates it that lies off every kink of `Problem.kinks`;
+* refuted: an input violates it at which nothing that the claim reads depends on a kink's gate;
 * otherwise the claim is violated on kinks only, and the answer is unknown.
 """
 
@@ -22,7 +22,7 @@ from verifex.ir.exact import Number
 from verifex.ir.formula import And, Atom, Cell, Form, Formula, cells
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
-from verifex.solvers._cells import Cells, OutOfTime, Program, combine, compile_cells, span
+from verifex.solvers._cells import FREE, Cells, OutOfTime, Program, combine, compile_cells, span
 from verifex.solvers._goals import Goal, goal_of, satisfy
 from verifex.solvers._pieces import Piece, pieces
 
@@ -58,22 +58,35 @@ class _Question:
             if k != first and piece is not None:
                 yield k, piece
 
-    def walk(self, program: Program, piece: Piece, strict: bool, hint: _Hit | None) -> Cells:
+    def walk(
+        self, program: Program, piece: Piece, strict: bool, hint: _Hit | None, kinks: bool = False
+    ) -> Cells:
         prefer = hint.signs if hint else None
-        return Cells(program, piece.inputs, strict, self.deadline, prefer)
+        return Cells(program, piece.inputs, strict, self.deadline, prefer, kinks)
 
-    def find(self, formula: Formula, strict: bool, hint: _Hit | None = None) -> _Hit | None:
-        """A point where the formula holds: over closed cells, or (strict) off every kink."""
+    def find(
+        self, formula: Formula, strict: bool, hint: _Hit | None = None, kinks: bool = False
+    ) -> _Hit | None:
+        """A point where the formula holds: over closed cells, or (strict) off every kink; with
+        `kinks` also on those on which nothing that the claim reads depends."""
         program = self.program
-        if strict and self.kinks:
+        if strict and self.kinks and not kinks:
             program = compile_cells(self.problem.graph, self.wanted, self.kinks)
         goal = goal_of(formula, program)
         for k, piece in self.pieces(hint.piece if hint else None):
-            walk = self.walk(program, piece, strict, hint)
+            walk = self.walk(program, piece, strict, hint, kinks)
             for leaf in walk.leaves(piece.tableau.copy()):
+                if any(walk.values[program.at[cell]] is FREE for cell in self.wanted):
+                    continue
                 for t in satisfy(goal, walk, leaf):
                     return _Hit(piece.point(t), walk.signs(), k)
         return None
+
+    def refuting(self, formula: Formula, hint: _Hit) -> _Hit | None:
+        """A point where the formula holds whatever the gates on kinks are: strictly off all of them
+        if there is one, for that is quicker to find."""
+        return self.find(formula, strict=True, hint=hint) or self.find(
+            formula, strict=True, hint=hint, kinks=True)
 
     def supremum(self, form: Form) -> tuple[Fraction, _Hit] | None:
         """The supremum of the form over the closed cells where the assumption holds."""
@@ -121,7 +134,7 @@ def decide(problem: Problem, seconds: float = FOREVER) -> Answer:
         closed = question.find(violated, strict=False)
         if closed is None:
             return answer(Status.INFEASIBLE)
-        hit = question.find(violated, strict=True, hint=closed)
+        hit = question.refuting(violated, closed)
         if hit is None:
             return answer(Status.UNKNOWN, note="violated only on a kink")
         return answer(Status.OPTIMAL, point=_point(hit))
@@ -151,7 +164,7 @@ def optimum(problem: Problem, objective: Objective, seconds: float = FOREVER) ->
             return answer(Status.INFEASIBLE)
         value, hit = found
         reach = And((problem.assume, Atom(Form(form.terms, form.const - value))))
-        smooth = question.find(reach, strict=True, hint=hit)
+        smooth = question.refuting(reach, hit)
         attained = smooth or question.find(reach, strict=False, hint=hit)
         worst = value if objective.maximise else -value
         return answer(

@@ -983,9 +983,9 @@ class Claim:
             with at("explain"):
                 self.explain(table(spec["explain"], "attribution output reduce features options"))
         with at("require"):
-            require = self.conjunction(full(spec["require"]))
+            require = every(self.properties(full(spec["require"]), True, "fails"))
         with at("assume"):
-            assume = self.conjunction(spec.get("assume", []))
+            assume = every(self.properties(spec.get("assume", []), True, "holds"))
         self.broken: Formula = [2, [assume, negate(require)]]
 
     def adopt(self, net: Network) -> None:
@@ -1259,28 +1259,56 @@ class Claim:
 
     # properties
 
-    def conjunction(self, entries: Any) -> Formula:
-        """All of a list of properties."""
+    def properties(self, entries: Any, keep: bool, undefined: str) -> list[Formula]:
+        """The formulas of a list of properties."""
         need(isinstance(entries, list), "no list of tables")
-        return every(self.properties(entries))
-
-    def properties(self, entries: list[Any]) -> list[Formula]:
         found = list[Formula]()
         for k, p in enumerate(entries):
             with at(f"[{k}]"):
-                found.append(self.formula(p))
+                found.append(self.formula(p, keep, undefined))
         return found
 
-    def formula(self, p: Any) -> Formula:
-        """The formula of a table; its keyword is the one key that no other explains."""
+    def formula(self, p: Any, keep: bool, undefined: str) -> Formula:
+        """A property, or its negation if not `keep`; `undefined`: what division by 0 counts as.
+
+        The keyword of its table is the one key that no other explains.
+        """
         need(isinstance(p, dict), f"{p!r:.40} is no table")
-        keywords = [k for k in PROPERTIES if k in p]
+        keywords = [k for k in (*JOINED, *PROPERTIES) if k in p]
         need(keywords, f"no such property: {list(p)!r:.40}")
-        fits = [k for k in keywords if {k, *PROPERTIES[k][0].split()} >= set(keywords)]
+        fits = [k for k in keywords
+                if {k, *PROPERTIES.get(k, ("",))[0].split()} >= set(keywords)]
         need(len(fits) == 1, f"{' and '.join(keywords)} in one table")
-        keys, build = PROPERTIES[fits[0]]
-        with at(fits[0]):
-            return build(self, table(p, f"{fits[0]} {keys}"))
+        key = fits[0]
+        with at(key):
+            if key == "not":
+                return self.formula(table(p, key)[key], not keep, undefined)
+            if key in JOINED:
+                parts = self.properties(full(table(p, key)[key]), keep, undefined)
+                return every(parts) if keep == (key == "all") else [1, parts]
+            keys, build = PROPERTIES[key]
+            found = build(self, table(p, f"{key} {keys}"))
+            found = found if keep else negate(found)
+            return self.defined(p, found, keep, undefined) if "undefined" in keys else found
+
+    def magnitudes(self) -> list[Form]:
+        """The absolute values of the chosen components."""
+        if self.nonnegative:
+            return self.components
+        return Tensor(self.graph, [len(self.components)], self.components).absolute().items
+
+    def defined(self, p: dict[str, Any], f: Formula, keep: bool, undefined: str) -> Formula:
+        """A formula f of a property that divides by the attribution, or of its negation: where the
+        attribution is zero, it counts as the key `undefined` says."""
+        wanted = word(p.get("undefined", undefined), "fails holds")
+        zero = exact(p["at_least"]) <= 0 if "similarity" in p else not p.keys() & {"above", "below"}
+        # Sound: where the attribution is zero so are all forms of the property: what is written
+        # without a division is true there if none of its atoms has to be above 0, and its negation
+        # is the contrary. Nothing has to be said where that is what it counts as.
+        if (zero == keep) == (wanted == "holds"):
+            return f
+        some = total((v, 1) for v in self.magnitudes()), True
+        return [2, [some, f]] if wanted == "fails" else [1, [negate(some), f]]
 
     def within(self, forms: Iterable[Form], t: dict[str, Any], unit: Form = ({}, ONE)) -> Formula:
         """Every form against every bound of the table, in these units."""
@@ -1315,11 +1343,13 @@ class Claim:
 
     def distance(self, t: dict[str, Any]) -> Formula:
         kind, base, g = t["distance"], self.value(self.components), self.graph
-        need(type(t.get("relative", False)) is bool, "relative: neither true nor false")
+        relative = t.get("relative", False)
+        need(type(relative) is bool, "relative: neither true nor false")
+        need(any(base) or not relative, "relative to a reference that is zero")
         word(kind, "l1 l2 linf")
         change = [total([(v, 1)], -a) for v, a in zip(self.components, base, strict=True)]
         size = {"l1": sum(map(abs, base)), "l2": sum(v * v for v in base),
-                "linf": max(map(abs, base))}[kind] if t.get("relative") is True else 1
+                "linf": max(map(abs, base))}[kind] if relative else 1
         limits = {k: exact(t[k]) ** (1 + (kind == "l2")) * size for k in LIMITS if k in t}
         need(limits and all(exact(t[k]) >= 0 for k in limits), "no bound, or a negative one")
         if kind == "linf":
@@ -1367,14 +1397,12 @@ class Claim:
         return every((gap(a, b), True) for a, b in pairwise(items))
 
     def mass(self, t: dict[str, Any]) -> Formula:
-        mask, parts = t["mass"], self.components
+        mask = t["mass"]
         if isinstance(mask, dict):
             values = array(self.file(table(mask, "file")["file"]), None, "fiub")
             need(len(values) == self.parts.size, "a mask of another size")
             mask = [i for i, v in enumerate(values) if v]
-        inside = set(self.parts.select(mask))
-        if not self.nonnegative:
-            parts = Tensor(self.graph, [len(parts)], parts).absolute().items
+        inside, parts = set(self.parts.select(mask)), self.magnitudes()
         need(all(0 <= exact(t[k]) <= 1 for k in LIMITS if k in t), "a share is from 0 to 1")
         need(inside and inside <= set(self.chosen), "a wrong mask")
         mass = total((v, 1) for i, v in zip(self.chosen, parts, strict=True) if i in inside)
@@ -1387,17 +1415,16 @@ class Claim:
 
 
 BOUNDS = " ".join(LIMITS)
+JOINED = ("not", "all", "any")
 PROPERTIES: dict[str, tuple[str, Callable[[Claim, Any], Formula]]] = {
-    "not": ("", lambda c, t: negate(c.formula(t["not"]))),
-    "all": ("", lambda c, t: c.conjunction(full(t["all"]))),
-    "any": ("", lambda c, t: [1, c.properties(full(t["any"]))]),
     "monotone": ("feature output", Claim.monotone), "class": ("tie", Claim.class_),
     "output": (BOUNDS, lambda c, t: c.within([c.functional(t["output"])], t)),
     "component": (BOUNDS, lambda c, t: c.within([c.items[i] for i in c.parts.select(
         t["component"])], t)),
     "sign": ("which threshold zero at_least", Claim.sign), "order": ("", Claim.order),
-    "distance": ("relative " + BOUNDS, Claim.distance), "similarity": ("at_least", Claim.cosine),
-    "mass": (BOUNDS, Claim.mass), "top_k": ("overlap_at_least tie", Claim.top_k),
+    "distance": ("relative " + BOUNDS, Claim.distance),
+    "similarity": ("at_least undefined", Claim.cosine),
+    "mass": ("undefined " + BOUNDS, Claim.mass), "top_k": ("overlap_at_least tie", Claim.top_k),
 }
 
 
@@ -1534,7 +1561,17 @@ def shares(power: int, radius: int, left: int, rows: Any) -> Iterator[list[int]]
 
 
 def exactly(graph: Graph, n: int, x: list[Fraction], shut: bool) -> list[Fraction]:
-    """A node at a point, in units so fine that nothing rounds; Bad where a kink's gate matters."""
+    """A node at a point; Bad where a kink's gate matters."""
+    low, high = ends(graph, n, x, shut)
+    need(low == high, "a value depends on the gate of a kink")
+    return low
+
+
+def ends(
+    graph: Graph, n: int, x: list[Fraction], shut: bool
+) -> tuple[list[Fraction], list[Fraction]]:
+    """A node's bounds at a point, gates on kinks free (or shut), in units so fine that nothing
+    rounds."""
     nodes = [graph.nodes[m] for m in graph.nodes[n].cone]
     steps = [node.data for node in nodes if node.kind == "A"]
     unit = math.lcm(*(v.denominator for v in x), *(b.denominator for s in steps for b in s[2]))
@@ -1542,8 +1579,7 @@ def exactly(graph: Graph, n: int, x: list[Fraction], shut: bool) -> list[Fractio
     unit **= 4 if any(node.kind == "M" for node in nodes) else 1
     point = [int(v * unit) for v in x]
     lo, hi = Domain(Scale(graph, unit, unit, 0, shut, {}, {}, ()), (point, point)).get(n)
-    need(lo == hi, "a value depends on the gate of a kink")
-    return [Fraction(v, unit) for v in lo]
+    return [Fraction(v, unit) for v in lo], [Fraction(v, unit) for v in hi]
 
 
 class Domain:
@@ -1868,7 +1904,12 @@ class Checker:
         return "valid"
 
     def witness(self, x: list[Fraction]) -> None:
-        """Whether a point lies in the region and off every kink, and breaks the claim."""
+        """Whether a point lies in the region and breaks the claim, whatever gates on kinks are.
+
+        A gate is on a kink only where its two sides differ. An atom counts if its value is the same
+        for all choices of the gates whose argument is 0. Sound: the gates at all points nearby are
+        among these, so the attribution it reads has one limit from every side, and so is defined.
+        """
         claim, g = self.claim, self.graph
         need(len(x) == claim.size, "witness: another length")
         inside = all(a <= v <= b for a, v, b in zip(claim.lo, x, claim.hi, strict=True))
@@ -1877,10 +1918,11 @@ class Checker:
             inside &= sum(abs(x[i] - claim.x0[i]) ** power for i in free) <= radius**power
         inside &= all(v <= 0 for v in exactly(g, self.cuts, x, False))
         need(inside, "witness: outside the region")
-        units = [exactly(g, g.nodes[n].args[0], x, True) for n in self.named["S"]]
-        need(all(map(all, units)), "witness: on a kink")
-        at = exactly(g, self.top, x, False)
-        need(alive(self.broken, lambda k: self.beats(k, -at[k])), "witness: the claim holds there")
+        low, high = ends(g, self.top, x, False)
+        on_kink = {k for k, v in enumerate(low) if v != high[k]}
+        fine = alive(self.broken, lambda k: k in on_kink or self.beats(k, -low[k]))
+        need(fine or not on_kink, "witness: on a kink")
+        need(fine, "witness: the claim holds there")
 
     def tree(self, lines: Iterable[Any], f: Any) -> int:
         """Read one tree to its end; the number of leaves marked open."""

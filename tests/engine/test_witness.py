@@ -13,7 +13,7 @@ from strategies import fractions
 from verifex.engine.witness import candidates, refute, replay, snap
 from verifex.ir.formula import TRUE, Atom, Form, Formula
 from verifex.ir.graph import Builder, Graph
-from verifex.ir.linmap import dense
+from verifex.ir.linmap import dense, gather
 from verifex.ir.problem import Problem
 from verifex.ir.region import Ball, LinearRow, Region
 from verifex.semantics.vjp import gradients
@@ -92,6 +92,31 @@ def test_smooth_claims_are_replayed_with_intervals() -> None:
     assert not replay(claim(F(28, 10)), (F(1),)).refutes
     # e within a rounding error of the threshold: not known to be broken, so it is not.
     assert not replay(claim(F(float(np.e))), (F(1),)).refutes
+
+
+def test_a_tie_in_a_smooth_network_is_a_kink_only_where_it_matters() -> None:
+    """f = max(relu(x0), relu(2 x0)) + tanh(x1): below 0 both units are dead and tie."""
+    b = Builder()
+    x = b.input("x", (2,))
+    y = b.relu(b.affine(dense([[1.0, 0.0], [2.0, 0.0]]), x))
+    first, second = (b.affine(gather((2,), [k]), y) for k in (0, 1))
+    largest = b.sum([second, b.relu(b.sum([first, second], [1, -1]))])
+    f = b.sum([largest, b.univariate("tanh", b.affine(gather((2,), [1]), x))])
+    (a,) = gradients(b, f, [x])
+    graph = b.build({"f": f, "A": a})
+
+    def at(component: int, point: tuple[Fraction, ...]) -> bool:
+        claim = Atom(Form.of({(a, component): 1}, -5))
+        found = replay(Problem(graph, Region((F(-1), F(-1)), (F(1), F(1))), claim), point)
+        assert found.violated
+        assert found.refutes != found.on_kink
+        return found.on_kink
+
+    assert not at(0, (F(-1, 2), F(1, 2)))
+    assert not at(1, (F(-1, 2), F(1, 2)))
+    assert at(0, (F(0), F(1, 2)))
+    assert not at(1, (F(0), F(1, 2)))  # the gates at 0 are of the other component
+    assert not at(0, (F(1, 2), F(1, 2)))
 
 
 @given(x=st.lists(fractions, min_size=2, max_size=2))

@@ -190,3 +190,16 @@ def test_exact_constants_are_told_apart_from_floats_near_them() -> None:
     third = ExactArray.from_numbers([Fraction(1, 3)])
     assert b.const(third) != b.const(np.array([1 / 3]))
     assert b.const(third) == b.const(ExactArray.from_numbers([Fraction(1, 3)]))
+
+
+def test_equal_terms_of_a_sum_become_one() -> None:
+    b = Builder()
+    x, y = b.input("x", (2,)), b.input("y", (2,))
+    assert b.sum([x, y, x], [1, 1, -1]) == y
+    assert b.sum([x, x, y], [1, 1, -1]) == b.sum([x, y], [2, -1])
+    zero = b.node(b.sum([x, x], [1, -1]))
+    assert isinstance(zero.op, Const)
+    assert not zero.op.value.any()
+    graph = b.build({"double": b.sum([x, x])})
+    found = evaluate_exact(graph, [Fraction(k) for k in (1, 2, 3, 4)], [graph.outputs["double"]])
+    assert found[graph.outputs["double"]].fractions() == [2, 4]

@@ -192,7 +192,7 @@ def test_a_mask_from_a_file(tmp_path: Path) -> None:
     for mask in ({"file": "mask.npy"}, [0, 2]):
         spec = v.Spec(
             input=v.point([0.25, 0.5, 0.75]), region=v.linf(1), explain=v.explain(),
-            require=v.mass(mask, at_least=0.5),
+            require=v.mass(mask, above=0.5),
         )
         problem = build_problem(network(), spec, tmp_path)
         signs = [c > 0 for _, c in problem.require.form.terms]  # type: ignore[union-attr]

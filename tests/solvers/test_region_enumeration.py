@@ -106,11 +106,40 @@ def test_relu_alone_has_no_kinks() -> None:
     assert net.decide(region, at_least(net.f, 0, 0, strict=True)).status is REFUTED
 
 
-def test_a_gate_that_is_always_on_its_kink_can_never_be_refuted() -> None:
-    net = Net([[0.0], [1.0]], [0.0, 5.0], [1.0, 1.0])  # the first unit is constantly 0
-    answer = net.decide(box([-1], [1]), at_most(net.g, 0, 0))
-    assert answer.note == "violated only on a kink"
-    assert net.decide(box([-1], [1]), at_most(net.g, 0, 1)).status is PROVED
+def test_a_gate_that_is_always_on_its_kink_matters_only_with_a_weight() -> None:
+    # The first unit is constantly 0 on the region, for its input is frozen at 0.
+    net = Net([[1.0, 0.0], [0.0, 1.0]], [0.0, 5.0], [1.0, 1.0])
+    region = box([0, -1], [0, 1])
+    assert net.decide(region, at_most(net.g, 0, 0)).note == "violated only on a kink"
+    assert net.decide(region, at_most(net.g, 1, 0)).status is REFUTED
+    assert net.decide(region, at_most(net.g, 0, 1)).status is PROVED
+
+
+def test_a_gate_on_its_kink_is_hidden_by_one_that_is_shut() -> None:
+    # max(relu(x0), relu(x1)) where both are dead: a tie at 0 over the whole region.
+    b = Builder()
+    x = b.input("x", (2,))
+    y = b.relu(x)
+    first, second = (b.affine(gather((2,), [k]), y) for k in (0, 1))
+    f = b.sum([second, b.relu(b.sum([first, second], [1, -1]))])
+    (g,) = gradients(b, f, [x])
+    xg = b.mul(x, g)
+    graph = b.build({"f": f})
+
+    def asked(lo: Sequence[Any], hi: Sequence[Any], claim: Atom) -> Answer:
+        return decide(Problem(graph, box(lo, hi), claim))
+
+    assert asked([-2, -2], [-1, -1], at_least(g, 0, 1)).status is REFUTED
+    assert asked([-2, -2], [-1, -1], at_most(g, 0, 0)).status is PROVED
+    # Alive, the two are equal on this line, and the gradient is (1, 0) or (0, 1).
+    assert asked([1, 1], [1, 1], at_least(g, 0, 1)).note == "violated only on a kink"
+    # A factor that is zero hides what it multiplies, also where it varies in the region.
+    assert asked([0, 0], [0, 0], at_least(xg, 0, 1)).status is REFUTED
+    tied = LinearRow({0: F(1), 1: F(-1)}, F(0)), LinearRow({0: F(-1), 1: F(1)}, F(0))
+    line = Problem(graph, box([0, 0], [1, 1], rows=tied), at_least(xg, 0, F(1, 2)))
+    assert decide(line).status is REFUTED
+    high = Problem(graph, box([F(1, 4), 0], [1, 1], rows=tied), at_least(xg, 0, F(1, 2)))
+    assert decide(high).note == "violated only on a kink"
 
 
 def test_cells_of_lower_dimension_count_when_proving() -> None:
@@ -128,14 +157,17 @@ def test_cells_of_lower_dimension_count_when_proving() -> None:
     assert (low.objective, low.point, low.extra["kink"]) == (0, {0: 0, 1: 0}, True)
 
 
-def test_a_witness_avoids_kinks_of_gates_that_do_not_matter() -> None:
-    # Unit 1 has output weight 0: it does not change the gradient, but the attribution's kink at
-    # x1 = 1/2 is the only place where the claim about the output fails.
+def test_a_witness_may_lie_on_a_kink_that_does_not_matter() -> None:
+    # Unit 1 has output weight 0: it does not change the gradient, and x1 = 1/2, where it is 0, is
+    # the only place where the claim fails.
     net = Net([[1.0, 0.0], [0.0, 1.0]], [1.0, -0.5], [1.0, 0.0])
     claim = Or((at_most(net.g, 0, 0), at_least(net.x, 1, F(1, 2), True), at_most(net.x, 1, F(1, 2),
                                                                                 True)))
     region = box([0, 0], [1, 1])
-    assert net.decide(region, claim).note == "violated only on a kink"
+    found = net.decide(region, claim)
+    assert found.status is REFUTED
+    assert found.point is not None
+    assert found.point[1] == F(1, 2)
 
 
 # --- regions --------------------------------------------------------------------------------

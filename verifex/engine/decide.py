@@ -21,6 +21,7 @@ from verifex.engine.margin import dropped_margin, lower_margin
 from verifex.engine.pool import SolverPool
 from verifex.engine.proof import Closed, Proof
 from verifex.engine.settle import interior_point
+from verifex.engine.undefined import point_notes, region_notes
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
 from verifex.engine.watch import Log, Progress, Watch
 from verifex.engine.witness import make_witness, refute, replay, snap
@@ -123,7 +124,8 @@ class _Run:
             self.margin_high if witness is None else witness.margin,
             self.budget.elapsed,
             tuple(self.steps),
-            (*self.problem.graph.notes, *self.problem.notes, *self.notes),
+            (*self.problem.graph.notes, *self.problem.notes, *self.notes,
+             *(() if witness is None else point_notes(self.problem, witness.point))),
             self.problem.name,
             proof=None if outcome is Outcome.REFUTED else self.proof,
         )
@@ -152,7 +154,7 @@ def decide(
 def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
     budget = Budget(options.seconds, options.memory, options.threads)
     started = time.monotonic()
-    run = _Run(problem, options, budget, pool, node_bounds(problem))
+    run = _Run(problem, options, budget, pool, node_bounds(problem), notes=region_notes(problem))
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
     if verdict is None and options.attack:
@@ -296,10 +298,13 @@ def _limits(run: _Run, share: float = 1.0) -> SolveLimits:
 
 
 def _ask(
-    run: _Run, products: bool, margin: bool, off_kinks: bool, bounds: NodeBounds | None = None
+    run: _Run, products: bool, margin: bool, off_kinks: bool = False,
+    bounds: NodeBounds | None = None, steady: bool = False,
 ) -> Question:
-    bounds = bounds or run.bounds
-    question = ask(run.problem, bounds, products=products, margin=margin, off_kinks=off_kinks)
+    question = ask(
+        run.problem, bounds or run.bounds, products=products, margin=margin, off_kinks=off_kinks,
+        steady=steady,
+    )
     run.notes.extend(n for n in question.relaxed if n not in run.notes)
     return question
 
@@ -363,31 +368,40 @@ def _inner_witness(
     run: _Run, name: str, products: bool, question: Question, answer: Answer
 ) -> Witness | None:
     """A witness inside the activation region that the solver's point lies in."""
-    if run.budget.spent:
-        return None
-    strict = _ask(run, products, margin=True, off_kinks=True)
-    inner = interior_point(question, answer, strict, run.pool, name, _limits(run, 0.5))
-    return None if inner is None else refute(run.problem, inner)
+    for steady in (False, True):  # more than a witness needs, which is simpler, then just that
+        if run.budget.spent:
+            break
+        strict = _ask(run, products, margin=True, off_kinks=not steady, steady=steady)
+        inner = interior_point(question, answer, strict, run.pool, name, _limits(run, 0.5))
+        if inner is not None:
+            return refute(run.problem, inner)
+    return None
 
 
 # --- exact solvers -----------------------------------------------------------------------------
 
+_ON_KINKS = "violated only on a kink, where a gate has no value"
+
 
 def _exact_solver(run: _Run, name: str, products: bool) -> Verdict | None:
-    """First the closed question (kinks allowed): none means claimed. Then, strictly off the kinks,
-    the one whose answers refute."""
+    """First the closed question (kinks allowed): none means claimed. Then those whose answers
+    refute: with no gate at zero, and with none at zero that a value of the claim depends on."""
     closed = _ask(run, products, margin=False, off_kinks=False)
     answer = run.pool.solve(name, closed.model, _limits(run))
     if answer.status is Status.INFEASIBLE:
         return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: unsatisfiable in exact arithmetic"])
     witness = _exact_witness(run, closed, answer)
-    if witness is None and answer.point is not None and not run.budget.spent:
-        strict = _ask(run, products, margin=False, off_kinks=True)
+    for steady in () if answer.point is None else (False, True):
+        if witness is not None or run.budget.spent:
+            break
+        strict = _ask(run, products, margin=False, off_kinks=not steady, steady=steady)
         answer = run.pool.solve(name, strict.model, _limits(run))
-        if answer.status is Status.INFEASIBLE:
-            run.reasons.append("violated only on a kink, where a gate has no value")
-            return None
         witness = _exact_witness(run, strict, answer)
+        if answer.status is not Status.INFEASIBLE:
+            break
+        if steady:
+            run.reasons.append(_ON_KINKS if strict.whole else f"{name}: no violation off the kinks")
+            return None
     if witness is not None:
         return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
     run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())

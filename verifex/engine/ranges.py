@@ -18,6 +18,7 @@ from verifex.engine.decide import Options, has_smooth, node_bounds
 from verifex.engine.handover import SEARCH_SHARE, Rest
 from verifex.engine.pool import SolverPool
 from verifex.engine.settle import interior_point
+from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.witness import replay, snap
 from verifex.errors import UnsupportedError
@@ -75,7 +76,7 @@ def _find_range(
                 "",
                 tuple(evidence),
                 time.monotonic() - started,
-                (*problem.graph.notes, *problem.notes),
+                (*problem.graph.notes, *problem.notes, *region_notes(problem)),
             )
     for maximise in (False, True):
         budget = Budget(
@@ -98,7 +99,7 @@ def _find_range(
         "; ".join(dict.fromkeys(reasons)),
         tuple(dict.fromkeys(evidence)),
         time.monotonic() - started,
-        (*problem.graph.notes, *problem.notes),
+        (*problem.graph.notes, *problem.notes, *region_notes(problem)),
     )
 
 
@@ -114,7 +115,7 @@ def find_ranges(
     problem = replace(problem, require=Or(tuple(Atom(f) for f in forms)))
     reasons: list[str] = []
     ends = _search(problem, forms, node_bounds(problem), options, reasons)
-    notes = (*problem.graph.notes, *problem.notes)
+    notes = (*problem.graph.notes, *problem.notes, *region_notes(problem))
     seconds = time.monotonic() - started
     return [
         RangeVerdict(
@@ -297,13 +298,16 @@ class _End(_Best):
         claimed = self._take(name, answer, question.inputs)
         if left is not None and claimed is not None:
             claimed = self._whole(left, -claimed if self.objective.maximise else claimed)
-        if answer.point is not None and not self.budget.spent:
+        for steady in () if answer.point is None else (False, True):
+            if self.budget.spent or (steady and self.best is not None and not self.best[2]):
+                break
             strict = ask(
                 replace(self.problem, require=_impossible(self.objective, answer)),
                 self.bounds,
                 products=products,
                 margin=False,
-                off_kinks=True,
+                off_kinks=not steady,
+                steady=steady,
             )
             inner = interior_point(question, answer, strict, self.pool, name, self._limits())
             if inner is not None:

@@ -2,7 +2,7 @@
 
 A candidate from anywhere (attack, solver, a person) is snapped into the region exactly and then
 evaluated in rationals. It refutes only if it lies in the region, the assumption holds, the
-requirement fails and no gate that the claim depends on sits exactly on its kink.
+requirement fails and nothing that the claim reads depends on a gate that sits exactly on its kink.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from verifex.ir.problem import Problem
 from verifex.ir.region import Region
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.semantics.interval import bound_nodes
+from verifex.semantics.kinks import varying, varying_in
 
 Point = tuple[Fraction, ...]
 
@@ -53,11 +54,22 @@ def replay(problem: Problem, point: Point) -> Replay:
         values = evaluate_exact(problem.graph, point, [*problem.targets(), *kinks])
     except UnsupportedError:
         return _interval_replay(problem, point, inside)
-    on_kink = any(bool((values[z].num == 0).any()) for z in kinks)
+    on_kink = any((values[z].num == 0).any() for z in kinks) and _varies(problem, point)
     return Replay(
         inside, holds(problem.assume, values), not holds(problem.require, values), on_kink,
         exact_margin(problem.require, values), values,
     )
+
+
+def _varies(problem: Problem, point: Point) -> bool:
+    """Whether a value that the claim reads may depend on a gate on its kink.
+
+    A gate that is shut further on, or whose two sides agree, is no kink (see semantics/kinks.py).
+    """
+    try:
+        return bool(varying(problem.graph, point, problem.cells()))
+    except UnsupportedError:
+        return True
 
 
 def _interval_replay(problem: Problem, point: Point, inside: bool) -> Replay:
@@ -65,7 +77,8 @@ def _interval_replay(problem: Problem, point: Point, inside: bool) -> Replay:
     kinks, targets = problem.kinks(), problem.targets()
     box = bound_nodes(problem.graph, lo[None], hi[None], [*targets, *kinks])
     low, high = {i: b.lo[0] for i, b in box.items()}, {i: b.hi[0] for i, b in box.items()}
-    on_kink = any(bool(((low[z] <= 0) & (high[z] >= 0)).any()) for z in kinks)
+    near = any(((low[z] <= 0) & (high[z] >= 0)).any() for z in kinks)
+    on_kink = near and bool(varying_in(problem.graph, box, problem.cells()))
     return Replay(
         inside, simplify(problem.assume, low, high) == TRUE,
         simplify(negate(problem.require), low, high) == TRUE, on_kink, None, {},

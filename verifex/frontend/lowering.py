@@ -201,7 +201,7 @@ class Lowering:
         shapes = [self.shape(x) for x, _ in terms] + ([bias.shape] if bias is not None else [])
         shape = self.broadcast_shape(*shapes, *([shape] if shape is not None else []))
         live: list[tuple[int, Number]] = []
-        for x, factor in terms:
+        for x, factor in _merged_terms(terms):
             value = self.fixed(x)
             if value is None:
                 live.append((x, factor))
@@ -336,6 +336,14 @@ def _merge(outer: LinearMap, inner: LinearMap, shared: bool) -> LinearMap | None
     if isinstance(outer, Dense) and not shared:
         return _merge_dense(outer, inner)
     return None
+
+
+def _merged_terms(terms: Sequence[tuple[int, Number]]) -> list[tuple[int, Number]]:
+    """The terms, those of one node added up. What cancels goes: Max(x, x) has no gate."""
+    merged: dict[int, Number] = {}
+    for x, factor in terms:
+        merged[x] = Fraction(merged[x]) + Fraction(factor) if x in merged else factor
+    return [(x, factor) for x, factor in merged.items() if factor != 0]
 
 
 def _shaped(m: LinearMap, shape: Shape) -> LinearMap | None:

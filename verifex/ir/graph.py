@@ -179,9 +179,16 @@ class Builder:
         return self.add(Affine((m,), bias), x, label=label)
 
     def sum(self, terms: Sequence[int], signs: Sequence[int] | None = None, label: str = "") -> int:
-        """`sum_i signs[i] * terms[i]` of tensors of one shape."""
-        shape = self.shape(terms[0])
-        signs = signs or [1] * len(terms)
+        """`sum_i signs[i] * terms[i]` of tensors of one shape; equal terms become one, or none.
+
+        What cancels leaves no node, so that Max(x, x) has no gate.
+        """
+        shape, merged = self.shape(terms[0]), dict.fromkeys(terms, 0)
+        for term, sign in zip(terms, signs or [1] * len(terms), strict=True):
+            merged[term] += sign
+        if not any(merged.values()):
+            return self.const(np.zeros(shape))
+        terms, signs = zip(*((term, sign) for term, sign in merged.items() if sign), strict=True)
         maps = tuple(identity(shape) if s == 1 else scale(shape, s) for s in signs)
         if len(terms) == 1 and signs[0] == 1:
             return terms[0]

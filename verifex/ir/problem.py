@@ -7,10 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from verifex.ir.formula import TRUE, And, Atom, Form, Formula, negate, nodes
+from verifex.ir.formula import TRUE, And, Atom, Cell, Form, Formula, cells, negate, nodes
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Step
 from verifex.ir.region import Region
+
+
+@dataclass(frozen=True)
+class Defined:
+    """Something that a claim asks is defined where `formula` holds.
+
+    `where` says in words where it does not, `counts` what it counts as there.
+    """
+
+    formula: Formula
+    where: str
+    counts: str
 
 
 @dataclass(frozen=True)
@@ -20,7 +32,8 @@ class Problem:
     `point` is the reference input (the centre), if there is one; `notes` are sentences that a
     verdict repeats. Formulas read nodes of `graph`. `listed` are the atoms of the broken claim in
     the order in which a certificate numbers them, where the formulas themselves hold fewer (those
-    of a VNN-LIB query that the region implies are left out).
+    of a VNN-LIB query that the region implies are left out). `defined` lists where ratios in the
+    claim are defined: the formulas deal with it already, a verdict tells it.
     """
 
     graph: Graph
@@ -31,6 +44,7 @@ class Problem:
     name: str = ""
     notes: tuple[str, ...] = ()
     listed: tuple[Atom, ...] = ()
+    defined: tuple[Defined, ...] = ()
 
     def broken(self) -> Formula:
         """What a counterexample makes true: the assumption and the negated requirement."""
@@ -40,12 +54,16 @@ class Problem:
         """The nodes that the claim reads; the inputs for a constant claim, which reads none."""
         return sorted(nodes(self.require) | nodes(self.assume)) or list(self.graph.inputs)
 
+    def cells(self) -> set[Cell]:
+        """The elements of nodes that the claim reads."""
+        return cells(self.require) | cells(self.assume)
+
     def kinks(self) -> list[int]:
         """The pre-activation nodes of the gates that the claim depends on.
 
-        Where one of their elements is exactly zero the attribution is not defined (a gate may be
-        0 or 1): a proof covers both values and a refuting input must avoid them all. Relu without
-        a gate is continuous and has no such points.
+        Where one of their elements is exactly zero its gate may be 0 or 1: a proof covers both
+        values, and at a refuting input no value that the claim reads may depend on which it is.
+        Relu without a gate is continuous and has no such points.
         """
         graph = self.graph
         steps = (i for i in graph.ancestors(self.targets()) if isinstance(graph.nodes[i].op, Step))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import model_validator
 
@@ -16,6 +16,21 @@ from verifex.metrics.setting import Setting
 
 class Property(Fields):
     """Base of the models of `[[require]]` and `[[assume]]` entries."""
+
+
+class Ratio(Property):
+    """Base of the properties that divide by the attribution: where it is zero they are undefined.
+
+    `undefined` says what such a property, and its `not` alike, counts as there. Left out, it
+    "fails" in `[[require]]` and "holds" in `[[assume]]`: what is undefined proves nothing and
+    excludes nothing.
+    """
+
+    undefined: Literal["fails", "holds"] | None = None
+
+    def at_zero(self) -> bool:
+        """Whether the formula that the family builds is true where the attribution is zero."""
+        raise NotImplementedError
 
 
 P = TypeVar("P", bound=Property)

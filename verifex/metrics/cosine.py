@@ -12,14 +12,15 @@ from verifex.ir.exact import ExactArray
 from verifex.ir.fields import Exact, show, wrong
 from verifex.ir.formula import And, Atom, Form, Formula, Or
 from verifex.ir.linmap import Diag, total
-from verifex.metrics.base import Family, Property
+from verifex.metrics.base import Family, Ratio
 from verifex.metrics.setting import Setting, sum_form
 
 
-class Similarity(Property):
+class Similarity(Ratio):
     """`similarity = "cosine", at_least = 0.9`: <A, A0> / (|A| |A0|) over the chosen components.
 
-    By convention an attribution that is zero has cosine 0. A reference that is zero is an error.
+    An attribution that is zero has no direction: the cosine is undefined there (see `Ratio`). A
+    reference that is zero is an error.
     """
 
     similarity: Literal["cosine"]
@@ -32,9 +33,13 @@ class Similarity(Property):
             raise wrong(f"{show(c)} is no cosine", "a number from -1 to 1")
         return c
 
+    def at_zero(self) -> bool:
+        """Cross-multiplied, everything is zero there: dot > 0 fails, dot >= 0 holds."""
+        return self.at_least <= 0
+
 
 def build(p: Similarity, s: Setting) -> Formula:
-    """Cross-multiplied, with dot = <A, A0>: no division, and right at A = 0.
+    """Cross-multiplied, with dot = <A, A0>: no division, and right wherever A is not zero.
 
     c > 0: dot > 0 and dot^2 >= c^2 |A0|^2 |A|^2.   c = 0: dot >= 0.
     c < 0: dot >= 0 or dot^2 <= c^2 |A0|^2 |A|^2.
@@ -57,10 +62,11 @@ def _gap(s: Setting, base: tuple[Fraction, ...], factor: Fraction) -> Form:
     b, node = s.builder, s.components
     shape = b.shape(node)
     weights = Diag(shape, shape, ExactArray.from_numbers(base, shape))
-    dot = b.affine(total(shape), b.affine(weights, node))
+    # One component that is 1 at the reference is the dot product itself: equal values, one node.
+    dot = node if list(base) == [1] else b.affine(total(shape), b.affine(weights, node))
     squares = sum_form(b.mul(node, node), b.node(node).size)
-    terms = {cell: -factor * k for cell, k in squares.terms}
-    return Form.of({**terms, (b.mul(dot, dot), 0): 1})
+    terms, square = {cell: -factor * k for cell, k in squares.terms}, (b.mul(dot, dot), 0)
+    return Form.of({**terms, square: terms.get(square, 0) + 1})
 
 
 FAMILY = Family("similarity", Similarity, build)

@@ -20,7 +20,7 @@ from verifex.metrics.setting import Setting, sum_form
 class Distance(Bounded):
     """`distance = "l2", at_most = 0.2`: the norm of A(x) - A(x0) over the chosen components.
 
-    `relative = true` measures in units of the same norm of A(x0).
+    `relative = true` measures in units of the same norm of A(x0), which must not be zero.
     """
 
     distance: Literal["l1", "l2", "linf"]
@@ -29,6 +29,9 @@ class Distance(Bounded):
 
 def build(p: Distance, s: Setting) -> Formula:
     """Every bound of the norm; a lower bound is the negation of an upper one."""
+    if p.relative and not any(s.component_reference()):
+        raise InputError("the reference is zero: nothing can be measured in units of its norm",
+                         expected="another reference, or relative = false", key="relative")
     parts: list[Formula] = []
     for key, value in p.bounds():
         if value < 0:

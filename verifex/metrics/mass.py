@@ -12,7 +12,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from verifex.errors import InputError
 from verifex.ir.fields import Fields, selection, show, under
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.base import Bounded, Family, conjunction
+from verifex.metrics.base import Bounded, Family, Ratio, conjunction
 from verifex.metrics.files import locate, open_npy
 from verifex.metrics.setting import Setting
 
@@ -35,17 +35,21 @@ _MASK_SCHEMA = {
 }
 
 
-class Mass(Bounded):
+class Mass(Bounded, Ratio):
     """`mass = ["age", "pay_*"], at_least = 0.5`: sum |A_i| in the mask >= half of the total.
 
     The mask may also be `{ file = "mask.npy" }`: an array of as many elements as there are
     components, inside where it is not zero.
 
-    The total is over the chosen components, and so must the mask be. Cross-multiplied: where the
-    whole attribution is zero, bounds that are not strict hold and strict ones do not.
+    The total is over the chosen components, and so must the mask be. Where the total is zero the
+    share is undefined (see `Ratio`).
     """
 
     mass: Annotated[Any, PlainValidator(_mask), WithJsonSchema(_MASK_SCHEMA)]
+
+    def at_zero(self) -> bool:
+        """Cross-multiplied, bounds that are not strict are true there and strict ones are not."""
+        return self.above is None and self.below is None
 
 
 def build(p: Mass, s: Setting) -> Formula:

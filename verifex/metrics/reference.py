@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
-from verifex.ir.exact import ExactArray, Values
+from verifex.ir.exact import ExactArray
 from verifex.ir.fields import show
 from verifex.ir.graph import Builder, Graph
-from verifex.ir.linmap import LinearMap, absolute, apply_exact
 from verifex.ir.ops import Input, Step
 from verifex.semantics.evaluate import Backend, ExactBackend, evaluate, exact_inputs
+from verifex.semantics.kinks import Hull, HullBackend
 
 KINK_RULES = ("error", "zero")
 
@@ -114,68 +114,6 @@ class Reference:
             f"the reference lies on a kink: element {element} of {where} is exactly 0 there",
             expected='another point, or kink = "zero"',
         )
-
-
-Hull: TypeAlias = tuple[ExactArray, ExactArray | None]
-"""Centre and radius of an exact enclosure; no radius means a point."""
-
-
-class HullBackend:
-    """Exact centre-radius arithmetic in which a gate on its kink is anywhere in [0, 1].
-
-    Sound: centre-radius sums and linear images are exact enclosures, and products use
-    |xy - cx cy| <= |cx| ry + |cy| rx + rx ry.
-    """
-
-    def const(self, value: Values) -> Hull:
-        return ExactBackend().const(value), None
-
-    def linear(self, m: LinearMap, x: Hull) -> Hull:
-        centre, radius = x
-        moved = None if radius is None else apply_exact(absolute(m), radius)
-        return apply_exact(m, centre), moved
-
-    def add(self, a: Hull, b: Hull) -> Hull:
-        return a[0] + b[0], _plus(a[1], b[1])
-
-    def mul(self, a: Hull, b: Hull) -> Hull:
-        cross = None if a[1] is None or b[1] is None else a[1] * b[1]
-        left = None if b[1] is None else _abs(a[0]) * b[1]
-        right = None if a[1] is None else _abs(b[0]) * a[1]
-        return a[0] * b[0], _plus(_plus(left, right), cross)
-
-    def relu(self, z: Hull) -> Hull:
-        if z[1] is None:
-            return ExactBackend().relu(z[0]), None
-        low, high = ExactBackend().relu(z[0] - z[1]), ExactBackend().relu(z[0] + z[1])
-        half = Fraction(1, 2)
-        return (low + high).scaled(half), (high - low).scaled(half)
-
-    def step(self, z: Hull) -> Hull:
-        low, high = (z[0], z[0]) if z[1] is None else (z[0] - z[1], z[0] + z[1])
-        on, off = low.num > 0, high.num < 0
-        centre = ExactArray(np.where(on, 2, np.where(off, 0, 1)).astype(object), 2)
-        return centre, ExactArray(np.where(on | off, 0, 1).astype(object), 2)
-
-    def concat(self, parts: Sequence[Hull], axis: int) -> Hull:
-        zero = [p[0] - p[0] if p[1] is None else p[1] for p in parts]
-        xp = ExactBackend()
-        return xp.concat([p[0] for p in parts], axis), xp.concat(zero, axis)
-
-    def univariate(self, name: str, x: Hull) -> Hull:
-        if x[1] is not None and x[1].num.any():
-            raise UnsupportedError(f"{name} of a value that depends on a gate on its kink")
-        return ExactBackend().univariate(name, x[0]), None
-
-
-def _abs(a: ExactArray) -> ExactArray:
-    return ExactArray(np.asarray(np.abs(a.num), dtype=object), a.den)
-
-
-def _plus(a: ExactArray | None, b: ExactArray | None) -> ExactArray | None:
-    if a is None or b is None:
-        return a if b is None else b
-    return a + b
 
 
 def top(values: Sequence[Fraction], among: Sequence[int]) -> list[int]:

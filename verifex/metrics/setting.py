@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -14,9 +14,10 @@ import numpy as np
 from verifex.errors import InputError
 from verifex.ir.exact import ExactArray
 from verifex.ir.fields import PREDICTED, Functional
-from verifex.ir.formula import Cell, Form
+from verifex.ir.formula import Atom, Cell, Form, Formula, Or
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import Diag, dense, gather, total
+from verifex.ir.problem import Defined
 from verifex.metrics.names import Names
 from verifex.metrics.reference import Reference, same_value, top
 
@@ -37,7 +38,10 @@ class Explanation:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Everything a property may read. `logits` is the network output that claims speak about."""
+    """Everything a property may read. `logits` is the network output that claims speak about.
+
+    `defined` collects where what the properties ask is defined, as they are built.
+    """
 
     builder: Builder
     inputs: tuple[int, ...]
@@ -47,6 +51,7 @@ class Setting:
     reference: Reference
     explained: Explanation | None = None
     folder: Path = Path()
+    defined: list[Defined] = field(default_factory=list)
 
     def explanation(self) -> Explanation:
         """The explanation; InputError where the spec has none."""
@@ -119,6 +124,15 @@ class Setting:
         if self.explanation().nonnegative:
             return self.components
         return self.builder.absolute(self.components)
+
+    def nonzero(self) -> Formula:
+        """Some chosen component is not zero, said of the components alone: it adds no nodes."""
+        cells = [(self.components, i) for i in range(self.builder.node(self.components).size)]
+        return Or(tuple(Atom(Form.of({c: sign}), True) for c in cells for sign in (1, -1)))
+
+    def positive_total(self) -> Formula:
+        """The same as one atom, sum |A_i| > 0; signed components get a node of absolute values."""
+        return Atom(sum_form(self.magnitude, self.builder.node(self.magnitude).size), strict=True)
 
     def component_reference(self) -> tuple[Fraction, ...]:
         """A(x0), exact: the chosen components, in the order of `chosen`."""

@@ -17,10 +17,10 @@ from verifex.ir.formula import TRUE, And, Formula, Or, negate
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import ScatterAdd, reshape
 from verifex.ir.ops import Concat, Input
-from verifex.ir.problem import Problem
+from verifex.ir.problem import Defined, Problem
 from verifex.ir.region import Region
 from verifex.metrics import registry
-from verifex.metrics.base import Property
+from verifex.metrics.base import Property, Ratio
 from verifex.metrics.names import Names, blocks_of
 from verifex.metrics.reference import Reference
 from verifex.metrics.setting import Explanation, Setting, functional_node
@@ -49,7 +49,8 @@ class Prepared:
             outputs[_free_name("attribution", outputs)] = explained.attribution
         graph = b.build(outputs)
         point = self.setting.reference.point if self.has_point else None
-        return Problem(graph, self.region, require, assume, point, self.spec.name, graph.notes)
+        return Problem(graph, self.region, require, assume, point, self.spec.name, graph.notes,
+                       defined=tuple(dict.fromkeys(self.setting.defined)))
 
 
 def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Problem:
@@ -61,12 +62,9 @@ def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Probl
     if not spec.require:
         raise InputError("nothing to prove", expected="at least one [[require]]", key="require")
     prepared = prepare(graph, spec, Path(base_dir))
-    parts = {
-        key: [formula_of(p, prepared.setting, f"{key}[{i}]") for i, p in enumerate(entries)]
-        for key, entries in (("require", spec.require), ("assume", spec.assume))
-    }
-    require, assume = (conjoin(parts[key]) for key in ("require", "assume"))
-    return prepared.problem(require, assume)
+    entries = enumerate(spec.require)
+    require = conjoin([formula_of(p, prepared.setting, f"require[{i}]") for i, p in entries])
+    return prepared.problem(require, assumption(spec, prepared.setting))
 
 
 def load_problem(spec_path: str | Path, network_path: str | Path | None = None) -> Problem:
@@ -224,18 +222,53 @@ def _free_name(wanted: str, taken: dict[str, int]) -> str:
 # --- formulas -------------------------------------------------------------------------------
 
 
-def formula_of(p: Property, s: Setting, key: str) -> Formula:
-    """The formula of a property; errors carry its place in the spec."""
+def assumption(spec: Spec, s: Setting) -> Formula:
+    """Every `[[assume]]`; what is undefined excludes nothing."""
+    entries = enumerate(spec.assume)
+    return conjoin([formula_of(p, s, f"assume[{i}]", undefined="holds") for i, p in entries])
+
+
+def formula_of(
+    p: Property, s: Setting, key: str, keep: bool = True, undefined: str = "fails"
+) -> Formula:
+    """The formula of a property, or of its negation where it is not to `keep`.
+
+    `not` is pushed down to the properties, so that what is undefined can count as `undefined` says
+    ("fails" or "holds") in either polarity. Errors carry the property's place in the spec.
+    """
     match p:
-        case All():
-            return conjoin([formula_of(q, s, f"{key}.all[{i}]") for i, q in enumerate(p.all)])
-        case AnyOf():
-            return Or(tuple(formula_of(q, s, f"{key}.any[{i}]") for i, q in enumerate(p.any)))
         case Not():
-            return negate(formula_of(p.not_, s, f"{key}.not"))
+            return formula_of(p.not_, s, f"{key}.not", not keep, undefined)
+        case All() | AnyOf():
+            word, inner = ("all", p.all) if isinstance(p, All) else ("any", p.any)
+            parts = [formula_of(q, s, f"{key}.{word}[{i}]", keep, undefined)
+                     for i, q in enumerate(inner)]
+            if isinstance(p, All) == keep:
+                return conjoin(parts)
+            return Or(tuple(parts))
     family = next(f for f in registry().values() if isinstance(p, f.model))
     with under(key):
-        return family.build(p, s)
+        built = family.build(p, s)
+        literal = built if keep else negate(built)
+        if not isinstance(p, Ratio):
+            return literal
+        counts = p.undefined or undefined
+        other = "holds" if counts == "fails" else "fails"
+        told = f"{family.keyword} is undefined and {counts}, negated or not"
+        s.defined.append(Defined(
+            s.nonzero(), "the attribution is zero", f'{told} (undefined = "{other}" turns it round)'
+        ))
+        return _where_defined(p, s, literal, keep, counts)
+
+
+def _where_defined(p: Ratio, s: Setting, literal: Formula, keep: bool, counts: str) -> Formula:
+    """The literal where the attribution is not zero; elsewhere true or false, as `counts` says."""
+    # Sound: the literal differs from what is wanted only where the attribution is zero, and there
+    # its truth is known. Where that is what is wanted already, nothing has to be said.
+    if (p.at_zero() == keep) == (counts == "holds"):
+        return literal
+    defined = s.positive_total()
+    return And((defined, literal)) if counts == "fails" else Or((negate(defined), literal))
 
 
 def conjoin(parts: list[Formula]) -> Formula:

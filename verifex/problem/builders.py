@@ -130,9 +130,10 @@ def distance(norm: str, *, relative: bool = False, **bounds: Exact) -> Property:
     return _make(Distance, {"distance": norm, "relative": relative, **bounds})
 
 
-def cosine(at_least: Exact) -> Property:
-    """The cosine of the angle between A(x) and A(x0)."""
-    return _make(Similarity, {"similarity": "cosine", "at_least": at_least})
+def cosine(at_least: Exact, *, undefined: str | None = None) -> Property:
+    """The cosine of the angle between A(x) and A(x0); where A(x) = 0 it "fails" or "holds"."""
+    values = {"similarity": "cosine", "at_least": at_least, "undefined": undefined}
+    return _make(Similarity, values)
 
 
 def top_k(k: int, overlap_at_least: int | None = None, *, tie: str = "error") -> Property:
@@ -157,9 +158,10 @@ def sign(
     return _make(Sign, {**values, "at_least": at_least})
 
 
-def mass(mask: Any, **bounds: Exact) -> Property:
-    """The share of the absolute attribution inside a mask, within bounds."""
-    return _make(Mass, {"mass": mask, **bounds})
+def mass(mask: Any, *, undefined: str | None = None, **bounds: Exact) -> Property:
+    """The share of the absolute attribution inside a mask, within bounds; where A(x) = 0 it "fails"
+    or "holds"."""
+    return _make(Mass, {"mass": mask, "undefined": undefined, **bounds})
 
 
 def monotone(direction: str, feature: Features, *, output: Any = None) -> Property:

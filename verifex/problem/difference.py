@@ -26,9 +26,9 @@ from verifex.ir.problem import Problem
 from verifex.metrics.setting import Setting, sum_form
 from verifex.problem.build import (
     Prepared,
+    assumption,
     conjoin,
     explained_setting,
-    formula_of,
     named,
     prepare,
 )
@@ -148,8 +148,7 @@ def build_difference(
     parts: list[Formula] = [pair.same_class()] if claims else []
     if at_most is not None:
         parts += [_within(form, at_most) for m in measures for form in m.forms]
-    entries = enumerate(spec.assume)
-    assume = conjoin([formula_of(p, pair.a, f"assume[{i}]") for i, p in entries])
+    assume = assumption(spec, pair.a)
     problem = prepared.problem(conjoin(parts) if parts else TRUE, assume)
     return Difference(
         replace(problem, notes=(*problem.notes, NOTE)), measures, bool(parts)

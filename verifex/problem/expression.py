@@ -25,7 +25,7 @@ from verifex.ir.problem import Problem
 from verifex.metrics.distance import l1_form, l2_squared_form, linf_form, maximum
 from verifex.metrics.mass import mask_positions
 from verifex.metrics.setting import Setting, sum_form
-from verifex.problem.build import conjoin, formula_of, load_network, named, prepare
+from verifex.problem.build import assumption, load_network, named, prepare
 from verifex.problem.spec import Spec, load_spec
 
 
@@ -48,8 +48,7 @@ def build_expression(
     prepared = prepare(graph, spec, Path(base_dir))
     with under(f"expression '{text[:60]}'"):
         form, label = _form(text, prepared.setting)
-    entries = enumerate(spec.assume)
-    assume = conjoin([formula_of(p, prepared.setting, f"assume[{i}]") for i, p in entries])
+    assume = assumption(spec, prepared.setting)
     return Expression(prepared.problem(TRUE, assume), form, label)
 
 

@@ -31,6 +31,7 @@ from verifex.ir.model import Model, Product, Row
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Ball, Region
 from verifex.semantics.encode import Encoder, Expr, plus, times
+from verifex.semantics.steady import Steady
 
 NodeBounds = tuple[Mapping[int, FloatArray], Mapping[int, FloatArray]]
 """Sound float bounds (lo, hi) of every node that is encoded, unbatched."""
@@ -41,22 +42,27 @@ class Question:
     """A model with the variables of the flat input vector.
 
     `margin` is the margin variable if there is one. `relaxed` lists what the model only contains
-    (a superset of the region): proofs carry over, points must be checked.
+    (a superset of the region): proofs carry over, points must be checked. `whole` says that the
+    model leaves out no point that it is to ask for.
     """
 
     model: Model
     inputs: list[int]
     margin: int | None = None
     relaxed: list[str] = field(default_factory=list)
+    whole: bool = True
 
 
 def ask(
-    problem: Problem, bounds: NodeBounds, *, products: bool, margin: bool, off_kinks: bool = False
+    problem: Problem, bounds: NodeBounds, *, products: bool, margin: bool, off_kinks: bool = False,
+    steady: bool = False,
 ) -> Question:
     """The model of `exists x in region: assume(x) and not require(x)`.
 
-    `off_kinks` asks, in exact arithmetic, for a point strictly off every kink of the gates that
-    the claim depends on; without it both gate values are allowed there.
+    `off_kinks` asks, in exact arithmetic, for a point at which the argument of every gate that the
+    claim depends on is not zero: simple, but more than a witness needs. `steady` asks for a point
+    at which no value that the claim reads depends on a gate on its kink: all that a witness needs.
+    Without either both gate values are allowed there.
     """
     question = _region_model(problem.region, products)
     open_gates: Iterable[int] = problem.kinks() if off_kinks else ()
@@ -69,6 +75,10 @@ def ask(
     for z in open_gates:  # also those that the formula does not need: a witness avoids them all
         for index in range(problem.graph.nodes[z].size):
             writer.encoder.gate_var(z, index, link=True)
+    if steady:
+        rows = Steady(writer.encoder)
+        rows.demand(problem.cells())
+        question.whole = rows.whole
     return question
 
 

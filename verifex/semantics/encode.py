@@ -261,7 +261,7 @@ class Encoder:
                     terms.append((self.number(n.op.bias, index), f))
                 out = self.total(terms, 0, box, name)
             case _:
-                out = self.times_gated(f, f_box, *_concat_part(self.graph, node, index))
+                out = self.times_gated(f, f_box, *concat_part(self.graph, node, index))
         self._scaled[((node, index), f)] = out
         return out
 
@@ -294,7 +294,7 @@ def _scale(e: Expr, c: Number) -> Expr:
     return Expr(e.var, times(c, e.coef), times(c, e.const) if e.const != 0 else 0)
 
 
-def _concat_part(graph: Graph, node: int, index: int) -> Cell:
+def concat_part(graph: Graph, node: int, index: int) -> Cell:
     """Which element of which argument an element of a Concat is."""
     n = graph.nodes[node]
     axis = n.op.axis if isinstance(n.op, Concat) else 0
@@ -383,7 +383,7 @@ def _mul(op: Mul, e: Encoder, node: int, index: int) -> Expr:
 
 @encode.rule(Concat)
 def _concat(op: Concat, e: Encoder, node: int, index: int) -> Expr:
-    return e.expr(*_concat_part(e.graph, node, index))
+    return e.expr(*concat_part(e.graph, node, index))
 
 
 @encode.rule(Univariate)

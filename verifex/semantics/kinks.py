@@ -1,0 +1,152 @@
+"""What depends on a gate that is on its kink, at a point: exactly, and by intervals.
+
+A gate is on a kink of the function only where its two sides differ. Take a point and let every
+gate whose argument is exactly zero there be anywhere in [0, 1], all of them at once. The gates that
+hold at points nearby are among these choices. So where the chain rule gives one value for all of
+them, that value is the limit of the gradients from every side: the generalised (Clarke) gradient,
+which lies in the hull of these limits, is that single value, and a function with a single one is
+strictly differentiable there. The point is off every kink that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.errors import UnsupportedError
+from verifex.ir.exact import ExactArray, Values
+from verifex.ir.formula import Cell
+from verifex.ir.graph import Graph
+from verifex.ir.linmap import LinearMap, absolute, apply_exact
+from verifex.ir.ops import Affine, Concat, Gate, Mul, Relu, Step, Univariate
+from verifex.semantics.evaluate import ExactBackend, exact_inputs, run
+from verifex.semantics.interval import Interval
+
+Hull: TypeAlias = tuple[ExactArray, ExactArray | None]
+"""Centre and radius of an exact enclosure; no radius means a point."""
+
+
+class HullBackend:
+    """Exact centre-radius arithmetic in which a gate on its kink is anywhere in [0, 1].
+
+    Sound: centre-radius sums and linear images are exact enclosures, and products use
+    |xy - cx cy| <= |cx| ry + |cy| rx + rx ry.
+    """
+
+    def const(self, value: Values) -> Hull:
+        return ExactBackend().const(value), None
+
+    def linear(self, m: LinearMap, x: Hull) -> Hull:
+        centre, radius = x
+        moved = None if radius is None else apply_exact(absolute(m), radius)
+        return apply_exact(m, centre), moved
+
+    def add(self, a: Hull, b: Hull) -> Hull:
+        return a[0] + b[0], _plus(a[1], b[1])
+
+    def mul(self, a: Hull, b: Hull) -> Hull:
+        cross = None if a[1] is None or b[1] is None else a[1] * b[1]
+        left = None if b[1] is None else _abs(a[0]) * b[1]
+        right = None if a[1] is None else _abs(b[0]) * a[1]
+        return a[0] * b[0], _plus(_plus(left, right), cross)
+
+    def relu(self, z: Hull) -> Hull:
+        if z[1] is None:
+            return ExactBackend().relu(z[0]), None
+        low, high = ExactBackend().relu(z[0] - z[1]), ExactBackend().relu(z[0] + z[1])
+        half = Fraction(1, 2)
+        return (low + high).scaled(half), (high - low).scaled(half)
+
+    def step(self, z: Hull) -> Hull:
+        low, high = (z[0], z[0]) if z[1] is None else (z[0] - z[1], z[0] + z[1])
+        on, off = low.num > 0, high.num < 0
+        centre = ExactArray(np.where(on, 2, np.where(off, 0, 1)).astype(object), 2)
+        return centre, ExactArray(np.where(on | off, 0, 1).astype(object), 2)
+
+    def concat(self, parts: Sequence[Hull], axis: int) -> Hull:
+        zero = [p[0] - p[0] if p[1] is None else p[1] for p in parts]
+        xp = ExactBackend()
+        return xp.concat([p[0] for p in parts], axis), xp.concat(zero, axis)
+
+    def univariate(self, name: str, x: Hull) -> Hull:
+        if name == "square":
+            return self.mul(x, x)
+        if x[1] is not None and x[1].num.any():
+            raise UnsupportedError(f"{name} of a value that depends on a gate on its kink")
+        return ExactBackend().univariate(name, x[0]), None
+
+
+def _abs(a: ExactArray) -> ExactArray:
+    return ExactArray(np.asarray(np.abs(a.num), dtype=object), a.den)
+
+
+def _plus(a: ExactArray | None, b: ExactArray | None) -> ExactArray | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return a + b
+
+
+def varying(graph: Graph, x: Sequence[Fraction], cells: Iterable[Cell]) -> set[Cell]:
+    """The cells whose values at the flat input x may depend on a gate on its kink.
+
+    The others certainly do not. UnsupportedError where a smooth function has no exact value.
+    """
+    asked = sorted(set(cells))
+    inputs: dict[int, Hull] = {i: (v, None) for i, v in exact_inputs(graph, x).items()}
+    hulls = run(graph, HullBackend(), inputs, sorted({node for node, _ in asked}))
+    radii = {node: hulls[node][1] for node, _ in asked}
+    return {(n, i) for n, i in asked if (r := radii[n]) is not None and r.num.flat[i] != 0}
+
+
+# --- by intervals, where nothing is exact -------------------------------------------------------
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+def varying_in(
+    graph: Graph, boxes: Mapping[int, Interval], cells: Iterable[Cell]
+) -> set[Cell]:
+    """As `varying`, at a point of which only intervals are known (a batch of one box).
+
+    A gate whose argument may be zero is free. Sound: the intervals hold for every choice of such
+    gates, so what is zero by them is zero for all, and hides what it multiplies.
+    """
+    asked = sorted(set(cells))
+    masks: dict[int, Mask] = {}
+    for i in graph.ancestors({node for node, _ in asked}):
+        masks[i] = _reached(graph, i, boxes, masks)
+    return {(n, i) for n, i in asked if masks[n].flat[i]}
+
+
+def _reached(
+    graph: Graph, i: int, boxes: Mapping[int, Interval], masks: Mapping[int, Mask]
+) -> Mask:
+    """Which elements of a node may depend on a free gate, from those of its arguments."""
+    node = graph.nodes[i]
+    ends = [(boxes[a].lo[0], boxes[a].hi[0]) for a in node.args]
+    came = [masks[a] for a in node.args]
+    match node.op:
+        case Affine():
+            out = np.zeros(node.shape, dtype=bool)
+            for m, mask in zip(node.op.maps, came, strict=True):
+                # Exactly, since the product of two small coefficients may be no float.
+                moved = apply_exact(absolute(m), ExactArray(mask[None].astype(int).astype(object)))
+                out |= np.asarray(moved.num[0] != 0, dtype=bool).reshape(node.shape)
+            return out
+        case Concat():
+            return np.concatenate(came, axis=node.op.axis)
+        case Relu():
+            return np.asarray(came[0] & (ends[0][1] > 0))
+        case Step():
+            return np.asarray((ends[0][0] <= 0) & (ends[0][1] >= 0))
+        case Gate() | Mul():
+            zero = [(lo == 0) & (hi == 0) for lo, hi in ends]
+            return np.asarray((came[0] & ~zero[1]) | (came[1] & ~zero[0]))
+        case Univariate():
+            return came[0]
+        case _:
+            return np.zeros(node.shape, dtype=bool)

@@ -1,0 +1,188 @@
+"""Rows that keep values independent of gates on their kinks, for questions that ask for witnesses.
+
+A gate on its kink may take either value, and at a witness no value that the claim reads may depend
+on which. An element is *steady* if it does not depend on any such gate. What steadiness asks of the
+arguments of an operation is pushed down from the elements that are read, each under the 0/1
+variables ("where p is 1") that make it necessary: a gate that is shut hides what it multiplies, a
+gate on its kink must multiply a zero, and so must a factor whose other factor is not steady.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+from verifex.ir.exact import Number
+from verifex.ir.formula import Cell
+from verifex.ir.ops import Affine, Concat, Gate, Mul, Relu, Step, Univariate
+from verifex.semantics.encode import Encoder, concat_part
+
+Premise = int | None
+"""The 0/1 variable that makes a demand, None where it always holds."""
+
+
+class _Side(NamedTuple):
+    """0/1 variables of a gate, exactly one of which is 1: z > 0, z < 0, or it counts as free."""
+
+    on: int
+    off: int
+    free: int
+
+
+class Steady:
+    """Adds the rows for some elements to an encoder's model.
+
+    `whole` says whether the rows leave out no point at which the elements are steady. They may
+    where an argument of a gate depends on gates itself (comparisons, gradients of gradients).
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder, self.model, self.graph = encoder, encoder.model, encoder.graph
+        self.whole = True
+        self._asked: dict[int, dict[int, list[Premise]]] = {}
+        self._sides: dict[Cell, _Side] = {}
+        self._moving: set[int] = set()
+
+    def demand(self, cells: Iterable[Cell]) -> None:
+        """All of these elements are steady."""
+        read = sorted(cells)
+        for i in self.graph.ancestors({node for node, _ in read}):
+            node = self.graph.nodes[i]
+            if isinstance(node.op, Step) or not self._moving.isdisjoint(node.args):
+                self._moving.add(i)
+        for node_, index in read:
+            self._ask(node_, index, None)
+        while self._asked:
+            i = max(self._asked)  # every demand on a node comes from later ones
+            for index, premises in sorted(self._asked.pop(i).items()):
+                self._settle(i, index, self._any(premises, f"steady{i}_{index}"))
+
+    def _ask(self, node: int, index: int, premise: Premise) -> None:
+        """Note a demand; none on what depends on no gate, or has one value throughout."""
+        if node in self._moving:
+            box = self.encoder.bounds(node, index)
+            # Sound: the bounds hold for both values of every gate on its kink.
+            if box.lo != box.hi:
+                self._asked.setdefault(node, {}).setdefault(index, []).append(premise)
+
+    def _settle(self, i: int, index: int, p: Premise) -> None:
+        """What it asks of the arguments that element `index` of node i is steady where p is 1."""
+        node = self.graph.nodes[i]
+        match node.op:
+            case Affine():
+                for m, a in zip(node.op.maps, node.args, strict=True):
+                    for k, c in self.encoder.map_row(m, index):
+                        if c != 0:
+                            self._ask(a, k, p)
+            case Concat():
+                self._ask(*concat_part(self.graph, i, index), p)
+            case Step():
+                self._argument(node.args[0], index, p)
+                side = self._side(node.args[0], index)
+                if side is not None:
+                    self._forbid(side.free, p)
+            case Gate():
+                self._gate(i, index, p)
+            case Mul() if node.args[0] != node.args[1]:
+                self._product(i, index, p)
+            case Relu():
+                if self.encoder.bounds(node.args[0], index).hi > 0:
+                    self._argument(node.args[0], index, p)
+            case Mul() | Univariate():
+                self._ask(node.args[0], index, p)
+
+    def _argument(self, z: int, index: int, p: Premise) -> None:
+        """The argument of a gate or Relu is steady: more than needed, where its sign would do."""
+        self.whole &= z not in self._moving
+        self._ask(z, index, p)
+
+    def _gate(self, i: int, index: int, p: Premise) -> None:
+        """A shut gate hides v, an open one passes it on, a free one is to multiply a zero."""
+        d, v = self.graph.nodes[i].args
+        op = self.graph.nodes[d].op
+        if not isinstance(op, Step):  # gates that were moved or joined: all of it is to be steady
+            self.whole = False
+            self._ask(d, index, p)
+            self._ask(v, index, p)
+            return
+        z = self.graph.nodes[d].args[0]
+        self._argument(z, index, p)
+        side = self._side(z, index)
+        if side is None:
+            if self.encoder.bounds(z, index).lo > 0:
+                self._ask(v, index, p)
+            return
+        self._zero(v, index, side.free, p)
+        passes = self._new(f"passes{i}_{index}")
+        self._at_least({passes: 1, side.off: 1}, p)
+        self._ask(v, index, passes)
+
+    def _product(self, i: int, index: int, p: Premise) -> None:
+        """Both factors steady, or one steady and zero."""
+        a, b = self.graph.nodes[i].args
+        for one, other in ((a, b), (b, a)):
+            if other not in self._moving:
+                continue
+            box = self.encoder.bounds(one, index)
+            if box.lo > 0 or box.hi < 0:
+                self._ask(other, index, p)
+                continue
+            hidden = self._new(f"hidden{i}_{other}_{index}")
+            self._zero(one, index, hidden, None)
+            self._ask(one, index, hidden)
+            needed = self._new(f"needed{i}_{other}_{index}")
+            self._at_least({needed: 1, hidden: 1}, p)
+            self._ask(other, index, needed)
+
+    def _zero(self, v: int, index: int, r: int, p: Premise) -> None:
+        """Element `index` of node v is zero where r and p are 1."""
+        box = self.encoder.bounds(v, index)
+        if box.lo > 0 or box.hi < 0:
+            self._forbid(r, p)
+        elif box.lo != box.hi:
+            if p is not None:
+                both = self._new(f"zero{v}_{index}_{r}_{p}")
+                self.model.add({both: 1, r: -1, p: -1}, ">=", -1)
+                r = both
+            value = self.encoder.expr(v, index)
+            self.encoder.when(r, 1, value, "<=", max(Fraction(0), box.hi))
+            self.encoder.when(r, 1, value, ">=", max(Fraction(0), -box.lo))
+
+    def _side(self, z: int, index: int) -> _Side | None:
+        """The side of a gate: z > 0, z < 0 or free; None where bounds decide it."""
+        box, cell = self.encoder.bounds(z, index), (z, index)
+        if box.lo > 0 or box.hi < 0:
+            return None
+        if cell not in self._sides:
+            gate, e = self.encoder.gate_var(z, index, link=True), self.encoder.expr(z, index)
+            side = _Side(*(self._new(f"{word}{z}_{index}") for word in ("on", "off", "free")))
+            self.model.add(dict.fromkeys(side, 1), "==", 1)
+            self.encoder.when(side.on, 1, e, ">=", max(Fraction(0), -box.lo), True)
+            self.encoder.when(side.off, 1, e, "<=", max(Fraction(0), box.hi), True)
+            if gate.var is not None:
+                self.model.add({gate.var: 1, side.on: -1}, ">=", 0)
+                self.model.add({gate.var: 1, side.off: 1}, "<=", 1)
+            self._sides[cell] = side
+        return self._sides[cell]
+
+    def _forbid(self, r: int, p: Premise) -> None:
+        """Not both r and p."""
+        self.model.add({r: 1} if p is None else {r: 1, p: 1}, "<=", 0 if p is None else 1)
+
+    def _at_least(self, coefs: dict[int, Number], p: Premise) -> None:
+        """The sum of these variables is at least p."""
+        self.model.add(coefs if p is None else {**coefs, p: -1}, ">=", 1 if p is None else 0)
+
+    def _any(self, premises: list[Premise], name: str) -> Premise:
+        """One premise for several."""
+        distinct = set(premises)
+        if None in distinct or len(distinct) == 1:
+            return None if None in distinct else premises[0]
+        joined = self._new(name)
+        for p in sorted(p for p in distinct if p is not None):
+            self.model.add({joined: 1, p: -1}, ">=", 0)
+        return joined
+
+    def _new(self, name: str) -> int:
+        return self.model.new(name, 0, 1, integer=True)
