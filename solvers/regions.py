@@ -64,20 +64,15 @@ class _Question:
         prefer = hint.signs if hint else None
         return Cells(program, piece.inputs, strict, self.deadline, prefer, kinks)
 
-    def find(
-        self, formula: Formula, strict: bool, hint: _Hit | None = None, kinks: bool = False
-    ) -> _Hit | None:
-        """A point where the formula holds: over closed cells, or (strict) off every kink; with
-        `kinks` also on those on which nothing that the claim reads depends."""
+    def find(self, formula: Formula, strict: bool, hint: _Hit | None = None) -> _Hit | None:
+        """A point where the formula holds: over closed cells, or (strict) off every kink."""
         program = self.program
-        if strict and self.kinks and not kinks:
+        if strict and self.kinks:
             program = compile_cells(self.problem.graph, self.wanted, self.kinks)
         goal = goal_of(formula, program)
         for k, piece in self.pieces(hint.piece if hint else None):
-            walk = self.walk(program, piece, strict, hint, kinks)
+            walk = self.walk(program, piece, strict, hint)
             for leaf in walk.leaves(piece.tableau.copy()):
-                if any(walk.values[program.at[cell]] is FREE for cell in self.wanted):
-                    continue
                 for t in satisfy(goal, walk, leaf):
                     return _Hit(piece.point(t), walk.signs(), k)
         return None
@@ -85,8 +80,25 @@ class _Question:
     def refuting(self, formula: Formula, hint: _Hit) -> _Hit | None:
         """A point where the formula holds whatever the gates on kinks are: strictly off all of them
         if there is one, for that is quicker to find."""
-        return self.find(formula, strict=True, hint=hint) or self.find(
-            formula, strict=True, hint=hint, kinks=True)
+        return self.find(formula, True, hint) or self.on_kinks(formula, hint)
+
+    def on_kinks(self, formula: Formula, hint: _Hit) -> _Hit | None:
+        """A point where the formula holds and nothing that the claim reads depends on a kink.
+
+        It holds there on some closed cell, so only these are walked again, with kinks as a side.
+        """
+        goal = goal_of(formula, self.program)
+        for k, piece in self.pieces(hint.piece):
+            walk = self.walk(self.program, piece, False, hint)
+            for leaf in walk.leaves(piece.tableau.copy()):
+                for part in satisfy(goal, walk, leaf):
+                    inner = self.walk(self.program, piece, True, None, kinks=True)
+                    for cell in inner.leaves(part):
+                        if any(inner.values[self.program.at[c]] is FREE for c in self.wanted):
+                            continue
+                        for t in satisfy(goal, inner, cell):
+                            return _Hit(piece.point(t), inner.signs(), k)
+        return None
 
     def supremum(self, form: Form) -> tuple[Fraction, _Hit] | None:
         """The supremum of the form over the closed cells where the assumption holds."""

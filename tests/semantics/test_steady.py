@@ -58,6 +58,7 @@ def drawn(seed: int) -> Problem:
     f = b.affine(dense([[rng.choice((-1.0, 0.0, 1.0)) for _ in range(b.node(h).size)]]), h)
     (g,) = gradients(b, f, [x])
     node = b.mul(x, g) if rng.random() < 0.3 else g
+    node = b.absolute(node) if rng.random() < 0.3 else node
     lo = [F(rng.randint(-2, 1)) for _ in range(n)]
     hi = [v + rng.choice((0, 0, 1, 2)) for v in lo]
     atoms: list[Formula] = []
@@ -92,7 +93,7 @@ def test_three_deciders_agree_on_where_a_kink_matters() -> None:
                 pool.solve("z3", strict.model, LIMITS).status is Status.INFEASIBLE)
             counts["refuted on a kink that is none" if more else kind] += 1
     assert counts["refuted on a kink that is none"] >= 8, counts
-    assert counts["violated only on a kink"] >= 6, counts
+    assert counts["violated only on a kink"] >= 3, counts
     assert counts["optimal"] >= 20, counts
     assert counts["infeasible"] >= 20, counts
 
@@ -159,5 +160,5 @@ def test_what_does_not_vary_has_one_value_for_every_choice_of_gates() -> None:
         assert replay(problem, point).on_kink == bool(exact)
         single, several = single + one, several + (not one)
         loose += one and bool(exact)
-    assert min(single, several) >= 40
+    assert min(single, several) >= 30
     assert loose <= 0.1 * single

@@ -56,7 +56,7 @@ class Steady:
         while self._asked:
             i = max(self._asked)  # every demand on a node comes from later ones
             for index, premises in sorted(self._asked.pop(i).items()):
-                self._settle(i, index, self._any(premises, f"steady{i}_{index}"))
+                self._settle(i, index, premises)
 
     def _ask(self, node: int, index: int, premise: Premise) -> None:
         """Note a demand; none on what depends on no gate, or has one value throughout."""
@@ -66,9 +66,9 @@ class Steady:
             if box.lo != box.hi:
                 self._asked.setdefault(node, {}).setdefault(index, []).append(premise)
 
-    def _settle(self, i: int, index: int, p: Premise) -> None:
-        """What it asks of the arguments that element `index` of node i is steady where p is 1."""
-        node = self.graph.nodes[i]
+    def _settle(self, i: int, index: int, premises: list[Premise]) -> None:
+        """What it asks of the arguments that element `index` of node i is steady."""
+        node, p = self.graph.nodes[i], self._any(premises, f"steady{i}_{index}")
         match node.op:
             case Affine():
                 for m, a in zip(node.op.maps, node.args, strict=True):
@@ -88,13 +88,19 @@ class Steady:
                 self._product(i, index, p)
             case Relu():
                 if self.encoder.bounds(node.args[0], index).hi > 0:
-                    self._argument(node.args[0], index, p)
+                    self._relu(node.args[0], index, premises, p)
             case Mul() | Univariate():
                 self._ask(node.args[0], index, p)
 
     def _argument(self, z: int, index: int, p: Premise) -> None:
-        """The argument of a gate or Relu is steady: more than needed, where its sign would do."""
+        """The argument of a gate is steady: more than needed, where its sign would do."""
         self.whole &= z not in self._moving
+        self._ask(z, index, p)
+
+    def _relu(self, z: int, index: int, premises: list[Premise], p: Premise) -> None:
+        """The same for a Relu; in an absolute value, 2 relu(z) - z, z is needed anyway."""
+        needed = self._asked.get(z, {}).get(index, [])
+        self.whole &= z not in self._moving or None in needed or set(premises) <= set(needed)
         self._ask(z, index, p)
 
     def _gate(self, i: int, index: int, p: Premise) -> None:
