@@ -86,7 +86,7 @@ def _solve(adapter: Any, request: dict[str, Any]) -> Answer:
         return Answer(Status.UNKNOWN, Stop.TIME, note="no time left when the solver was ready")
     # Told a little less, a solver that keeps its limit answers before it is killed.
     seconds = left - min(0.3, 0.1 * left)
-    limits = SolveLimits(seconds, data["memory"], data["threads"])
+    limits = SolveLimits(seconds, data["memory"], data["threads"], data["seed"])
     _limit_memory(limits.memory)
     kind = "problem" if "problem" in request else "model"
     if adapter.capabilities.reads != kind:
