@@ -16,10 +16,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import IO, Any
 
 from verifex.errors import UnsupportedError
-from verifex.ir.model import model_from_json
+from verifex.ir.model import Model, model_from_json
+from verifex.ir.shuffle import put_back, shuffled
 from verifex.ir.solving import Answer, SolveLimits, Status, Stop, answer_to_json
 
 ENTRY_POINTS = "verifex.solvers"
@@ -99,8 +101,18 @@ def _solve(adapter: Any, request: dict[str, Any]) -> Answer:
     if model.products and not adapter.capabilities.products:
         note = f"{adapter.name} takes no products of variables"
         return Answer(Status.UNKNOWN, Stop.UNSUPPORTED, note=note)
-    answer = adapter.solve(model, limits)
-    return answer
+    return _any_order(adapter, model, limits)
+
+
+def _any_order(adapter: Any, model: Model, limits: SolveLimits) -> Answer:
+    """The answer to the model as it is written with seed 0, to a floating-point solver in an order
+    that the seed draws with any other: a witness that is asked twice does not read the same."""
+    if limits.seed == 0 or adapter.capabilities.exact:
+        answer: Answer = adapter.solve(model, limits)
+        return answer
+    other, order = shuffled(model, limits.seed)
+    answer = adapter.solve(other, limits)
+    return replace(answer, point=put_back(answer.point, order))
 
 
 def _info(adapter: Any) -> dict[str, Any]:
