@@ -96,7 +96,7 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
             return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
         run.reasons.append(f"{name}: within its tolerance of a tie, or only on a kink")
     elif said is not None:
-        run.reasons.append(f"{name}: {said.why or answer.stop.value}")
+        run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
     return None
 
 

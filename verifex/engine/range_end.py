@@ -84,16 +84,16 @@ class Best:
         if value is not None and self.contradicts(bound):
             reasons.append(discarded(by, bound, f"a replayed value {float(value):.9g}"))
             return RangeEnd(proven, None, value, point, on_kink)
-        outward = math.inf if self.objective.maximise else -math.inf
+        beyond = math.inf if self.objective.maximise else -math.inf
         if proven is not None and (bound > proven if self.objective.maximise else bound < proven):
-            bound, by = _outward(proven, outward), "interval bounds"
+            bound, by = outward(proven, beyond), "interval bounds"
         if value is not None and self.contradicts(bound, tolerated=False):
             # Within the tolerance of what computes in floats, yet no bound: the value is one.
-            bound = _outward(value, outward)
+            bound = outward(value, beyond)
         return RangeEnd(proven, bound, value, point, on_kink, by)
 
 
-def _outward(value: Fraction, towards: float) -> float:
+def outward(value: Fraction, towards: float) -> float:
     """The value as a float, rounded up (towards inf) or down (towards -inf)."""
     near = float(value)
     outside = near >= value if towards > 0 else near <= value
@@ -292,7 +292,7 @@ class End(Best):
     def _whole(self, left: Left, least: float) -> float:
         """A bound over the region from one (of a minimum) over what was left open."""
         found = min(least, left.closed, left.attained)
-        return -found if self.objective.maximise else found
+        return 0.0 - found if self.objective.maximise else found
 
     def _limits(self, share: float = 1.0, seed: int = 0) -> SolveLimits:
         budget = self.budget

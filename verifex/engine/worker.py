@@ -133,7 +133,9 @@ def _reply(build: Callable[[], Any], request: dict[str, Any]) -> dict[str, Any]:
         return answer_to_json(_solve(adapter, request))
     except MemoryError:
         answer = Answer(Status.UNKNOWN, Stop.MEMORY, note="the solver ran out of memory")
-    except (LookupError, ImportError, UnsupportedError) as e:
+    except UnsupportedError as e:  # it says itself what is not supported
+        answer = Answer(Status.UNKNOWN, Stop.UNSUPPORTED, note=" ".join(str(e).split())[:500])
+    except (LookupError, ImportError) as e:
         answer = Answer(Status.UNKNOWN, Stop.UNSUPPORTED, note=_one_line(e))
     except Exception as e:  # an adapter may raise anything: that is a crash, and is reported as one
         answer = Answer(Status.UNKNOWN, Stop.CRASH, note=_one_line(e))
