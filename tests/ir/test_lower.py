@@ -192,11 +192,11 @@ def test_giants_are_counted_in_their_own_units(made: tuple[Model, list[F]]) -> N
 
 def test_units_are_left_alone_where_nothing_is_large() -> None:
     model = Model()
-    x, y = model.new("x", -1000, 10**8), model.new("y", 0, 1, True)
-    model.add({x: 1, y: 10**8}, "<=", 10**8)
+    x, y = model.new("x", -1000, 10**10), model.new("y", 0, 1, True)
+    model.add({x: 1, y: 10**10}, "<=", 10**10)
     milp = lower(model)
     assert milp.units == [1.0, 1.0]
-    assert milp.rows[0].coefs == (1.0, 1e8)
+    assert milp.rows[0].coefs == (1.0, 1e10)
     assert milp.rows[0].scale == 1.0
 
 
@@ -232,8 +232,8 @@ def test_factors_of_products_keep_their_units() -> None:
     from verifex.ir.model import Product
 
     model = Model()
-    x, y, z = model.new("x", 0, 10**6), model.new("y", 0, 10**6), model.new("z", 0, 10**12)
-    w = model.new("w", 0, 10**12)
+    x, y, z = model.new("x", 0, 10**7), model.new("y", 0, 10**7), model.new("z", 0, 10**14)
+    w = model.new("w", 0, 10**14)
     model.products.append(Product(z, x, y))
     model.add({z: 1, w: -1}, "<=", 0)
     assert lower(model).units[:3] == [1.0, 1.0, 1.0]

@@ -19,7 +19,7 @@ def honesty(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_two_of_the_study(honesty: Any, tmp_path: Path) -> None:
-    """Both ends of one component, HiGHS twice: the document comes out, and goes on from a journal."""
+    """Both ends of one component, HiGHS twice: the document comes out, and again from a journal."""
     asked = list(honesty.cases(1))[2:]
     sets = [honesty.SETS[0], honesty.SETS[2]]
     journal = honesty.Journal(tmp_path / "journal.jsonl")

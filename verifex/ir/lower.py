@@ -32,6 +32,7 @@ TINY = 2e-9
 """Coefficients up to this are not left to a floating-point solver."""
 LARGEST = 1e15
 """HiGHS refuses coefficients above this, and no other solver computes well with them."""
+_VERY_LARGE = 1e12  # from here on units change; below, models are left as they are written
 _SMALL, _LARGE = 1e-3, 1e9
 _NEGLIGIBLE = 1e-9  # a term that moves a row by less is below its tolerance
 _HUGE_SLACK = 1e7
@@ -100,7 +101,7 @@ def lower(model: Model, *, indicators_above: float = math.inf, rescale: bool = T
     """
     ones = [Fraction(1)] * len(model.variables)
     milp = _Lowering(model, indicators_above, ones, equilibrate=False).run()
-    if rescale and _largest(milp)[0] > _LARGE:
+    if rescale and _largest(milp)[0] > _VERY_LARGE:
         milp = _Lowering(model, indicators_above, _units(model), equilibrate=True).run()
         size, what = _largest(milp)
         if size > LARGEST:
