@@ -12,6 +12,7 @@ from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, 
 _INDICATOR_ABOVE = 1e5  # looser big-M rows are weaker than Gurobi's own indicators
 _TOO_LARGE = 10010
 _NO_LICENCE = 10009
+_SEEDS = 2_000_000_000
 _LIMIT = "2000 variables, 2000 rows, 200 variables with products"
 _PARAMETERS: dict[str, Any] = {
     "MIPGap": 0.0,
@@ -57,6 +58,7 @@ class Gurobi:
                     program.setParam(parameter, value)
                 program.Params.TimeLimit = limits.seconds
                 program.Params.Threads = limits.threads
+                program.Params.Seed = limits.seed % _SEEDS
                 variables = _fill(program, model, milp)
                 program.optimize()
                 return _answer(program, variables, model, milp)
@@ -121,7 +123,7 @@ def _answer(program: Any, variables: list[Any], model: Model, milp: Milp) -> Ans
     if ended == grb.INFEASIBLE:
         return Answer(Status.INFEASIBLE, note=milp.note)
     feasible = program.SolCount > 0
-    point = point_of(model, [v.X for v in variables]) if feasible else None
+    point = point_of(model, milp, [v.X for v in variables]) if feasible else None
     wanted = model.objective is not None
     objective = milp.objective(program.ObjVal) if feasible and wanted else None
     bound = None

@@ -5,26 +5,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from verifex.errors import UnsupportedError
 from verifex.ir.lower import Milp, lower, point_of
 from verifex.ir.model import Model
 from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
-_OPTIONS: dict[str, Any] = {
-    "output_flag": False,
-    "mip_rel_gap": 0.0,
-    "mip_abs_gap": 1e-9,
-    "primal_feasibility_tolerance": 1e-9,
-    "dual_feasibility_tolerance": 1e-9,
-    "mip_feasibility_tolerance": 1e-9,
-    "random_seed": 0,
-}
+_OPTIONS: dict[str, Any] = {"output_flag": False, "mip_rel_gap": 0.0, "mip_abs_gap": 1e-9}
+_TOLERANCES = (
+    "primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance",
+)
+_SEEDS = 2**31 - 1
 
 
 class Highs:
-    """Implications are big-M rows; strict rows are taken as non-strict."""
+    """Implications are big-M rows; strict rows are taken as non-strict.
+
+    `highs` keeps HiGHS's own tolerances: at 1e-9 it has called wrong optima optimal
+    (docs/solver-honesty.md). `highs:TOLERANCE`, such as `highs:1e-9`, sets all three of them.
+    """
 
     name = "highs"
     capabilities = Capabilities(exact=False, optimise=True, products=False)
+
+    def __init__(self, tolerance: str = "") -> None:
+        self.tolerances = dict.fromkeys(_TOLERANCES, _tolerance(tolerance)) if tolerance else {}
 
     def availability(self) -> Availability:
         """Whether highspy can be imported, and HiGHS's version."""
@@ -42,12 +46,29 @@ class Highs:
         if milp.contradiction:
             return Answer(Status.INFEASIBLE)
         solver = highspy.Highs()
-        options = _OPTIONS | {"time_limit": float(limits.seconds), "threads": limits.threads}
+        options = _OPTIONS | self.tolerances | {
+            "time_limit": float(limits.seconds),
+            "threads": limits.threads,
+            "random_seed": limits.seed % _SEEDS,
+        }
         for option, value in options.items():
             _must(solver.setOptionValue(option, value), f"option {option}")
         _must(solver.passModel(_program(milp, maximise=model.maximise)), "reading the model")
         _must(solver.run(), "solving")
         return _answer(solver, model, milp)
+
+
+def _tolerance(text: str) -> float:
+    """A tolerance that HiGHS takes; UnsupportedError where the text is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 1e-10 <= value <= 1e-2:
+        raise UnsupportedError(
+            f"highs:{text}", expected="a tolerance from 1e-10 to 1e-2, such as highs:1e-9"
+        )
+    return value
 
 
 def _must(status: Any, what: str) -> None:
@@ -92,7 +113,7 @@ def _answer(solver: Any, model: Model, milp: Milp) -> Answer:
     info, ended = solver.getInfo(), solver.getModelStatus()
     kinds = highspy.HighsModelStatus
     feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-    point = point_of(model, solver.getSolution().col_value) if feasible else None
+    point = point_of(model, milp, solver.getSolution().col_value) if feasible else None
     wanted = model.objective is not None
     objective = milp.objective(info.objective_function_value) if feasible and wanted else None
     text = solver.modelStatusToString(ended)

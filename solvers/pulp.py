@@ -13,6 +13,7 @@ from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, 
 
 _CBC = ("PULP_CBC_CMD", "COIN_CMD")  # PuLP 4 has the second only
 _CBC_TOLERANCES = ["primalTolerance 1e-9", "dualTolerance 1e-9", "integerTolerance 1e-9"]
+_SEEDS = 2**31 - 2
 _PRECISION = "CBC gets 13 digits of each number and prints points with about 8"
 
 
@@ -73,7 +74,9 @@ def _run(name: str, model: Model, milp: Milp, limits: SolveLimits) -> Answer:
     kind = type(pulp.getSolver(name, msg=False))
     taken = inspect.signature(kind.__init__).parameters
     if name in _CBC:
-        options["options"] = _CBC_TOLERANCES
+        # 0 would mean the time of day to CBC; without a word it takes the same seeds every time.
+        seed = 1 + limits.seed % _SEEDS
+        options["options"] = [*_CBC_TOLERANCES, f"randomSeed {seed}", f"randomCbcSeed {seed}"]
     solver = pulp.getSolver(name, **{k: v for k, v in options.items() if k in taken})
     try:
         problem.solve(solver)
@@ -143,4 +146,4 @@ def _answer(problem: Any, variables: list[Any], model: Model, milp: Milp) -> Ans
     objective = None if model.objective is None else milp.objective(scaled)
     bound = objective if optimal else None  # PuLP hands on no bound otherwise
     end = (Status.OPTIMAL, Stop.DONE) if optimal else (Status.FEASIBLE, Stop.TIME)
-    return Answer(*end, objective, bound, point_of(model, values), note=milp.note)
+    return Answer(*end, objective, bound, point_of(model, milp, values), note=milp.note)

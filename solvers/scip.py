@@ -11,6 +11,7 @@ from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, 
 
 _INDICATOR_ABOVE = 1e5  # looser big-M rows are weaker than SCIP's own indicators
 _INFINITY = 1e20
+_SEEDS = 2**31 - 1
 _PARAMETERS: dict[str, Any] = {
     "limits/gap": 0.0,
     "limits/absgap": 1e-9,
@@ -46,6 +47,7 @@ class Scip:
         solver.setParams(
             _PARAMETERS
             | {"limits/time": float(limits.seconds), "limits/memory": limits.memory / (1 << 20)}
+            | {"randomization/randomseedshift": limits.seed % _SEEDS}
         )
         variables = _fill(solver, model, milp)
         solver.optimize()
@@ -100,7 +102,8 @@ def _answer(solver: Any, variables: list[Any], model: Model, milp: Milp) -> Answ
         return Answer(Status.INFEASIBLE, note=milp.note)
     feasible = solver.getNSols() > 0 and ended not in ("inforunbd",)
     values = solver.getBestSol() if feasible else None
-    point = point_of(model, [solver.getSolVal(values, v) for v in variables]) if feasible else None
+    found = [solver.getSolVal(values, v) for v in variables] if feasible else []
+    point = point_of(model, milp, found) if feasible else None
     wanted = model.objective is not None
     objective = milp.objective(solver.getSolObjVal(values)) if feasible and wanted else None
     raw = solver.getDualbound()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verifex.errors import UnsupportedError
-from verifex.ir.lower import TINY, FloatRow, lower, point_of, value_of
+from verifex.ir.lower import LARGEST, TINY, FloatRow, lower, point_of, value_of
 from verifex.ir.model import Implies, Model, Row, relaxed_row
 
 
@@ -142,4 +142,99 @@ def test_points_have_whole_integers() -> None:
     model.new("s", 0, 1, True)
     model.new("x")
     model.new("lost")
-    assert point_of(model, [0.9999999, 0.25, math.nan]) == {0: 1, 1: 0.25}
+    assert point_of(model, lower(model), [0.9999999, 0.25, math.nan]) == {0: 1, 1: 0.25}
+
+
+@st.composite
+def giant_models(draw: st.DrawFn) -> tuple[Model, list[F]]:
+    """A model with numbers up to 1e40, and a point that satisfies it exactly."""
+    model, point = Model(), []
+    for i in range(4):
+        size = F(10) ** draw(st.integers(-6, 20))
+        value = draw(st.fractions(-1, 1, max_denominator=64)) * size
+        point.append(value)
+        model.new(f"x{i}", -size, size)
+    point.append(F(draw(st.integers(0, 1))))
+    model.new("s", 0, 1, True)
+    for _ in range(draw(st.integers(1, 3))):
+        coefs = {
+            v: draw(st.integers(-9, 9)) * F(10) ** draw(st.integers(-3, 20))
+            / (model.variables[v].hi or 1) for v in range(5)
+        }
+        tight = sum((c * point[v] for v, c in coefs.items()), F(0))
+        model.add(coefs, draw(st.sampled_from(["<=", ">=", "=="])), tight)
+    model.objective = {v: draw(st.integers(-9, 9)) * F(10) ** 12 for v in range(4)}
+    return model, point
+
+
+@settings(max_examples=100)
+@given(giant_models())
+def test_giants_are_counted_in_their_own_units(made: tuple[Model, list[F]]) -> None:
+    """No number is left that a solver refuses, powers of two are all that was multiplied with, and
+    what satisfied the model satisfies the rows."""
+    model, point = made
+    milp = lower(model)
+    assert all(math.log2(u).is_integer() for u in milp.units)
+    assert milp.units[4] == 1
+    for end in (*milp.lo, *milp.hi, *milp.cost.values()):
+        assert abs(end) <= LARGEST
+    scaled = [x / F(u) for x, u in zip(point, milp.units)]
+    for row in milp.rows:
+        assert math.log2(row.scale).is_integer()
+        assert all(TINY < abs(c) <= LARGEST for c in row.coefs)
+        size = sum((abs(F(c) * scaled[v]) for v, c in zip(row.positions, row.coefs)), F(0))
+        assert holds(row, scaled, (size + 1) * F(1, 2**48))
+    cost = sum(c * float(scaled[v]) for v, c in milp.cost.items())
+    wanted = float(value_of(model, dict(enumerate(point))) or 0)
+    assert milp.objective(cost) == pytest.approx(wanted, rel=1e-9, abs=1e-9 * 1e12 * 1e20)
+    assert point_of(model, milp, [float(v) for v in scaled])[0] == pytest.approx(float(point[0]))
+
+
+def test_units_are_left_alone_where_nothing_is_large() -> None:
+    model = Model()
+    x, y = model.new("x", -1000, 10**10), model.new("y", 0, 1, True)
+    model.add({x: 1, y: 10**10}, "<=", 10**10)
+    milp = lower(model)
+    assert milp.units == [1.0, 1.0]
+    assert milp.rows[0].coefs == (1.0, 1e10)
+    assert milp.rows[0].scale == 1.0
+
+
+def test_files_keep_the_units_of_the_model() -> None:
+    """A column of an LP or MPS file is the model's variable, whatever its size."""
+    model = Model()
+    x = model.new("x", 0, 10**18)
+    model.add({x: 10**16}, "<=", 10**30)
+    assert lower(model, rescale=False).rows[0].coefs == (1e16,)
+    assert lower(model).units[0] > 1
+
+
+@pytest.mark.parametrize(("lo", "hi", "coef", "rhs", "what"), [
+    (0, 10**18, 1, 10**17, "a bound of 1e\\+18"),
+    (0, 1, 1, 10**40, None),  # implied by the bounds: the row says nothing
+    (0, 1, 1, -(10**40), "a right-hand side of"),
+])
+def test_what_no_scaling_helps_is_named(
+    lo: int, hi: int, coef: int, rhs: int, what: str | None
+) -> None:
+    model = Model()
+    x = model.new("x", lo, hi, True)
+    model.add({x: coef}, "<=", rhs)
+    if what is None:
+        assert lower(model).rows[0].hi == math.inf
+        return
+    with pytest.raises(UnsupportedError, match=what):
+        lower(model)
+
+
+def test_factors_of_products_keep_their_units() -> None:
+    """out == left * right would no longer hold between scaled columns."""
+    from verifex.ir.model import Product
+
+    model = Model()
+    x, y, z = model.new("x", 0, 10**7), model.new("y", 0, 10**7), model.new("z", 0, 10**14)
+    w = model.new("w", 0, 10**14)
+    model.products.append(Product(z, x, y))
+    model.add({z: 1, w: -1}, "<=", 0)
+    assert lower(model).units[:3] == [1.0, 1.0, 1.0]
+    assert lower(model).units[3] > 1

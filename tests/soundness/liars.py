@@ -51,23 +51,52 @@ LIES: dict[str, Callable[[Any], Answer]] = {
 }
 
 
+def _optimum(value: Any) -> Answer:
+    return Answer(Status.OPTIMAL, Stop.DONE, value, value)
+
+
+FICKLE: dict[str, Callable[[Any, int], Answer]] = {
+    # The two orders of a lie and the truth, for a maximum that is 1 (of a range or a violation).
+    "first_low": lambda m, seed: _optimum(0 if seed == 0 else 1),
+    "then_low": lambda m, seed: _optimum(1 if seed == 0 else 0),
+    "first_negative": lambda m, seed: _optimum(-5 if seed == 0 else 1),
+    "then_negative": lambda m, seed: _optimum(1 if seed == 0 else -5),
+    "two_claims": lambda m, seed: _optimum(-5 if seed == 0 else -3),
+    "first_infeasible": lambda m, seed: (
+        Answer(Status.INFEASIBLE) if seed == 0 else _optimum(Fraction(1, 2))),
+    "then_infeasible": lambda m, seed: (
+        Answer(Status.INFEASIBLE) if seed else _optimum(Fraction(-1, 4))),
+    "half_then_infeasible": lambda m, seed: (
+        Answer(Status.INFEASIBLE) if seed else _optimum(Fraction(1, 2))),
+    "once": lambda m, seed: (
+        _optimum(-5) if seed == 0 else Answer(Status.UNKNOWN, Stop.TIME, note="too late")),
+    "thrice": lambda m, seed: _optimum(-5 if seed < 3 else 1),
+    # Half of the truth: what the sampled values, the search or nobody contradicts.
+    "half": lambda m, seed: _optimum(Fraction(1, 2)),
+    "zero": lambda m, seed: _optimum(0),
+    "infeasible_always": lambda m, seed: Answer(Status.INFEASIBLE),
+    "echo": lambda m, seed: Answer(Status.UNKNOWN, note=f"seed {seed}"),
+}
+"""Lies that depend on the seed, or are told whatever the seed."""
+
+
 class Liar:
     """Answers every question with the same lie, whether it reads models or problems."""
 
     name = "liar"
 
     def __init__(self, lie: str, reads: str) -> None:
-        self._lie = LIES[lie]
+        self._lie = FICKLE[lie] if lie in FICKLE else lambda m, seed: LIES[lie](m)
         self.capabilities = Capabilities(True, True, True, reads=reads)
 
     def availability(self) -> Availability:
         return Availability(True, "0")
 
     def solve(self, model: Model, limits: SolveLimits) -> Answer:
-        return self._lie(model)
+        return self._lie(model, limits.seed)
 
     def solve_problem(self, problem: dict[str, Any], limits: SolveLimits) -> Answer:
-        return self._lie(problem)
+        return self._lie(problem, limits.seed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from liars import LIES
+from liars import FICKLE, LIES
 
 from verifex.engine.child import SolverProcess
 from verifex.engine.decide import Options, decide
@@ -75,7 +75,7 @@ def planted() -> Iterator[list[SolverPool]]:
 
 
 def liar(lie: str, kind: str, pools: list[SolverPool]) -> SolverPool:
-    if lie in LIES:
+    if lie in LIES or lie in FICKLE:
         command = [sys.executable, str(HERE / "liars.py"), lie, KINDS[kind].reads]
     else:
         command = [sys.executable, str(HOSTILE), lie]
@@ -118,7 +118,7 @@ def test_lies(lie: str, kind: str, planted: list[SolverPool]) -> None:
 def test_a_lie_that_is_believed_is_only_claimed(planted: list[SolverPool]) -> None:
     """`infeasible` on a violated claim cannot be seen through, and carries the liar's name."""
     options = Options(solvers=("liar",), attack=False, search=False)
-    for lie, kind in (("infeasible", "exact"), ("low_bound", "float"), ("infeasible", "problem")):
+    for lie, kind in (("infeasible", "exact"), ("bound_alone", "float"), ("infeasible", "problem")):
         verdict = decide(FALSE, options, liar(lie, kind, planted))
         assert verdict.outcome is Outcome.CLAIMED
         assert all("liar" in text for text in verdict.evidence)

@@ -51,7 +51,7 @@ Memory = Annotated[
     str, typer.Option("--memory", metavar="SIZE", help="Memory of a solver, such as 4G or 800M.")
 ]
 Threads = Annotated[int, typer.Option("--threads", help="Processes of a search, or threads.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the attack and of sampling.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of attack, sampling and solvers.")]
 Files = Annotated[
     list[Path], typer.Argument(metavar="[NET] SPEC", help="Network (.onnx), unless the spec names "
                                "it; spec (.toml).")

@@ -99,7 +99,7 @@ class SolverProcess:
         start = time.monotonic()
         memory = min(limits.memory, self.memory)
         request: dict[str, Any] = {
-            "limits": {"memory": memory, "threads": limits.threads},
+            "limits": {"memory": memory, "threads": limits.threads, "seed": limits.seed},
             "deadline": start + limits.seconds,
         }
         if isinstance(question, Model):

@@ -1,8 +1,8 @@
 """From a problem to a verdict: interval bounds, attack, exact solver, exact replay.
 
 Nothing here believes a solver. A point is replayed exactly; `infeasible` makes the verdict
-`claimed`. A floating-point solver's bound within `TOLERANCE` of zero decides nothing: ties go to
-a solver in exact arithmetic.
+`claimed`, and where a floating-point solver says so two of its runs must (`testimony`). Its bound
+within `TOLERANCE` of zero decides nothing: ties go to a solver in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -10,34 +10,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 from verifex.engine.attack import attack
 from verifex.engine.boxes import Layout
 from verifex.engine.budget import Budget
-from verifex.engine.margin import dropped_margin, lower_margin
+from verifex.engine.by_solver import by_solver
+from verifex.engine.float_margin import TOLERANCE
+from verifex.engine.margin import lower_margin
 from verifex.engine.pool import SolverPool
 from verifex.engine.proof import Closed, Proof
-from verifex.engine.settle import interior_point
 from verifex.engine.undefined import point_notes, region_notes
 from verifex.engine.verdict import Outcome, Step, Verdict, Witness
 from verifex.engine.watch import Log, Progress, Watch
-from verifex.engine.witness import make_witness, refute, replay, snap
+from verifex.engine.witness import Point, make_witness, replay, snap
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import FALSE, TRUE, negate, simplify
-from verifex.ir.lower import to_float
 from verifex.ir.ops import Univariate
 from verifex.ir.problem import Problem
-from verifex.ir.solving import Answer, SolveLimits, Status
-from verifex.ir.text import problem_to_json
-from verifex.semantics.claim import NodeBounds, Question, ask
+from verifex.semantics.claim import NodeBounds
 from verifex.semantics.interval import bound_nodes
-
-TOLERANCE = 1e-6
-"""A float solver's margin bound must clear zero by this much, relative to the model's scale."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +69,8 @@ class _Run:
     steps: list[Step] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """What solvers said that does not count, and why."""
     margin_low: Fraction | None = None
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
@@ -89,12 +85,9 @@ class _Run:
         self.steps.append(Step(name, seconds, result))
         self.options.watch().stage(name, seconds, result)
 
-    def attained(self, x: FloatArray | None) -> Witness | None:
-        """Replay a point that came near: its margin is kept, and a violation is a witness,
-        whatever a search or a solver says."""
-        if x is None:
-            return None
-        point = snap(self.problem.region, x.tolist())
+    def attain(self, point: Point) -> Witness | None:
+        """Replay a point of the region: its margin is kept, and a violation is a witness, whatever
+        a search or a solver says."""
         at = replay(self.problem, point)
         if at.inside and at.assumed and at.margin is not None:
             known = self.margin_high
@@ -103,6 +96,15 @@ class _Run:
             return make_witness(self.problem, point, at)
         self.violated = self.violated or (at.inside and at.assumed and at.violated)
         return None
+
+    def attained(self, x: FloatArray | None) -> Witness | None:
+        """The same of what a search saw come nearest, if it saw anything."""
+        return None if x is None else self.attain(snap(self.problem.region, x.tolist()))
+
+    def doubt(self, told: Sequence[str]) -> None:
+        """Keep what a solver said in vain: reasons of an unknown verdict, notes of any other."""
+        self.doubts += told
+        self.reasons += told
 
     def verdict(
         self,
@@ -114,6 +116,8 @@ class _Run:
         if outcome is Outcome.CLAIMED and self.violated:
             reason = f"{'; '.join(evidence)}: contradicted by a replayed point on a kink"
             outcome, evidence = Outcome.UNKNOWN, ()
+        doubts = [] if outcome is Outcome.UNKNOWN else self.doubts
+        told = () if witness is None else point_notes(self.problem, witness.point)
         return Verdict(
             outcome,
             reason,
@@ -124,8 +128,7 @@ class _Run:
             self.margin_high if witness is None else witness.margin,
             self.budget.elapsed,
             tuple(self.steps),
-            (*self.problem.graph.notes, *self.problem.notes, *self.notes,
-             *(() if witness is None else point_notes(self.problem, witness.point))),
+            (*self.problem.graph.notes, *self.problem.notes, *self.notes, *doubts, *told),
             self.problem.name,
             proof=None if outcome is Outcome.REFUTED else self.proof,
         )
@@ -164,7 +167,7 @@ def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
     for name in options.solvers:
         if verdict is not None or budget.spent:
             break
-        verdict = _by_solver(run, name)
+        verdict = by_solver(run, name)
     if verdict is not None:
         return verdict
     if budget.spent:
@@ -271,163 +274,6 @@ def has_smooth(problem: Problem) -> bool:
     needed = problem.graph.ancestors(problem.targets())
     return any(isinstance(nodes[i].op, Univariate) for i in needed)
 
-
-def _by_solver(run: _Run, name: str) -> Verdict | None:
-    """One solver's try; anything it cannot take becomes a reason, named."""
-    capabilities, availability = run.pool.info(name)
-    if not availability.ok:
-        run.reasons.append(f"{name} is not available: {availability.reason}")
-        return None
-    started = time.monotonic()
-    try:
-        if capabilities.reads == "problem":
-            verdict = _problem_solver(run, name)
-        elif capabilities.exact:
-            verdict = _exact_solver(run, name, capabilities.products)
-        else:
-            verdict = _float_solver(run, name, capabilities.products)
-    except UnsupportedError as error:
-        run.reasons.append(f"{name}: {error}")
-        verdict = None
-    run.stage(name, started, verdict.outcome.value if verdict else "open")
-    return None if verdict is None else replace(verdict, steps=tuple(run.steps))
-
-
-def _limits(run: _Run, share: float = 1.0) -> SolveLimits:
-    return SolveLimits(run.budget.left * share, run.budget.memory, run.budget.threads)
-
-
-def _ask(
-    run: _Run, products: bool, margin: bool, off_kinks: bool = False,
-    bounds: NodeBounds | None = None, steady: bool = False,
-) -> Question:
-    question = ask(
-        run.problem, bounds or run.bounds, products=products, margin=margin, off_kinks=off_kinks,
-        steady=steady,
-    )
-    run.notes.extend(n for n in question.relaxed if n not in run.notes)
-    return question
-
-
-# --- floating-point solvers --------------------------------------------------------------------
-
-
-def _float_solver(run: _Run, name: str, products: bool) -> Verdict | None:
-    """Maximise the violation's margin: clearly below zero is a claim, clearly above a candidate."""
-    question = _ask(run, products, margin=True, off_kinks=False, bounds=run.rest)
-    last = run.options.solvers[-1] == name
-    answer = run.pool.solve(name, question.model, _limits(run, 1.0 if last else 0.8))
-    scale = _scale(question)
-    part = [] if run.rest is None or run.proof is None else [
-        f"search: all closed but {run.proof.proof.open} of {run.proof.proof.leaves} leaves"]
-    # A point that breaks the claim exactly beats whatever a solver states.
-    witness = _exact_witness(run, question, answer)
-    if witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
-    if answer.status is Status.INFEASIBLE:
-        return run.verdict(Outcome.CLAIMED, evidence=[*part, f"{name}: infeasible"])
-    if answer.bound is not None:
-        bound = to_float(answer.bound)  # refuses what no float holds: it claims nothing
-        if run.rest is None:  # a bound over the rest says nothing of the whole margin
-            run.margin_claimed = _claimed_margin(run, question, bound)
-        known = run.margin_claimed is not None
-        if (known or part) and bound < -TOLERANCE * scale:
-            least = f"worst margin at least {run.margin_claimed:.6g}" if known else "the rest holds"
-            return run.verdict(Outcome.CLAIMED, evidence=[*part, f"{name}: {least}"])
-    if answer.point is not None:
-        witness = _inner_witness(run, name, products, question, answer)
-        if witness is not None:
-            return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
-        run.reasons.append(f"{name}: within its tolerance of a tie, or only on a kink")
-    else:
-        run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
-    return None
-
-
-def _scale(question: Question) -> float:
-    """The size of the numbers that the margin is made of, at least 1."""
-    if question.margin is None:
-        return 1.0
-    return max(1.0, float(question.model.variables[question.margin].hi or 1.0))
-
-
-def _claimed_margin(run: _Run, question: Question, bound: float) -> float | None:
-    """The claim's worst margin that a bound of the model's margin implies; None: it says nothing.
-
-    The model holds only the atoms that bounds leave open, and its margin variable ends where no
-    open atom reaches: there (a violation that is certain) it bounds nothing.
-    """
-    top = question.model.variables[question.margin].hi if question.margin is not None else None
-    if top is None or bound >= float(top) * (1 - TOLERANCE):
-        return None
-    dropped = dropped_margin(negate(run.problem.require), *run.bounds)
-    return -max(bound, -math.inf if dropped is None else float(dropped))
-
-
-def _inner_witness(
-    run: _Run, name: str, products: bool, question: Question, answer: Answer
-) -> Witness | None:
-    """A witness inside the activation region that the solver's point lies in."""
-    for steady in (False, True):  # more than a witness needs, which is simpler, then just that
-        if run.budget.spent:
-            break
-        strict = _ask(run, products, margin=True, off_kinks=not steady, steady=steady)
-        inner = interior_point(question, answer, strict, run.pool, name, _limits(run, 0.5))
-        if inner is not None:
-            return refute(run.problem, inner)
-    return None
-
-
-# --- exact solvers -----------------------------------------------------------------------------
-
-_ON_KINKS = "violated only on a kink, where a gate has no value"
-
-
-def _exact_solver(run: _Run, name: str, products: bool) -> Verdict | None:
-    """First the closed question (kinks allowed): none means claimed. Then those whose answers
-    refute: with no gate at zero, and with none at zero that a value of the claim depends on."""
-    closed = _ask(run, products, margin=False, off_kinks=False)
-    answer = run.pool.solve(name, closed.model, _limits(run))
-    if answer.status is Status.INFEASIBLE:
-        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: unsatisfiable in exact arithmetic"])
-    witness = _exact_witness(run, closed, answer)
-    for steady in () if answer.point is None else (False, True):
-        if witness is not None or run.budget.spent:
-            break
-        strict = _ask(run, products, margin=False, off_kinks=not steady, steady=steady)
-        answer = run.pool.solve(name, strict.model, _limits(run))
-        witness = _exact_witness(run, strict, answer)
-        if answer.status is not Status.INFEASIBLE:
-            break
-        if steady:
-            run.reasons.append(_ON_KINKS if strict.whole else f"{name}: no violation off the kinks")
-            return None
-    if witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
-    run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
-    return None
-
-
-def _exact_witness(run: _Run, question: Question, answer: Answer) -> Witness | None:
-    if answer.point is None:
-        return None
-    region, point = run.problem.region, answer.point
-    return refute(run.problem, [point.get(v, region.lo[i]) for i, v in enumerate(question.inputs)])
-
-
-def _problem_solver(run: _Run, name: str) -> Verdict | None:
-    """A decider that reads the problem itself (region enumeration)."""
-    data: dict[str, Any] = problem_to_json(run.problem)
-    answer = run.pool.solve_problem(name, data, _limits(run))
-    if answer.status is Status.INFEASIBLE:
-        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: no region violates it, exactly"])
-    if answer.point is not None:
-        region = run.problem.region
-        witness = refute(run.problem, [answer.point.get(i, v) for i, v in enumerate(region.lo)])
-        if witness is not None:
-            return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
-    run.reasons.append(f"{name}: {answer.note or answer.stop.value}")
-    return None
 
 
 __all__ = ["TOLERANCE", "TRUE", "Options", "decide", "node_bounds"]

@@ -113,8 +113,10 @@ def _float(value: Fraction | None) -> float | None:
 class RangeEnd:
     """One end (maximum or minimum) of an expression over the region.
 
-    `proven` bounds the extremum from outside in outward-rounded arithmetic, `claimed` is a
-    solver's bound, `attained` the exact value at `point` (None if no point was found).
+    `attained` is the exact value at `point` (None if no point was found), `proven` bounds the
+    extremum from outside in outward-rounded arithmetic. `claimed` is the best bound that `by`
+    states: the search, which derives it in float64, or a solver. It is never weaker than `proven`,
+    and never on the wrong side of `attained`: what a point contradicts is discarded.
     """
 
     proven: Fraction | None
@@ -122,6 +124,7 @@ class RangeEnd:
     attained: Fraction | None
     point: tuple[Fraction, ...] | None
     on_kink: bool = False
+    by: str = ""
 
     @property
     def best_bound(self) -> float | None:
@@ -140,6 +143,7 @@ class RangeEnd:
         return {
             "proven": _float(self.proven),
             "claimed": self.claimed,
+            "claimed_by": self.by,
             "attained": _float(self.attained),
             "gap": self.gap,
             "on_kink": self.on_kink,

@@ -16,10 +16,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import IO, Any
 
 from verifex.errors import UnsupportedError
-from verifex.ir.model import model_from_json
+from verifex.ir.model import Model, model_from_json
+from verifex.ir.shuffle import put_back, shuffled
 from verifex.ir.solving import Answer, SolveLimits, Status, Stop, answer_to_json
 
 ENTRY_POINTS = "verifex.solvers"
@@ -86,7 +88,7 @@ def _solve(adapter: Any, request: dict[str, Any]) -> Answer:
         return Answer(Status.UNKNOWN, Stop.TIME, note="no time left when the solver was ready")
     # Told a little less, a solver that keeps its limit answers before it is killed.
     seconds = left - min(0.3, 0.1 * left)
-    limits = SolveLimits(seconds, data["memory"], data["threads"])
+    limits = SolveLimits(seconds, data["memory"], data["threads"], data["seed"])
     _limit_memory(limits.memory)
     kind = "problem" if "problem" in request else "model"
     if adapter.capabilities.reads != kind:
@@ -99,8 +101,18 @@ def _solve(adapter: Any, request: dict[str, Any]) -> Answer:
     if model.products and not adapter.capabilities.products:
         note = f"{adapter.name} takes no products of variables"
         return Answer(Status.UNKNOWN, Stop.UNSUPPORTED, note=note)
-    answer = adapter.solve(model, limits)
-    return answer
+    return _any_order(adapter, model, limits)
+
+
+def _any_order(adapter: Any, model: Model, limits: SolveLimits) -> Answer:
+    """The answer to the model as it is written with seed 0, to a floating-point solver in an order
+    that the seed draws with any other: a witness that is asked twice does not read the same."""
+    if limits.seed == 0 or adapter.capabilities.exact:
+        answer: Answer = adapter.solve(model, limits)
+        return answer
+    other, order = shuffled(model, limits.seed)
+    answer = adapter.solve(other, limits)
+    return replace(answer, point=put_back(answer.point, order))
 
 
 def _info(adapter: Any) -> dict[str, Any]:
@@ -121,7 +133,9 @@ def _reply(build: Callable[[], Any], request: dict[str, Any]) -> dict[str, Any]:
         return answer_to_json(_solve(adapter, request))
     except MemoryError:
         answer = Answer(Status.UNKNOWN, Stop.MEMORY, note="the solver ran out of memory")
-    except (LookupError, ImportError, UnsupportedError) as e:
+    except UnsupportedError as e:  # it says itself what is not supported
+        answer = Answer(Status.UNKNOWN, Stop.UNSUPPORTED, note=" ".join(str(e).split())[:500])
+    except (LookupError, ImportError) as e:
         answer = Answer(Status.UNKNOWN, Stop.UNSUPPORTED, note=_one_line(e))
     except Exception as e:  # an adapter may raise anything: that is a crash, and is reported as one
         answer = Answer(Status.UNKNOWN, Stop.CRASH, note=_one_line(e))

@@ -60,7 +60,7 @@ def _lowered(model: Model) -> Milp:
         raise UnsupportedError(
             "products of variables in an LP or MPS file", expected="SMT-LIB, or a linear model"
         )
-    milp = lower(model)
+    milp = lower(model, rescale=False)  # columns of a file mean what the model's variables mean
     # Readers disagree about constants in objectives and rows without variables: a column that is
     # fixed to one says both.
     one = len(milp.lo)

@@ -62,11 +62,13 @@ class Availability:
 
 @dataclass(frozen=True)
 class SolveLimits:
-    """Seconds of wall time, bytes of memory and threads a solver may use."""
+    """Seconds of wall time, bytes of memory and threads a solver may use, and the seed of what it
+    does at random (where it has one; not negative)."""
 
     seconds: float
     memory: int = 4 << 30
     threads: int = 1
+    seed: int = 0
 
 
 @dataclass(frozen=True)
