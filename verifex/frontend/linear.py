@@ -350,6 +350,6 @@ RULES: Mapping[str, Rule] = {
     "MatMul": Rule(matmul, 2, 2),
     "Conv": Rule(conv, 2, 3),
     "ConvTranspose": Rule(conv_transpose, 2, 3),
-    "BatchNormalization": Rule(batch_normalization, 5, 5, mixed=True),
+    "BatchNormalization": Rule(batch_normalization, 5, 5),
 }
 ML_RULES: Mapping[str, Rule] = {"Scaler": Rule(scaler, 1, 1)}

@@ -208,6 +208,8 @@ def _reduce_axes(c: Call, since: int) -> list[int] | None:
     else:
         given = c.ints(1) if c.has(1) else None
         empty_is_noop = c.flag("noop_with_empty_axes", False)
+    if given == [] and c.opset < since:  # all axes for some readers, none for others
+        raise UnsupportedError(f"{c.op} over an empty list of axes", expected="axes")
     if not given:
         return None if empty_is_noop else list(range(rank))
     return normal_axes(given, rank)

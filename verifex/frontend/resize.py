@@ -136,5 +136,5 @@ def _by_scales(
 
 
 RULES: Mapping[str, Rule] = {
-    "Resize": Rule(resize, 1, 4, mixed=True), "Upsample": Rule(resize, 1, 2, mixed=True),
+    "Resize": Rule(resize, 1, 4), "Upsample": Rule(resize, 1, 2),
 }
