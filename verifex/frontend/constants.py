@@ -135,7 +135,7 @@ def cast_value(c: Call, v: Value, to: int) -> Value:
         if v.computed:
             raise UnsupportedError(f"Cast of computed integers to {dtype_name(to)}",
                                    expected="integers as shapes, axes and indices")
-        if (np.abs(v.array.astype(object)) > 2**53).any():
+        if any(abs(int(n)) > 2**53 for n in v.array.ravel()):
             raise UnsupportedError(f"Cast of an integer beyond 2^53 to {dtype_name(to)}",
                                    expected="numbers that are not rounded")
         return _held(v.array.astype(np.float64), to)
