@@ -606,7 +606,10 @@ def squeeze(c: Call) -> Tensor:
 def unsqueeze(c: Call) -> Tensor:
     given, shape = c.ints("axes", 1), list(c.x[0].shape)
     need(given, "an Unsqueeze without axes")
-    for k in sorted(c.axes(given, len(shape) + len(given))):
+    axes = c.axes(given, len(shape) + len(given))
+    # Sound: axes out of order are put in one by one by some readers of old operator sets.
+    need(c.opset >= 13 or axes == sorted(axes), "unsupported axes out of order")
+    for k in sorted(axes):
         shape.insert(k, 1)
     return c.x[0].shaped(shape)
 
@@ -768,7 +771,7 @@ def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
     space, rank, axes = c.x[0].shape[2:], len(c.x[0].shape) - 2, []
     auto, late = c.attr("auto_pad", "NOTSET"), c.flag("ceil_mode")
     steps, gaps = c.attr("strides", [1] * rank), c.attr("dilations", [1] * rank)
-    pads = c.attr("pads", [0] * 2 * rank)
+    pads, counted = c.attr("pads", [0] * 2 * rank), c.attributes.get("count_include_pad", 0)
     need(auto == "NOTSET" or (auto in ("VALID", "SAME_UPPER", "SAME_LOWER") and not any(pads)
                               and not late), f"unsupported auto_pad {auto!r:.20}")
     for n, k, step, gap, a, b in zip(space, kernel, steps, gaps, pads[:rank], pads[rank:],
@@ -776,10 +779,16 @@ def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
         need(min(k, step, gap) > 0 and min(a, b) >= 0 and max(k, gap, a, b) < MAX_SIZE, "a window")
         reach = (k - 1) * gap + 1
         if auto[:4] == "SAME":
-            whole = max(0, (-(-n // step) - 1) * step + reach - n)
+            whole = (-(-n // step) - 1) * step + reach - n
+            # Sound: some readers cut elements away instead of adding some, or forget dilations.
+            need(whole >= 0 and (gap == 1 or c.op == "Conv"), f"unsupported auto_pad {auto}")
             a, b = (whole // 2, -(-whole // 2))[:: 1 if auto == "SAME_UPPER" else -1]
+        need(max(a, b) < k or c.op == "Conv", "unsupported pads as long as the window")
         starts = range(-a, n + b - reach + 1, step)
         if late and starts and starts[-1] + step < n and starts[-1] + reach < n + b:
+            # Sound: readers differ on what a window that ends behind the padding is divided by.
+            need(c.op != "AveragePool" or not any(pads) and not counted,
+                 "unsupported ceil_mode with padding")
             starts = range(-a, starts[-1] + step + 1, step)
         need(0 < len(starts) * k < MAX_SIZE and not (late and starts[-1] >= n), "a window")
         axes.append([[p if 0 <= p < n else -1 if p < n + b else -2
@@ -834,6 +843,7 @@ def pool(c: Call, join: Callable[..., Tensor], whole: bool = False, **options: A
     t, _ = c.x[0].solid(), c.attr("storage_order")  # of positions, which are not computed
     need(len(t.shape) > 2 and (whole or "kernel_shape" in c.attributes), "no windows")
     seen: Any = [[range(d)] for d in t.shape[2:]] if whole else windows(c, c.attr("kernel_shape"))
+    c.flag("count_include_pad")
     for k, near in reversed(list(enumerate(seen))):
         t = join(t, 2 + k, near, **options)
     return t
@@ -866,7 +876,8 @@ def leaky(x: Tensor, slope: Tensor) -> Tensor:
 def clip(c: Call) -> Tensor:
     """A bound that is present is a bound; before operator set 11 both are."""
     t = c.x[0].solid()
-    need(all(x is None or math.prod(x.shape) == 1 for x in c.x[1:3]), "several bounds")
+    need(all(x is None or len(x.items) == 1 and len(x.shape) <= len(t.shape) for x in c.x[1:3]),
+         "bounds that are no single numbers")
     ends = [x.consts()[0] if x else None for x in c.x[1:3]]
     if c.opset < 11:
         ends = [c.attr("min", -LARGEST), c.attr("max", LARGEST)]
@@ -903,7 +914,7 @@ RULES: dict[str, Callable[[Call], Any]] = {
     "Relu": lambda c: c.x[0].relu(), "Abs": lambda c: c.x[0].absolute(), "Clip": clip,
     "LeakyRelu": lambda c: leaky(c.x[0], constants(c.graph, (), [c.attr("alpha", ALPHA)])),
     "PRelu": lambda c: leaky(c.x[0], c.x[1]), "Neg": lambda c: combine((c.x[0], -1)),
-    "AveragePool": lambda c: pool(c, mean_along, padded=c.flag("count_include_pad")),
+    "AveragePool": lambda c: pool(c, mean_along, padded=c.attributes.get("count_include_pad", 0)),
     "MaxPool": partial(pool, join=max_along), "Reshape": reshape, "Squeeze": squeeze,
     "GlobalMaxPool": partial(pool, join=max_along, whole=True), "Unsqueeze": unsqueeze,
     "GlobalAveragePool": partial(pool, join=mean_along, whole=True), "Transpose": transpose,

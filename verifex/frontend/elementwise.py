@@ -42,9 +42,9 @@ def div(c: Call) -> Result:
     """Division; that of integers is refused where it would round, whichever way."""
     if c.all_whole:
         a, b = c.whole(0), c.whole(1)
-        if (b == 0).any():
+        if np.any(b == 0):
             raise InputError("an integer division by zero", expected="non-zero divisors")
-        if (a % b != 0).any():
+        if np.any(a % b != 0):
             raise UnsupportedError("an integer division that rounds", expected="whole quotients")
         return c.integers(a // b)
     divisor = c.value(1)
@@ -202,6 +202,8 @@ def _clip_bounds(c: Call) -> tuple[Any, Any]:
     if c.opset < 11:
         return c.float_("min", -FLOAT_MAX), c.float_("max", FLOAT_MAX)
     ends = [c.value(i) if c.has(i) else None for i in (1, 2)]
+    if any(v is not None and len(v.shape) > len(c.shape(0)) for v in ends):
+        raise InputError("Clip bounds of more axes than the data", expected="single numbers")
     if any(isinstance(v, Tensor) for v in ends):
         if any(v is None for v in ends):
             raise UnsupportedError("Clip with one computed bound", expected="constant bounds")

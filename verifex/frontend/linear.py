@@ -169,7 +169,12 @@ def read_window(c: Call, space: Sequence[int], kernel: Sequence[int]) -> Window:
     if auto.startswith("SAME"):
         pairs = []
         for n, k, s, d in zip(space, kernel, strides, dilations, strict=True):
-            need = max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
+            need = (-(-n // s) - 1) * s + (k - 1) * d + 1 - n
+            if need < 0 or (d > 1 and c.op != "Conv"):
+                # Some readers cut elements away instead of adding some, or forget dilations.
+                raise UnsupportedError(
+                    f"{c.op} with auto_pad {auto} over {n} elements, {k} by {s}, dilation {d}",
+                    expected="explicit pads")
             small, large = need // 2, need - need // 2
             pairs.append((small, large) if auto == "SAME_UPPER" else (large, small))
     return Window(strides, tuple(pairs), dilations)
