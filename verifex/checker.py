@@ -494,7 +494,7 @@ Min | R+ | = |
 Mul | N N | = |
 Neg | R | = |
 PRelu | R R | = |
-Pad | R@-12 A@13- L@11- R?@11-12 A?@13- J?@18- | = | mode:s pads:I@-10 value:f@-10
+Pad | R@-12 A@13- L@11- R?@11-12 A?@13- L?@18- | = | mode:s pads:I@-10 value:f@-10
 ReduceMax | R L?@18- | = | axes:I@-17 keepdims:i noop_with_empty_axes:i@18-
 ReduceMean | R L?@18- | = | axes:I@-17 keepdims:i noop_with_empty_axes:i@18-
 ReduceSum | R L?@13- | = | axes:I@-12 keepdims:i noop_with_empty_axes:i@13-
@@ -892,7 +892,11 @@ def clip(c: Call) -> Tensor:
 
 
 def shape_of(c: Call) -> Tensor:
-    shape = c.x[0].shape[slice(c.attr("start", 0), c.attr("end"))]
+    rank = len(c.x[0].shape)
+    start, end = c.attr("start", 0), c.attr("end", rank)
+    # Sound: what lies outside is cut down in different ways by readers.
+    need(-rank <= start <= rank and -rank <= end <= rank, "unsupported axes that are not there")
+    shape = c.x[0].shape[start:end]
     return constants(c.graph, [len(shape)], shape)
 
 

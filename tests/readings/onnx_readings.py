@@ -25,7 +25,7 @@ import onnx_elementwise
 import onnx_shapes
 import onnx_windows
 from onnx_maker import Maker
-from onnx_readers import Reading, Refused, read, table
+from onnx_readers import READERS, Reading, Refused, read, table
 
 MAKERS = {**onnx_elementwise.MAKERS, **onnx_shapes.MAKERS, **onnx_windows.MAKERS}
 CHUNK = 100
@@ -43,12 +43,8 @@ def build(seed: str) -> bytes:
     return MAKERS[op](Maker(seed, 0.12 if int(number) % 3 == 2 else 0.02))
 
 
-def reading(seed: str) -> Reading:
-    return read(build(seed), seed, seed.split("/")[1])
-
-
-def readings(chunk: Sequence[str]) -> list[Reading]:
-    return [reading(seed) for seed in chunk]
+def reading(seed: str, dead: Sequence[str] = ()) -> Reading:
+    return read(build(seed), seed, seed.split("/")[1], dead)
 
 
 def run(names: Sequence[str]) -> Iterator[Reading]:
@@ -58,18 +54,19 @@ def run(names: Sequence[str]) -> Iterator[Reading]:
         found = in_child(chunk)
         if found is None:
             for name in chunk:
-                alone = in_child([name])
+                alone = in_child([name]) or in_child([name], dead=("runtime",))
                 yield from alone or [Reading(name, name.split("/")[1], {
-                    k: Refused("died") for k in ("engine", "checker", "runtime", "reference")},
-                    "a reader died")]
+                    k: Refused("died") for k in READERS}, "a reader died")]
         else:
             yield from found
 
 
-def in_child(chunk: Sequence[str]) -> list[Reading] | None:
+def in_child(chunk: Sequence[str], dead: Sequence[str] = ()) -> list[Reading] | None:
+    """The readings, None if the child died (of onnxruntime, on some malformed files)."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send([_light(r) for r in readings(chunk)]))
+    child = context.Process(target=lambda: sender.send(
+        [_light(reading(name, dead)) for name in chunk]))
     child.start()
     sender.close()
     try:

@@ -125,7 +125,8 @@ def gather(m: Maker) -> bytes:
     shape = m.shape(1, 3)
     axis = m.axis(len(shape))
     size = shape[axis] if -len(shape) <= axis < len(shape) else 1
-    index = [m.r.randint(-size - m.wrong(), size - 1 + m.wrong()) for _ in range(m.r.randint(1, 4))]
+    index = [m.r.randint(-size - m.wrong(), max(size - 1, 0) + m.wrong())
+             for _ in range(m.r.randint(1, 4))]
     like = m.pick((len(index),), (1, len(index)), (len(index), 1))
     if m.odds(0.2):
         index, like = index[:1], ()
@@ -256,7 +257,8 @@ def range_(m: Maker) -> bytes:
 
 def extractor(m: Maker) -> bytes:
     shape = m.shape(1, 2)
-    index = [m.r.randint(-m.wrong(), shape[-1] - 1 + m.wrong()) for _ in range(m.r.randint(1, 3))]
+    top = max(shape[-1] - 1, 0)
+    index = [m.r.randint(-m.wrong(), top + m.wrong()) for _ in range(m.r.randint(1, 3))]
     return done(m, m.node("ArrayFeatureExtractor", m.input(shape), m.ints(index),
                           domain="ai.onnx.ml"))
 

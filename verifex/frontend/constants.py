@@ -56,8 +56,12 @@ def shape_of(c: Call) -> Result:
     shape = c.shape(0)
     if c.opset < 15:
         return Whole(np.array(shape, dtype=np.int64), INT64)
-    end = c.int_("end", len(shape)) if c.given("end") else len(shape)
-    return Whole(np.array(shape[slice(c.int_("start", 0), end)], dtype=np.int64), INT64)
+    rank = len(shape)
+    start, end = c.int_("start", 0), c.int_("end", rank)
+    if any(not -rank <= k <= rank for k in (start, end)):  # cut down in different ways by readers
+        raise UnsupportedError(f"Shape from {start} to {end} of {rank} axes",
+                               expected="axes that are there")
+    return Whole(np.array(shape[start:end], dtype=np.int64), INT64)
 
 
 def size_of(c: Call) -> Result:

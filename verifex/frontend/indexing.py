@@ -12,7 +12,7 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.call import Call, Result, Rule, normal_axes, normal_axis
 from verifex.frontend.shape import reshape_to
-from verifex.frontend.values import Constant, Value, Whole, scalar
+from verifex.frontend.values import INT64, Constant, Value, Whole, scalar
 from verifex.ir.linmap import ScatterAdd
 
 
@@ -113,6 +113,8 @@ def _pad_inputs(c: Call, rank: int) -> tuple[list[tuple[int, int]], Any]:
     else:
         pads = c.ints(1)
         fill = _fill(c.value(2)) if c.has(2) else 0
+        if c.has(3) and c.value(3).dtype != INT64:  # onnxruntime takes these alone
+            raise UnsupportedError("Pad with axes of int32", expected="int64")
         axes = normal_axes(c.ints(3), rank) if c.has(3) else list(range(rank))
     if len(pads) != 2 * len(axes):
         raise InputError(f"Pad of {len(axes)} axes by {pads}", expected="two numbers an axis")
