@@ -644,7 +644,9 @@ def cut(c: Call) -> Tensor:
         # the ends down to the axis, and some take the greatest integer for the start of the axis.
         need(s > 0 or (s < 0 and -t.shape[k] <= a and b < t.shape[k]),
              "unsupported Slice backwards from or to beyond its axis")
-        t = along(k, [(t, i) for i in range(t.shape[k])[a:b:s]]) if t.shape[k] else t
+        places = range(t.shape[k])[a:b:s]
+        empty = constants(c.graph, (*t.shape[:k], 0, *t.shape[k + 1 :]), [])
+        t = along(k, [(t, i) for i in places]) if places else empty
     return t
 
 

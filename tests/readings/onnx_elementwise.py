@@ -102,12 +102,13 @@ def condition(m: Maker, x: str, shape: tuple[int, ...]) -> str:
     """A boolean tensor: compared floats, stored booleans, compared integers."""
     how = m.r.random()
     if how < 0.65:
-        op = m.pick("Greater", "Less", "GreaterOrEqual", "LessOrEqual")
+        op = m.pick("Greater", "Less", *(["GreaterOrEqual", "LessOrEqual"]
+                                         if m.opset >= 12 or m.wrong() else []))
         return str(m.node(op, x, m.floats(m.fitting(shape), known=0.7)))
-    if how < 0.8:
+    if how < 0.75:
         return m.const(np.array([m.r.randint(0, 1) for _ in range(int(np.prod(shape)))]
                                 ).reshape(shape), BOOL)
-    if how < 0.9:
+    if how < 0.85:
         pair = [m.const(np.array([m.r.randint(0, 2) for _ in range(int(np.prod(shape)))]
                                  ).reshape(shape), m.pick(INT64, FLOAT)) for _ in range(2)]
         return str(m.node("Equal", *pair))
@@ -119,17 +120,22 @@ def conditions(m: Maker) -> bytes:
     shape = m.shape(1, 2)
     x = m.input(shape)
     c = condition(m, x, shape)
-    for _ in range(m.r.randint(0, 3)):
-        op = m.pick("Not", "And", "Or", "Transpose", "Unsqueeze")
+    for _ in range(m.r.randint(0, 2)):
+        op = m.pick("Not", "And", "Or", "Transpose", "Identity")
         if op in ("And", "Or"):
             c = m.node(op, *m.r.sample([c, condition(m, x, shape)], 2))
         elif op == "Not":
             c = m.node("Not", c)
+        elif op == "Identity":
+            c = m.node("Identity", c)
     end = m.r.random()
     if end < 0.5:
-        c = m.node("Cast", c, to=m.pick(m.kind, m.kind, m.kind, FLOAT, DOUBLE, INT64, BOOL, HALF))
+        wrong = m.odds(0.2)
+        c = m.node("Cast", c, to=m.pick(FLOAT, DOUBLE, INT64, BOOL, HALF) if wrong else m.kind)
         y = m.node("Mul", x, c)
     elif end < 0.9:
+        if m.opset < 9:
+            m.opset = 9
         pair = m.r.sample([x, m.floats(m.fitting(shape), known=0.7)], 2)
         y = m.node("Where", c, *pair)
     else:
@@ -146,7 +152,7 @@ def integers(m: Maker) -> bytes:
     """Arithmetic on integers that ends in a float, or only in an output that nobody reads."""
     kind = m.pick(INT32, INT64)
     top = 2**31 if kind == INT32 else 2**63
-    numbers = [v for v in NASTY if -top <= v < top]
+    numbers = [v for v in NASTY if -top <= v < top and (abs(v) < 10 or m.odds(0.4))]
     a = m.const(np.array([m.r.choice(numbers) for _ in range(2)], dtype=object), kind)
     b = m.const(np.array([m.r.choice(numbers) for _ in range(2)], dtype=object), kind)
     for _ in range(m.r.randint(0, 2)):
@@ -156,7 +162,8 @@ def integers(m: Maker) -> bytes:
     x = m.input((2,))
     end = m.r.random()
     if end < 0.6:
-        y = m.node("Add", x, m.node("Cast", a, to=m.pick(m.kind, m.kind, FLOAT, DOUBLE, BOOL)))
+        to = m.pick(FLOAT, DOUBLE, BOOL) if m.odds(0.2) else m.kind
+        y = m.node("Add", x, m.node("Cast", a, to=to))
         return m.model([y])
     if end < 0.8:
         y = m.node("Where", m.node(m.pick("Equal", "Less", "Greater"), a, b), x,

@@ -106,10 +106,12 @@ def slice_(m: Maker) -> bytes:
     """Ends beyond the axis, INT_MAX, negative steps, axes from either end."""
     shape = m.shape(1, 3, 5)
     axes = m.axes(len(shape)) or [0]
-    starts = [m.pick(0, 1, -1, 2, -2, -7, 9, INT_MAX, -INT_MAX) if m.odds(0.4) else m.pick(0, 1, -1)
-              for _ in axes]
-    ends = [m.pick(0, 1, -1, 2, 5, -7, INT_MAX, LONG_MAX, -INT_MAX, -LONG_MAX - 1) for _ in axes]
     steps = [m.pick(1, 1, 1, 2, -1, -1, -2, 3, 0 if m.wrong() else 1, INT_MAX) for _ in axes]
+    starts = [m.pick(0, 1, -1, 2, -2, -7, 9, INT_MAX, -INT_MAX) if m.odds(0.2)
+              else m.pick(0, 0, 1) if s > 0 else m.pick(-1, -1, 2, 1) for s in steps]
+    ends = [m.pick(0, 1, -1, 2, 5, -7, INT_MAX, LONG_MAX, -INT_MAX, -LONG_MAX - 1)
+            if m.odds(0.3) else m.pick(2, 3, 5, INT_MAX, LONG_MAX) if s > 0
+            else m.pick(-7, 0, -INT_MAX, -LONG_MAX - 1) for s in steps]
     x = data(m, shape)
     if (m.opset < 10) != m.wrong():
         return done(m, m.node("Slice", x, starts=starts, ends=ends,
