@@ -607,8 +607,9 @@ def unsqueeze(c: Call) -> Tensor:
     given, shape = c.ints("axes", 1), list(c.x[0].shape)
     need(given, "an Unsqueeze without axes")
     axes = c.axes(given, len(shape) + len(given))
-    # Sound: axes out of order are put in one by one by some readers of old operator sets.
+    # Sound: in old operator sets some readers put in one axis after the other, counting anew.
     need(c.opset >= 13 or axes == sorted(axes), "unsupported axes out of order")
+    need(c.opset >= 11 or min(given) >= 0, "unsupported negative axes at this opset")
     for k in sorted(axes):
         shape.insert(k, 1)
     return c.x[0].shaped(shape)
@@ -789,8 +790,7 @@ def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
         starts = range(-a, n + b - reach + 1, step)
         if late and starts and starts[-1] + step < n and starts[-1] + reach < n + b:
             # Sound: readers differ on what a window that ends behind the padding is divided by.
-            need(c.op != "AveragePool" or not any(pads) and not counted,
-                 "unsupported ceil_mode with padding")
+            need(not counted, "unsupported ceil_mode with count_include_pad")
             starts = range(-a, starts[-1] + step + 1, step)
         need(0 < len(starts) * k < MAX_SIZE and not (late and starts[-1] >= n), "a window")
         axes.append([[p if 0 <= p < n else -1 if p < n + b else -2
@@ -878,15 +878,16 @@ def leaky(x: Tensor, slope: Tensor) -> Tensor:
 def clip(c: Call) -> Tensor:
     """A bound that is present is a bound; before operator set 11 both are."""
     t = c.x[0].solid()
-    need(all(x is None or len(x.items) == 1 and len(x.shape) <= len(t.shape) for x in c.x[1:3]),
+    given = c.x[1:3]
+    need(all(len(x.items) == 1 and len(x.shape) <= len(t.shape) for x in given if x),
          "bounds that are no single numbers")
-    ends = [x.consts()[0] if x else None for x in c.x[1:3]]
+    ends = [x.consts()[0] if x else None for x in given]
     if c.opset < 11:
         ends = [c.attr("min", -LARGEST), c.attr("max", LARGEST)]
     low, high = (None if v is None else constants(c.graph, (), [v]) for v in ends)
     need(not low or not high or (high - low).consts()[0] > 0, "a Clip of nothing")
     found = t
-    if low and ends[0] <= -LARGEST:  # the same function; bounds of t + LARGEST would say nothing
+    if low and low.consts()[0] <= -LARGEST:  # the same function; bounds of t + LARGEST would say nothing
         found = t + (low - t).relu()
     elif low:
         found = (t - low).relu() + low
@@ -946,11 +947,11 @@ class Outputs(dict[str, Tensor]):
 
 
 def declared_type(v: Message) -> tuple[int, list[int] | None]:
-    """Element type (0: none given) and dimensions of a ValueInfoProto; a dimension of 0 is open."""
+    """Element type (0: none given) and dimensions of a ValueInfoProto; those below 0 are open."""
     about = message(one(v, 2, b""))
     need(about.keys() <= {1, 6}, f"'{text(v, 1)[:40]}' is no tensor")
     kind = message(one(about, 1, b""))
-    shape = [one(d, 1, 0) for d in map(message, message(one(kind, 2, b"")).get(1, ()))]
+    shape = [one(d, 1, -1) for d in map(message, message(one(kind, 2, b"")).get(1, ()))]
     return one(kind, 1, 0), shape if 2 in kind else None
 
 
@@ -997,14 +998,14 @@ class Network:
         need(t is None or kind == t.kind or not (kind or known),
              f"'{label[:40]}' is declared as {typed_name(kind)}")
         need(t is None or not known or shape is None or (
-            len(shape) == len(t.shape) and all(d in (n, 0) for d, n in zip(shape, t.shape))),
+            len(shape) == len(t.shape) and all(d < 1 or d == n for d, n in zip(shape, t.shape))),
             f"'{label[:40]}' is declared with another shape")
 
     def input(self, label: str, v: Message) -> int:
         kind, dims = declared_type(v)
         need(kind in LETTERS["R"], f"unsupported {typed_name(kind)} as input '{label[:40]}'")
         shape = list(dims or ())
-        shape[:1] = [max(1, d) for d in shape[:1]]  # a batch of any size is a batch of one
+        shape[:1] = [d if d >= 0 else 1 for d in shape[:1]]  # any batch is a batch of one
         need(dims is not None and min(shape, default=1) > 0 and math.prod(shape) <= MAX_SIZE,
              f"a wrong shape of input '{label[:40]}'")
         start = sum(node.size for node in self.graph.nodes)

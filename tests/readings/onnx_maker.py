@@ -27,7 +27,7 @@ class Maker:
     def __init__(self, seed: str, flaw: float = 0.04) -> None:
         self.r = random.Random(seed)
         self.flaw = flaw
-        self.opset = self.r.choice((7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23))
+        self.opset = self.r.randint(7, 23)
         self.kind = FLOAT if self.r.random() < 0.75 else DOUBLE
         self.nodes: list[onnx.NodeProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import onnx
@@ -131,7 +130,7 @@ def by_runtime(data: bytes, feeds: Sequence[Feeds]) -> list[Outputs] | Refused:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Its optimiser folds a Range whose delta has a default value to nothing: kernels alone are asked.
+    # Kernels alone: its optimiser folds a Range whose delta has a default value to nothing.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -209,7 +209,8 @@ def shape_of(m: Maker) -> bytes:
 
 
 def filled(m: Maker) -> dict[str, object]:
-    value = m.tensor(m.dyadics(m.pick((1,), (1,), (1,), (), (2,))), m.pick(m.kind, FLOAT, INT64), "v")
+    shape = m.pick((1,), (1,), (1,), (), (2,))
+    value = m.tensor(m.dyadics(shape), m.pick(m.kind, FLOAT, INT64), "v")
     return {"value": m.pick(None, value, value)}
 
 

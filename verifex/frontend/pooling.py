@@ -147,9 +147,10 @@ def average_pool(c: Call) -> Result:
     x, kernel, window, sizes = _pool(c)
     shape = c.low.shape(x)
     late = sizes != _pool_sizes(c, shape[2:], kernel, window, False)
-    if late and (count_pad or any(map(any, window.pads))):
+    if late and count_pad:
         # Readers differ on what a window that ends behind the padding is divided by.
-        raise UnsupportedError("AveragePool with ceil_mode and padding", expected="one of them")
+        raise UnsupportedError("AveragePool with ceil_mode and count_include_pad",
+                               expected="one of them")
     counts = np.ones((1,) * len(kernel), dtype=object)
     for axis, (n, k, size) in enumerate(zip(shape[2:], kernel, sizes, strict=True)):
         line = _axis_counts(n, k, size, window, axis, count_pad)

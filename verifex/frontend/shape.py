@@ -83,7 +83,8 @@ def unsqueeze(c: Call) -> Result:
         raise InputError("Unsqueeze without axes", expected="axes")
     rank = len(v.shape) + len(given)
     axes = normal_axes(given, rank)
-    if c.opset < 13 and axes != sorted(axes):  # put in one by one, in order, by some readers
+    if (c.opset < 13 and axes != sorted(axes)) or (c.opset < 11 and min(given) < 0):
+        # Some readers of old operator sets put in one axis after the other, counting anew.
         raise UnsupportedError(f"Unsqueeze with axes {given}", expected="axes in rising order")
     rest = iter(v.shape)
     return reshape_to(c, v, [1 if k in axes else next(rest) for k in range(rank)])
