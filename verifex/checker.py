@@ -144,9 +144,12 @@ def packed_reals(values: Sequence[Any], width: int) -> bytes:
 
 
 def reals(raw: bytes, code: str = "<f") -> list[Fraction]:
-    """Packed numbers, each at its exact value (ValueError or OverflowError for NaN, infinities)."""
-    # Decoding is all that a float is used for: the next thing is the fraction that it stands for.
-    return [Fraction(v) for (v,) in struct.iter_unpack(code, raw)]
+    """Packed numbers, each at its exact value; NaN and infinities are refused."""
+    try:
+        # Decoding is all that a float is used for: the next thing is the fraction it stands for.
+        return [Fraction(v) for (v,) in struct.iter_unpack(code, raw)]
+    except (OverflowError, ValueError):
+        raise Bad("a NaN or an infinity among the numbers") from None
 
 
 def nearest(v: Fraction, bits: int, low: int) -> Fraction:
@@ -156,22 +159,41 @@ def nearest(v: Fraction, bits: int, low: int) -> Fraction:
     return round(v * Fraction(2) ** -e) * Fraction(2) ** e
 
 
+def typed_name(kind: int) -> str:
+    return KINDS[kind][0] if kind in KINDS else f"element type {kind}"
+
+
 def tensor(graph: Graph, t: Message) -> Tensor:
-    """A TensorProto at its exact value."""
-    code = {1: "<f", 6: "<i", 7: "<q", 9: "<?", 11: "<d"}.get(one(t, 2, 0), "")
-    need(code and not t.keys() & {3, 13} and not one(t, 14, 0), "unsupported tensor")
-    field = {"<f": 4, "<d": 10, "<q": 7}.get(code, 5)
+    """A TensorProto at its exact value, with its element type."""
+    kind = one(t, 2, 0)
+    need(kind in STORED, f"unsupported tensor of {typed_name(kind)}")
+    need(not t.keys() & {3, 13} and not one(t, 14, 0),
+         "unsupported tensor in segments or outside the file")
+    code, field = STORED[kind]
     given = t.keys() & {4, 5, 6, 7, 9, 10, 11}
     need(len(given) < 2 and given <= {field, 9}, "a tensor with its numbers elsewhere, or twice")
     shape, width = integers(t.get(1, ())), struct.calcsize(code)
     raw, stored = one(t, 9, b""), t.get(field, ())
+    need(all(0 <= d <= MAX_SIZE for d in shape), "a tensor with a wrong dimension")
     need(math.prod(shape) <= MAX_SIZE and len(raw) <= width * MAX_SIZE, "a tensor is too big")
+    need(len(raw) % width == 0, "a tensor with broken bytes")
     if field in (4, 10):
-        return constants(graph, shape, reals(raw or packed_reals(stored, width), code))
-    return constants(graph, shape, reals(raw, code) or integers(stored))
+        return constants(graph, shape, reals(raw or packed_reals(stored, width), code), kind)
+    whole = reals(raw, code) or [Fraction(v) for v in integers(stored)]
+    return constants(graph, shape, whole, kind).within()
 
 
 # --- tensors of linear forms, and the graph -------------------------------------------------------
+
+LARGEST = Fraction((1 << 24) - 1) * (1 << 104)  # of the finite float32
+# ONNX element types: name, least and greatest number. Arithmetic is on floats; integers are
+# constants (shapes, axes, indices), booleans are constants or gates.
+KINDS = {
+    1: ("float32", -LARGEST, LARGEST), 6: ("int32", -(1 << 31), (1 << 31) - 1),
+    7: ("int64", -(1 << 63), (1 << 63) - 1), 9: ("bool", 0, 1), 10: ("float16", -65504, 65504),
+    11: ("float64", -((1 << 53) - 1) << 971, ((1 << 53) - 1) << 971),
+}
+STORED = {1: ("<f", 4), 6: ("<i", 5), 7: ("<q", 7), 9: ("<B", 5), 11: ("<d", 10)}  # code, field
 
 
 def total(terms: Iterable[tuple[Form, Any]], const: Any = ZERO) -> Form:
@@ -186,10 +208,16 @@ def total(terms: Iterable[tuple[Form, Any]], const: Any = ZERO) -> Form:
 
 
 class Tensor:
-    """A shape and, in C order, its elements as linear forms of the values of a graph."""
+    """A shape and, in C order, its elements as linear forms of the values of a graph.
 
-    def __init__(self, graph: Graph, shape: Iterable[int], items: list[Form]) -> None:
+    `kind` is its ONNX element type (0 on the way through a rule), `derived` says whether integers
+    were computed by arithmetic on integers.
+    """
+
+    def __init__(self, graph: Graph, shape: Iterable[int], items: list[Form], kind: int = 0,
+                 derived: bool = False) -> None:
         self.graph, self.shape, self.items = graph, tuple(shape), items
+        self.kind, self.derived = kind, derived
         graph.made += len(items)
         need(graph.made <= MAX_MADE, "too many values")
         need(min((0, *self.shape)) == 0 and math.prod(self.shape) == len(items), "a wrong shape")
@@ -202,6 +230,24 @@ class Tensor:
 
     def shaped(self, shape: Iterable[int]) -> Tensor:
         return Tensor(self.graph, shape, self.items)
+
+    def typed(self, kind: int, derived: bool = False) -> Tensor:
+        """The same elements as another tensor of this element type."""
+        if (self.kind, self.derived) == (kind, derived):
+            return self
+        return Tensor(self.graph, self.shape, self.items, kind, derived).within()
+
+    def within(self) -> Tensor:
+        """The tensor itself; refused where a constant is none of its element type.
+
+        Sound: arithmetic on integers wraps around, on floats it ends in infinities. Only constants
+        can be compared with the range; computed floats are taken as real numbers.
+        """
+        name, low, high = KINDS[self.kind]
+        need(self.fixed or self.kind not in (6, 7), f"unsupported computed {name}")
+        need(not self.fixed or all(low <= c <= high for _, c in self.items),
+             f"a constant beyond the range of {name}")
+        return self
 
     def consts(self) -> list[Fraction]:
         need(self.fixed, "a constant is needed")
@@ -262,8 +308,8 @@ def digits(form: Form) -> int:
     return max(sizes, default=0)
 
 
-def constants(graph: Graph, shape: Iterable[int], values: Iterable[Any]) -> Tensor:
-    return Tensor(graph, shape, [({}, Fraction(v)) for v in values])
+def constants(graph: Graph, shape: Iterable[int], values: Iterable[Any], kind: int = 0) -> Tensor:
+    return Tensor(graph, shape, [({}, Fraction(v)) for v in values], kind)
 
 
 def built(graph: Graph, shape: Sequence[int], cell: Callable[[Any], Form]) -> Tensor:
@@ -424,17 +470,118 @@ class Graph:
 # --- ONNX operators -------------------------------------------------------------------------------
 
 
+# Operator | inputs | result | attributes, as the standard has them in the operator sets 7 to 23.
+# "@10-" is said of what exists since set 10, "@-9" of what existed until set 9, "?" of what may be
+# left out, "+" of what may follow any number of times. Element types of inputs: R floats, N floats
+# or integers, A any: one type for all of the same letter of a call. S, T: floats of a type of their
+# own. J int32 or int64, L int64, B bool. Results: "=" has the type of the first input, "*" what the
+# rule says. Attributes: f float, i integer, s string, t tensor, I integers.
+OPERATORS = """
+Abs | R | = |
+Add | N N | = |
+AveragePool | R | = | auto_pad:s ceil_mode:i@10- count_include_pad:i dilations:I@19- kernel_shape:I
+    pads:I strides:I
+BatchNormalization | R R@-14 S@15- R@-14 S@15- R@-13 S@14 T@15- R@-13 S@14 T@15- | = | epsilon:f
+    momentum:f spatial:i@-8 training_mode:i@14-
+Cast | A | * | to:i saturate:i@19-
+Clip | R R?@11- R?@11- | = | min:f@-10 max:f@-10
+Concat | A+ | = | axis:i
+Constant | | * | value:t
+Conv | R R R? | = | auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I
+Div | N N | = |
+Dropout | R S?@12- B?@12- | = | ratio:f@-11 seed:i@12-
+Flatten | R@-8 A@9- | = | axis:i
+Gather | A J | = | axis:i
+Gemm | R R R@-10 R?@11- | = | alpha:f beta:f transA:i transB:i
+GlobalAveragePool | R | = |
+GlobalMaxPool | R | = |
+Greater | R R | B |
+Identity | A | = |
+LeakyRelu | R | = | alpha:f
+Less | R R | B |
+MatMul | R R | = |
+Max | R+ | = |
+MaxPool | R | = | auto_pad:s ceil_mode:i@10- dilations:I@10- kernel_shape:I pads:I
+    storage_order:i@8- strides:I
+Min | R+ | = |
+Mul | N N | = |
+Neg | R | = |
+PRelu | R R | = |
+Pad | R@-12 A@13- L@11- R?@11-12 A?@13- L?@18- | = | mode:s pads:I@-10 value:f@-10
+ReduceMax | R L?@18- | = | axes:I@-17 keepdims:i noop_with_empty_axes:i@18-
+ReduceMean | R L?@18- | = | axes:I@-17 keepdims:i noop_with_empty_axes:i@18-
+ReduceSum | R L?@13- | = | axes:I@-12 keepdims:i noop_with_empty_axes:i@13-
+Relu | R | = |
+Reshape | A L | = | allowzero:i@14-
+Shape | A | L | start:i@15- end:i@15-
+Slice | A J@10- J@10- J?@10- J?@10- | = | axes:I@-9 ends:I@-9 starts:I@-9
+Split | A L?@13- | = | axis:i split:I@-12 num_outputs:i@18-
+Squeeze | A L?@13- | = | axes:I@-12
+Sub | N N | = |
+Transpose | A | = | perm:I
+Unsqueeze | A L@13- | = | axes:I@-12
+"""
+SIGNATURES = {row.split("|")[0].strip(): row.split("|")[1:]
+              for row in OPERATORS.replace("\n    ", " ").strip().split("\n")}
+LETTERS = {"R": (1, 10, 11), "S": (1, 10, 11), "T": (1, 10, 11), "N": (1, 6, 7, 10, 11),
+           "A": (1, 6, 7, 9, 10, 11), "J": (6, 7), "L": (7,), "B": (9,)}
+
+
+def existing(words: str, opset: int) -> list[str]:
+    """Those of the words that the operator set has, without their marks of operator sets."""
+    out = []
+    for word, _, window in (w.partition("@") for w in words.split()):
+        low, dash, high = window.partition("-")
+        if int(low or 7) <= opset <= int(high or (23 if dash or not low else low)):
+            out.append(word)
+    return out
+
+
 class Call:
     """One operator: its inputs x, None where left out; attributes are removed as they are read."""
 
-    def __init__(self, graph: Graph, node: Message, inputs: list[Any]) -> None:
+    def __init__(self, graph: Graph, node: Message, inputs: list[Any], opset: int = 23) -> None:
         self.graph, self.inputs, self.outputs = graph, inputs, len(node[2])
         self.x: list[Tensor] = inputs + list[Any]([None] * 5)
-        given = [message(a) for a in node.get(5, ())]
-        self.attributes = {text(a, 1): ATTRIBUTES[one(a, 20, 0)](a) for a in given}
+        self.op, self.opset = text(node, 4), opset
+        takes, self.result, has = SIGNATURES[self.op]
+        self.typecheck(existing(takes, opset))
+        kinds = dict(word.split(":") for word in existing(has, opset))
+        self.attributes = dict[str, Any]()
+        for a in map(message, node.get(5, ())):
+            key, kind = text(a, 1), one(a, 20, 0)
+            need(key in kinds, f"unsupported attribute '{key[:40]}' at opset {opset}")
+            need(kind == "?fist??I".find(kinds[key]) and 21 not in a, f"a wrong type of '{key}'")
+            need(key not in self.attributes, f"attribute '{key}' twice")
+            self.attributes[key] = ATTRIBUTES[kind](a)
+
+    def typecheck(self, takes: list[str]) -> None:
+        """Number and element types of the inputs are those that the standard allows."""
+        if takes and takes[0][-1] == "+":
+            takes = takes * max(1, len(self.inputs))
+        need(len(self.inputs) <= len(takes), f"{len(self.inputs)} inputs")
+        kinds = dict[str, int]()
+        for k, (t, word) in enumerate(zip_longest(self.inputs, takes)):
+            need(t or word[-1] == "?", f"input {k + 1} is missing")
+            if t:
+                name = typed_name(t.kind)
+                need(t.kind in LETTERS[word[0]], f"unsupported {name} as input {k + 1}")
+                need(kinds.setdefault(word[0], t.kind) == t.kind, "inputs of different types")
+
+    def finished(self, t: Tensor) -> Tensor:
+        """A result with its element type."""
+        kind = {"=": self.x[0].kind if self.inputs else 0, "B": 9, "L": 7}.get(
+            self.result.strip(), t.kind)
+        derived = "N" in SIGNATURES[self.op][0] or any(x.derived for x in self.inputs if x)
+        return t.typed(kind, kind in (6, 7) and derived)
 
     def attr(self, key: str, default: Any = None) -> Any:
         return self.attributes.pop(key, default)
+
+    def flag(self, key: str, default: int = 0) -> int:
+        found = int(self.attr(key, default))
+        need(found in (0, 1), f"'{key}' is {found}")
+        return found
 
     def ints(self, key: str, k: int, default: Any = None) -> Any:
         """Integers that are an attribute or, in later operator sets, the constant input k."""
@@ -448,87 +595,132 @@ class Call:
 
 
 def reshape(c: Call) -> Tensor:
-    old, keep = c.x[0].shape, c.attr("allowzero", 0)
-    new = [old[k] if d == 0 and not keep else d for k, d in enumerate(c.x[1].ints())]
-    rest = math.prod(old) // max(1, -math.prod(new))
-    return c.x[0].shaped([rest if d == -1 else d for d in new])
+    old, keep, new = c.x[0].shape, c.flag("allowzero"), c.x[1].ints()
+    need(len(c.x[1].shape) == 1, "a Reshape to no list of numbers")
+    need(not keep or not (0 in new and -1 in new), "a Reshape to 0 and -1")
+    new = [old[k] if d == 0 and not keep else d for k, d in enumerate(new)]
+    if -1 in new:
+        known, size = math.prod(d for d in new if d != -1), math.prod(old)
+        need(new.count(-1) == 1 and known > 0 and size % known == 0, "a Reshape to -1")
+        new[new.index(-1)] = size // known
+    return c.x[0].shaped(new)
 
 
 def squeeze(c: Call) -> Tensor:
     shape = c.x[0].shape
-    axes = c.axes(c.ints("axes", 1, [k for k, d in enumerate(shape) if d == 1]))
+    given = c.ints("axes", 1, [k for k, d in enumerate(shape) if d == 1])
+    # Sound: of a list of no axes some readers take out all axes of 1, some none.
+    need(given or 1 not in shape, "unsupported Squeeze of an empty list of axes")
+    axes = c.axes(given)
+    need(all(shape[k] == 1 for k in axes), "a Squeeze of a longer axis")
     return c.x[0].shaped([d for k, d in enumerate(shape) if k not in axes])
 
 
 def unsqueeze(c: Call) -> Tensor:
     given, shape = c.ints("axes", 1), list(c.x[0].shape)
-    for k in sorted(c.axes(given, len(shape) + len(given))):
+    need(given, "an Unsqueeze without axes")
+    axes = c.axes(given, len(shape) + len(given))
+    # Sound: in old operator sets some readers put in one axis after the other, counting anew.
+    need(c.opset >= 13 or axes == sorted(axes), "unsupported axes out of order")
+    need(c.opset >= 11 or min(given) >= 0, "unsupported negative axes at this opset")
+    for k in sorted(axes):
         shape.insert(k, 1)
     return c.x[0].shaped(shape)
 
 
-def flatten(t: Tensor, axis: int) -> Tensor:
+def flatten(c: Call) -> Tensor:
+    t, axis = c.x[0], c.attr("axis", 1)
+    rank = len(t.shape)
+    axis += rank if -rank <= axis < 0 and c.opset >= 11 else 0
+    need(0 <= axis <= rank, "a wrong axis")
     return t.shaped([math.prod(t.shape[:axis]), math.prod(t.shape[axis:])])
 
 
 def transpose(c: Call) -> Tensor:
-    return transposed(c.x[0], c.axes(c.attr("perm", range(len(c.x[0].shape))[::-1])))
+    order = list(c.attr("perm", range(len(c.x[0].shape))[::-1]))
+    need(sorted(order) == list(range(len(c.x[0].shape))), "a wrong order of axes")
+    return transposed(c.x[0], order)
 
 
 def concat(c: Call) -> Tensor:
-    (axis,) = c.axes([c.attr("axis", 0)])
+    given = c.attr("axis")
+    need(given is not None and len({len(t.shape) for t in c.inputs}) == 1, "a wrong Concat")
+    (axis,) = c.axes([given])
     return along(axis, [(t, k) for t in c.inputs for k in range(t.shape[axis])])
 
 
 def cut(c: Call) -> Tensor:
     t, starts, ends = c.x[0], c.ints("starts", 1), c.ints("ends", 2)
+    need(starts is not None and ends is not None, "a Slice without starts or ends")
     axes, steps = c.ints("axes", 3, range(len(starts))), c.ints("steps", 4, [1] * len(starts))
     for k, a, b, s in zip(c.axes(axes), starts, ends, steps, strict=True):
-        need(s > 0 or a >= -t.shape[k], "a Slice that starts before its axis")
-        t = along(k, [(t, i) for i in range(t.shape[k])[a:b:s]])
+        # Sound: where a step backwards starts before its axis or ends behind it, some readers cut
+        # the ends down to the axis, and some take the greatest integer for the start of the axis.
+        need(s > 0 or (s < 0 and -t.shape[k] <= a and b < t.shape[k]),
+             "unsupported Slice backwards from or to beyond its axis")
+        places = range(t.shape[k])[a:b:s]
+        empty = constants(c.graph, (*t.shape[:k], 0, *t.shape[k + 1 :]), [])
+        t = along(k, [(t, i) for i in places]) if places else empty
     return t
 
 
 def split(c: Call) -> list[Tensor]:
     t, (axis,), n = c.x[0], c.axes([c.attr("axis", 0)]), c.outputs
-    each = -(-t.shape[axis] // n)
+    each, given = -(-t.shape[axis] // n), c.ints("split", 1)
+    need(given is None or "num_outputs" not in c.attributes, "a Split with split and num_outputs")
     need(c.attr("num_outputs", n) == n, "a Split of other outputs")
-    ends = [0, *accumulate(c.ints("split", 1) or [min(each, t.shape[axis] - k * each)
-                                                  for k in range(n)])]
+    need(given or t.shape[axis] % n == 0 or (c.opset >= 18 and each * (n - 1) < t.shape[axis]),
+         "a Split into unequal parts")
+    ends = [0, *accumulate(given or [min(each, t.shape[axis] - k * each) for k in range(n)])]
     need(len(ends) == n + 1 and ends[-1] == t.shape[axis] and ends == sorted(ends), "a Split")
     return [along(axis, [(t, i) for i in range(a, b)]) for a, b in pairwise(ends)]
 
 
 def gather(c: Call) -> Tensor:
     t, index, (axis,) = c.x[0], c.x[1], c.axes([c.attr("axis", 0)])
-    found = along(axis, [(t, range(t.shape[axis])[k]) for k in index.ints()])
-    return found.shaped((*t.shape[:axis], *index.shape, *t.shape[axis + 1 :]))
+    size, places = t.shape[axis], index.ints()
+    need(all(-size <= k < size for k in places), "an index is out of range")
+    shape = (*t.shape[:axis], *index.shape, *t.shape[axis + 1 :])
+    if not places:
+        return constants(c.graph, shape, [])
+    found = along(axis, [(t, k % size) for k in places])
+    return found.shaped(shape)
 
 
 def pad(c: Call) -> Tensor:
     t, pads, fill = c.x[0], c.ints("pads", 1), c.x[2].consts() if c.x[2] else [c.attr("value", 0)]
-    axes = c.axes(c.ints("", 3, range(len(t.shape))))
-    need(c.attr("mode", "constant") == "constant" and fill == [0], "unsupported Pad")
+    axes = c.axes(c.x[3].ints() if c.x[3] else range(len(t.shape)))
+    need(pads is not None and len(pads) == 2 * len(axes), "a wrong number of pads")
+    need(c.attr("mode", "constant") == "constant" and fill == [0], "unsupported mode or value")
     for k, a, b in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        need(max(a, b) < MAX_SIZE and min(a, b) > -MAX_SIZE, "a Pad")
+        need(max(a, b) < MAX_SIZE and t.shape[k] + min(a, 0) + min(b, 0) >= 0, "a wrong pad")
+        # Sound: what pads cut away is what they add to in no reader: see `within` of the ends.
         places = range(-a, t.shape[k] + b)
         t = along(k, [(t, i if i < t.shape[k] else -1) for i in places])
     return t
 
 
 def cast(c: Call) -> Tensor:
-    """Nothing, where the type holds the values: constants that it would round are refused."""
+    """Nothing, where the type holds the values: what it would round or wrap is refused."""
     t, to, _ = c.x[0], c.attr("to", 0), c.attr("saturate")
+    name, out = f"{typed_name(t.kind)} to {typed_name(to)}", t.shaped(t.shape)
+    out.kind = to
+    if to == t.kind:
+        return t
+    if to in (6, 7):
+        need(t.kind in (6, 7), f"unsupported Cast of {name}")
+        return out.within()
     bits, low = {1: (24, -149), 11: (53, -1074)}.get(to, (0, 0))
-    need(bits or (to in (6, 7) and t.ints() is not None), f"unsupported Cast to type {to}")
-    need(not (bits and t.fixed) or all(v == nearest(v, bits, low) for v in t.consts()),
-         "unsupported Cast that rounds")
-    return t
+    need(bits and not t.derived, f"unsupported Cast of {name}")
+    need(t.fixed or t.kind in (9, 10) or to == 11, f"unsupported Cast of computed {name}")
+    need(not t.fixed or all(v == nearest(v, bits, low) for v in t.consts()),
+         f"unsupported Cast of {name} that rounds")
+    return out.within()
 
 
 def dropout(c: Call) -> Tensor:
     need(not c.x[2] or not any(c.x[2].consts()), "unsupported Dropout in training")
-    c.attributes.clear()
+    c.attributes.clear()  # the rest matters in training alone
     return c.x[0]
 
 
@@ -545,24 +737,28 @@ def over_root(s: Fraction, v: Fraction) -> Fraction:
 
 def normalize(c: Call) -> Tensor:
     _, epsilon, shape = c.attr("momentum"), c.attr("epsilon", EPSILON), c.x[0].shape
-    need(not c.attr("training_mode", 0) and c.attr("spatial", 1), "unsupported normalization")
-    side = [1, *shape[1:2], *[1] * len(shape[2:])][-max(1, len(shape)) :]
+    need(not c.flag("training_mode") and c.flag("spatial", 1), "unsupported normalization")
+    need(len(shape) > 1 and all(v.shape == shape[1:2] for v in c.x[1:5]), "wrong shapes")
+    side = [1, shape[1], *[1] * len(shape[2:])]
     scale, offset, mean, var = (v.shaped(side) for v in c.x[1:5])
+    need(all(v + epsilon > 0 for v in var.consts()), "no positive variance + epsilon")
     pairs = zip(scale.consts(), var.consts(), strict=True)
     factor = constants(c.graph, side, [over_root(s, v + epsilon) for s, v in pairs])
     return (c.x[0] - mean) * factor + offset
 
 
 def divide(a: Tensor, b: Tensor) -> Tensor:
+    need(all(b.consts()), "a division by zero")
     found = a * constants(b.graph, b.shape, [Fraction(1, v) for v in b.consts()])
-    if a.fixed and all(c.denominator == 1 for c in a.consts() + b.consts()):
-        found.ints()  # Sound: integers divide to integers; types are not kept, so no other result
+    if a.kind in (6, 7):
+        found.ints()  # Sound: what rounds is refused, whichever way it would be rounded
     return found
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """numpy's matmul with one side constant, the other's elements those of one node."""
     need(a.fixed or b.fixed, "unsupported product of two computed matrices")
+    need(a.shape and b.shape, "a product of single numbers")
     depth, wide, lead = a.shape[-1], len(b.shape) > 1, stretched(a, b, inner=2)
     shape = (*lead, *a.shape[-2:-1], *b.shape[1:][-1:])
     need(depth == b.shape[-2:][0] and math.prod(shape) * depth <= MAX_TERMS, "matrices do not fit")
@@ -576,19 +772,22 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def gemm(c: Call) -> Tensor:
-    a, b = (transposed(t.solid(), (1, 0)) if c.attr(key, 0) else t.solid()
+    need(len(c.x[0].shape) == len(c.x[1].shape) == 2, "a Gemm of no matrices")
+    a, b = (transposed(t.solid(), (1, 0)) if c.flag(key) else t.solid()
             for t, key in zip(c.x, ("transA", "transB")))
-    bias = [(c.x[2], c.attr("beta", ONE))] if c.x[2] else []
-    return combine((matmul(a, b), c.attr("alpha", ONE)), *bias)
+    found, alpha, beta = matmul(a, b), c.attr("alpha", ONE), c.attr("beta", ONE)
+    out = combine((found, alpha), *[(c.x[2], beta)] if c.x[2] else [])
+    need(out.shape == found.shape, "a wrong shape of C")
+    return out
 
 
 def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
     """For every spatial axis and output place the input places that it sees, -1 for padding, -2
     for what lies beyond the padding (where windows may end late)."""
     space, rank, axes = c.x[0].shape[2:], len(c.x[0].shape) - 2, []
-    auto, late = c.attr("auto_pad", "NOTSET"), c.attr("ceil_mode", 0)
+    auto, late = c.attr("auto_pad", "NOTSET"), c.flag("ceil_mode")
     steps, gaps = c.attr("strides", [1] * rank), c.attr("dilations", [1] * rank)
-    pads = c.attr("pads", [0] * 2 * rank)
+    pads, counted = c.attr("pads", [0] * 2 * rank), c.attributes.get("count_include_pad", 0)
     need(auto == "NOTSET" or (auto in ("VALID", "SAME_UPPER", "SAME_LOWER") and not any(pads)
                               and not late), f"unsupported auto_pad {auto!r:.20}")
     for n, k, step, gap, a, b in zip(space, kernel, steps, gaps, pads[:rank], pads[rank:],
@@ -596,10 +795,15 @@ def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
         need(min(k, step, gap) > 0 and min(a, b) >= 0 and max(k, gap, a, b) < MAX_SIZE, "a window")
         reach = (k - 1) * gap + 1
         if auto[:4] == "SAME":
-            whole = max(0, (-(-n // step) - 1) * step + reach - n)
+            whole = (-(-n // step) - 1) * step + reach - n
+            # Sound: some readers cut elements away instead of adding some, or forget dilations.
+            need(whole >= 0 and (gap == 1 or c.op == "Conv"), f"unsupported auto_pad {auto}")
             a, b = (whole // 2, -(-whole // 2))[:: 1 if auto == "SAME_UPPER" else -1]
+        need(max(a, b) < k or c.op == "Conv", "unsupported pads as long as the window")
         starts = range(-a, n + b - reach + 1, step)
         if late and starts and starts[-1] + step < n and starts[-1] + reach < n + b:
+            # Sound: readers differ on what a window that ends behind the padding is divided by.
+            need(not counted, "unsupported ceil_mode with count_include_pad")
             starts = range(-a, starts[-1] + step + 1, step)
         need(0 < len(starts) * k < MAX_SIZE and not (late and starts[-1] >= n), "a window")
         axes.append([[p if 0 <= p < n else -1 if p < n + b else -2
@@ -616,6 +820,7 @@ def conv(c: Call) -> Tensor:
     shape = (batch, outs, *map(len, axes))
     terms = math.prod(shape) * len(weight.items) // max(1, outs)
     need(weight.fixed and each * group == outs and terms <= MAX_TERMS, "an unsupported Conv")
+    need(not c.x[2] or c.x[2].shape == (outs,), "a wrong bias")
 
     def cell(i: tuple[int, ...]) -> Form:
         near = [[(p, q) for q, p in enumerate(seen[k]) if p >= 0] for seen, k in zip(axes, i[2:])]
@@ -650,8 +855,10 @@ def max_along(t: Tensor, axis: int, seen: list[Sequence[int]]) -> Tensor:
 
 
 def pool(c: Call, join: Callable[..., Tensor], whole: bool = False, **options: Any) -> Tensor:
-    t = c.x[0].solid()
+    t, _ = c.x[0].solid(), c.attr("storage_order")  # of positions, which are not computed
+    need(len(t.shape) > 2 and (whole or "kernel_shape" in c.attributes), "no windows")
     seen: Any = [[range(d)] for d in t.shape[2:]] if whole else windows(c, c.attr("kernel_shape"))
+    c.flag("count_include_pad")
     for k, near in reversed(list(enumerate(seen))):
         t = join(t, 2 + k, near, **options)
     return t
@@ -659,7 +866,8 @@ def pool(c: Call, join: Callable[..., Tensor], whole: bool = False, **options: A
 
 def reduced(c: Call, join: Callable[..., Tensor], factor: int = 0) -> Tensor:
     """Over axes; an empty list of them means all, or none."""
-    t, noop, keep = c.x[0].solid(), c.attr("noop_with_empty_axes", 0), c.attr("keepdims", 1)
+    t, noop, keep = c.x[0].solid(), c.flag("noop_with_empty_axes"), c.flag("keepdims", 1)
+    need(c.attributes.get("axes", [0]), "unsupported empty list of axes")
     axes = c.axes(c.ints("axes", 1) or range(0 if not noop else len(t.shape), len(t.shape)))
     for k in sorted(axes, reverse=True):
         size = constants(c.graph, (), [t.shape[k] if factor else 1])
@@ -676,17 +884,41 @@ def channels(t: Tensor, axis: int) -> Tensor:
 
 def leaky(x: Tensor, slope: Tensor) -> Tensor:
     t = x.solid()
+    need(stretched(x, slope) == list(x.shape), "slopes of another shape")
     return t.relu() + (t - t.relu()) * slope
 
 
 def clip(c: Call) -> Tensor:
-    t, top = c.x[0].solid(), Fraction((1 << 24) - 1) * (1 << 104)
-    a, b = (x.consts()[0] if x else c.attr(key) for x, key in zip(c.x[1:3], ("min", "max")))
-    low, high = (None if v is None or s * v >= top else constants(c.graph, (), [v])
-                 for v, s in ((a, -1), (b, 1)))
+    """A bound that is present is a bound; before operator set 11 both are."""
+    t = c.x[0].solid()
+    given = c.x[1:3]
+    need(all(len(x.items) == 1 and len(x.shape) <= len(t.shape) for x in given if x),
+         "bounds that are no single numbers")
+    ends = [x.consts()[0] if x else None for x in given]
+    if c.opset < 11:
+        ends = [c.attr("min", -LARGEST), c.attr("max", LARGEST)]
+    low, high = (None if v is None else constants(c.graph, (), [v]) for v in ends)
     need(not low or not high or (high - low).consts()[0] > 0, "a Clip of nothing")
-    found = (t - low).relu() + low if low else t
+    found = t
+    if low and low.consts()[0] <= -LARGEST:  # the same function; bounds of t + LARGEST would say nothing
+        found = t + (low - t).relu()
+    elif low:
+        found = (t - low).relu() + low
     return found - (t - high).relu() if high else found
+
+
+def shape_of(c: Call) -> Tensor:
+    rank = len(c.x[0].shape)
+    start, end = c.attr("start", 0), c.attr("end", rank)
+    # Sound: what lies outside is cut down in different ways by readers.
+    need(-rank <= start <= rank and -rank <= end <= rank, "unsupported axes that are not there")
+    shape = c.x[0].shape[start:end]
+    return constants(c.graph, [len(shape)], shape)
+
+
+def constant(c: Call) -> Tensor:
+    need("value" in c.attributes, "no value")
+    return tensor(c.graph, c.attr("value"))
 
 
 def folded(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Call], Tensor]:
@@ -702,18 +934,16 @@ RULES: dict[str, Callable[[Call], Any]] = {
     "Relu": lambda c: c.x[0].relu(), "Abs": lambda c: c.x[0].absolute(), "Clip": clip,
     "LeakyRelu": lambda c: leaky(c.x[0], constants(c.graph, (), [c.attr("alpha", ALPHA)])),
     "PRelu": lambda c: leaky(c.x[0], c.x[1]), "Neg": lambda c: combine((c.x[0], -1)),
-    "AveragePool": lambda c: pool(c, mean_along, padded=c.attr("count_include_pad", 0)),
+    "AveragePool": lambda c: pool(c, mean_along, padded=c.attributes.get("count_include_pad", 0)),
     "MaxPool": partial(pool, join=max_along), "Reshape": reshape, "Squeeze": squeeze,
     "GlobalMaxPool": partial(pool, join=max_along, whole=True), "Unsqueeze": unsqueeze,
     "GlobalAveragePool": partial(pool, join=mean_along, whole=True), "Transpose": transpose,
-    "Flatten": lambda c: flatten(c.x[0], c.attr("axis", 1)), "Concat": concat,
-    "Identity": lambda c: c.x[0], "Constant": lambda c: tensor(c.graph, c.attr("value")),
+    "Flatten": flatten, "Concat": concat, "Identity": lambda c: c.x[0], "Constant": constant,
     "Greater": folded(lambda a, b: (a - b).gate()), "Less": folded(lambda a, b: (b - a).gate()),
     "Slice": cut, "Split": split, "Gather": gather, "Pad": pad, "Cast": cast, "Dropout": dropout,
     "ReduceMax": partial(reduced, join=max_along), "ReduceMean": partial(reduced, join=mean_along),
     "ReduceSum": partial(reduced, join=mean_along, factor=1), "BatchNormalization": normalize,
-    "Shape": lambda c: constants(c.graph, [len(shape := c.x[0].shape[slice(
-        c.attr("start", 0), c.attr("end"))])], shape),
+    "Shape": shape_of,
 }
 ATTRIBUTES: dict[int, Callable[[Message], Any]] = {
     1: lambda a: reals(packed_reals([one(a, 2, (bytes(4),))], 4))[0], 2: lambda a: one(a, 3, 0),
@@ -722,32 +952,78 @@ ATTRIBUTES: dict[int, Callable[[Message], Any]] = {
 }
 
 
+class Outputs(dict[str, Tensor]):
+    """The outputs of floats by name: no claim reads any other."""
+
+    def __missing__(self, key: str) -> Tensor:
+        raise Bad(f"no output {key!r:.40} of floats")
+
+
+def declared_type(v: Message) -> tuple[int, list[int] | None]:
+    """Element type (0: none given) and dimensions of a ValueInfoProto; those below 0 are open."""
+    about = message(one(v, 2, b""))
+    need(about.keys() <= {1, 6}, f"'{text(v, 1)[:40]}' is no tensor")
+    kind = message(one(about, 1, b""))
+    shape = [one(d, 1, -1) for d in map(message, message(one(kind, 2, b"")).get(1, ()))]
+    return one(kind, 1, 0), shape if 2 in kind else None
+
+
 class Network:
     """An ONNX file lowered into a graph, every operator after what it needs."""
 
     def __init__(self, data: bytes) -> None:
         model = message(data)
         body, self.graph = message(one(model, 7, b"")), Graph()
-        opsets = {text(m, 1): one(m, 2, 0) for m in map(message, model.get(8, ()))}
-        opset = opsets.get("", opsets.get("ai.onnx", 0))
-        need(7 <= opset <= 23 and 15 not in body and 25 not in model, f"unsupported opset {opset}")
+        need(3 <= one(model, 1, 0) <= 14, f"unsupported IR version {one(model, 1, 0)}")
+        need(15 not in body and not model.keys() & {20, 25, 26},
+             "unsupported sparse tensors, training information, functions or configurations")
+        imports = [(text(m, 1).removesuffix("ai.onnx"), one(m, 2, 0))
+                   for m in map(message, model.get(8, ()))]
+        need(len(dict(imports)) == len(imports), "an operator set twice")
+        self.opset = dict(imports).get("", 0)
+        need(7 <= self.opset <= 23, f"unsupported opset {self.opset}")
         stored, declared = ([message(m) for m in body.get(k, ())] for k in (5, 11))
-        self.values = {text(t, 8): tensor(self.graph, t) for t in stored}
+        self.values = {text(t, 8): self.stored(t) for t in stored}
         free = [v for v in declared if text(v, 1) not in self.values]
+        for v in declared:
+            self.agree(v)
         self.inputs = {text(v, 1): self.input(text(v, 1), v) for v in free}
         made = [(k.decode(), n) for n in map(message, body.get(1, ())) for k in n.get(2, ()) if k]
         self.maker = dict(made)
+        need(len({text(v, 1) for v in declared}) == len(declared), "two inputs of a name")
         need(len(self.values | self.maker) == len(stored + free + made), "two tensors of a name")
-        self.outputs = {text(v, 1): self.value(text(v, 1)) for v in map(message, body.get(12, ()))}
+        found = {text(v, 1): self.value(text(v, 1)) for v in map(message, body.get(12, ()))}
+        need(len(found) == len(body.get(12, ())), "two outputs of a name")
+        for v in map(message, body.get(12, ())):
+            self.agree(v, known=False)
+        self.outputs = Outputs((k, t) for k, t in found.items() if t.kind in LETTERS["R"])
+
+    def stored(self, t: Message) -> Tensor:
+        try:
+            return tensor(self.graph, t)
+        except Bad as error:
+            raise Bad(f"tensor '{text(t, 8)[:40]}': {error}") from None
+
+    def agree(self, v: Message, known: bool = True) -> None:
+        """What is declared of a tensor is so; the shape of an output is but a hint."""
+        (kind, shape), label = declared_type(v), text(v, 1)
+        t = self.values.get(label)
+        need(t is None or kind == t.kind or not (kind or known),
+             f"'{label[:40]}' is declared as {typed_name(kind)}")
+        need(t is None or not known or shape is None or (
+            len(shape) == len(t.shape) and all(d < 1 or d == n for d, n in zip(shape, t.shape))),
+            f"'{label[:40]}' is declared with another shape")
 
     def input(self, label: str, v: Message) -> int:
-        kind = message(one(message(one(v, 2, b"")), 1, b""))
-        shape = [one(d, 1, 0) for d in map(message, message(one(kind, 2, b"")).get(1, ()))]
-        shape[:1] = [max(1, d) for d in shape[:1]]  # a batch of any size is a batch of one
-        need(one(kind, 1, 0) in (1, 10, 11) and 0 < math.prod(shape) <= MAX_SIZE, "a wrong input")
+        kind, dims = declared_type(v)
+        need(kind in LETTERS["R"], f"unsupported {typed_name(kind)} as input '{label[:40]}'")
+        shape = list(dims or ())
+        shape[:1] = [d if d >= 0 else 1 for d in shape[:1]]  # any batch is a batch of one
+        need(dims is not None and min(shape, default=1) > 0 and math.prod(shape) <= MAX_SIZE,
+             f"a wrong shape of input '{label[:40]}'")
         start = sum(node.size for node in self.graph.nodes)
         n = self.graph.node("I", (), math.prod(shape), start, label)
-        self.values[label] = Tensor(self.graph, shape, self.graph.refs(n))
+        self.values[label] = Tensor(self.graph, shape, self.graph.refs(n), kind)
         return n
 
     def value(self, label: str) -> Tensor:
@@ -757,17 +1033,28 @@ class Network:
             node = self.maker.pop(label)
             labels = [v.decode() for v in node.get(1, ())]
             inputs = [self.value(v) if v else None for v in reversed(labels)]
-            op, domain = text(node, 4), text(node, 7)
-            need(op in RULES and domain in ("", "ai.onnx"), f"unsupported operator {op[:40]}")
-            call = Call(self.graph, node, inputs[::-1])
-            found = RULES[op](call)
-            for k, t in zip(node[2], found if op == "Split" else [found]):
-                short = op in ("MatMul", "Gemm", "Conv") and not t.fixed  # products of floats
-                need(short or max(map(digits, t.items), default=0) <= MAX_BITS, "too many digits")
-                self.values[k.decode()] = t
-            need(not call.attributes, f"unsupported {', '.join(call.attributes)[:80]} of {op}")
-            need(label in self.values, f"unsupported further output of {op}")
+            op, domain, what = text(node, 4), text(node, 7), f" for '{label[:40]}'"
+            need(op in RULES and domain in ("", "ai.onnx") and not text(node, 8),
+                 f"unsupported operator {op[:40]}{what}")
+            try:
+                self.lower(node, inputs[::-1])
+            except Bad as error:
+                raise Bad(f"{op}{what}: {error}") from None
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                # Whatever no rule has named: a length, a shape, a number that does not fit.
+                raise Bad(f"{op}{what}: its inputs do not fit ({error!r:.80})") from None
+            need(label in self.values, f"unsupported further output of {op}{what}")
         return self.values[label]
+
+    def lower(self, node: Message, inputs: list[Any]) -> None:
+        """The values of a node's outputs."""
+        call = Call(self.graph, node, inputs, self.opset)
+        found = RULES[call.op](call)
+        for k, t in zip(node[2], found if call.op == "Split" else [found]):
+            short = call.op in ("MatMul", "Gemm", "Conv") and not t.fixed  # products of floats
+            need(short or max(map(digits, t.items), default=0) <= MAX_BITS, "too many digits")
+            self.values[k.decode()] = call.finished(t)
+        need(not call.attributes, f"unsupported {', '.join(call.attributes)[:80]}")
 
 
 # --- the claim of a spec --------------------------------------------------------------------------

@@ -350,7 +350,7 @@ class Pool:
 
 
 def chain(op: str, count: int, inputs: int = 2) -> bytes:
-    stored = numpy_helper.from_array(np.array([1.5], np.float32), "c0")
+    stored = numpy_helper.from_array(np.array([0.75], np.float32), "c0")
     nodes = [helper.make_node(op, [f"c{k}"] * inputs, [f"c{k + 1}"]) for k in range(count)]
     nodes.append(helper.make_node("Add", ["x", f"c{count}"], ["y"]))
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)

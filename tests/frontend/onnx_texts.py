@@ -38,7 +38,7 @@ MODELS: dict[str, tuple[int, str]] = {
         y = Div(x, f) }"""),
     "Cast": (17, """(float[2,3] x) => (double[2,3] y) {
         d = Cast <to = 11> (x)
-        c = Constant <value = double[1] {0.1}> ()
+        c = Constant <value = double[1] {0.125}> ()
         f = Cast <to = 1> (c)
         g = Cast <to = 11> (f)
         y = Add(d, g) }"""),

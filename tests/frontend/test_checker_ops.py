@@ -24,7 +24,7 @@ REFUSED = {
 PARTLY = {  # words of the refusal, for some of an op's cases
     "Gemm": "product of two computed", "MatMul": "product of two computed", "Mul": "two computed",
     "Div": "constant is needed", "Clip": "Clip of nothing|constant is needed",
-    "Pad": "unsupported Pad",
+    "Pad": "unsupported mode or value",
 }
 
 

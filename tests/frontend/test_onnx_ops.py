@@ -99,8 +99,6 @@ POOLING = [
     Case("MaxPool", IMAGE, kernel_shape=[2, 2], dilations=[2, 3], opsets=(10, 12, 22)),
     Case("AveragePool", IMAGE, kernel_shape=[2, 2], dilations=[2, 3], opsets=(19, 22)),
     Case("AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
-    Case("AveragePool", IMAGE, kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 0, 1], ceil_mode=1,
-         count_include_pad=1, opsets=(19, 22)),
     Case("GlobalMaxPool", IMAGE), Case("GlobalAveragePool", IMAGE),
     Case("GlobalAveragePool", In((1, 2, 5))),
     Case("ReduceSum", X, opsets=(7, 11), axes=[1]),

@@ -206,7 +206,10 @@ class DenseBounds:
                     reached[i] = c
                 negative = np.minimum(c, 0.0)
                 total = total + (negative * r.shift[box]).sum(axis=1)
-                slack = slack + np.abs(c) @ (2.0 * b.size[z])
+                # Sound: a unit that is shut passes on nothing, so nothing rounds, however far below
+                # 0 its argument is (by the largest float32, for a Clip that ends there).
+                live = (r.slope[box] != 0) | (r.chord[box] != 0) | (r.shift[box] != 0)
+                slack = slack + np.where(live, np.abs(c), 0.0) @ (2.0 * b.size[z])
                 _give(rest, z, (c - negative) * r.slope[box] + negative * r.chord[box])
             elif stage.kind == "concat":
                 ends = np.cumsum([self.net.stages[s].size for s in stage.sources])[:-1]

@@ -30,15 +30,14 @@ Result: TypeAlias = int | Value | Sequence[Value]
 
 @dataclass(frozen=True)
 class Rule:
-    """How an ONNX op is lowered and how many inputs it takes (`most` None: any number).
+    """How an ONNX op is lowered and how many inputs that reads (`most` None: any number).
 
-    `mixed` marks ops whose float inputs may have different element types.
+    What the standard allows at an operator set is checked before: see schemas.py.
     """
 
     run: Callable[[Call], Result]
     least: int = 1
     most: int | None = 1
-    mixed: bool = False
 
 
 @dataclass
@@ -127,7 +126,12 @@ class Call:
         low, high = INTEGER_RANGES.get(dtype, (0, 0))
         if any(not low <= n <= high for n in array.ravel()):
             raise InputError(f"an integer overflows {dtype_name(dtype)}", expected="smaller ones")
-        return Whole(array.astype(np.int64), dtype)
+        return Whole(array.astype(np.int64), dtype, True)
+
+    @property
+    def computed(self) -> bool:
+        """Whether an input holds integers, or booleans, that arithmetic on integers made."""
+        return any(isinstance(v, Whole) and v.computed for v in self.inputs)
 
     def condition(self, i: int) -> Truth | Whole:
         """Input `i` as booleans."""

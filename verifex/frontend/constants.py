@@ -11,6 +11,7 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.call import Call, Result, Rule
 from verifex.frontend.values import (
+    BFLOAT16,
     BOOL,
     DOUBLE,
     FLOAT,
@@ -25,7 +26,13 @@ from verifex.frontend.values import (
     Whole,
     dtype_name,
 )
-from verifex.ir.exact import ExactArray, as_exact
+from verifex.ir.exact import ExactArray
+
+WIDER: Mapping[int, frozenset[int]] = {
+    FLOAT16: frozenset({FLOAT, DOUBLE}), BFLOAT16: frozenset({FLOAT, DOUBLE}),
+    FLOAT: frozenset({DOUBLE}), DOUBLE: frozenset(),
+}
+"""The float types that hold every number of another: no cast to them rounds or overflows."""
 
 
 def identity(c: Call) -> Result:
@@ -49,8 +56,12 @@ def shape_of(c: Call) -> Result:
     shape = c.shape(0)
     if c.opset < 15:
         return Whole(np.array(shape, dtype=np.int64), INT64)
-    end = c.int_("end", len(shape)) if c.given("end") else len(shape)
-    return Whole(np.array(shape[slice(c.int_("start", 0), end)], dtype=np.int64), INT64)
+    rank = len(shape)
+    start, end = c.int_("start", 0), c.int_("end", rank)
+    if any(not -rank <= k <= rank for k in (start, end)):  # cut down in different ways by readers
+        raise UnsupportedError(f"Shape from {start} to {end} of {rank} axes",
+                               expected="axes that are there")
+    return Whole(np.array(shape[start:end], dtype=np.int64), INT64)
 
 
 def size_of(c: Call) -> Result:
@@ -93,13 +104,13 @@ def cast(c: Call) -> Result:
     """Type changes: real numbers stay what they are; constants are rounded as the type says."""
     v, to = c.value(0), c.int_("to", 0)
     if c.opset >= 19:
-        c.int_("saturate", 1)  # speaks about float8 only
+        c.flag("saturate", True)  # speaks about float8 only
     return cast_value(c, v, to)
 
 
 def cast_like(c: Call) -> Result:
     if c.opset >= 19:
-        c.int_("saturate", 1)
+        c.flag("saturate", True)
     return cast_value(c, c.value(0), c.value(1).dtype)
 
 
@@ -110,53 +121,56 @@ def cast_value(c: Call, v: Value, to: int) -> Value:
         if not v.negated:
             return Tensor(v.node, v.shape, to)
         return c.low.wrap(c.low.combine([(v.node, -1)], np.ones(())), to)
-    if isinstance(v, Tensor) and to in (FLOAT, DOUBLE) and to in FLOATS:
+    if isinstance(v, Tensor) and to in WIDER[v.dtype]:
         return Tensor(v.node, v.shape, to)
     if isinstance(v, Tensor | Truth):
         raise UnsupportedError(f"Cast of a computed {dtype_name(v.dtype)} to {dtype_name(to)}",
-                               expected="float32 or float64")
+                               expected="a type that holds every number of the first")
     if isinstance(v, Constant):
-        return _cast_floats(c, v, to)
+        return _cast_floats(v, to)
     if to in INTEGER_RANGES:
         low, high = INTEGER_RANGES[to]
         if any(not low <= int(n) <= high for n in v.array.ravel()):
             raise InputError(f"Cast overflows {dtype_name(to)}", expected="numbers that fit")
-        return Whole(v.array.astype(np.int64), to)
+        return Whole(v.array.astype(np.int64), to, v.computed)
     if to == BOOL:
-        return Whole(v.array != 0, BOOL)
+        return Whole(v.array != 0, BOOL, v.computed)
     if to in FLOATS:
-        return Constant(_round(v.array.astype(np.float64), to), to)
+        if v.computed:
+            raise UnsupportedError(f"Cast of computed integers to {dtype_name(to)}",
+                                   expected="integers as shapes, axes and indices")
+        if any(abs(int(n)) > 2**53 for n in v.array.ravel()):
+            raise UnsupportedError(f"Cast of an integer beyond 2^53 to {dtype_name(to)}",
+                                   expected="numbers that are not rounded")
+        return _held(v.array.astype(np.float64), to)
     raise UnsupportedError(f"Cast to {dtype_name(to)}", expected="a number type")
 
 
-def _cast_floats(c: Call, v: Constant, to: int) -> Value:
-    if to == BOOL:
-        return Whole(np.asarray(np.not_equal(as_exact(v.value).num, 0), dtype=bool), BOOL)
-    if to in FLOATS:
-        if isinstance(v.value, ExactArray):
-            return Constant(v.value, to)  # a computed real number: nothing to round yet
-        return Constant(_round(v.value, to), to)
-    if to in INTEGER_RANGES:
-        low, high = INTEGER_RANGES[to]
-        whole = np.array([math.trunc(f) for f in as_exact(v.value).fractions()], dtype=object)
-        if any(not low <= n <= high for n in whole):
-            raise InputError(f"Cast overflows {dtype_name(to)}", expected="numbers that fit")
-        return Whole(whole.astype(np.int64).reshape(v.shape), to)
-    raise UnsupportedError(f"Cast to {dtype_name(to)}", expected="a number type")
+def _cast_floats(v: Constant, to: int) -> Value:
+    """Floats known at import as another float type, which has to hold them as they are."""
+    if to not in FLOATS:
+        raise UnsupportedError(f"Cast of {dtype_name(v.dtype)} to {dtype_name(to)}",
+                               expected="floats")
+    if to in WIDER[v.dtype]:
+        return Constant(v.value, to)  # computed ones are real numbers: nothing is rounded
+    if isinstance(v.value, ExactArray):
+        raise UnsupportedError(f"Cast to {dtype_name(to)} that rounds",
+                               expected="constants that the type holds")
+    return _held(v.value, to)
 
 
-def _round(values: Any, to: int) -> Any:
-    """float64 values rounded to a float type, as float64."""
-    if to == DOUBLE:
-        return values
-    if to not in (FLOAT, FLOAT16):
+def _held(values: Any, to: int) -> Constant:
+    """float64 values as constants of a float type; refused where it would round them."""
+    if to not in (FLOAT, FLOAT16, DOUBLE):
         raise UnsupportedError(f"Cast of a constant to {dtype_name(to)}",
                                expected="float32, float64 or float16")
+    kind = {FLOAT: np.float32, FLOAT16: np.float16, DOUBLE: np.float64}[to]
     with np.errstate(over="ignore"):
-        out = values.astype(np.float32 if to == FLOAT else np.float16).astype(np.float64)
-    if not np.isfinite(out).all():
-        raise InputError(f"Cast overflows {dtype_name(to)}", expected="numbers that fit")
-    return out
+        kept = values.astype(kind).astype(np.float64)
+    if not (kept == values).all():
+        raise UnsupportedError(f"Cast to {dtype_name(to)} that rounds or overflows",
+                               expected="constants that the type holds")
+    return Constant(values, to)
 
 
 def range_(c: Call) -> Result:
@@ -168,12 +182,13 @@ def range_(c: Call) -> Result:
         raise InputError("Range with delta 0", expected="another delta")
     count = len(range(start, limit, delta))
     c.low.limits.shape((count,))
-    return c.integers(np.array(range(start, limit, delta), dtype=object))
+    found = c.integers(np.array(range(start, limit, delta), dtype=object))
+    return Whole(found.array, found.dtype, c.computed)
 
 
 RULES: Mapping[str, Rule] = {
-    "Identity": Rule(identity), "Dropout": Rule(dropout, 1, 3, mixed=True),
+    "Identity": Rule(identity), "Dropout": Rule(dropout, 1, 3),
     "Shape": Rule(shape_of), "Size": Rule(size_of), "Constant": Rule(constant, 0, 0),
     "ConstantOfShape": Rule(constant_of_shape), "Cast": Rule(cast),
-    "CastLike": Rule(cast_like, 2, 2, mixed=True), "Range": Rule(range_, 3, 3),
+    "CastLike": Rule(cast_like, 2, 2), "Range": Rule(range_, 3, 3),
 }

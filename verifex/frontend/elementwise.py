@@ -39,12 +39,14 @@ def mul(c: Call) -> Result:
 
 
 def div(c: Call) -> Result:
-    """Division; integers truncate towards zero as in C."""
+    """Division; that of integers is refused where it would round, whichever way."""
     if c.all_whole:
         a, b = c.whole(0), c.whole(1)
-        if (b == 0).any():
+        if np.any(b == 0):
             raise InputError("an integer division by zero", expected="non-zero divisors")
-        return c.integers(np.abs(a) // np.abs(b) * np.sign(a) * np.sign(b))
+        if np.any(a % b != 0):
+            raise UnsupportedError("an integer division that rounds", expected="whole quotients")
+        return c.integers(a // b)
     divisor = c.value(1)
     if isinstance(divisor, Constant):
         return c.low.times(c.node(0), exact_reciprocal(divisor.value))
@@ -156,25 +158,33 @@ def minimum(c: Call) -> Result:
 
 
 def clip(c: Call) -> Result:
-    """`lo + relu(x - lo) - relu(x - hi)`; bounds at the end of the float range bound nothing."""
+    """`lo + relu(x - lo) - relu(x - hi)`; a bound that is present is a bound."""
     lo, hi = _clip_bounds(c)
     x = c.node(0)
     if isinstance(lo, int) and isinstance(hi, int):
         return _clip_by_nodes(c, x, lo, hi)
     low = None if lo is None else _clip_number(lo, c)
     high = None if hi is None else _clip_number(hi, c)
-    low = None if low is not None and low <= -FLOAT_MAX else low
-    high = None if high is not None and high >= FLOAT_MAX else high
     if low is not None and high is not None and low > high:
         raise InputError(f"Clip from {float(low)!r} to {float(high)!r}", expected="min <= max")
     if low is not None and low == high:
         return c.low.expand(c.low.combine([], _point(low), shape=c.low.shape(x)), c.low.shape(x))
-    terms: list[tuple[int, Number]] = [] if low is not None else [(x, 1)]
-    if low is not None:
-        terms.append((c.low.relu(c.low.combine([(x, 1)], _point(-low))), 1))
+    return _clip(c, x, low, high)
+
+
+def _clip(c: Call, x: int, low: Fraction | None, high: Fraction | None) -> int:
+    """Clip between numbers, None for no bound."""
+    terms: list[tuple[int, Number]] = [(x, 1)]
+    offset = None
+    if low is not None and low <= -FLOAT_MAX:
+        # x + relu(low - x) is the same; x - low would drown x in the rounding of bounds.
+        terms.append((c.low.relu(c.low.combine([(x, -1)], _point(low))), 1))
+    elif low is not None:
+        terms = [(c.low.relu(c.low.combine([(x, 1)], _point(-low))), 1)]
+        offset = _point(low) if low else None
     if high is not None:
         terms.append((c.low.relu(c.low.combine([(x, 1)], _point(-high))), -1))
-    return c.low.combine(terms, _point(low) if low else None)
+    return c.low.combine(terms, offset)
 
 
 def _point(value: Number) -> Values:
@@ -185,10 +195,15 @@ def _point(value: Number) -> Values:
 
 
 def _clip_bounds(c: Call) -> tuple[Any, Any]:
-    """The bounds: a number, None where absent, or (both) nodes."""
+    """The bounds: a number, None where absent, or (both) nodes.
+
+    Before operator set 11 a bound that is left out is the end of float32, as the standard says.
+    """
     if c.opset < 11:
         return c.float_("min", -FLOAT_MAX), c.float_("max", FLOAT_MAX)
     ends = [c.value(i) if c.has(i) else None for i in (1, 2)]
+    if any(v is not None and len(v.shape) > len(c.shape(0)) for v in ends):
+        raise InputError("Clip bounds of more axes than the data", expected="single numbers")
     if any(isinstance(v, Tensor) for v in ends):
         if any(v is None for v in ends):
             raise UnsupportedError("Clip with one computed bound", expected="constant bounds")
@@ -273,7 +288,7 @@ def _smooth(name: str) -> Rule:
 RULES: Mapping[str, Rule] = {
     "Add": Rule(add, 2, 2), "Sub": Rule(sub, 2, 2), "Mul": Rule(mul, 2, 2),
     "Div": Rule(div, 2, 2), "Neg": Rule(neg), "Sum": Rule(total, 1, None),
-    "Mean": Rule(mean, 1, None), "Pow": Rule(power, 2, 2, mixed=True),
+    "Mean": Rule(mean, 1, None), "Pow": Rule(power, 2, 2),
     "Relu": Rule(relu), "LeakyRelu": Rule(leaky_relu), "PRelu": Rule(prelu, 2, 2),
     "Abs": Rule(absolute), "Sign": Rule(sign), "Max": Rule(maximum, 1, None),
     "Min": Rule(minimum, 1, None), "Clip": Rule(clip, 1, 3),

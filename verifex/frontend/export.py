@@ -32,7 +32,10 @@ UNIVARIATE_OPS: Mapping[str, str] = {
     "sqrt": "Sqrt", "sin": "Sin", "cos": "Cos", "erf": "Erf",
 }
 SINGLE_ONLY = frozenset({"cos", "erf"})
-"""Functions for which onnxruntime has a float32 kernel only: computed there between two casts."""
+"""Functions for which onnxruntime has a float32 kernel only: computed there between two casts.
+
+Our own reader refuses such a cast of computed float64, which could overflow; float32 has none.
+"""
 
 
 def to_onnx(

@@ -13,6 +13,7 @@ from verifex.frontend.call import Call, Result, Rule
 from verifex.frontend.limits import Limits
 from verifex.frontend.lowering import Lowering
 from verifex.frontend.rules import OPSETS, RULES
+from verifex.frontend.schemas import Schemas
 from verifex.frontend.structure import (
     check_name,
     input_shape,
@@ -31,11 +32,10 @@ from verifex.frontend.values import (
     Value,
     Whole,
     dtype_name,
+    within,
 )
 from verifex.ir.graph import Graph, GraphError
 from verifex.ir.ops import Input
-
-MIXED = "the file mixes float types in one operation; every value is taken as a real number"
 
 
 @dataclass
@@ -54,6 +54,7 @@ class Importer:
     def __post_init__(self) -> None:
         self.low = Lowering(self.limits)
         self.opsets = self._opsets()
+        self.schemas = Schemas(self.opsets)
 
     def run(self, outputs: Sequence[str] | None) -> Graph:
         graph = self.model.graph
@@ -72,11 +73,31 @@ class Importer:
         for o in graph.output:
             if o.name in self.values:
                 self._check_declared(o)
-        return prune(self.low.builder, found)
+        return prune(self.low.builder, self._readable(found, outputs is None))
+
+    def _readable(self, found: dict[str, int], any_will_do: bool) -> dict[str, int]:
+        """The outputs that a claim can read, those of floats; others may be left alone."""
+        other = {n: dtype_name(self.values[n].dtype) for n in found
+                 if self.values[n].dtype not in FLOATS}
+        if other and (not any_will_do or len(other) == len(found)):
+            name = next(iter(other))
+            raise UnsupportedError(f"an output of type {other[name]}", key=printable(name),
+                                   expected="floats")
+        for name, kind in other.items():
+            self.low.builder.notes.append(
+                f"output '{printable(name)}' of type {kind} is left out: no claim can read it")
+        return {n: i for n, i in found.items() if n not in other}
 
     # --- structure --------------------------------------------------------------------------
 
     def _opsets(self) -> dict[str, int]:
+        model = self.model
+        if not 3 <= model.ir_version <= 14:
+            raise UnsupportedError(f"IR version {model.ir_version}", expected="3 to 14",
+                                   key="ir_version")
+        if len(model.training_info) or len(model.configuration):
+            raise UnsupportedError("training information or device configurations",
+                                   expected="a plain model", key="model")
         versions: dict[str, int] = {}
         for entry in self.model.opset_import:
             check_name(entry.domain)
@@ -290,6 +311,9 @@ class Importer:
 
     def _rule(self, node: Any) -> Rule:
         domain = "" if node.domain == "ai.onnx" else node.domain
+        if node.overload:
+            raise UnsupportedError(f"an overload of op '{printable(node.op_type)}'",
+                                   expected="none")
         if any(f.name == node.op_type and f.domain in (domain, node.domain)
                for f in self.model.functions):
             raise UnsupportedError(f"op '{printable(node.op_type)}' is a function of the model",
@@ -318,9 +342,8 @@ class Importer:
         if any(a.ref_attr_name for a in node.attribute):
             raise InputError(f"{node.op_type} refers to a function's attribute",
                              expected="attribute values")
-        kinds = {v.dtype for v in inputs if v is not None and v.dtype in FLOATS}
-        if len(kinds) > 1 and not rule.mixed:
-            self.low.builder.notes.append(MIXED)
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        self.schemas.check(node, domain, inputs)
         call = Call(self.low, node.op_type, self.opsets[""], inputs, attributes,
                     len(node.output), self.tensors.decode)
         results = _results(self.low, call, rule.run(call))
@@ -341,12 +364,12 @@ class Importer:
                     self.low.shared.add(value.node)
 
     def _check_declared(self, o: Any) -> None:
-        """The declared kind of an output must be right; a wrong shape is noted (it is a hint)."""
+        """The declared type of an output must be right; a wrong shape is noted (it is a hint)."""
         if not o.type.HasField("tensor_type"):
             return
         kind, dims = tensor_type(o)
         value = self.values[o.name]
-        if kind != value.dtype and not {kind, value.dtype} <= FLOATS | {0}:
+        if kind not in (value.dtype, 0):
             raise InputError(f"declared as {dtype_name(kind)}", key=printable(o.name),
                              expected=dtype_name(value.dtype))
         if dims is None:
@@ -364,7 +387,7 @@ class Importer:
 
 def _results(low: Lowering, call: Call, result: Result) -> list[Value]:
     if isinstance(result, int):
-        return [low.wrap(result, call.dtype)]
+        result = low.wrap(result, call.dtype)
     if isinstance(result, Constant | Whole | Tensor | Truth):
-        return [result]
-    return list(result)
+        result = [result]
+    return [within(v) if isinstance(v, Constant) else v for v in result]

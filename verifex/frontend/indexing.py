@@ -12,7 +12,7 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.call import Call, Result, Rule, normal_axes, normal_axis
 from verifex.frontend.shape import reshape_to
-from verifex.frontend.values import Constant, Value, Whole, scalar
+from verifex.frontend.values import INT64, Constant, Value, Whole, scalar
 from verifex.ir.linmap import ScatterAdd
 
 
@@ -48,6 +48,11 @@ def _positions(size: int, start: int, end: int, step: int) -> list[int]:
     """The positions an ONNX slice takes along an axis (clamped as the standard says)."""
     if step == 0:
         raise InputError("Slice with step 0", expected="another step")
+    if step < 0 and (start < -size or end >= size):
+        # Some readers cut such ends down to the axis, some take the greatest integer for its start.
+        raise UnsupportedError(
+            f"Slice backwards from {start} to {end} of an axis of length {size}",
+            expected="a start and an end on the axis")
     start = start + size if start < 0 else start
     end = end + size if end < 0 else end
     if step > 0:
@@ -83,6 +88,10 @@ def pad(c: Call) -> Result:
     pads, fill = _pad_inputs(c, rank)
     if mode not in ("constant", "reflect", "edge", "wrap"):
         raise InputError(f"Pad with mode '{mode}'", expected="constant, reflect, edge or wrap")
+    if mode != "constant" and any(n < 0 for pair in pads for n in pair):
+        # onnxruntime pads what is left after cutting, other readers refuse.
+        raise UnsupportedError(f"Pad with mode '{mode}' and negative pads",
+                               expected="pads of 0 or more")
     c.low.limits.shape([max(0, n + a + b) for n, (a, b) in zip(v.shape, pads, strict=True)])
     index = np.arange(math.prod(v.shape)).reshape(v.shape)
     for axis, (before, after) in enumerate(pads):
@@ -104,6 +113,8 @@ def _pad_inputs(c: Call, rank: int) -> tuple[list[tuple[int, int]], Any]:
     else:
         pads = c.ints(1)
         fill = _fill(c.value(2)) if c.has(2) else 0
+        if c.has(3) and c.value(3).dtype != INT64:  # onnxruntime takes these alone
+            raise UnsupportedError("Pad with axes of int32", expected="int64")
         axes = normal_axes(c.ints(3), rank) if c.has(3) else list(range(rank))
     if len(pads) != 2 * len(axes):
         raise InputError(f"Pad of {len(axes)} axes by {pads}", expected="two numbers an axis")
@@ -123,7 +134,7 @@ def _fill(v: Value) -> Any:
 
 def _pad_axis(index: Any, axis: int, before: int, after: int, mode: str) -> Any:
     size = index.shape[axis]
-    if size + before + after < 0 or -before > size or -after > size:
+    if size + min(before, 0) + min(after, 0) < 0:
         raise InputError(f"Pad of {size} elements by {before} and {after}", expected="some left")
     places = np.arange(-before, size + after)
     if mode == "constant":

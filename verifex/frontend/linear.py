@@ -169,7 +169,12 @@ def read_window(c: Call, space: Sequence[int], kernel: Sequence[int]) -> Window:
     if auto.startswith("SAME"):
         pairs = []
         for n, k, s, d in zip(space, kernel, strides, dilations, strict=True):
-            need = max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
+            need = (-(-n // s) - 1) * s + (k - 1) * d + 1 - n
+            if need < 0 or (d > 1 and c.op != "Conv"):
+                # Some readers cut elements away instead of adding some, or forget dilations.
+                raise UnsupportedError(
+                    f"{c.op} with auto_pad {auto} over {n} elements, {k} by {s}, dilation {d}",
+                    expected="explicit pads")
             small, large = need // 2, need - need // 2
             pairs.append((small, large) if auto == "SAME_UPPER" else (large, small))
     return Window(strides, tuple(pairs), dilations)
@@ -247,7 +252,8 @@ def conv_transpose(c: Call) -> Result:
             f"ConvTranspose of {c.shape(0)[1]} channels with weight {list(weight.shape)} in "
             f"{group} groups", expected="channels that fit",
         )
-    extra = c.ints_("output_padding") or [0] * rank
+    given = c.ints_("output_padding")
+    extra = [0] * rank if given is None else given
     strides = positive_ints(c, "strides", rank)
     dilations = positive_ints(c, "dilations", rank)
     pads, out_space = _transposed_pads(c, space, kernel, strides, dilations, extra)
@@ -266,13 +272,13 @@ def _transposed_pads(
     rank = len(space)
     auto = c.str_("auto_pad", "NOTSET")
     given, wanted = c.ints_("pads"), c.ints_("output_shape")
-    pads = given or [0] * (2 * rank)
+    pads = [0] * (2 * rank) if given is None else given
     if len(pads) != 2 * rank or len(extra) != rank or any(p < 0 or p >= 2**31 for p in pads):
         raise InputError(f"{c.op} has pads {pads} and output_padding {list(extra)}",
                          expected="one for each side")
-    if any(not 0 <= e < max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
+    if any(not 0 <= e < s for e, s in zip(extra, strides, strict=True)):
         raise InputError(f"{c.op} has output_padding {list(extra)}",
-                         expected="less than the strides or dilations")
+                         expected="less than the strides")
     full = [
         s * (n - 1) + e + (k - 1) * d + 1
         for n, k, s, d, e in zip(space, kernel, strides, dilations, extra, strict=True)
@@ -334,7 +340,9 @@ def _normal_scale(scale: Values, var: Values, epsilon: Fraction) -> FloatArray:
 
 def scaler(c: Call) -> Result:
     """ai.onnx.ml Scaler: `(x - offset) * scale`."""
-    offset, factor = c.floats_("offset") or [0.0], c.floats_("scale") or [1.0]
+    offset, factor = c.floats_("offset"), c.floats_("scale")
+    if not offset or not factor:
+        raise InputError("Scaler without offset or scale", expected="both attributes")
     for name, values in (("offset", offset), ("scale", factor)):
         if not all(map(math.isfinite, values)):
             raise InputError(f"attribute '{name}' of Scaler is not finite", expected="numbers")
@@ -350,6 +358,6 @@ RULES: Mapping[str, Rule] = {
     "MatMul": Rule(matmul, 2, 2),
     "Conv": Rule(conv, 2, 3),
     "ConvTranspose": Rule(conv_transpose, 2, 3),
-    "BatchNormalization": Rule(batch_normalization, 5, 5, mixed=True),
+    "BatchNormalization": Rule(batch_normalization, 5, 5),
 }
 ML_RULES: Mapping[str, Rule] = {"Scaler": Rule(scaler, 1, 1)}

@@ -26,7 +26,8 @@ def compare(name: str, c: Call) -> Result:
     if isinstance(a, Whole) and isinstance(b, Whole):
         if a.dtype != b.dtype:
             raise InputError(f"{name} of different types", expected="one type")
-        return Whole(np.asarray(COMPARE[name](a.array, b.array), dtype=bool), BOOL)
+        told = np.asarray(COMPARE[name](a.array, b.array), dtype=bool)
+        return Whole(told, BOOL, c.computed)
     if isinstance(a, Constant) and isinstance(b, Constant):
         left, right = as_exact(a.value), as_exact(b.value)
         told = COMPARE[name](left.num * right.den, right.num * left.den)
@@ -42,7 +43,7 @@ def compare(name: str, c: Call) -> Result:
 def negate(c: Call) -> Result:
     v = c.condition(0)
     if isinstance(v, Whole):
-        return Whole(~v.array, BOOL)
+        return Whole(~v.array, BOOL, c.computed)
     return Truth(v.node, v.shape, not v.negated)
 
 
@@ -51,7 +52,9 @@ def junction(both: bool, c: Call) -> Result:
     a, b = c.condition(0), c.condition(1)
     shape = c.low.broadcast_shape(a.shape, b.shape)
     if isinstance(a, Whole) and isinstance(b, Whole):
-        return Whole(np.asarray(a.array & b.array if both else a.array | b.array), BOOL)
+        told = np.asarray(a.array & b.array if both else a.array | b.array)
+        return Whole(told, BOOL, c.computed)
+    _refuse_computed(c)
     if isinstance(a, Truth) and isinstance(b, Truth):
         left, right = (c.low.expand(v.node, shape) for v in (a, b))
         if not (a.negated or b.negated) and both:
@@ -89,6 +92,12 @@ def _with_known(c: Call, known: Whole, open_: Truth, both: bool) -> Truth:
     return Truth(node, shape, open_.negated)
 
 
+def _refuse_computed(c: Call) -> None:
+    if c.computed:
+        raise UnsupportedError(f"{c.op} by a condition on computed integers",
+                               expected="integers as shapes, axes and indices")
+
+
 def where(c: Call) -> Result:
     """`b + gate * (a - b)`."""
     cond, a, b = c.condition(0), c.value(1), c.value(2)
@@ -109,7 +118,8 @@ def _select(c: Call, cond: Whole, a: Value, b: Value) -> Result:
         raise InputError("Where between different types", expected="one type")
     shape = c.low.broadcast_shape(cond.shape, a.shape, b.shape)
     if isinstance(a, Whole) and isinstance(b, Whole):
-        return Whole(np.where(cond.array, a.array, b.array), a.dtype)
+        return Whole(np.where(cond.array, a.array, b.array), a.dtype, c.computed)
+    _refuse_computed(c)
     if isinstance(a, Truth | Whole) or isinstance(b, Truth | Whole):
         raise UnsupportedError("Where between conditions", expected="floats")
     chosen = np.broadcast_to(cond.array, shape)

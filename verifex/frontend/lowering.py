@@ -105,7 +105,7 @@ class Lowering:
         missing = bool((index < 0).any())
         exact_fill = missing and Fraction(float(fill)) != fill
         if isinstance(v, Whole):
-            return Whole(_pick_array(v.array, index, missing, fill), v.dtype)
+            return Whole(_pick_array(v.array, index, missing, fill), v.dtype, v.computed)
         if isinstance(v, Constant):
             if isinstance(v.value, ExactArray) or exact_fill:
                 exact = as_exact(v.value)

@@ -85,7 +85,6 @@ def _pool_sizes(
     c: Call, space: Shape, kernel: Shape, w: Window, ceil_mode: bool
 ) -> list[int]:
     """Spatial sizes of a pooling's result."""
-    same = c.str_("auto_pad", "NOTSET").startswith("SAME")
     sizes = []
     for n, k, s, (a, b), d in zip(space, kernel, w.strides, w.pads, w.dilations, strict=True):
         room = n + a + b - (k - 1) * d - 1
@@ -93,9 +92,7 @@ def _pool_sizes(
             raise InputError(f"a window of {k} over {n + a + b} elements",
                              expected="a window that fits")
         size = -(-room // s) + 1 if ceil_mode else room // s + 1
-        if same:
-            size = -(-n // s)
-        elif ceil_mode and (size - 1) * s >= n + a:
+        if ceil_mode and (size - 1) * s >= n + a:
             size -= 1  # a window may not start in the padding behind the data
         sizes.append(size)
     return sizes
@@ -110,7 +107,12 @@ def _pool(c: Call) -> tuple[int, Shape, Window, list[int]]:
         raise InputError(f"{c.op} without kernel_shape", expected="attribute 'kernel_shape'")
     kernel = positive_ints(c, "kernel_shape", len(shape) - 2)
     window = read_window(c, shape[2:], kernel)
+    if any(max(ends) >= k for ends, k in zip(window.pads, kernel, strict=True)):
+        raise UnsupportedError(f"{c.op} with pads {window.pads} of a window of {list(kernel)}",
+                               expected="pads smaller than the window")
     ceil_mode = c.opset >= 10 and c.flag("ceil_mode", False)
+    if ceil_mode and c.str_("auto_pad", "NOTSET") != "NOTSET":
+        raise UnsupportedError(f"{c.op} with ceil_mode and auto_pad", expected="one of them")
     sizes = _pool_sizes(c, shape[2:], kernel, window, ceil_mode)
     c.low.limits.shape((*shape[:2], *sizes))
     if any(s * k > MAX_WINDOWS for s, k in zip(sizes, kernel, strict=True)):
@@ -144,6 +146,11 @@ def average_pool(c: Call) -> Result:
     count_pad = c.flag("count_include_pad", False)
     x, kernel, window, sizes = _pool(c)
     shape = c.low.shape(x)
+    late = sizes != _pool_sizes(c, shape[2:], kernel, window, False)
+    if late and count_pad:
+        # Readers differ on what a window that ends behind the padding is divided by.
+        raise UnsupportedError("AveragePool with ceil_mode and count_include_pad",
+                               expected="one of them")
     counts = np.ones((1,) * len(kernel), dtype=object)
     for axis, (n, k, size) in enumerate(zip(shape[2:], kernel, sizes, strict=True)):
         line = _axis_counts(n, k, size, window, axis, count_pad)
@@ -208,6 +215,8 @@ def _reduce_axes(c: Call, since: int) -> list[int] | None:
     else:
         given = c.ints(1) if c.has(1) else None
         empty_is_noop = c.flag("noop_with_empty_axes", False)
+    if given == [] and c.opset < since:  # all axes for some readers, none for others
+        raise UnsupportedError(f"{c.op} over an empty list of axes", expected="axes")
     if not given:
         return None if empty_is_noop else list(range(rank))
     return normal_axes(given, rank)
@@ -255,7 +264,7 @@ def softmax(c: Call, *, logarithm: bool) -> Result:
     x = c.node(0)
     shape = c.shape(0)
     if c.opset < 13:
-        axis = normal_axis(c.int_("axis", 1), len(shape), end=True)
+        axis = normal_axis(c.int_("axis", 1), len(shape))
         lead, size, tail = math.prod(shape[:axis]), math.prod(shape[axis:]), 1
     else:
         axis = normal_axis(c.int_("axis", -1), len(shape))

@@ -77,9 +77,13 @@ def _source(place: str, k: int, old: int, new: int, factor: Fraction) -> Fractio
     if place == "asymmetric":
         return Fraction(k) / factor
     if place == "align_corners":
+        if old * factor != new:  # whether the new length is rounded differs between readers
+            raise UnsupportedError("Resize with align_corners by a factor that leaves a part over",
+                                   expected="a whole new length")
         return Fraction(k * (old - 1), new - 1) if new > 1 else Fraction(0)
-    if place == "pytorch_half_pixel" and new == 1:
-        return Fraction(0)
+    if place == "pytorch_half_pixel" and new == 1 and old > 1:  # the reference has no such case
+        raise UnsupportedError("Resize with pytorch_half_pixel to one element",
+                               expected="another coordinate mode")
     return (k + Fraction(1, 2)) / factor - Fraction(1, 2)
 
 
@@ -136,5 +140,5 @@ def _by_scales(
 
 
 RULES: Mapping[str, Rule] = {
-    "Resize": Rule(resize, 1, 4, mixed=True), "Upsample": Rule(resize, 1, 2, mixed=True),
+    "Resize": Rule(resize, 1, 4), "Upsample": Rule(resize, 1, 2),
 }

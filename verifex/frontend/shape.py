@@ -28,6 +28,8 @@ def reshape_to(c: Call, v: Value, shape: Sequence[int]) -> Value:
 def reshape(c: Call) -> Result:
     v, wanted = c.value(0), c.ints(1)
     keep_zero = c.opset >= 14 and c.flag("allowzero", False)
+    if len(c.shape(1)) != 1 or (keep_zero and 0 in wanted and -1 in wanted):
+        raise InputError(f"Reshape to {wanted}", expected="a list, 0 and -1 not both as they are")
     if not keep_zero:
         if any(d == 0 and k >= len(v.shape) for k, d in enumerate(wanted)):
             raise InputError(f"Reshape to {wanted}", expected="no 0 past the data's rank")
@@ -45,7 +47,10 @@ def reshape(c: Call) -> Result:
 
 def flatten(c: Call) -> Result:
     v = c.value(0)
-    axis = normal_axis(c.int_("axis", 1), len(v.shape), end=True)
+    axis = c.int_("axis", 1)
+    if axis < 0 and c.opset < 11:
+        raise InputError(f"Flatten with axis {axis}", expected="no negative axis before set 11")
+    axis = normal_axis(axis, len(v.shape), end=True)
     return reshape_to(c, v, (math.prod(v.shape[:axis]), math.prod(v.shape[axis:])))
 
 
@@ -63,6 +68,8 @@ def squeeze(c: Call) -> Result:
         [k for k, d in enumerate(v.shape) if d == 1] if given is None
         else normal_axes(given, len(v.shape))
     )
+    if given == [] and 1 in v.shape:  # all axes of length one for some readers, none for others
+        raise UnsupportedError("Squeeze of an empty list of axes", expected="axes, or none given")
     if any(v.shape[k] != 1 for k in axes):
         raise InputError(f"Squeeze of axes {axes} of shape {list(v.shape)}",
                          expected="axes of length one")
@@ -72,10 +79,13 @@ def squeeze(c: Call) -> Result:
 def unsqueeze(c: Call) -> Result:
     v = c.value(0)
     given = _axes(c, 13)
-    if given is None:
+    if not given:
         raise InputError("Unsqueeze without axes", expected="axes")
     rank = len(v.shape) + len(given)
     axes = normal_axes(given, rank)
+    if (c.opset < 13 and axes != sorted(axes)) or (c.opset < 11 and min(given) < 0):
+        # Some readers of old operator sets put in one axis after the other, counting anew.
+        raise UnsupportedError(f"Unsqueeze with axes {given}", expected="axes in rising order")
     rest = iter(v.shape)
     return reshape_to(c, v, [1 if k in axes else next(rest) for k in range(rank)])
 
@@ -112,7 +122,7 @@ def _join(c: Call, values: list[Value], axis: int) -> Value:
         return values[0]
     whole = [v.array for v in values if isinstance(v, Whole)]
     if len(whole) == len(values):
-        return Whole(np.concatenate(whole, axis), values[0].dtype)
+        return Whole(np.concatenate(whole, axis), values[0].dtype, c.computed)
     fixed = [v.value for v in values if isinstance(v, Constant)]
     if len(fixed) == len(values):
         if any(isinstance(f, ExactArray) for f in fixed):
@@ -136,6 +146,8 @@ def split(c: Call) -> Result:
     axis = normal_axis(c.int_("axis", 0), len(v.shape))
     size = v.shape[axis]
     sizes = c.ints_("split") if c.opset < 13 else (c.ints(1) if c.has(1) else None)
+    if sizes is not None and c.given("num_outputs"):
+        raise InputError("Split with both split and num_outputs", expected="one of them")
     if sizes is None:
         parts = c.int_("num_outputs", c.n_outputs) if c.opset >= 18 else c.n_outputs
         if parts != c.n_outputs:
@@ -143,6 +155,8 @@ def split(c: Call) -> Result:
         if c.opset < 18 and size % parts:
             raise InputError(f"Split of {size} into {parts}", expected="equal parts")
         chunk = -(-size // parts)
+        if size % parts and chunk * (parts - 1) >= size:
+            raise UnsupportedError(f"Split of {size} into {parts}", expected="parts not empty")
         sizes = [max(0, min(chunk, size - k * chunk)) for k in range(parts)]
     if len(sizes) != c.n_outputs or any(s < 0 for s in sizes) or sum(sizes) != size:
         raise InputError(f"Split of {size} into {sizes}", expected=f"{c.n_outputs} parts in all")

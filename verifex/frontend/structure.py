@@ -35,10 +35,11 @@ def input_shape(dims: list[int | None] | None, limits: Limits) -> Shape:
         raise InputError(f"{len(dims)} dimensions", expected=f"at most {limits.max_rank}")
     fixed = []
     for k, d in enumerate(dims):
-        if k == 0 and (d is None or d <= 0):
+        if k == 0 and (d is None or d < 0):
             d = 1
         if d is None or d <= 0:
-            raise InputError(f"dimension {k} is open", expected="fixed dimensions after the first")
+            raise InputError(f"dimension {k} is {'empty' if d == 0 else 'open'}",
+                             expected="fixed dimensions after the first")
         fixed.append(d)
     return limits.shape(fixed)
 

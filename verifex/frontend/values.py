@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -30,6 +30,12 @@ INTEGER_RANGES = {
     INT16: (-(2**15), 2**15 - 1), INT32: (-(2**31), 2**31 - 1), INT64: (-(2**63), 2**63 - 1),
     UINT32: (0, 2**32 - 1), UINT64: (0, 2**63 - 1),
 }
+LARGEST: Mapping[int, float] = {
+    FLOAT: float(np.finfo(np.float32).max), DOUBLE: float(np.finfo(np.float64).max),
+    FLOAT16: 65504.0, BFLOAT16: (2.0 - 2.0**-7) * 2.0**127,
+}
+"""The largest finite number of each float type."""
+
 DTYPE_NAMES = {
     0: "undefined", FLOAT: "float32", UINT8: "uint8", INT8: "int8", UINT16: "uint16",
     INT16: "int16", INT32: "int32", INT64: "int64", STRING: "string", BOOL: "bool",
@@ -57,10 +63,14 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """Integers (an int64 array) or booleans (a bool array) known at import."""
+    """Integers (an int64 array) or booleans (a bool array) known at import.
+
+    `computed` ones come from arithmetic on integers: they are shapes, axes and indices only.
+    """
 
     array: NDArray[Any]
     dtype: int
+    computed: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -167,6 +177,20 @@ def exact_reciprocal(a: Values) -> Values:
     if np.any(exact.num == 0):
         raise InputError("a division by a constant zero", expected="non-zero constants")
     return simplify(ExactArray.from_numbers((1 / f for f in exact.fractions()), exact.shape))
+
+
+def within(v: Constant) -> Constant:
+    """The constant itself; InputError where a number lies beyond its element type's range."""
+    top = LARGEST[v.dtype]
+    if isinstance(v.value, ExactArray):
+        most = Fraction(top) * v.value.den
+        fits = all(abs(n) <= most for n in v.value.num.ravel().tolist())
+    else:
+        fits = bool((np.abs(v.value) <= top).all())
+    if not fits:
+        raise InputError(f"a constant beyond the range of {dtype_name(v.dtype)}",
+                         expected="smaller numbers")
+    return v
 
 
 def uniform(a: Values) -> Number | None:

@@ -1,0 +1,84 @@
+"""Models written by hand for the tests, and what both of our readers make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from verifex import checker
+from verifex.errors import InputError
+from verifex.frontend import load_bytes
+from verifex.semantics.evaluate import evaluate_exact
+
+FLT_MAX = float(np.finfo(np.float32).max)
+
+
+def text_model(body: str, opset: int = 17) -> onnx.ModelProto:
+    """A model in ONNX's own text form: inputs, outputs, nodes."""
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]> m {body}')
+
+
+def stored(data: onnx.ModelProto, **tensors: np.ndarray) -> bytes:
+    """The model's bytes with these tensors stored in it."""
+    for name, values in tensors.items():
+        data.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    return bytes(data.SerializeToString())
+
+
+def single(values: Any) -> np.ndarray:
+    return np.asarray(values, dtype=np.float32)
+
+
+def node_model(op: str, shape: Sequence[int], opset: int = 17, more: Sequence[str] = (), *,
+               domain: str = "", tensors: Mapping[str, np.ndarray] | None = None,
+               **attributes: Any) -> onnx.ModelProto:
+    """A network of one operator on the input x, and on the stored tensors `more`."""
+    node = helper.make_node(op, ["x", *more], ["y"], domain=domain)
+    for key, value in attributes.items():
+        kind = onnx.AttributeProto.INTS if value == [] else None
+        node.attribute.append(helper.make_attribute(key, value, attr_type=kind))
+    ends = [helper.make_tensor_value_info(name, 1, dims)
+            for name, dims in (("x", shape), ("y", None))]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], [
+        onnx.numpy_helper.from_array(v, k) for k, v in (tensors or {}).items()])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def engine_says(data: bytes) -> str:
+    """The words of the engine's refusal, "" where it reads the file."""
+    try:
+        load_bytes(data, "m.onnx")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def checker_says(data: bytes) -> str:
+    """The words of the checker's refusal, "" where it reads the file."""
+    try:
+        checker.Network(data)
+    except checker.Bad as error:
+        return str(error)
+    return ""
+
+
+def both_say(data: bytes) -> tuple[str, str]:
+    return engine_says(data), checker_says(data)
+
+
+def values(data: bytes, x: Sequence[Any]) -> list[Fraction]:
+    """The only output at a point, which both readers have to agree on."""
+    graph, net = load_bytes(data, "m.onnx"), checker.Network(data)
+    point = [Fraction(v) for v in x]
+    ((name, node),) = graph.outputs.items()
+    mine = evaluate_exact(graph, point, [node])[node].fractions()
+    tensor = net.outputs[name]
+    theirs = checker.exactly(net.graph, net.graph.rows(tensor.items), point, True)
+    assert tensor.shape == graph.nodes[node].shape
+    assert mine == theirs
+    return mine
