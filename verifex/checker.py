@@ -900,7 +900,7 @@ def clip(c: Call) -> Tensor:
     low, high = (None if v is None else constants(c.graph, (), [v]) for v in ends)
     need(not low or not high or (high - low).consts()[0] > 0, "a Clip of nothing")
     found = t
-    if low and low.consts()[0] <= -LARGEST:  # the same function; bounds of t + LARGEST would say nothing
+    if low and low.consts()[0] <= -LARGEST:  # the same function; t + LARGEST would bound nothing
         found = t + (low - t).relu()
     elif low:
         found = (t - low).relu() + low
