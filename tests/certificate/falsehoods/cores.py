@@ -193,7 +193,7 @@ def version_of(rng: random.Random, right: bytes, wrong: bytes, size: int,
         return None
     first, second = values[0][j], values[1][j]
     if not math.isfinite(first):
-        first = second + (1 if first > second else -1)
+        first = second + (1 + abs(second)) * (1 if first > second else -1)
     told = f"{runs[0].who} says {values[0][j]!r:.9}, not {second!r:.9}"
     if rng.random() < 0.3 and math.isfinite(values[0][j]):  # refuted by a wrong reader
         limit = Limit(j, first <= second, between(first, second))
