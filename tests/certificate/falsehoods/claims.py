@@ -157,10 +157,11 @@ class Kind:
     name: str
     draw: Draw
 
-    def version(self, seed: str) -> Version:
-        """A version by a seed; drawn again until the two readings differ by far."""
+    def version(self, seed: str) -> Version | None:
+        """A version by a seed, drawn again until the two readings differ by far; None where 60
+        draws did not get there (the few proved claims at hand may not have what is changed)."""
         for attempt in range(60):
             found = self.draw(random.Random(f"{seed} {self.group} {self.name} {attempt}"))
             if found is not None:
                 return replace(found, why=f"{self.group}: {self.name}: {found.why}")
-        raise AssertionError(f"{self.group}: {self.name}: no version from seed {seed}")
+        return None

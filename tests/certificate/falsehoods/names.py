@@ -36,6 +36,7 @@ ALIKE = (
     ("\u01c4", "D\u017d"), ("\u2126", "\u03a9"), ("\u1d62", "i"),
 )
 SPACED = (("a ", "a"), (" a", "a"), ("a\u00a0", "a"), ("a\u200b", "a"), ("a\t", "a"))
+TENSORS = tuple(p for p in (*ALIKE, *SPACED) if "x" not in p)  # the network's input is x
 LIKE_PLACES = (("x[{j}]", "b"), ("x[0, {j}]", "b"), ("{j}", "b"), ("x[{j}]", "x[{i}]"))
 LIKE_PATTERNS = (("a*", "ab"), ("a?", "ab"), ("*", "b"), ("a[b]", "ab"))
 ESCAPES = (("a", "\\u0061"), ("\\u0061", "a"), ("a\"b", "a\\\"b"))
@@ -261,7 +262,7 @@ def with_first(rng: R, size: int) -> tuple[tuple[Fraction, ...], tuple[Fraction,
 
 
 def initializers(g: R) -> tuple[Core, Core]:
-    mine, other = filled(g, (*ALIKE, *SPACED), 0)
+    mine, other = filled(g, TENSORS, 0)
     stored = {mine: weights(g, 1, 3), other: weights(g, 1, 3)}
     kind = g.choice(("Add", "Mul"))
     first, second = (chain((1, 3), (kind, f"h,{n}", "c", {}), **stored) for n in (mine, other))
@@ -269,7 +270,7 @@ def initializers(g: R) -> tuple[Core, Core]:
 
 
 def intermediate(g: R) -> tuple[Core, Core]:
-    mine, other = filled(g, (*ALIKE, *SPACED), 0)
+    mine, other = filled(g, TENSORS, 0)
     w = weights(g, 1, 3)
     pair = [chain((1, 3), ("Relu", "h", mine, {}), ("Neg", "h", other, {}),
                   ("Add", f"{n},w", "c", {}), w=w) for n in (mine, other)]

@@ -6,6 +6,7 @@ properties are written down from specs/LANGUAGE.md.
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from onnx import TensorProto, helper, numpy_helper
 from falsehoods.claims import Vector
 
 Rows = tuple[Vector, ...]
-SLOPES = {"relu": Fraction(0), "leaky": Fraction(1, 4), "abs": Fraction(-1)}  # below 0
 
 
 class Unclear(Exception):
@@ -33,6 +33,11 @@ class Layer:
     bias: Vector
     act: str = "none"
     residual: bool = False
+    quarter: Any = Fraction(1, 4)  # the slope of a leaky unit below 0, in the layer's arithmetic
+
+    def low(self) -> Any:
+        """The slope below 0."""
+        return self.quarter if self.act == "leaky" else {"relu": 0, "abs": -1}[self.act]
 
 
 @dataclass(frozen=True)
@@ -52,21 +57,30 @@ class Net:
 
     def both(self, x: Sequence[Fraction], slopes: bool = True) -> tuple[Vector, list[list[Fraction]]]:
         """Outputs, and for every output the derivatives by the inputs; Unclear on a kink."""
-        now, rows = list(x), [[Fraction(i == j) for i in range(len(x))] for j in range(len(x))]
+        now, rows = list(x), [[int(i == j) for i in range(len(x))] for j in range(len(x))]
         for layer in self.layers:
             z = [sum(map(_times, row, now), b) for row, b in zip(layer.rows, layer.bias)]
-            rows = [[sum((w * rows[k][i] for k, w in enumerate(row) if w), Fraction(0))
+            rows = [[sum(w * rows[k][i] for k, w in enumerate(row) if w)
                      for i in range(len(x))] for row in layer.rows] if slopes else rows
             if layer.act == "none":
                 now = z
                 continue
             if slopes and not all(z):
                 raise Unclear
-            turns = [Fraction(1) if v > 0 else SLOPES[layer.act] for v in z]
+            low = layer.low()
+            turns = [1 if v > 0 else low for v in z]
             turns = [t + layer.residual for t in turns]
             now = [t * v for t, v in zip(turns, z)]
             rows = [[t * d for d in row] for t, row in zip(turns, rows)] if slopes else rows
         return tuple(now), rows
+
+    def rounded(self) -> Net:
+        """The same in floating-point numbers."""
+        def near(v: Any) -> Any:
+            return tuple(map(near, v)) if isinstance(v, tuple) else float(v)
+
+        return Net(tuple(Layer(near(v.rows), near(v.bias), v.act, v.residual, .25)
+                         for v in self.layers))
 
     def onnx(self) -> bytes:
         return written([self])
@@ -141,7 +155,7 @@ def _activated(layer: Layer, z: str, out: str, nodes: list[Any]) -> str:
 class Explain:
     """What is explained: weights of the outputs (found at the reference) and how."""
 
-    weights: Vector
+    weights: tuple[int, ...]
     times_input: bool = False
     absolute: bool = False
 
@@ -157,23 +171,22 @@ class State:
 
 def state(of: Net, explain: Explain, x: Sequence[Fraction]) -> State:
     outputs, rows = of.both(x)
-    slope = tuple(sum((w * r[i] for w, r in zip(explain.weights, rows)), Fraction(0))
+    slope = tuple(sum((w * r[i] for w, r in zip(explain.weights, rows) if w), 0)
                   for i in range(of.size))
     parts = tuple(v * s for v, s in zip(x, slope)) if explain.times_input else slope
     return State(outputs, tuple(map(abs, parts)) if explain.absolute else parts, slope)
 
 
-def weights_of(output: str, outputs: Sequence[Fraction]) -> Vector:
+def weights_of(output: str, outputs: Sequence[Fraction]) -> tuple[int, ...]:
     """`logit:c`, `margin:c,j`, `sum` or `predicted` as weights of the outputs."""
     n = len(outputs)
     if output == "sum":
-        return (Fraction(1),) * n
+        return (1,) * n
     if output == "predicted":
-        return tuple(Fraction(j == best(outputs)) for j in range(n))
+        return tuple(int(j == best(outputs)) for j in range(n))
     kind, _, tail = output.partition(":")
     picks = [int(p) for p in tail.split(",")]
-    return tuple(Fraction((j == picks[0]) - (kind == "margin" and j == picks[1]))
-                 for j in range(n))
+    return tuple((j == picks[0]) - (kind == "margin" and j == picks[1]) for j in range(n))
 
 
 def best(values: Sequence[Fraction]) -> int:
@@ -185,9 +198,10 @@ def best(values: Sequence[Fraction]) -> int:
 
 def kept(value: Fraction, p: dict[str, Any], unit: Fraction = Fraction(1), power: int = 1) -> bool:
     """Whether a value keeps all bounds of a property."""
-    tests = {"at_least": value.__ge__, "at_most": value.__le__, "above": value.__gt__,
-             "below": value.__lt__}
-    return all(test(Fraction(p[k]) ** power * unit) for k, test in tests.items() if k in p)
+    return all(test(value, Fraction(p[k]) ** power * unit) for k, test in TESTS.items() if k in p)
+
+
+TESTS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "below": operator.lt}
 
 
 def holds(p: dict[str, Any], at: State, ref: State) -> bool:
