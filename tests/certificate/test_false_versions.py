@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_no_certificate_of_a_false_version_is_accepted(tmp_path: Path) -> None:
 def test_proved_claims_are_of_all_kinds() -> None:
     assert BASES >= 2 * 16
     first = base(0)
-    assert first.claim.violation(__import__("random").Random(1)) is None
+    assert first.claim.violation(random.Random(1)) is None
     assert any("s" in line or "x" in line for line in first.certificate.lines)
 
 

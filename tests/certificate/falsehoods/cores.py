@@ -226,9 +226,9 @@ def slopes(rng: random.Random, right: bytes, wrong: bytes, x0: Vector, runs: Any
     found = []
     for run in runs:
         up, down = (np.array(run.at(e, kind)) for e in ends)
-        found.append(list((up - down) / float(2 * STEP)) if len(up) == len(down) else [])
-    if not all(math.isfinite(v) for f in found for v in f):
-        return None
+        if len(up) != len(down) or not np.isfinite([*up, *down]).all():
+            return None
+        found.append(list((up - down) / float(2 * STEP)))
     j, gap = disagreement(*found)
     if gap < 0.05:
         return None

@@ -1,0 +1,1 @@
+"""Certificates, networks, specs and data files, mutated: as bytes, as messages, as text, as JSON."""
