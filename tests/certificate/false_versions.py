@@ -26,13 +26,24 @@ from functools import partial, reduce
 from pathlib import Path
 
 from document import section
-from falsehoods import data, elements, names, operators, queries, tables, values
+from falsehoods import (
+    data,
+    elements,
+    names,
+    operators,
+    opsets,
+    queries,
+    tables,
+    values,
+    windows,
+)
 from falsehoods.claims import Certificate, Kind, Version, present
 from falsehoods.random_claims import BASES
 
 TITLE = "False versions of claims"
-READINGS: tuple[Kind, ...] = (*operators.KINDS, *elements.KINDS, *data.KINDS, *names.KINDS,
-                              *tables.KINDS, *queries.KINDS)
+READINGS: tuple[Kind, ...] = (
+    *operators.KINDS, *windows.KINDS, *opsets.KINDS, *elements.KINDS, *data.KINDS, *names.KINDS,
+    *tables.KINDS, *queries.KINDS)
 GROUPS = ("type", "storage", "opset", "attribute", "name", "text", "value")
 CODES = (0, 1, 2, 65)
 
@@ -126,21 +137,22 @@ def document(report: Report, command: str, seconds: float) -> str:
     python tests/certificate/false_versions.py {command} \\
         --document docs/certificates.md
 
-{report.presented.total()} certificates for claims that are false, or that a witness does not refute,
-with hashes to match: **{report.accepted.total()} accepted**, {len(report.crashed)} crashes. Half of the
-claims are false by value: other thresholds, weights, regions, classes, counts, signs. Half are false by
-reading: the files differ from ones of which the claim is true only in what a careful reader sees. The
-column "accepted of the other" counts the false claims whose certificate is accepted for the files that a
-careless reader takes them for: there nothing but the reading stands between the claim and `valid`
-(the rest are for files or operators that the checker refuses either way).
+{report.presented.total()} certificates for claims that are false, or that a witness does not
+refute, with hashes to match: **{report.accepted.total()} accepted**, {len(report.crashed)} crashes.
+Half of the claims are false by value: other thresholds, weights, regions, classes, counts, signs.
+Half are false by reading: the files differ from ones of which the claim is true only in what a
+careful reader sees. The column "accepted of the other" counts the false claims whose certificate is
+accepted for the files that a careless reader takes them for: there nothing but the reading stands
+between the claim and `valid` (the rest are for files or operators that the checker refuses either
+way).
 
 | false | kinds | claims | certificates | accepted of the other | accepted |
 |---|---|---|---|---|---|
 {rows}
 
 What is false is known without verifex: by exact evaluation in fractions at a point that breaks the
-claim, or by what onnxruntime (the ONNX reference where it does not run the file) makes of the network
-there. Kinds:
+claim, or by what onnxruntime (the ONNX reference where it does not run the file) makes of the
+network there. Kinds:
 
 {listed}
 

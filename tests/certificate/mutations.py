@@ -33,7 +33,7 @@ from typing import Any
 from document import section
 from falsehoods.claims import Files
 from mutants.bases import Base, bases
-from mutants.changes import MESSAGES, BYTES, TEXTS, lines_changed
+from mutants.changes import BYTES, MESSAGES, TEXTS, lines_changed
 
 from verifex import checker
 
@@ -42,6 +42,7 @@ SHARES = {"certificate": 10, "network": 5, "spec": 3, "query": 1, "data": 1}
 CHECKER_CODES, COMMAND_CODES = (0, 1, 2, 65), (0, 2, 64, 65, 69)
 SECONDS, SLOW = 20, 3.0  # of processor time: where a case is stopped, and where it is listed
 GROWTH = 1 << 20  # kilobytes that a case may add to the process
+WORDS = ("valid", "valid (refutation)", "invalid", "incomplete")
 ORDER = [k for k, n in SHARES.items() for _ in range(n)]
 
 
@@ -169,7 +170,7 @@ class Result:
 
 
 def tried(case: Mutant, folder: Path) -> Result:
-    """Put a case to the checker and, unless only the certificate is mutated, to the command line."""
+    """Put a case to the checker and, unless it is a mutated certificate, to the command line."""
     paths = [folder / "net.onnx", folder / case.files.name, folder / "proof.vxc"]
     for path, data in zip(paths, (case.files.network, case.files.spec, case.certificate)):
         path.write_bytes(data)
@@ -290,7 +291,7 @@ def document(report: Report, command_: str, seconds: float) -> str:
     rows = "\n".join(
         f"| {t} | {len({r.how for r in rs})} | {len(rs)} | "
         + " | ".join(str(sum(r.checker == w for r in rs))
-                     for w in ("valid", "valid (refutation)", "invalid", "incomplete"))
+                     for w in WORDS)
         + f" | {sum(r.command == '0' for r in rs) if t != 'certificate' else ''} | "
         f"{sum(r.command not in ('0', '') for r in rs) if t != 'certificate' else ''} |"
         for t, rs in targets.items())
@@ -301,18 +302,19 @@ def document(report: Report, command_: str, seconds: float) -> str:
     python tests/certificate/mutations.py {command_} \\
         --document docs/certificates.md
 
-{len(report.results)} mutated files (bytes flipped, cut, repeated; protobuf fields repeated, reordered,
-retyped, nested; numbers, lines, brackets and characters of texts; values and lines of certificates),
-each put to the checker and to the command line: **{len(report.faults)}** answers that were not one line
-with a code of the list, within {SLOW:g} s of processor time and {GROWTH >> 20} GB.
+{len(report.results)} mutated files (bytes flipped, cut, repeated; protobuf fields repeated,
+reordered, retyped, nested; numbers, lines, brackets and characters of texts; values and lines of
+certificates), each put to the checker and, but for certificates, to the command line:
+**{len(report.faults)}** answers that were not one line with a code of the list, within {SLOW:g} s
+of processor time and {GROWTH >> 20} GB.
 
-| mutated | ways | files | valid | valid (refutation) | invalid | incomplete | command line reads it | refuses it |
-|---|---|---|---|---|---|---|---|---|
+| mutated | ways | files | {" | ".join(WORDS)} | command line reads it | refuses it |
+|---|---|---|{"---|" * len(WORDS)}---|---|
 {rows}
 
-A mutated certificate that is accepted is about the original files, of which the claim is true. What was
-accepted of the other files was attacked, where the command line reads it: nothing was refuted unless it
-is listed here. Wall time: {seconds:.0f} s.
+A mutated certificate that is accepted is about the original files, of which the claim is true. What
+was accepted of the other files was attacked, where the command line reads it: nothing was refuted
+unless it is listed here. Wall time: {seconds:.0f} s.
 
 {faults}
 {notes}

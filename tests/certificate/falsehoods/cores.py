@@ -128,7 +128,8 @@ class Runner:
                                                    providers=["CPUExecutionProvider"])
             self.run = lambda feed: session.run(None, feed)
         except Exception:
-            self.who, evaluator = "the ONNX reference", ReferenceEvaluator(onnx.load_from_string(data))
+            self.who = "the ONNX reference"
+            evaluator = ReferenceEvaluator(onnx.load_from_string(data))
             self.run = lambda feed: evaluator.run(None, feed)
 
     def at(self, x: Sequence[Fraction], kind: int = FLOAT) -> list[float]:

@@ -117,7 +117,8 @@ def remainder(g: R) -> Pair:
 
 def to_integer(g: R) -> Pair:
     """Casting to whole numbers drops the fraction, of computed values too."""
-    core = chain((1, 2), ("Cast", "h", "i", {"to": g.choice((6, 7))}), ("Cast", "i", "c", {"to": 1}))
+    core = chain((1, 2), ("Cast", "h", "i", {"to": g.choice((6, 7))}),
+                 ("Cast", "i", "c", {"to": 1}))
     return core, op((1, 2), "Identity")
 
 
@@ -217,8 +218,9 @@ def halves(g: R) -> Pair:
 def byte_order(g: R) -> Pair:
     v = weights(g, 2)
     swapped = v.byteswap()
-    return held(TensorProto.FLOAT, v.tobytes(), tail=()), held(
-        TensorProto.FLOAT, np.where(np.isfinite(swapped), swapped, 0).astype("<f4").tobytes(), tail=())
+    other = np.where(np.isfinite(swapped), swapped, 0).astype("<f4")
+    return (held(TensorProto.FLOAT, v.tobytes(), tail=()),
+            held(TensorProto.FLOAT, other.tobytes(), tail=()))
 
 
 def packed_or_not(g: R) -> Pair:
@@ -251,8 +253,8 @@ def type_twice(g: R) -> Pair:
 def raw_twice(g: R) -> Pair:
     a, b = weights(g, 2), weights(g, 2)
     core = held(TensorProto.FLOAT, a.tobytes(), tail=())
-    return (replace(core, edit=within((7, 5), lambda data: data + block(9, reals(b)), named(8, "f"))),
-            core)
+    edit = within((7, 5), lambda data: data + block(9, reals(b)), named(8, "f"))
+    return replace(core, edit=edit), core
 
 
 def attribute_again(g: R) -> Pair:
@@ -287,7 +289,8 @@ def graph_in_parts(g: R) -> Pair:
     w = weights(g, 1, 3)
     core, plain = op((1, 3), "Add", w), op((1, 3), "Identity")
     more = block(1, block(1, b"h") + block(1, b"s0") + block(2, b"c") + block(4, b"Sub"))
-    return replace(core, edit=lambda data: within((7,), _without("Add"))(data) + block(7, more)), plain
+    taken_out = within((7,), _without("Add"))
+    return replace(core, edit=lambda data: taken_out(data) + block(7, more)), plain
 
 
 def _without(kind: str) -> Any:

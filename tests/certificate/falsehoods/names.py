@@ -30,10 +30,11 @@ from falsehoods.readings import Scene, about, point, spec
 
 R = random.Random
 ALIKE = (
-    ("\ufb01", "fi"), ("\u00e9", "e\u0301"), ("\u212a", "K"), ("\u212b", "\u00c5"), ("\ufb00", "ff"),
-    ("\U0001d431", "x"), ("\uff41", "a"), ("\u0430", "a"), ("A", "a"), ("\u017f", "s"),
-    ("\u00ba", "o"), ("\u03d0", "\u03b2"), ("\u0132", "IJ"), ("\u1e9e", "\u00df"), ("\u0130", "i"),
-    ("\u01c4", "D\u017d"), ("\u2126", "\u03a9"), ("\u1d62", "i"),
+    ("\ufb01", "fi"), ("\u00e9", "e\u0301"), ("\u212a", "K"), ("\u212b", "\u00c5"),
+    ("\ufb00", "ff"), ("\U0001d431", "x"), ("\uff41", "a"), ("\u0430", "a"), ("A", "a"),
+    ("\u017f", "s"), ("\u00ba", "o"), ("\u03d0", "\u03b2"), ("\u0132", "IJ"),
+    ("\u1e9e", "\u00df"), ("\u0130", "i"), ("\u01c4", "D\u017d"), ("\u2126", "\u03a9"),
+    ("\u1d62", "i"),
 )
 SPACED = (("a ", "a"), (" a", "a"), ("a\u00a0", "a"), ("a\u200b", "a"), ("a\t", "a"))
 TENSORS = tuple(p for p in (*ALIKE, *SPACED) if "x" not in p)  # the network's input is x

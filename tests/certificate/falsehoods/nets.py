@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,8 @@ class Net:
     def values(self, x: Sequence[Fraction]) -> Vector:
         return self.both(x, False)[0]
 
-    def both(self, x: Sequence[Fraction], slopes: bool = True) -> tuple[Vector, list[list[Fraction]]]:
+    def both(self, x: Sequence[Fraction], slopes: bool = True
+             ) -> tuple[Vector, list[list[Fraction]]]:
         """Outputs, and for every output the derivatives by the inputs; Unclear on a kink."""
         now, rows = list(x), [[int(i == j) for i in range(len(x))] for j in range(len(x))]
         for layer in self.layers:
@@ -201,7 +203,8 @@ def kept(value: Fraction, p: dict[str, Any], unit: Fraction = Fraction(1), power
     return all(test(value, Fraction(p[k]) ** power * unit) for k, test in TESTS.items() if k in p)
 
 
-TESTS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "below": operator.lt}
+TESTS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt,
+         "below": operator.lt}
 
 
 def holds(p: dict[str, Any], at: State, ref: State) -> bool:
@@ -272,7 +275,7 @@ def _order(p: dict[str, Any], at: State, ref: State) -> bool:
         if len(set(ref.parts)) < len(ref.parts):
             raise Unclear
         wanted = sorted(range(len(ref.parts)), key=lambda i: -ref.parts[i])
-    return all(at.parts[a] > at.parts[b] for a, b in zip(wanted, wanted[1:]))
+    return all(at.parts[a] > at.parts[b] for a, b in pairwise(wanted))
 
 
 def _monotone(p: dict[str, Any], at: State, ref: State) -> bool:

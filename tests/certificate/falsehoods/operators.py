@@ -1,4 +1,4 @@
-"""Attributes, inputs and operator sets: pairs of operators that only a right reading tells apart."""
+"""Attributes and inputs: pairs of operators that only a right reading tells apart."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import random
 from typing import Any
 
 import numpy as np
-from onnx import helper
 
 from falsehoods.claims import Kind
 from falsehoods.cores import Core, chain, ints, of_networks, op, weights
 
 Pair = tuple[Core, Core]
 R = random.Random
-IMAGE = (1, 2, 4, 4)
-ROW = (1, 1, 7)
 FLT_MAX = float(np.finfo(np.float32).max)
 RELU: tuple[Any, ...] = ("Relu", "h", "r", {})
 
@@ -146,12 +143,6 @@ def slice_axes(g: R) -> Pair:
     return (op((3, 3), "Slice", ints(1), ints(3), ints(1)), op((3, 3), "Slice", ints(1), ints(3)))
 
 
-def slice_old(g: R) -> Pair:
-    a, b = g.sample([(0, 2), (1, 3), (-2, 9), (-3, -1)], 2)
-    pair = [op((1, 3), "Slice", opset=9, axes=[1], starts=[s], ends=[e]) for s, e in (a, b)]
-    return pair[0], pair[1]
-
-
 def gathered(g: R) -> Pair:
     a, b = g.sample([[0, 2], [-1, 0], [[1, 0], [0, 2]], [-2, -3], [2, 2]], 2)
     pair = [op((2, 3), "Gather", np.array(i), axis=1) for i in (a, b)]
@@ -200,11 +191,6 @@ def scalar(value: float) -> Any:
 def clip_sides(g: R) -> Pair:
     v = scalar(g.choice((-0.5, 0.25, 1)))
     return op((1, 3), "Clip", v), op((1, 3), "Clip", None, v)
-
-
-def clip_old(g: R) -> Pair:
-    v = g.choice((-0.5, 0.25, 1.0))
-    return op((1, 3), "Clip", min=v, opset=g.choice((7, 10))), op((1, 3), "Clip", max=v, opset=6 + 1)
 
 
 def clip_crossed(g: R) -> Pair:
@@ -289,167 +275,14 @@ def norm_order(g: R) -> Pair:
 def norm_axis(g: R) -> Pair:
     w = [weights(g, 2), weights(g, 2), weights(g, 2), np.abs(weights(g, 2))]
     last = (("Transpose", "h", "t", {"perm": [0, 2, 1]}),
-            ("BatchNormalization", "t,a,b,m,v", "n", {}), ("Transpose", "n", "c", {"perm": [0, 2, 1]}))
+            ("BatchNormalization", "t,a,b,m,v", "n", {}),
+            ("Transpose", "n", "c", {"perm": [0, 2, 1]}))
     stored = dict(zip("abmv", w))
     return (chain((1, 2, 2), ("BatchNormalization", "h,a,b,m,v", "c", {}), **stored),
             chain((1, 2, 2), *last, **stored))
 
 
-# --- windows, reductions --------------------------------------------------------------------
-
-
-def conv(g: R, shape: tuple[int, ...], kernel: Any, *options: dict[str, Any]) -> Pair:
-    first, second = g.sample(options, 2)
-    bias = [weights(g, kernel.shape[0])] if g.random() < 0.5 else []
-    return op(shape, "Conv", kernel, *bias, **first), op(shape, "Conv", kernel, *bias, **second)
-
-
-def conv_strides(g: R) -> Pair:
-    w = weights(g, 1, 2, 2, 2)
-    return conv(g, IMAGE, w, {}, {"strides": [2, 1]}, {"strides": [1, 2]}, {"strides": [2, 2]})
-
-
-def conv_dilations(g: R) -> Pair:
-    w = weights(g, 1, 2, 2, 2)
-    return conv(g, IMAGE, w, {}, {"dilations": [2, 1]}, {"dilations": [1, 3]})
-
-
-def conv_pads(g: R) -> Pair:
-    w = weights(g, 1, 2, 2, 2)
-    return conv(g, IMAGE, w, {}, {"pads": [1, 0, 0, 0]}, {"pads": [0, 1, 0, 0]},
-                {"pads": [0, 0, 1, 0]}, {"pads": [0, 0, 0, 1]})
-
-
-def conv_auto(g: R) -> Pair:
-    w = weights(g, 1, 2, 2, 2)
-    return conv(g, IMAGE, w, *({"auto_pad": k} for k in ("SAME_UPPER", "SAME_LOWER", "VALID")))
-
-
-def conv_group(g: R) -> Pair:
-    w, wide = weights(g, 2, 1, 2, 2), weights(g, 2, 2, 2, 2)
-    return op(IMAGE, "Conv", w, group=2), op(IMAGE, "Conv", wide)
-
-
-POOLS: tuple[dict[str, Any], ...] = (
-    {}, {"strides": [2]}, {"strides": [3]}, {"pads": [1, 0]}, {"pads": [0, 1]}, {"pads": [1, 1]},
-    {"strides": [2], "ceil_mode": 1}, {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"},
-    {"auto_pad": "VALID", "strides": [2]}, {"strides": [2], "pads": [1, 1], "ceil_mode": 1},
-)
-
-
-def max_pool(g: R) -> Pair:
-    a, b = g.sample([*POOLS, {"dilations": [2]}, {"dilations": [3]}], 2)
-    size = g.choice((2, 3))
-    return (op(ROW, "MaxPool", kernel_shape=[size], **a), op(ROW, "MaxPool", kernel_shape=[size], **b))
-
-
-def mean_pool(g: R) -> Pair:
-    a, b = g.sample(POOLS, 2)
-    size = g.choice((2, 3))
-    return (op(ROW, "AveragePool", kernel_shape=[size], **a),
-            op(ROW, "AveragePool", kernel_shape=[size], **b))
-
-
-def padding_counts(g: R) -> Pair:
-    given = {"kernel_shape": [3], "pads": g.choice(([1, 1], [1, 0], [0, 2]))}
-    if g.random() < 0.4:
-        given |= {"strides": [2], "ceil_mode": 1}
-    return (op(ROW, "AveragePool", count_include_pad=1, **given), op(ROW, "AveragePool", **given))
-
-
-def pool_dilations(g: R) -> Pair:
-    return (op(ROW, "AveragePool", kernel_shape=[2], dilations=[2], opset=19),
-            op(ROW, "AveragePool", kernel_shape=[2], opset=19))
-
-
-def kernels(g: R) -> Pair:
-    kind = g.choice(("MaxPool", "AveragePool"))
-    return op(IMAGE, kind, kernel_shape=[2, 3]), op(IMAGE, kind, kernel_shape=[3, 2])
-
-
-def whole_pool(g: R) -> Pair:
-    return op((1, 2, 3), "GlobalMaxPool"), op((1, 2, 3), "GlobalAveragePool")
-
-
-def reduced(g: R) -> Pair:
-    kind = g.choice(("ReduceMax", "ReduceMean"))
-    a, b = g.sample([{"axes": [0]}, {"axes": [1]}, {"axes": [-1]}, {"axes": [0, 1]}, {}], 2)
-    return op((3, 3), kind, **a), op((3, 3), kind, **b)
-
-
-def kept(g: R) -> Pair:
-    """Without the axis, what is added next stretches the other way."""
-    w = weights(g, 3, 3)
-    pair = [chain((3, 3), ("ReduceSum", "h,one", "m", {"keepdims": k} if k < 2 else {}),
-                  ("Mul", "m,w", "c", {}), one=ints(1), w=w) for k in (0, g.choice((1, 2)))]
-    return pair[0], pair[1]
-
-
-def noop(g: R) -> Pair:
-    kind, opset = g.choice((("ReduceSum", 13), ("ReduceMean", 18), ("ReduceMax", 18)))
-    return (op((2, 3), kind, ints(), noop_with_empty_axes=1, opset=opset),
-            op((2, 3), kind, ints(), opset=opset))
-
-
-def sum_axes(g: R) -> Pair:
-    old = op((3, 3), "ReduceSum", axes=[g.choice((1, -1))], opset=g.choice((7, 11, 12)))
-    return old, op((3, 3), "ReduceSum", ints(0), opset=13)
-
-
-def shape_part(g: R) -> Pair:
-    pick = [{}, {"start": 1}, {"end": 2}, {"start": -1}, {"start": 1, "end": -1}]
-    a, b = g.sample(pick, 2)
-    pair = [chain((2, 3, 4), ("Shape", "h", "s", k), ("ReduceMax", "s", "t", {"keepdims": 0}),
-                  ("Cast", "t", "f", {"to": 1}), ("Mul", "h,f", "c", {})) for k in (a, b)]
-    return pair[0], pair[1]
-
-
-# --- what changed between operator sets -----------------------------------------------------
-
-
-def softmax(g: R) -> Pair:
-    kind = g.choice(("Softmax", "LogSoftmax"))
-    return op((1, 2, 2), kind, opset=11), op((1, 2, 2), kind, opset=13)
-
-
-def training_dropout(g: R) -> Pair:
-    given = [np.float32(0.5), np.array(True)]
-    return (op((1, 4), "Dropout", *given, seed=g.randrange(99), opset=g.choice((12, 13))),
-            op((1, 4), "Dropout", given[0], seed=1, opset=12))
-
-
-def training_norm(g: R) -> Pair:
-    w = [weights(g, 2), weights(g, 2), weights(g, 2), np.abs(weights(g, 2))]
-    return (op((1, 2, 4), "BatchNormalization", *w, training_mode=1, opset=14),
-            op((1, 2, 4), "BatchNormalization", *w, opset=14))
-
-
-def resized(g: R) -> Pair:
-    new = chain((1, 1, 2), ("Resize", "h,,k", "c", {"mode": "linear"}), opset=13,
-                k=np.array([1, 1, 2], np.float32))
-    old = chain((1, 1, 2), ("Resize", "h,k", "c", {"mode": "linear"}), opset=10,
-                k=np.array([1, 1, 2], np.float32))
-    return new, old
-
-
-def pad_attributes(g: R) -> Pair:
-    pair = [op((1, 3), "Pad", pads=p, opset=10, **v)
-            for p, v in (([0, 1, 0, 0], {}), ([0, 0, 0, 1], {"value": g.choice((0.0, 2.0))}))]
-    return pair[0], pair[1]
-
-
-def squeeze_old(g: R) -> Pair:
-    w = weights(g, 2, 2)
-    old = chain((1, 2, 1), ("Squeeze", "h", "m", {"axes": [0]}), ("Mul", "m,w", "c", {}), w=w, opset=11)
-    new = chain((1, 2, 1), ("Squeeze", "h", "m", {}), ("Mul", "m,w", "c", {}), w=w, opset=13)
-    return old, new
-
-
-def split_old(g: R) -> Pair:
-    a, b = g.sample([[1, 3], [2, 2], [3, 1]], 2)
-    pair = [chain((1, 4), ("Split", "h", "p,q", {"axis": 1, "split": s}),
-                  ("Concat", "q,p", "c", {"axis": 1}), opset=11) for s in (a, b)]
-    return pair[0], pair[1]
+# --- operators that the checker may refuse as a whole ---------------------------------------------
 
 
 def arg_max(g: R) -> Pair:
@@ -485,8 +318,9 @@ def negated_gate(g: R) -> Pair:
 
 def both_gates(g: R) -> Pair:
     w, v = weights(g, 1, 3), weights(g, 1, 3)
-    pair = [chain((1, 3), ("Greater", "h,w", "a", {}), ("Less", "h,v", "b", {}), (k, "a,b", "n", {}),
-                  ("Cast", "n", "c", {"to": 1}), w=w, v=v) for k in ("And", "Or")]
+    gates: list[Any] = [("Greater", "h,w", "a", {}), ("Less", "h,v", "b", {})]
+    pair = [chain((1, 3), *gates, (k, "a,b", "n", {}), ("Cast", "n", "c", {"to": 1}), w=w, v=v)
+            for k in ("And", "Or")]
     return pair[0], pair[1]
 
 
@@ -516,20 +350,7 @@ ATTRIBUTES = {
     "Clip at the largest float": clip_at_the_edge, "LeakyRelu alpha": leaky,
     "PRelu slope": slope_shape, "operands": operands, "Div": divided, "broadcast": stretched,
     "Max or Min": either_end, "Abs": magnitude, "epsilon": epsilon, "norm's inputs": norm_order,
-    "norm's axis": norm_axis, "Conv strides": conv_strides, "Conv dilations": conv_dilations,
-    "Conv pads": conv_pads, "Conv auto_pad": conv_auto, "group": conv_group, "MaxPool": max_pool,
-    "AveragePool": mean_pool, "count_include_pad": padding_counts, "kernel_shape": kernels,
-    "global pools": whole_pool, "Reduce axes": reduced, "keepdims": kept,
-    "noop_with_empty_axes": noop, "Shape start, end": shape_part, "ArgMax": arg_max,
-    "DepthToSpace": blocks, "CumSum": summing_up, "Where": chosen, "Not": negated_gate,
-    "And, Or": both_gates, "Constant's forms": constant_node,
+    "norm's axis": norm_axis, "ArgMax": arg_max, "DepthToSpace": blocks, "CumSum": summing_up,
+    "Where": chosen, "Not": negated_gate, "And, Or": both_gates, "Constant's forms": constant_node,
 }
-OPSETS = {
-    "Softmax": softmax, "Dropout in training": training_dropout, "norm in training": training_norm,
-    "Resize": resized, "Pad attributes": pad_attributes, "Squeeze axes": squeeze_old,
-    "Split attribute": split_old, "ReduceSum axes": sum_axes, "Slice attributes": slice_old,
-    "Clip attributes": clip_old, "AveragePool dilations": pool_dilations,
-}
-KINDS = tuple(Kind(group, name, of_networks(make))
-              for group, table in (("attribute", ATTRIBUTES), ("opset", OPSETS))
-              for name, make in table.items())
+KINDS = tuple(Kind("attribute", name, of_networks(make)) for name, make in ATTRIBUTES.items())

@@ -60,7 +60,8 @@ def comments(s: Scene) -> Files:
     """What a comment holds is not asserted."""
     false = "(assert (and (>= Y_0 1000000) (<= Y_0 -1000000)))"
     end = s.rng.choice(("\n", "\r\n"))
-    inside = s.rng.choice((f"; {false}", f";{false}", f"; ) ( {false}", f"; | {false}", f';" {false}'))
+    starts = ("; ", ";", "; ) ( ", "; | ", ';" ')
+    inside = s.rng.choice(starts) + false
     body = plain(s)
     body.insert(s.rng.randrange(len(body)), inside)
     return files([*declared(2, 2), *body, f"{s.limit.broken()}; {false}"], end)
@@ -75,7 +76,8 @@ def not_the_end(s: Scene) -> Files:
 
 def cr_disjunct(s: Scene) -> Files:
     """A disjunct behind a comment that a carriage return ends."""
-    far = f"({'>=' if s.limit.most else '<='} Y_{s.limit.output} {'' if s.limit.most else '-'}1000000)"
+    side, sign = (">=", "") if s.limit.most else ("<=", "-")
+    far = f"({side} Y_{s.limit.output} {sign}1000000)"
     here = s.limit.broken().removeprefix("(assert ").removesuffix(")")
     return files([*declared(2, 2), *plain(s), f"(assert (or {far} ; c\r{here}", "))"])
 

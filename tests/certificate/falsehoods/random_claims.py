@@ -218,7 +218,8 @@ def bounded(kind: str) -> Callable[[random.Random, Random], Property]:
 def plain(rng: random.Random, claim: Random, kind: str) -> Property:
     n = claim.net.size
     if kind == "sign":
-        return {"sign": "unchanged"} | ({"at_least": rng.randint(1, n)} if rng.random() < .5 else {})
+        some = {"at_least": rng.randint(1, n)} if rng.random() < 0.5 else {}
+        return {"sign": "unchanged", **some}
     if kind == "top_k":
         k = rng.randint(1, n - 1)
         return {"top_k": k, "overlap_at_least": rng.randint(1, k)}

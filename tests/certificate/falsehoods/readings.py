@@ -91,5 +91,5 @@ def version(s: Scene, files: Files, refuted: bool) -> Version:
 
 def spec(s: Scene, point_table: str, extra: str = "", top: str = "") -> bytes:
     """A spec around whatever an [input] table means."""
-    return (f"verifex = 1\n{top}[input]\n{point_table}\n[region]\nlinf = {decimal(s.radius)}\n{extra}"
-            f"{s.limit.toml()}").encode()
+    return (f"verifex = 1\n{top}[input]\n{point_table}\n[region]\nlinf = {decimal(s.radius)}\n"
+            f"{extra}{s.limit.toml()}").encode()

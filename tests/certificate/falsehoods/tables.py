@@ -22,7 +22,7 @@ from falsehoods.claims import (
     listed,
 )
 from falsehoods.nets import Layer, Net, weight
-from falsehoods.readings import Scene, about, point, spec, version
+from falsehoods.readings import Scene, about, spec
 
 R = random.Random
 ONE, ZERO = Fraction(1), Fraction(0)
@@ -73,12 +73,14 @@ def underscored(s: Scene) -> Files:
 def keys(s: Scene) -> Files:
     """Quoted and dotted keys, tables in any order."""
     rng, r = s.rng, listed(s.right)
-    where = [f"[input]\npoint = {r}\n", f'["input"]\n"point" = {r}\n', f"['input']\n'point' = {r}\n",
-             f'[ input ]\n"\\u0070oint" = {r} # {listed(s.wrong)}\n']
-    region = [f"[region]\nlinf = {decimal(s.radius)}\n", f'["region"]\n"linf" = {decimal(s.radius)}\n']
+    where = [f"[input]\npoint = {r}\n", f'["input"]\n"point" = {r}\n',
+             f"['input']\n'point' = {r}\n", f'[ input ]\n"\\u0070oint" = {r} # {listed(s.wrong)}\n']
+    radius = decimal(s.radius)
+    region = [f"[region]\nlinf = {radius}\n", f'["region"]\n"linf" = {radius}\n']
     parts = [rng.choice(where), rng.choice(region), s.limit.toml()]
     rng.shuffle(parts)
-    head = rng.choice(("verifex = 1\n", '"verifex" = 1\n', f"# point = {listed(s.wrong)}\nverifex = 1\n"))
+    head = rng.choice(("verifex = 1\n", '"verifex" = 1\n',
+                       f"# point = {listed(s.wrong)}\nverifex = 1\n"))
     text = head + "".join(parts)
     return Files(b"", (text.replace("\n", "\r\n") if rng.random() < 0.3 else text).encode())
 
@@ -172,11 +174,11 @@ def header_of_a_text(s: Scene) -> Files:
 
 
 def column_of_a_boolean(s: Scene) -> Files:
-    (a, b), (c, d) = s.right, s.wrong
+    (a, _), (c, d) = s.right, s.wrong
     key = s.rng.choice(("target = true", "drop = [true]", "drop = true", "target = 1.0"))
     data = f"{decimal(c)},{decimal(a)},{decimal(d)}\n"
     files = Files(b"", spec(s, f'data = "d.csv"\nrow = 0\n{key}'), {"d.csv": data.encode()})
-    return files if b else files
+    return files
 
 
 DIGITS = ("\u0660", "\u0966", "\uff10", "\u09e6")
@@ -266,7 +268,8 @@ def no_features(s: Scene) -> Files:
     claim = s.rng.choice(('distance = "l1"\nat_most = 0', 'distance = "linf"\nat_most = 0',
                           'distance = "l2"\nat_most = 0'))
     text = f'[explain]\noutput = "logit:0"\nfeatures = []\n[[require]]\n{claim}\n'
-    return Files(b"", spec(replace(s, limit=Always()), f"point = {listed(s.right)}") + text.encode())
+    head = spec(replace(s, limit=Always()), f"point = {listed(s.right)}")
+    return Files(b"", head + text.encode())
 
 
 def empty_group(rng: R) -> Version | None:
@@ -288,22 +291,23 @@ def relative(rng: R) -> Version | None:
     claim = f'[[require]]\ndistance = "l1"\nat_most = {decimal(big / 4)}\n'
     head = LINEAR.format(x=listed((-ONE / 2, ONE / 2)))
     files = Files(of.onnx(), f"{head}{claim}relative = {value}\n".encode())
-    return Version(files, (LEAF, BOUND), "the change is 64 times what it is compared with",
+    return Version(files, (LEAF, BOUND), "the change is over 64 times what it is compared with",
                    Files(of.onnx(), (head + claim).encode()))
 
 
 KINDS = (
     *(Kind("text", name, about(text, 2, points)) for name, text, points in (
         ("numbers in TOML", numbers, None), ("hexadecimal", bases, wholes),
-        ("underscores", underscored, underscores), ("keys", keys, None), ("dotted keys", dotted, None),
+        ("underscores", underscored, underscores), ("keys", keys, None),
+        ("dotted keys", dotted, None),
         ("several requirements", last_of_many, None), ("box beside the point", box_beside, None),
         ("box and clip", box_and_clip, None), ("tables by name", frozen_by_table, None),
         ("round", rounding, rounded), ("row = true", row_of_a_boolean, None),
-        ("header = \"false\"", header_of_a_text, None), ("target = true", column_of_a_boolean, None),
+        ('header = "false"', header_of_a_text, None), ("target = true", column_of_a_boolean, None),
         ("claims of nothing", of_nothing, None), ("features = []", no_features, None),
     )),
     Kind("text", "digits of other scripts", other_digits),
-    Kind("text", "one_hot = [[]]", empty_group), Kind("text", "relative = \"yes\"", relative),
+    Kind("text", "one_hot = [[]]", empty_group), Kind("text", 'relative = "yes"', relative),
     Kind("type", "sign: half a count", half_counts("sign")),
     Kind("type", "overlap: half a count", half_counts("top_k")),
 )

@@ -81,7 +81,8 @@ def turned(g: R, claim: Random) -> Random:
 
 def sense(g: R, claim: Random) -> Random:
     word = {"increasing": "decreasing", "decreasing": "increasing"}
-    return required(claim, lambda p: p | {"monotone": word[p["monotone"]]} if "monotone" in p else p)
+    return required(claim, lambda p: p | {"monotone": word[p["monotone"]]}
+                    if "monotone" in p else p)
 
 
 def index(g: R, claim: Random) -> Random:
@@ -214,11 +215,12 @@ def activation(g: R, claim: Random) -> Random:
 def radius(g: R, claim: Random) -> Random:
     region, by = claim.region, g.choice((2, 3, 8, Fraction(3, 2)))
     ball = region.ball and (region.ball[0], region.ball[1] * by)
-    return replace(claim, region=replace(region, radii=tuple(r * by for r in region.radii), ball=ball))
+    radii = tuple(r * by for r in region.radii)
+    return replace(claim, region=replace(region, radii=radii, ball=ball))
 
 
 def freed(g: R, claim: Random) -> Random:
-    """What holds the region back is left out: frozen features, constraints, balls, whole numbers."""
+    """What holds the region back is left out: frozen features, a constraint, a ball, integers."""
     region = claim.region
     most = max(region.radii)
     kept = replace(region, cut=None, ball=None, radii=(most,) * len(region.radii))

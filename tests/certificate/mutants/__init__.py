@@ -1,1 +1,1 @@
-"""Certificates, networks, specs and data files, mutated: as bytes, as messages, as text, as JSON."""
+"""Mutations of certificates, networks, specs and data files: bytes, messages, texts, JSON."""
