@@ -13,7 +13,8 @@ from mutations import ORDER, SHARES, Answer, answered, mutant, stopped, tried
 QUICK = 200
 
 
-@pytest.mark.filterwarnings("ignore")  # of libraries that are given nonsense; `verifex` hides them
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")  # of libraries given nonsense; the command line hides them
 def test_mutated_files_are_answered_with_one_line(tmp_path: Path) -> None:
     faults, answers = list[str](), Counter[str]()
     for k in range(QUICK):

@@ -56,9 +56,13 @@ def matmul_vector(g: R) -> Pair:
 
 
 def permutation(g: R) -> Pair:
-    perms = g.sample([[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], None], 2)
-    given = [{} if p is None else {"perm": p} for p in perms]
-    return op((2, 2, 3), "Transpose", **given[0]), op((2, 2, 3), "Transpose", **given[1])
+    """Of three axes, two permutations are each the other's inverse; the rest are their own."""
+    if g.random() < 0.6:
+        shape, perms = (2, 2, 2), [[1, 2, 0], [2, 0, 1]]
+    else:
+        shape, perms = (2, 2, 3), g.sample([[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 1, 0], None], 2)
+    first, second = (op(shape, "Transpose", **({} if p is None else {"perm": p})) for p in perms)
+    return first, second
 
 
 def summed(shape: tuple[int, ...], node: Any, opset: int, **stored: Any) -> Core:
