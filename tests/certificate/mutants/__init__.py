@@ -1,0 +1,1 @@
+"""Mutations of certificates, networks, specs and data files: bytes, messages, texts, JSON."""
