@@ -87,7 +87,7 @@ class Architect:
                 row, b = [sign * w for w in rows[other]], sign * bias[other]
             z = sum((Fraction(w) * v for w, v in zip(row, at, strict=True)), Fraction(0))
             if kind == "near":
-                b = self.net.rounded(float(-z) + shift * scale / 32)
+                b = self.net.rounded(float(-z) + shift * scale / 64)
             elif kind == "kink":
                 b = self.net.rounded(float(-z))
             elif kind == "dead":

@@ -1,8 +1,8 @@
 """Properties of the spec language, by their definitions: what they say, and whether it holds.
 
-Where the attribution is zero, a share or a cosine is not defined: a claim about it, or its
-negation, does not hold there, and an assumption about it excludes nothing; `undefined = "holds"`
-turns that round. Each property knows its TOML table, and the numbers whose signs decide it.
+Where the attribution is zero, a share or a cosine is not defined: neither a requirement about it
+nor its negation holds there, and an assumption about it excludes nothing, unless `undefined` says
+otherwise. Each property knows its TOML table, and the numbers whose signs decide it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Claim:
         """Whether it (or, without `yes`, its negation) holds as a requirement or an assumption."""
         found = self.at(seen)
         if found is None:
-            return Truth(assumed or getattr(self, "undefined", "fails") == "holds", True)
+            word = getattr(self, "undefined", "") or ("holds" if assumed else "fails")
+            return Truth(word == "holds", True)
         return Truth(found is yes)
 
     def parts(self) -> list[Claim]:
@@ -235,11 +236,11 @@ class Distance(Claim):
 class Similarity(Claim):
     at_least: Fraction
     base: Numbers
-    undefined: str = "fails"
+    undefined: str = ""
     kind = "similarity"
 
     def inner(self) -> str:
-        more = ', undefined = "holds"' if self.undefined == "holds" else ""
+        more = f', undefined = "{self.undefined}"' if self.undefined else ""
         return f'similarity = "cosine", at_least = {number(self.at_least)}{more}'
 
     def _forms(self, seen: Seen) -> tuple[Fraction, Fraction]:
@@ -323,11 +324,11 @@ class Mass(Claim):
     spelled: str
     mask: tuple[int, ...]  # positions among the chosen
     bounds: Bounds
-    undefined: str = "fails"
+    undefined: str = ""
     kind = "mass"
 
     def inner(self) -> str:
-        more = ', undefined = "holds"' if self.undefined == "holds" else ""
+        more = f', undefined = "{self.undefined}"' if self.undefined else ""
         return f"mass = {self.spelled}{told(self.bounds)}{more}"
 
     def share(self, seen: Seen) -> Fraction | None:

@@ -26,7 +26,7 @@ from independent.claims import (
 )
 from independent.points import Battery, Measure
 from independent.shares import draw
-from independent.toml import cut, number, numbers, short
+from independent.toml import cut, numbers, short
 from independent.world import Seen, Weights, World, ranked
 
 COMBINED = ("all", "any", "not")
@@ -135,7 +135,6 @@ class Drafter:
         self.rng, self.world, self.battery, self.spell = rng, world, battery, spell
         self.size = size  # components, before some are chosen
         self.thresholds = Thresholds(rng, battery)
-        self.assuming = False
 
     def claim(self, without: Sequence[str] = ()) -> Claim:
         few = ("class",) if len(self.world.f0) < 2 else ()
@@ -225,8 +224,9 @@ class Drafter:
         return Similarity(kept, base, self._undefined())
 
     def _undefined(self) -> str:
-        word = draw(self.rng, "undefined")
-        return "fails" if self.assuming or word == "unsaid" else word
+        if draw(self.rng, "undefined") == "unsaid":
+            return ""
+        return self.rng.choice(("holds", "fails"))
 
     def _sign(self) -> Claim:
         world, rng = self.world, self.rng
@@ -275,13 +275,12 @@ class Drafter:
         kind = draw(self.rng, "assume", ("class",) if len(self.world.f0) < 2 else ())
         if kind == "none":
             return []
-        self.assuming = True
         claim = self.of(kind)
-        self.assuming = self.thresholds.near = False
+        self.thresholds.near = False
         if isinstance(claim, Output | Component | Mass):
             pool = self.thresholds.pool(self._measured(claim))
             key = next(iter(claim.bounds))
-            claim.bounds = {key: short(sorted(pool)[len(pool) // 2], 3) if pool else Fraction(0)}
+            claim.bounds = {key: short(sorted(pool)[len(pool) // 2]) if pool else Fraction(0)}
         return [claim]
 
     def _measured(self, claim: Claim) -> Measure:
@@ -318,4 +317,4 @@ def expression(drafter: Drafter, kind: str) -> tuple[str, Measure, str | None]:
     return "output", lambda s: s.functional(world.explain.weights), ill
 
 
-__all__ = ["Drafter", "Functional", "draw_functional", "expression", "number"]
+__all__ = ["Drafter", "Functional", "draw_functional", "expression"]

@@ -95,6 +95,19 @@ def _verdict(question: Question, answer: Answer, truth: str, skip: Collection[st
     low, high = answer.get("proven_margin"), answer.get("attained_margin")
     if low is not None and high is not None and Fraction(low) > Fraction(high):
         yield f"a margin of {low} is proven, {high} attained"
+    if question.slack is not None and question.battery.sights:
+        yield from _margins(question, question.slack, low, high)
+
+
+def _margins(question: Question, slack: Measure, low: str | None, high: str | None
+             ) -> Iterator[str]:
+    """The bounds of a margin against what a claim of one number has to spare."""
+    seen = [v for s in question.battery.sights if (v := slack(s)) is not None]
+    if low is not None and Fraction(low) > min(seen):
+        yield f"a margin of {low} is proven, {min(seen)} was seen"
+    exact = question.battery.whole and question.entry == "python"  # a command prints floats
+    if high is not None and exact and Fraction(high) < min(seen):
+        yield f"a margin of {high} is attained, but the least is {min(seen)}"
 
 
 def _witness(question: Question, answer: Answer, skip: Collection[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Record = dict[str, Any]
+FORMS = ("toml", "difference", "bound", "vnnlib1", "vnnlib2")
 VERDICTS = ("proved", "claimed", "refuted", "unknown", "refused", "closed", "open")
 
 
@@ -21,7 +22,7 @@ def _row(name: str, records: Sequence[Record]) -> str:
 def text(records: Sequence[Record]) -> str:
     """The tables, as Markdown (and readable as plain text)."""
     kinds = sorted({(r["form"], r["kind"]) for r in records},
-                   key=lambda k: ("toml difference bound vnnlib1 vnnlib2".split().index(k[0]), k))
+                   key=lambda k: (FORMS.index(k[0]), k))
     head = ["kind", "asked", *VERDICTS, "seen true", "seen false", "only on kinks",
             "contradictions"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -40,6 +41,7 @@ def summary(records: Sequence[Record]) -> str:
     must = [r for r in records if r["refused"] is not None]
     other = Counter(r["reason"].partition(": ")[2][:70] for r in records
                     if r["verdict"] == "refused" and r["refused"] is None)
+    disowned = [r for r in records if r.get("disowned")]
     made, spent, judged = (sum(r["seconds"][k] for r in records) for k in range(3))
     lines = [
         f"{len(records)} questions, {len(wrong)} contradictions. Thresholds at or beside an "
@@ -50,8 +52,11 @@ def summary(records: Sequence[Record]) -> str:
         f"Seconds: {made:.0f} to make the questions and look at their points, {spent:.0f} in "
         f"verifex, {judged:.0f} to judge.",
     ]
+    lines += [f"* certificate refused by the checker, {r['number']} ({r['kind']}): {r['disowned']}"
+              for r in disowned]
     lines += [f"* {count} refused: {reason}" for reason, count in other.most_common(12)]
-    lines += [f"* contradiction {r['number']} ({r['kind']}): {w}" for r in wrong for w in r["wrong"]]
+    lines += [f"* contradiction {r['number']} ({r['kind']}): {w}"
+              for r in wrong for w in r["wrong"]]
     return "\n\n".join(lines[:3]) + ("\n\n" + "\n".join(lines[3:]) if lines[3:] else "")
 
 

@@ -8,13 +8,14 @@ number that a claim depends on changes its sign, so that the points decide the c
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import isqrt
 
 from independent.program import Point, on
-from independent.regions import Region
+from independent.regions import OPS, Region
 from independent.toml import cut
 from independent.world import Seen, World
 
@@ -120,7 +121,7 @@ class Battery:
     def _segment(self, a: Point, b: Point) -> None:
         way = [v - u for u, v in zip(a, b, strict=True)]
         places = [Fraction(0), *self.world.program.breaks(a, b, self.rng, 24)[0], Fraction(1)]
-        for s, t in zip(places, places[1:], strict=False):
+        for s, t in pairwise(places):
             self.see(on(a, way, s))
             self.see(on(a, way, cut((s + t) / 2, 12)))
         self.see(b)
@@ -184,12 +185,12 @@ class Battery:
         def numbers(t: Fraction) -> list[Fraction]:
             return signs(self.world.sides(on(start, way, t), self.rng)[0])
 
-        for s, t in zip(places, places[1:], strict=False):
+        for s, t in pairwise(places):
             if len(self.see(on(start, way, (s + t) / 2))) > 1:
                 self.whole = False  # the whole line lies on a kink
             inner, exact = split(numbers, s, t)
             self.whole &= exact
-            for u, v in zip(inner, inner[1:], strict=False):
+            for u, v in pairwise(inner):
                 self.see(on(start, way, u))
                 self.see(on(start, way, cut_between(u, v)))
             self.see(on(start, way, t))
@@ -213,7 +214,7 @@ def line_ends(region: Region, base: Point, i: int) -> tuple[Fraction, Fraction] 
     for row, op, rhs in region.rows:
         rest = rhs - sum((c * base[j] for j, c in row.items() if j != i), Fraction(0))
         if i not in row:
-            if not (0 <= rest if op == "<=" else 0 >= rest if op == ">=" else rest == 0):
+            if not OPS[op](Fraction(0), rest):
                 return Fraction(1), Fraction(0)
             continue
         edge = rest / row[i]
@@ -247,7 +248,7 @@ def split(numbers: Callable[[Fraction], list[Fraction]], s: Fraction, t: Fractio
     if all(straight) and not roots:
         return first, True
     out, exact = [s], True
-    for u, v in zip(first, first[1:], strict=False):
+    for u, v in pairwise(first):
         inner, fine = _bent(numbers, u, v)
         out += [*sorted(inner), v]
         exact &= fine

@@ -100,7 +100,8 @@ class Program:
             return e if e < self.inputs else e + fresh
 
         def theirs(e: int) -> int:
-            return place[e] if e < other.inputs else e - other.inputs + both.inputs + len(self.steps)
+            return place[e] if e < other.inputs else (
+                e - other.inputs + both.inputs + len(self.steps))
 
         for program, moved in ((self, mine), (other, theirs)):
             for step in program.steps:
@@ -220,7 +221,7 @@ def frames(n: int, rng: random.Random, count: int) -> list[Frame]:
     spanning = [tuple(int(i == j) for j in range(n)) for i in range(n)]
     out: list[Frame] = []
     for k in range(count):
-        first = axes[k] if 1 < count and k < len(axes) else tuple(
+        first = axes[k] if count > 1 and k < len(axes) else tuple(
             rng.randint(-9, 9) for _ in range(n))
         second = tuple(rng.randint(-9, 9) for _ in range(n))
         out.append((first, second, *rng.sample(spanning, n)))

@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from independent.architectures import Architect, draw_inputs, second
-from independent.claims import Claim, Truth
+from independent.claims import Claim, Component, Output, Truth
 from independent.drafts import Drafter, Functional, draw_functional, expression
 from independent.network import Network
 from independent.points import Battery, Measure
@@ -29,7 +29,7 @@ class Question:
     is not defined. `values` are the numbers whose ranges are asked for, by the label that the
     answer gives them. `refused` says why the question must be refused, if it must be. `names` are
     the inputs as the answer calls them, where their order may differ from ours, `places` tensors
-    and flat positions of such names.
+    and flat positions of such names. `slack` is what a claim of a single bound has to spare.
     """
 
     form: str
@@ -45,6 +45,7 @@ class Question:
     near: bool = False
     names: tuple[str, ...] = ()
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
+    slack: Measure | None = None
 
 
 @dataclass
@@ -106,8 +107,9 @@ def make_scene(rng: random.Random, seed: str) -> Scene:
     world.settle(rng)
     battery = Battery(world, region, rng)
     battery.fill()
-    plain = components == size
-    drafter = Drafter(rng, world, battery, spell if plain else str, components)
+    # Sums over channels have names of their own.
+    drafter = Drafter(rng, world, battery, spell if world.explain.shape is None else str,
+                      components)
     lines = ["[input]", *reference.lines, "[region]", *maker.lines]
     files = {name: text.encode() for name, text in reference.files.items()}
     return Scene(rng, inputs, seed, net, world, battery, drafter, lines, files,
@@ -125,7 +127,7 @@ def _explain(rng: random.Random, net: Network, x0: Point, inputs: Any, zero: boo
     attribution, reduce = draw(rng, "attribution"), draw(rng, "reduce")
     shape = None
     image = inputs[0][1] if len(inputs) == 1 else ()
-    if len(image) in (3, 4) and len(image) == 4:
+    if len(image) == 4:
         word = draw(rng, "channels")
         if word != "plain":
             reduce, shape = word, (image[1], size // image[1])
@@ -172,7 +174,18 @@ def spec_question(rng: random.Random, seed: str) -> Question:
                                                                                    assumes)}
     return Question("toml", requires[0].kind, draw(rng, "entry"), files,
                     {"spec": "spec.toml", "model": "net.onnx"}, battery, violated,
-                    refused=refused, near=drafter.thresholds.near)
+                    refused=refused, near=drafter.thresholds.near,
+                    slack=None if assumes or len(requires) > 1 else _slack(requires[0]))
+
+
+def _slack(claim: Claim) -> Measure | None:
+    """How far the value of a claim of one number and one bound is on the bound's good side."""
+    if not isinstance(claim, Output | Component) or len(claim.bounds) > 1:
+        return None
+    if isinstance(claim, Component) and len(claim.picked) > 1:
+        return None
+    sign = 1 if set(claim.bounds) & {"at_least", "above"} else -1
+    return lambda seen: sign * claim.numbers(seen)[0]
 
 
 def raw(seen: Seen) -> list[Fraction]:

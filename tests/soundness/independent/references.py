@@ -1,4 +1,4 @@
-"""Reference points: written out, or rows of CSV files, scaled or not; with their lines in a spec."""
+"""Reference points: written out, or rows of CSV files, scaled or not; with their spec lines."""
 
 from __future__ import annotations
 

@@ -70,7 +70,9 @@ def _in_ball(x: Sequence[Fraction], ball: tuple[str, tuple[int, ...], Point, Fra
 class RegionMaker:
     """Draws a region around a reference point, with its lines in a spec."""
 
-    def __init__(self, rng: random.Random, x0: Point, spell: Callable[[int], str], cut: str) -> None:
+    def __init__(
+        self, rng: random.Random, x0: Point, spell: Callable[[int], str], cut: str
+    ) -> None:
         self.rng, self.x0, self.spell, self.cut = rng, x0, spell, cut
         self.n = len(x0)
         self.lines: list[str] = []

@@ -32,12 +32,12 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 sys.path.insert(0, str(HERE.parents[1] / "certificate"))
 
-from independent.asking import Answer, ask
-from independent.judging import RULES, Judgement, judge
-from independent.pairs import difference_question
-from independent.queries import first_version, second_version
-from independent.questions import Question, bound_question, spec_question
-from independent.shares import draw
+from independent.asking import Answer, ask  # noqa: E402
+from independent.judging import RULES, Judgement, judge  # noqa: E402
+from independent.pairs import difference_question  # noqa: E402
+from independent.queries import first_version, second_version  # noqa: E402
+from independent.questions import Question, bound_question, spec_question  # noqa: E402
+from independent.shares import draw  # noqa: E402
 
 Record = dict[str, Any]
 SECONDS = 6.0
@@ -74,6 +74,7 @@ def answered(
         "cells": len(question.battery.cells), "points": len(question.battery.sights),
         "whole": question.battery.whole, "refused": question.refused,
         "reason": answer.get("reason", "")[:160], "wrong": found.wrong,
+        "disowned": next((n for n in answer.get("notes", ()) if "not accepted: invalid" in n), ""),
         "seconds": [round(made, 3), answer["seconds"], round(judged, 3)],
     }
     if found.wrong:
