@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from independent.claims import (
-    Bounds,
-    Claim,
-    Class,
-    Combined,
+from independent.claims import Bounds, Claim, Class, Combined, Monotone, Output
+from independent.explained import (
     Component,
     Distance,
     Mass,
-    Monotone,
     Order,
-    Output,
     Sign,
     Similarity,
     TopK,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from independent.architectures import Architect, second
-from independent.claims import Truth, norm_of
+from independent.claims import Truth
+from independent.explained import norm_of
 from independent.points import Measure
 from independent.questions import Question, Scene, look, make_scene, raw
 from independent.shares import draw

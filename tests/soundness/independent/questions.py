@@ -10,8 +10,9 @@ from math import prod
 from typing import Any
 
 from independent.architectures import Architect, draw_inputs, second
-from independent.claims import Claim, Component, Output, Truth
+from independent.claims import Claim, Output, Truth
 from independent.drafts import Drafter, Functional, draw_functional, expression
+from independent.explained import Component
 from independent.network import Network
 from independent.points import Battery, Measure
 from independent.program import Point
@@ -126,7 +127,7 @@ def _explain(rng: random.Random, net: Network, x0: Point, inputs: Any, zero: boo
     chosen: Functional = draw_functional(rng, f0)
     attribution, reduce = draw(rng, "attribution"), draw(rng, "reduce")
     shape = None
-    image = inputs[0][1] if len(inputs) == 1 else ()
+    image: tuple[int, ...] = inputs[0][1] if len(inputs) == 1 else ()
     if len(image) == 4:
         word = draw(rng, "channels")
         if word != "plain":
