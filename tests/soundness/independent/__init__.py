@@ -1,0 +1,1 @@
+"""Questions of independent making: own networks, own exact evaluation, own decision of truth."""
