@@ -75,6 +75,8 @@ def test_a_file_without_a_header(tmp_path: Path) -> None:
         ('a,b\n0,0\n5"5",5\n', "", "quote"),
         ('a,b\n0,0\n"5"5,5\n', "", "quote"),
         ('a,b\n0,0\n"5,5\n', "", "quote"),
+        ('a,b,c\n0,0,x"y\n5,5,z"w\n', 'target = "c"', "quote"),
+        ('a"a,b\n0,0\n5,5\n', "", "quote"),
         ("a,b\n0,0\n5,5\0\n", "", "NUL"),
         ("a,b\n0,0\n5,٥\n", "", "number"),
         ("a,b\n0,0\n5,1_0\n", "", "number"),

@@ -127,3 +127,21 @@ def test_errors_name_the_line_whatever_ends_it(tmp_path: Path) -> None:
             load_problem(c.spec, c.network)
         assert error.value.key == "7"
         assert c.check()[1].startswith("invalid: q.vnnlib: line 7: ")
+
+
+@pytest.mark.parametrize(
+    ("mark", "below", "at", "above"),
+    [
+        ("<=", True, True, False),
+        ("<", True, False, False),
+        (">=", False, True, True),
+        (">", False, False, True),
+        ("=", False, True, False),
+    ],
+)
+def test_comparisons_on_their_edge(
+    tmp_path: Path, mark: str, below: bool, at: bool, above: bool
+) -> None:
+    c = Case(tmp_path, 2).write(HEAD + BOX + f"(assert ({mark} Y_0 0.5))\n", "q.vnnlib")
+    said = [c.breaks([F(1, 2) + F(k, 10**9), F(0)]) for k in (-1, 0, 1)]
+    assert said == [below, at, above]

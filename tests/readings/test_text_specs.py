@@ -174,3 +174,23 @@ def test_deep_constraints_are_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr()
     assert (said.out, len(said.err.splitlines())) == ("", 1)
     assert "linear[0]" in said.err
+
+
+@pytest.mark.parametrize(
+    ("more", "moving"),
+    [
+        ("", "abcd"),
+        ('freeze = "a"', "bcd"),
+        ('freeze = ["b", "x[3]"]', "ac"),
+        ('only = ["a", 1]', "ab"),
+        ("freeze = []", "abcd"),
+        ("only = []", ""),
+        ('only = ["a", "b"]\nfreeze = "a"', "b"),
+    ],
+)
+def test_which_features_move(tmp_path: Path, more: str, moving: str) -> None:
+    text = WHOLE.format(claim="class = 0").replace("linf = 1", f"linf = 1\n{more}")
+    c = Case(tmp_path, 4).write(text.replace("point = [0, 0, 0, 0]", "point = [0, 1, 2, 3]"))
+    for i, name in enumerate("abcd"):
+        x = [F(k) + F(i == k, 2) for k in range(4)]
+        assert c.breaks(x) == (name in moving)  # class 0 is the largest nowhere

@@ -11,6 +11,8 @@ from text_pieces import Text, constraint, decimal, faults, spoil
 
 def _atom(rng: random.Random, second: bool, exponents: bool) -> str:
     def value() -> str:
+        if rng.random() < 0.6:  # so that points of the grid often lie on the edge
+            return rng.choice(("0", "1", "-1", "0.5", "-0.5", "2", "1.5", "-2.0"))
         text = decimal(rng)
         if second:
             text = text.rstrip(".")
@@ -250,8 +252,8 @@ SPOILED = (
 
 
 def spec(rng: random.Random) -> Text:
-    point = "[" + ", ".join(f"{rng.randint(-8, 8)}/7" for _ in range(3)) + "]"
-    point = point.replace("[", '["').replace(", ", '", "').replace("]", '"]')
+    numbers = [f"{rng.randint(-8, 8)}/7" for _ in range(3)]
+    point = "[" + ", ".join(f'"{k}"' for k in numbers) + "]"
     lines = [
         "verifex = 1",
         "[input]",
@@ -275,7 +277,7 @@ def spec(rng: random.Random) -> Text:
             text = text.replace(*rng.choice(found), rng.choice((1, -1)))
         else:
             text = spoil(rng, text, 1)
-    return Text("toml", text, False, 3)
+    return Text("toml", text, False, 3, {"near": numbers})
 
 
 def _table(line: str) -> str:

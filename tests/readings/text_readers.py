@@ -208,8 +208,11 @@ def _decoded(data: bytes) -> str:
 
 
 def _spots(t: Text) -> list[Vector]:
-    """Points off every kink of the small network, some of them whole numbers."""
-    found = [*points(t.text, t.size, 24), (F(1, 7), F(1), F(2, 7)), (F(0), F(3, 7), F(1))]
+    """Points off every kink of the small network: on a grid, and beside the reference."""
+    rng, steps = random.Random(t.text), [F(s, 8) for s in (-4, -2, -1, 0, 0, 1, 2, 4, 7)]
+    base = [F(v) for v in t.options["near"]]
+    found = [tuple(v + rng.choice(steps) for v in base) for _ in range(14)]
+    found += [*points(t.text, t.size), (F(1, 7), F(1), F(2, 7)), (F(0), F(3, 7), F(1))]
     return [
         x
         for x in found
