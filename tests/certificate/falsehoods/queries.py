@@ -123,7 +123,8 @@ def arithmetic(s: Scene) -> Files:
     """Minus of one, two and three terms; products; sums."""
     def number(v: Fraction) -> str:
         size, minus = decimal(abs(v)), v < 0
-        forms = [f"(* {decimal(Fraction(1, 2))} {decimal(2 * v)})", f"(+ {decimal(v - 1)} 1)",
+        forms = [f"(* 0.5 {decimal(2 * v)})", *[f"(* -0.5 {decimal(-2 * v)})"] * 3,
+                 f"(+ {decimal(v - 1)} 1)",
                  f"(- 1 {decimal(1 - v)})", f"(- 8 3 {decimal(5 - v)})", f"(- {decimal(-v)})",
                  f"(- (- {decimal(v)}))", f"(- {size})" if minus else size]
         return s.rng.choice(forms)

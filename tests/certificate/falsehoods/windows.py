@@ -104,10 +104,12 @@ def noop(g: R) -> Pair:
 
 
 def shape_part(g: R) -> Pair:
+    """A part of the shape, and what is left, are the next shape; its first axis is summed."""
     pick = [{}, {"start": 1}, {"end": 2}, {"start": -1}, {"start": 1, "end": -1}]
     a, b = g.sample(pick, 2)
-    pair = [chain((2, 3, 4), ("Shape", "h", "s", k), ("ReduceMax", "s", "t", {"keepdims": 0}),
-                  ("Cast", "t", "f", {"to": 1}), ("Mul", "h,f", "c", {})) for k in (a, b)]
+    pair = [chain((2, 3, 4), ("Shape", "h", "s", k), ("Concat", "s,rest", "t", {"axis": 0}),
+                  ("Reshape", "h,t", "m", {}), ("ReduceSum", "m,zero", "c", {"keepdims": 0}),
+                  rest=ints(-1), zero=ints(0)) for k in (a, b)]
     return pair[0], pair[1]
 
 
