@@ -2334,8 +2334,10 @@ def work(files: Sequence[str], share: tuple[int, int]) -> tuple[int, str, str]:
         code, place[:] = 65, [os.path.basename(files[0])]
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(1 << 16)  # a chain of operators is as deep as it is long
-        net = Network(network[0])
-        sys.setrecursionlimit(limit)
+        try:
+            net = Network(network[0])
+        finally:
+            sys.setrecursionlimit(limit)
         place[:] = [os.path.basename(files[1])]
         claim = load(files[1], query, net)
         code, place[:] = 1, ["line 1"]
@@ -2369,7 +2371,7 @@ def main(args: list[str]) -> int:
     if code == 0 and len({digest for _, _, digest in results}) > 1:
         # Sound: the header's hashes tie each worker's other files to the certificate it read.
         code, word = 1, "invalid: the certificate changed while it was read"
-    print(" ".join(word.encode("ascii", "replace").decode().split())[:500])
+    print("".join(c if " " <= c <= "~" else "?" for c in " ".join(word.split()))[:500])
     return code
 
 
