@@ -18,6 +18,7 @@ from verifex.frontend.structure import (
     check_name,
     input_shape,
     keyed,
+    naming,
     node_key,
     printable,
     prune,
@@ -303,7 +304,7 @@ class Importer:
             raise InputError(f"{printable(node.op_type)}: {error.what} at {error.key}",
                              expected=error.expected, key=key) from None
         except InputError as error:
-            raise keyed(error, key) from None
+            raise keyed(naming(error, printable(node.op_type)), key) from None
         except (ValueError, IndexError, OverflowError, ZeroDivisionError) as error:
             # numpy's own refusals of sizes and shapes that no check above has named.
             raise InputError(f"{printable(node.op_type)} does not fit its inputs ({error})",

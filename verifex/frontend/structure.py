@@ -78,6 +78,12 @@ def keyed(error: InputError, key: str) -> InputError:
     return type(error)(error.what, expected=error.expected, key=error.key or key, file=error.file)
 
 
+def naming(error: InputError, op: str) -> InputError:
+    """The same error, with the operator's name in it."""
+    what = error.what if op in error.what else f"{op}: {error.what}"
+    return type(error)(what, expected=error.expected, key=error.key, file=error.file)
+
+
 def node_key(node: Any, k: int) -> str:
     """A node as messages name it: its name, else its first output, else its place."""
     return printable(node.name or next((n for n in node.output if n), "") or f"node {k}")
