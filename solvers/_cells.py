@@ -218,17 +218,15 @@ class _Compiler:
         )
 
 
-def compile_cells(graph: Graph, wanted: Iterable[Cell], kinks: Iterable[Cell] = ()) -> Program:
-    """The program for the `wanted` elements; the sign of each of `kinks` is decided as well."""
-    compiler, extra = _Compiler(graph), set(kinks)
-    cells = compiler.needed([*wanted, *extra])
-    stepped = extra | {
+def compile_cells(graph: Graph, wanted: Iterable[Cell]) -> Program:
+    """The program for the `wanted` elements."""
+    compiler = _Compiler(graph)
+    cells = compiler.needed(wanted)
+    stepped = {
         (graph.nodes[n].args[0], i) for n, i in cells if isinstance(graph.nodes[n].op, Step)
     }
     for cell in cells:
         compiler.at[cell] = compiler.add(cell, stepped)
-    for z in sorted(extra):
-        compiler.sign(z, True)
     return Program(tuple(compiler.codes), compiler.at)
 
 
@@ -241,17 +239,16 @@ class Cells:
     `inputs` holds each flat input as an affine function of u; `width` is n + 1. Tableaus have one
     column per u, some auxiliary ones, and last the *room*: a variable that every row meant
     strictly leaves free, so that the strict rows can hold together exactly when it can be
-    positive. With `strict` the sides of stepped signs are open half-spaces (gates off their
-    kinks); otherwise they are closed, and on a kink both sides are walked. With `kinks` the points
-    on a kink are a third side, where the gate is FREE, and so is what depends on it.
+    positive. The sides of stepped signs are closed, and on a kink both are walked; with `kinks`
+    they are open half-spaces, and the points on a kink are a third side, where the gate is FREE,
+    and so is what depends on it.
     """
 
     def __init__(
-        self, program: Program, inputs: list[Line], strict: bool, deadline: float,
-        prefer: Mapping[Cell, int] | None = None, kinks: bool = False,
+        self, program: Program, inputs: list[Line], kinks: bool, deadline: float,
+        prefer: Mapping[Cell, int] | None = None,
     ) -> None:
-        self.program, self.inputs, self.strict, self.deadline = program, inputs, strict, deadline
-        self.kinks = kinks
+        self.program, self.inputs, self.kinks, self.deadline = program, inputs, kinks, deadline
         self.width = len(inputs[0][1]) if inputs else 1
         self.values: list[Value] = [""] * len(program.codes)
         self.prefer = prefer or {}
@@ -379,7 +376,7 @@ class Cells:
         if hi < 0 or (hi == 0 and not code.stepped):
             return [(0, t)]
         self.check_time()
-        room = code.stepped and self.strict
+        room = code.stepped and self.kinks
         first = self.prefer.get(code.cell, 1)
         alive = []
         for side in (first, 1 - first):
@@ -387,7 +384,7 @@ class Cells:
             child.add(*half(z[1] if side else [-a for a in z[1]], child.columns, room))
             if habitable(child):
                 alive.append((side, child))
-        if room and self.kinks:
+        if room:
             zero = self._where_zero(z, t)
             alive += [] if zero is None else [(ON_KINK, zero)]
         if len(alive) == 1 and not room:

@@ -22,9 +22,10 @@ from verifex.ir.exact import Number
 from verifex.ir.formula import And, Atom, Cell, Form, Formula, cells
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
-from verifex.solvers._cells import FREE, Cells, OutOfTime, Program, combine, compile_cells, span
+from verifex.solvers._cells import FREE, Cells, OutOfTime, combine, compile_cells, span
 from verifex.solvers._goals import Goal, goal_of, satisfy
 from verifex.solvers._pieces import Piece, pieces
+from verifex.solvers._simplex import Tableau
 
 FOREVER = float("inf")
 
@@ -45,7 +46,6 @@ class _Question:
         self.problem, self.deadline = problem, time.monotonic() + seconds
         graph = problem.graph
         self.wanted = sorted(cells(problem.require) | cells(problem.assume))
-        self.kinks = [(z, i) for z in problem.kinks() for i in range(graph.nodes[z].size)]
         self.program = compile_cells(graph, self.wanted)
 
     def pieces(self, first: int | None = None) -> Iterator[tuple[int, Piece]]:
@@ -58,46 +58,37 @@ class _Question:
             if k != first and piece is not None:
                 yield k, piece
 
-    def walk(
-        self, program: Program, piece: Piece, strict: bool, hint: _Hit | None, kinks: bool = False
-    ) -> Cells:
+    def walk(self, piece: Piece, hint: _Hit | None, kinks: bool = False) -> Cells:
         prefer = hint.signs if hint else None
-        return Cells(program, piece.inputs, strict, self.deadline, prefer, kinks)
+        return Cells(self.program, piece.inputs, kinks, self.deadline, prefer)
 
-    def find(self, formula: Formula, strict: bool, hint: _Hit | None = None) -> _Hit | None:
-        """A point where the formula holds: over closed cells, or (strict) off every kink."""
-        program = self.program
-        if strict and self.kinks:
-            program = compile_cells(self.problem.graph, self.wanted, self.kinks)
-        goal = goal_of(formula, program)
-        for k, piece in self.pieces(hint.piece if hint else None):
-            walk = self.walk(program, piece, strict, hint)
-            for leaf in walk.leaves(piece.tableau.copy()):
-                for t in satisfy(goal, walk, leaf):
-                    return _Hit(piece.point(t), walk.signs(), k)
+    def find(self, formula: Formula, hint: _Hit | None = None) -> _Hit | None:
+        """A point where the formula holds, over closed cells."""
+        for _, _, hit in self.parts(goal_of(formula, self.program), hint):
+            return hit
         return None
 
-    def refuting(self, formula: Formula, hint: _Hit) -> _Hit | None:
-        """A point where the formula holds whatever the gates on kinks are: strictly off all of them
-        if there is one, for that is quicker to find."""
-        return self.find(formula, True, hint) or self.on_kinks(formula, hint)
+    def parts(self, goal: Goal, hint: _Hit | None) -> Iterator[tuple[Piece, Tableau, _Hit]]:
+        """The parts of closed cells where the goal holds, each with a point."""
+        for k, piece in self.pieces(hint.piece if hint else None):
+            walk = self.walk(piece, hint)
+            for leaf in walk.leaves(piece.tableau.copy()):
+                for part in satisfy(goal, walk, leaf):
+                    yield piece, part, _Hit(piece.point(part), walk.signs(), k)
 
-    def on_kinks(self, formula: Formula, hint: _Hit) -> _Hit | None:
+    def refuting(self, formula: Formula, hint: _Hit) -> _Hit | None:
         """A point where the formula holds and nothing that the claim reads depends on a kink.
 
         It holds there on some closed cell, so only these are walked again, with kinks as a side.
         """
         goal = goal_of(formula, self.program)
-        for k, piece in self.pieces(hint.piece):
-            walk = self.walk(self.program, piece, False, hint)
-            for leaf in walk.leaves(piece.tableau.copy()):
-                for part in satisfy(goal, walk, leaf):
-                    inner = self.walk(self.program, piece, True, None, kinks=True)
-                    for cell in inner.leaves(part):
-                        if any(inner.values[self.program.at[c]] is FREE for c in self.wanted):
-                            continue
-                        for t in satisfy(goal, inner, cell):
-                            return _Hit(piece.point(t), inner.signs(), k)
+        for piece, part, hit in self.parts(goal, hint):
+            inner = self.walk(piece, hit, kinks=True)
+            for cell in inner.leaves(part):
+                if any(inner.values[self.program.at[c]] is FREE for c in self.wanted):
+                    continue
+                for t in satisfy(goal, inner, cell):
+                    return _Hit(piece.point(t), inner.signs(), hit.piece)
         return None
 
     def supremum(self, form: Form) -> tuple[Fraction, _Hit] | None:
@@ -106,7 +97,7 @@ class _Question:
         top = goal_of(Atom(form), self.program)
         best: tuple[Fraction, _Hit] | None = None
         for k, piece in self.pieces():
-            walk = self.walk(self.program, piece, False, None)
+            walk = self.walk(piece, None)
             for leaf in walk.leaves(piece.tableau.copy()):
                 best = self._climb(walk, top, assume, leaf, piece, k, best)
         return best
@@ -143,7 +134,7 @@ def decide(problem: Problem, seconds: float = FOREVER) -> Answer:
     try:
         question = _Question(problem, seconds)
         violated = problem.broken()
-        closed = question.find(violated, strict=False)
+        closed = question.find(violated)
         if closed is None:
             return answer(Status.INFEASIBLE)
         hit = question.refuting(violated, closed)
@@ -177,7 +168,7 @@ def optimum(problem: Problem, objective: Objective, seconds: float = FOREVER) ->
         value, hit = found
         reach = And((problem.assume, Atom(Form(form.terms, form.const - value))))
         smooth = question.refuting(reach, hit)
-        attained = smooth or question.find(reach, strict=False, hint=hit)
+        attained = smooth or question.find(reach, hit)
         worst = value if objective.maximise else -value
         return answer(
             Status.OPTIMAL, objective=worst, bound=worst, point=_point(smooth or attained or hit),
