@@ -34,9 +34,10 @@ def difference_question(rng: random.Random, seed: str) -> Question:
     if kind == "class":
         _class(asked, theirs)
         return asked
-    asked.values = _measures(kind, theirs)
     look(battery, lambda s: [*raw(s), *_gaps(kind, s, theirs)])
-    if draw(rng, "asked") == "claim":
+    claimed = draw(rng, "asked") == "claim"
+    asked.values = _measures(kind, theirs, claimed)
+    if claimed:
         _claim(asked, scene)
     return asked
 
@@ -65,10 +66,11 @@ def _gaps(kind: str, seen: Seen, theirs: World) -> Numbers:
     return tuple(u - v for u, v in zip(*pair, strict=True))
 
 
-def _measures(kind: str, theirs: World) -> list[Measure]:
+def _measures(kind: str, theirs: World, claimed: bool) -> list[Measure]:
     norm = kind.partition(":")[2]
-    if norm:
+    if norm and (claimed or norm != "linf"):
         return [lambda s: norm_of(norm, _gaps(kind, s, theirs))]
+    # As ranges, the linf norm is told by those of all components.
     count = len(theirs.outputs) if kind == "output" else len(theirs.explain.chosen)
 
     def gap(k: int) -> Measure:

@@ -30,7 +30,8 @@ class Question:
     is not defined. `values` are the numbers whose ranges are asked for, by the label that the
     answer gives them. `refused` says why the question must be refused, if it must be. `names` are
     the inputs as the answer calls them, where their order may differ from ours, `places` tensors
-    and flat positions of such names. `slack` is what a claim of a single bound has to spare.
+    and flat positions of such names. `slack` is what a claim of a single bound has to spare;
+    `claims` are the properties of a spec with all that they are made of.
     """
 
     form: str
@@ -47,6 +48,7 @@ class Question:
     names: tuple[str, ...] = ()
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
     slack: Measure | None = None
+    claims: list[Claim] = field(default_factory=list)
 
 
 @dataclass
@@ -176,7 +178,8 @@ def spec_question(rng: random.Random, seed: str) -> Question:
     return Question("toml", requires[0].kind, draw(rng, "entry"), files,
                     {"spec": "spec.toml", "model": "net.onnx"}, battery, violated,
                     refused=refused, near=drafter.thresholds.near,
-                    slack=None if assumes or len(requires) > 1 else _slack(requires[0]))
+                    slack=None if assumes or len(requires) > 1 else _slack(requires[0]),
+                    claims=[p for c in everything for p in c.parts()])
 
 
 def _slack(claim: Claim) -> Measure | None:
