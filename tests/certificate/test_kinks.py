@@ -165,13 +165,13 @@ def test_gates_at_zero_on_the_whole_region(
     if differ and engine == "smt":
         assert "violated only on a kink" in never.reason
     said = check(tmp_path, net, spec + "at_most = -1\n", zero)
-    assert said == ("invalid: witness: on a kink" if differ else "valid (refutation)")
+    assert said == ("invalid: line 1: witness: on a kink" if differ else "valid (refutation)")
 
 
 def test_a_point_moves_off_a_kink_that_matters(tmp_path: Path, pool: SolverPool) -> None:
     net = units([[1], [2]], [1, 1])
     spec = region([0], [1]) + "[[require]]\ncomponent = 0\nat_most = 2\n"
-    assert check(tmp_path, net, spec, [0]) == "invalid: witness: on a kink"
+    assert check(tmp_path, net, spec, [0]) == "invalid: line 1: witness: on a kink"
     assert check(tmp_path, net, spec, ["1e-30"]) == "valid (refutation)"
     assert verify(tmp_path, net, spec, pool).outcome is Outcome.REFUTED
 
@@ -183,8 +183,8 @@ def test_atoms_that_are_not_needed_do_not_block_a_witness(tmp_path: Path) -> Non
     assert check(tmp_path, net, both, [0, 1]) == "valid (refutation)"
     either = both + "[[require]]\ncomponent = 0\nat_most = 0.5\n"
     assert check(tmp_path, net, either, [0, 1]) == "valid (refutation)"
-    assert check(tmp_path, net, either, [0, 0]) == "invalid: witness: on a kink"
-    assert check(tmp_path, net, either, [-1, 0]) == "invalid: witness: on a kink"
+    assert check(tmp_path, net, either, [0, 0]) == "invalid: line 1: witness: on a kink"
+    assert check(tmp_path, net, either, [-1, 0]) == "invalid: line 1: witness: on a kink"
 
 
 def test_a_comparison_that_is_a_value_stays_a_kink(tmp_path: Path) -> None:
