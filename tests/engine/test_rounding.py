@@ -14,9 +14,10 @@ from verifex.engine.budget import Budget
 from verifex.engine.decide import Options, _Run, decide, node_bounds
 from verifex.engine.dense import DenseNet
 from verifex.engine.domain import Domain
-from verifex.engine.formula_search import MARGIN, FormulaPolicy
+from verifex.engine.formula_search import MARGIN, FormulaPolicy, decide_search
 from verifex.engine.pool import SolverPool
 from verifex.engine.rounding import Rounding
+from verifex.engine.search import SearchOptions
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import Atom, Form, atoms
@@ -24,6 +25,8 @@ from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
+from verifex.problem.build import build_problem
+from verifex.problem.spec import Spec
 from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 from verifex.semantics.interval import bound_nodes
 
@@ -153,3 +156,25 @@ def test_an_atom_is_closed_only_beyond_what_floats_may_err() -> None:
         domain = Domain(*box, np.zeros(8, dtype=np.int8), [0], -1, state=np.zeros(1, dtype=bool))
         assert not policy.settle(domain, {0: policy.goal(0)})
         assert policy.settle(domain, {0: 2 * policy.goal(0)})
+
+
+@pytest.mark.parametrize("weight", [0.001, 1.0, -3.7])
+@pytest.mark.parametrize("at", ["-3/8", "-1/2", "5/1024"])
+def test_a_gate_that_is_at_zero_all_over_the_region_is_tied_to_nothing(weight: float, at: str
+                                                                       ) -> None:
+    """Its pre-activation is 0 up to rounding, so ties to it come with huge factors: half of the
+    region's attributions are (w, w), and no claim that says otherwise may close."""
+    spec = Spec(
+        kink="zero", input={"point": [at, at]}, region={"linf": 0},
+        explain={"attribution": "gradient", "output": "logit:0"},
+        require=[{"distance": "l1", "at_most": 0.0001}],
+    )
+    b = Builder()
+    x = b.input("x", (1, 2))
+    bias = np.array([[2 * float(F(at))]])
+    z = b.affine(dense(np.array([[-1.0, -1.0]]), (1, 2), (1, 1)), x, bias)
+    y = b.affine(dense(np.array([[weight]]), (1, 1), (1, 1)), b.relu(z))
+    problem = build_problem(b.build({"y": y}), spec)
+    found = decide_search(problem, Budget(30.0), SearchOptions())
+    assert found.closed is None or found.stats.ties
+    assert decide(problem, Options(seconds=30)).outcome is not Outcome.CLAIMED

@@ -128,7 +128,8 @@ class _Run:
             self.margin_high if witness is None else witness.margin,
             self.budget.elapsed,
             tuple(self.steps),
-            (*self.problem.graph.notes, *self.problem.notes, *self.notes, *doubts, *told),
+            tuple(dict.fromkeys(
+                (*self.problem.graph.notes, *self.problem.notes, *self.notes, *doubts, *told))),
             self.problem.name,
             proof=None if outcome is Outcome.REFUTED else self.proof,
         )

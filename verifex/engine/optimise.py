@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from verifex.engine.proof import BITS
+from verifex.engine.rounding import UNITS
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Mul
 from verifex.semantics.balls import FloatBall
@@ -135,7 +136,7 @@ class Bounder:
         params = {k: self._to(v) for k, v in params.items()}
         rows, lo, hi = self._rows_to(rows), self._to(lo), self._to(hi)
         value, coefs, const = self._evaluate(rows, start, params, lo, hi, reached)
-        return value.cpu(), coefs.cpu(), const.cpu()
+        return sure(value, coefs, const, lo, hi).cpu(), coefs.cpu(), const.cpu()
 
     def _evaluate(
         self,
@@ -246,12 +247,22 @@ class Bounder:
         with torch.no_grad():
             value, coefs, const = self._evaluate(rows, start, short, lo, hi, reached)
         return Bounds(
-            value.cpu(),
+            sure(value, coefs, const, lo, hi).cpu(),
             {k: v.cpu() for k, v in short.items()},
             coefs.cpu(),
             const.cpu(),
             {i: v.cpu() for i, v in reached.items()},
         )
+
+
+def sure(value: Tensor, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """Bounds less what floats may err in them: the greater the multipliers, the more.
+
+    A gate whose pre-activation is all but constant is tied to it with a factor that is huge: what
+    then cancels leaves its rounding error behind.
+    """
+    size = (coefs.abs() * torch.maximum(lo.abs(), hi.abs())).sum(dim=-1) + const.abs()
+    return value - UNITS * size
 
 
 def shorten(key: ParamKey, value: Tensor) -> Tensor:
