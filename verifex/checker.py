@@ -1258,7 +1258,8 @@ class Claim:
         self.folder, self.output = folder, "predicted"
         self.shut = word(spec.get("kink", "error"), "error zero") == "zero"
         wanted = [spec["network_output"]] if "network_output" in spec else list(net.outputs)
-        need(len(wanted) == 1 and wanted[0] in net.outputs, "network_output: no such output")
+        need(len(wanted) == 1, f"network_output: one of {len(wanted)} outputs is to be named")
+        need(wanted[0] in net.outputs, f"network_output: no output {wanted[0]!r:.40} of floats")
         self.logits = net.outputs[wanted[0]].solid().items
         with at("input"):
             self.point(table(spec.get("input", {}), "point data row header target drop scale "
