@@ -314,7 +314,8 @@ def test_outputs_that_are_no_floats_are_left_out(tmp_path: Path, nodes: str) -> 
     spec = CLAIM.format(lo=0, hi=1, bound="at_least = 0")
     assert hand_made(tmp_path, data, spec) == (0, "valid")
     asked = spec.replace("verifex = 1", 'verifex = 1\nnetwork_output = "i"')
-    assert hand_made(tmp_path, data, asked) == (65, "invalid: spec.toml: network_output: no output 'i' of floats")
+    assert hand_made(tmp_path, data, asked) == (
+        65, "invalid: spec.toml: network_output: no output 'i' of floats")
 
 
 def test_half_precision_stored_as_integers() -> None:
