@@ -20,7 +20,7 @@ _SEEDS = 2**31 - 1
 class Highs:
     """Implications are big-M rows; strict rows are taken as non-strict.
 
-    `highs` keeps HiGHS's own tolerances: at 1e-9 it has called wrong optima optimal
+    `highs` keeps HiGHS's own tolerances: with tighter ones it errs no less
     (docs/solver-honesty.md). `highs:TOLERANCE`, such as `highs:1e-9`, sets all three of them.
     """
 

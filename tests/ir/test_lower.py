@@ -238,3 +238,15 @@ def test_factors_of_products_keep_their_units() -> None:
     model.add({z: 1, w: -1}, "<=", 0)
     assert lower(model).units[:3] == [1.0, 1.0, 1.0]
     assert lower(model).units[3] > 1
+
+
+def test_sides_that_bind_are_kept_and_implied_ones_dropped() -> None:
+    """x + y / 10^15 <= 1 cuts off a corner of its box; <= 10 would not."""
+    model = Model()
+    x, y = model.new("x", 0, 1), model.new("y", 0, 10**15)
+    for rhs, kept in ((1, True), (10, False)):
+        for sense, sign in (("<=", 1), (">=", -1)):
+            model.rows = [Row(((x, sign), (y, F(sign, 10**15))), sense, sign * rhs)]
+            (row,) = lower(model).rows
+            side = row.hi if sense == "<=" else row.lo
+            assert math.isfinite(side) == kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -58,6 +59,9 @@ def _optimum(value: Any) -> Answer:
 FICKLE: dict[str, Callable[[Any, int], Answer]] = {
     # The two orders of a lie and the truth, for a maximum that is 1 (of a range or a violation).
     "first_low": lambda m, seed: _optimum(0 if seed == 0 else 1),
+    "first_low_then_found": lambda m, seed: (
+        _optimum(0) if seed == 0 else replace(_optimum(1), point={0: Fraction(3, 10)
+                                                                + Fraction(1, 2**21)})),
     "then_low": lambda m, seed: _optimum(1 if seed == 0 else 0),
     "first_negative": lambda m, seed: _optimum(-5 if seed == 0 else 1),
     "then_negative": lambda m, seed: _optimum(1 if seed == 0 else -5),

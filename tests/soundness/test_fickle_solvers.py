@@ -78,6 +78,15 @@ def test_the_next_solver_contradicts_by_name(planted: list[SolverPool]) -> None:
     assert "liar: its bound 0 contradicts z3's 1: discarded" in found.reason
 
 
+def test_the_better_point_of_two_runs_discards_the_other_bound(
+    planted: list[SolverPool]
+) -> None:
+    """The honest run's point, attains what the other run denies."""
+    found = find_range(NEEDLE, SLOPE, ALONE, liar("first_low_then_found", "float", planted), "s")
+    assert high_of(found).attained == 1
+    assert "contradicts a replayed value 1: discarded" in found.reason
+
+
 def test_a_lie_told_twice_is_a_claim_with_its_author(planted: list[SolverPool]) -> None:
     """What nothing contradicts and two runs say is claimed: never proven, and signed."""
     found = find_range(NEEDLE, SLOPE, ALONE, liar("zero", "float", planted), "slope")

@@ -154,6 +154,10 @@ class End(Best):
             if said is not None and bound is not None:
                 claimed = self._weighed(name, capabilities.exact, said, claimed)
                 break
+        for doubted, stated in self.doubted:
+            if self.best is not None and self.contradicts(stated):
+                at = f"a replayed value {float(self.best[0]):.9g}"
+                self.reasons.append(discarded(doubted, stated, at))
         return self.result(proven, claimed, self.reasons)
 
     def _sample(self) -> None:
@@ -221,10 +225,13 @@ class End(Best):
             said = self._standing(name, ask(0, 1.0))
         else:
             said = self._heard(name, ask, claimed)
-        for answer in answers:
-            if answer.point is not None:
-                self._inside(name, capabilities.products, question, answer)
-                break
+        sign = 1 if self.objective.maximise else -1
+        found = sorted(
+            (a for a in answers if a.point is not None),
+            key=lambda a: -math.inf if a.objective is None else sign * a.objective,
+        )
+        if found:
+            self._inside(name, capabilities.products, question, found[-1])
         return said
 
     def _heard(
