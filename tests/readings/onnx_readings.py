@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from onnx_readers import READERS, Reading, Refused, read, table
 
 MAKERS = {**onnx_elementwise.MAKERS, **onnx_shapes.MAKERS, **onnx_windows.MAKERS}
 CHUNK = 100
+MEMORY, CPU_SECONDS = 4 << 30, 60  # of a child: onnxruntime loses itself in some malformed files
 
 
 def seeds(count: int, seed: int) -> Iterator[str]:
@@ -65,8 +67,13 @@ def in_child(chunk: Sequence[str], dead: Sequence[str] = ()) -> list[Reading] | 
     """The readings, None if the child died (of onnxruntime, on some malformed files)."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send(
-        [_light(reading(name, dead)) for name in chunk]))
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        sender.send([_light(reading(name, dead)) for name in chunk])
+
+    child = context.Process(target=work)
     child.start()
     sender.close()
     try:
