@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from fractions import Fraction as F
 
 import pytest
@@ -46,10 +45,8 @@ def test_numbers_survive_json(n: int | float | F) -> None:
     ],
 )
 def test_other_things_are_not_numbers(bad: object) -> None:
-    start = time.monotonic()
     with pytest.raises(ValueError, match="not a number"):
         number_from_json(bad)
-    assert time.monotonic() - start < 1
 
 
 def test_models_survive_json() -> None:

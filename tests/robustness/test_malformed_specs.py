@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from pathlib import Path
 
 import numpy as np
@@ -260,10 +259,8 @@ def test_the_cases_are_malformed_where_they_say(family: str, folder: Path) -> No
 def test_malformed(name: str, text: bytes, folder: Path) -> None:
     path = folder / "bad_spec.toml"
     path.write_bytes(text)
-    start = time.perf_counter()
     with pytest.raises(InputError) as caught:
         run(path)
-    assert time.perf_counter() - start < 1.0
     error = caught.value
     assert error.exit_code == EXIT_INPUT
     line = str(error)

@@ -391,19 +391,13 @@ def test_a_time_limit_is_kept_whatever_happens() -> None:
     assert time.monotonic() - started < 10
 
 
-def test_a_small_query_ends_soon(net: Path, tmp_path: Path) -> None:
-    """Without torch: 1.5 s for the whole process, at best of three."""
+def test_a_small_query_needs_no_torch(net: Path, tmp_path: Path) -> None:
     query = second(tmp_path, "(> Y[0] 2.5)")
     code = ("import sys; from verifex.cli.vnnlib_main import run; code = run(sys.argv[1:]); "
             "sys.exit(70 if 'torch' in sys.modules else code)")
     words = ["verify", str(query), "--network", f"f={net}"]
-    times = []
-    for _ in range(3):
-        started = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-        times.append(time.monotonic() - started)
-        assert (done.returncode, done.stdout) == (0, "unsat\n"), done.stderr
-    assert min(times) < 1.5
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "unsat\n"), done.stderr
 
 
 # --- real files ---------------------------------------------------------------------------------
