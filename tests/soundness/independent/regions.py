@@ -201,17 +201,12 @@ class RegionMaker:
         if not (ends[0] <= rhs if op == "<=" else ends[1] >= rhs if op == ">=" else
                 ends[0] <= rhs <= ends[1]):
             return
-        terms = " + ".join(f"{_plain(c)}*{self._named(i)}" for i, c in row.items())
-        self.lines.append(f"linear = [{text(f'{terms} {op} {_plain(rhs)}')}]")
+        whole = math.lcm(rhs.denominator, *(c.denominator for c in row.values()))
+        terms = " + ".join(f"{whole * c}*{self._named(i)}" for i, c in row.items())
+        self.lines.append(f"linear = [{text(f'{terms} {op} {whole * rhs}')}]")
         region.rows.append((row, op, rhs))
 
     def _named(self, i: int) -> str:
         """A feature in a linear constraint."""
         spelled = self._key(i)[1:-1]
         return spelled if "[" in spelled or spelled.isidentifier() else f'x["{spelled}"]'
-
-
-def _plain(value: Fraction) -> str:
-    """A number in a linear constraint."""
-    return str(value.numerator) if value.denominator == 1 else (
-        f"{value.numerator}/{value.denominator}")
