@@ -31,6 +31,7 @@ from verifex.engine.decide import node_bounds
 from verifex.engine.pool import SolverPool
 from verifex.engine.range_search import minima
 from verifex.engine.search import SearchOptions
+from verifex.engine.testimony import allowance
 from verifex.engine.witness import replay, snap
 from verifex.ir.formula import Atom, Form
 from verifex.ir.problem import Objective, Problem
@@ -276,7 +277,7 @@ def twice(
         both += 1
         wrong = erred(one, truth, case)
         if one["status"] == two["status"] == "optimal":
-            near = abs(one["bound"] - two["bound"]) <= AGREED * max(1.0, abs(one["bound"]))
+            near = abs(one["bound"] - two["bound"]) <= allowance(one["bound"], two["bound"])
             agreed += near
             false += near and wrong and erred(two, truth, case)
             saved += wrong and not near
@@ -298,21 +299,22 @@ def document(asked: Sequence[Case], journal: Journal, limit: float) -> str:
     several = show(["MILP", "by", "said", "attained", "off by"], wrong) if wrong else "None."
     return f"""# Are solvers honest?
 
-Written by the command below; nothing here is typed.
+Written by the command below.
 
     python benchmarks/solver_honesty.py --document docs/solver-honesty.md
 
 {len(asked)} MILPs: the greatest L1 and Linf norm of the gradient of a margin, and the greatest and
 the least value of one of its components, over an l-inf ball of radius {RADIUS}, on
 {len({c.network for c in asked})} random networks of 20-50-50-2 to 20-100-100-2 (torch's default
-initialisation). Each solver gets the model that `verifex bound --solver` gives it, one
-thread and {limit:g} s of wall time on a machine that did other work as well; it is asked about all
-MILPs or about those of every third or seventh network. Seed 1 also puts rows and columns in another
-order, as the engine's second runs do. {versions}.
+initialisation). Each solver gets the model that `verifex bound --solver` gives it, one thread and
+{limit:g} s of wall time on a machine that did other work as well; it is asked about all MILPs or
+about those of every third or seventh network. Seed 1 also puts rows and columns in another order,
+as the engine's second runs do. {versions}.
 
 The truth lies between a value that is replayed exactly at a point and the bound of the search; the
 two meet (to {AGREED:g}, relative) for {closed} of {len(asked)}. An answer is *wrong* when it denies
-the replayed value by more than that: nothing but exact arithmetic says so.
+the replayed value by more than that: nothing but exact arithmetic says so. An error that is smaller
+than the distance between the two is not seen.
 
 {show(["options", "asked", "optimal", "of these wrong (worst)", "infeasible (all wrong)",
        "out of time (bound wrong)", "value above the search's bound", "no answer", "median s"],

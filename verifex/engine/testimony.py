@@ -16,7 +16,10 @@ from verifex.ir.lower import to_float
 from verifex.ir.solving import Answer, Status, Stop
 
 AGREED = 1e-6
-"""Numbers agree up to this, relative to their size where that is above 1."""
+"""Numbers agree up to this, relative to their size."""
+
+_SMALLEST = 1e-3
+"""What is smaller counts as of this size: solvers work with absolute tolerances."""
 
 _RUNS = 3
 """At most so many runs of a solver on one question: two that agree, and one that was discarded."""
@@ -24,7 +27,7 @@ _RUNS = 3
 
 def allowance(*values: float) -> float:
     """By how much values of this size may differ and still agree."""
-    return AGREED * max(1.0, *(abs(v) for v in values if math.isfinite(v)))
+    return AGREED * max(_SMALLEST, *(abs(v) for v in values if math.isfinite(v)))
 
 
 @dataclass(frozen=True)
