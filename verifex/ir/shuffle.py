@@ -1,8 +1,8 @@
 """A model with its variables and rows in another order: the same question, put differently.
 
 A floating-point solver that is asked again with another seed only may walk the same way into the
-same fault: HiGHS 1.15 calls a feasible model infeasible under each of eight seeds, and solves it once its
-columns are in another order (tests/regressions/test_wrong_optima.py).
+same fault: HiGHS 1.15 calls a feasible model infeasible under each of eight seeds, and solves it
+once its columns are in another order (tests/regressions/test_wrong_optima.py).
 """
 
 from __future__ import annotations
