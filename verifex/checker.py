@@ -997,6 +997,7 @@ class Network:
         for v in map(message, body.get(12, ())):
             self.agree(v, known=False)
         self.outputs = Outputs((k, t) for k, t in found.items() if t.kind in LETTERS["R"])
+        self.left_out = sorted(found.keys() - self.outputs.keys())
 
     def stored(self, t: Message) -> Tensor:
         try:
@@ -1195,7 +1196,8 @@ def records(source: str) -> Iterator[list[str]]:
     body, width = csv.reader(io.StringIO(source, newline=""), strict=True), 0
     for cells in body:
         if cells:
-            need(len(cells) > 1 or cells[0].strip(), f"line {body.line_num}: nothing but blanks")
+            blank = len(cells) == 1 and not cells[0].strip(" \t")
+            need(not blank, f"line {body.line_num}: nothing but blanks")
             width = width or len(cells)
             need(len(cells) == width, f"line {body.line_num}: {len(cells)} cells, not {width}")
             yield cells
@@ -1312,7 +1314,7 @@ class Claim:
         need(said is not None or found in (0, len(first)), "header: a first row of numbers and "
                                                            "others may be one or not")
         titled = not found if said is None else said
-        header = [k.strip() for k in first] if titled else []
+        header = [k.strip(" \t") for k in first] if titled else []
         need(any(header) or not titled, "a header without names")
         out = {pick(range(len(first)), k, "column") if type(k) is int else self.column(header, k)
                for k in listed(t.get("drop", [])) + ([t["target"]] if "target" in t else [])}
@@ -1726,6 +1728,7 @@ class Query(Claim):
 
     def __init__(self, source: str, net: Network) -> None:
         self.adopt(net)
+        need(not net.left_out, f"Y counts all outputs, and {net.left_out!r:.60} are no floats")
         outputs = [v for t in net.outputs.values() for v in t.solid().items]
         named = [*(("X", v) for v in enumerate(self.flat)), *(("Y", v) for v in enumerate(outputs))]
         known, self.values = {f"{k}_{i}": v for k, (i, v) in named}, dict[str, Form]()

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 from query_texts import random_graph, random_query, save
 
 import verifex
@@ -24,6 +25,7 @@ from verifex.errors import InputError, UnsupportedError
 from verifex.ir.formula import Atom, Or, holds, negate, nodes
 from verifex.ir.graph import Graph
 from verifex.ir.solving import Status
+from verifex.problem.build import load_problem
 from verifex.problem.query import parts
 from verifex.problem.vnnlib import load_query, read_text
 from verifex.problem.vnnlib1 import parse_query
@@ -275,3 +277,34 @@ def test_ground_truth_of_the_small_benchmark(shared_data: Path) -> None:
     for row in rows:
         verdict = verifex.verify(folder / row[0], folder / row[1])
         assert verdict.outcome is wanted[row[3]], row[:2]
+
+
+# --- outputs that are no floats -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", ["Shape", "Greater", "Cast"])
+def test_outputs_are_counted_so_none_may_be_left_out(other: str, tmp_path: Path) -> None:
+    """Y_0 is the first output of the file, whatever its type: engine and checker refuse to guess."""
+    nodes = {
+        "Shape": helper.make_node("Shape", ["x"], ["i"]),
+        "Greater": helper.make_node("Greater", ["x", "y"], ["i"]),
+        "Cast": helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64),
+    }
+    kind = TensorProto.BOOL if other == "Greater" else TensorProto.INT64
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"]), nodes[other]], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("i", kind, None),
+         helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    (tmp_path / "n.onnx").write_bytes(model.SerializeToString())
+    query = tmp_path / "q.vnnlib"
+    query.write_text("".join(f"(declare-const {v} Real)\n" for v in ("X_0", "X_1", "Y_0", "Y_1"))
+                     + "(assert (and (>= X_0 0) (<= X_0 1) (>= X_1 0) (<= X_1 1)))\n"
+                     "(assert (>= Y_0 2))\n")
+    with pytest.raises(InputError):
+        load_problem(query, tmp_path / "n.onnx")
+    files = Files(tmp_path / "n.onnx", query)
+    (tmp_path / "p.vxc").write_text(json.dumps(files.header()) + "\n" + '{"b":4}\n{"l":1}\n')
+    code, said = checker.check([str(tmp_path / "n.onnx"), str(query), str(tmp_path / "p.vxc")])
+    assert code == 65, said

@@ -243,7 +243,7 @@ def rows(data: bytes) -> Iterator[list[str]]:
         if cells == [""] and not quotes:
             continue
         width = width or len(cells)
-        if len(cells) != width or (width == 1 and not cells[0].strip()):
+        if len(cells) != width or (width == 1 and not cells[0].strip(" \t")):
             raise Refused("a ragged row, or blanks")
         yield cells
 
@@ -269,7 +269,7 @@ class Data:
         if titled is None and len(kinds) > 1:
             raise Refused("mixed")
         titled = kinds == {False} if titled is None else titled
-        header = [c.strip() for c in first] if titled else []
+        header = [c.strip(" \t") for c in first] if titled else []
         if titled and not any(header):
             raise Refused("no names")
         self.columns = list(range(len(first)))

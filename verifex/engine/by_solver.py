@@ -105,10 +105,10 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
 
 def _float_claim(run: Run, name: str, margin: WorstMargin, said: Statement) -> Verdict | None:
     """What a floating-point solver's statement, in two runs, claims."""
-    if said.bound is not None:
-        run.margin_claimed = margin.claimed(said.bound)
     if not margin.decides(said):
         return None
+    if said.bound is not None:
+        run.margin_claimed = margin.claimed(said.bound)
     part = [] if run.rest is None or run.proof is None else [
         f"search: all closed but {run.proof.proof.open} of {run.proof.proof.leaves} leaves"]
     known = run.margin_claimed is not None

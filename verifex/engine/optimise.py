@@ -256,10 +256,11 @@ class Bounder:
 
 
 def sure(value: Tensor, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """Bounds less what floats may err in them: the greater the multipliers, the more.
+    """Bounds less what floats are likely to err in them: the greater the coefficients, the more.
 
-    A gate whose pre-activation is all but constant is tied to it with a factor that is huge: what
-    then cancels leaves its rounding error behind.
+    A gate whose pre-activation is all but constant is tied to it with a factor that is huge, and
+    what cancels in the sum over the inputs leaves its rounding error behind. A measure and no
+    bound: what cancels on the way there is not seen. Certificates are checked exactly.
     """
     size = (coefs.abs() * torch.maximum(lo.abs(), hi.abs())).sum(dim=-1) + const.abs()
     return value - UNITS * size

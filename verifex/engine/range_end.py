@@ -61,7 +61,9 @@ class Best:
             return
         value = self.objective.form.value(at.values)
         sign = 1 if self.objective.maximise else -1
-        if self.best is None or sign * value > sign * self.best[0]:
+        better = self.best is None or (sign * value, not at.on_kink) > (
+            sign * self.best[0], not self.best[2])
+        if better:
             self.best = (value, point, at.on_kink)
 
     def contradicts(self, bound: float, tolerated: bool = True) -> bool:
@@ -88,8 +90,9 @@ class Best:
         if proven is not None and (bound > proven if self.objective.maximise else bound < proven):
             bound, by = outward(proven, beyond), "interval bounds"
         if value is not None and self.contradicts(bound, tolerated=False):
-            # Within the tolerance of what computes in floats, yet no bound: the value is one.
-            bound = outward(value, beyond)
+            # What computes in floats missed a value by less than floats may err: it may have missed
+            # others by as much.
+            bound = outward(value + (value - Fraction(bound)), beyond)
         return RangeEnd(proven, bound, value, point, on_kink, by)
 
 
@@ -316,16 +319,17 @@ class End(Best):
         said = heard(answer)
         if said.infeasible:
             if left is not None:  # nothing is better than what is attained
-                return Statement(self._whole(left, np.inf), final=True)
+                bound = self._whole(left, np.inf)
+                return Statement(bound, final=True, against=self._against(bound, exact))
             if self.best is not None:
                 return replace(said, against=f"a replayed point of value {float(self.best[0]):.9g}")
             return Statement(final=True, why="the region (with its assumption) is empty")
-        if said.bound is None:
+        bound = said.bound
+        if bound is None:
             return said
         if left is not None:
-            whole = self._whole(left, -said.bound if self.objective.maximise else said.bound)
-            said = replace(said, bound=whole)
-        return replace(said, against=self._against(said.bound or 0.0, exact))
+            bound = self._whole(left, -bound if self.objective.maximise else bound)
+        return replace(said, bound=bound, against=self._against(bound, exact))
 
     def _against(self, bound: float, exact: bool) -> str:
         """What contradicts a solver's bound: a replayed value, or one that the search attained."""

@@ -64,7 +64,7 @@ def _find_range(
                 name,
                 ends[False],
                 ends[True],
-                "",
+                "; ".join(dict.fromkeys(reasons)),
                 tuple(evidence),
                 time.monotonic() - started,
                 (*problem.graph.notes, *problem.notes, *region_notes(problem)),

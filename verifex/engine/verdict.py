@@ -165,13 +165,12 @@ class RangeVerdict:
 
     @property
     def closed(self) -> bool:
-        """Whether both gaps are zero up to solver tolerance (1e-6 relative to the values)."""
-        for end in (self.low, self.high):
-            if end.gap is None or end.attained is None:
-                return False
-            if end.gap > 1e-6 * max(1.0, abs(float(end.attained))):
-                return False
-        return True
+        """Whether bound and attained value meet at both ends: up to 1e-6 of the range's size, which
+        is the greatest magnitude in it."""
+        ends = (self.low, self.high)
+        sizes = [abs(v) for end in ends for v in (end.best_bound, _float(end.attained)) if v]
+        allowed = 1e-6 * max(sizes, default=0.0)
+        return all(end.gap is not None and end.gap <= allowed for end in ends)
 
     @property
     def exit_code(self) -> int:

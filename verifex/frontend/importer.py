@@ -57,7 +57,7 @@ class Importer:
         self.opsets = self._opsets()
         self.schemas = Schemas(self.opsets)
 
-    def run(self, outputs: Sequence[str] | None) -> Graph:
+    def run(self, outputs: Sequence[str] | None, every_output: bool = False) -> Graph:
         graph = self.model.graph
         self._index(graph)
         self._order(graph)
@@ -74,10 +74,11 @@ class Importer:
         for o in graph.output:
             if o.name in self.values:
                 self._check_declared(o)
-        return prune(self.low.builder, self._readable(found, outputs is None))
+        return prune(self.low.builder, self._readable(found, outputs is None and not every_output))
 
     def _readable(self, found: dict[str, int], any_will_do: bool) -> dict[str, int]:
-        """The outputs that a claim can read, those of floats; others may be left alone."""
+        """The outputs that a claim can read, those of floats; others are left out if claims name
+        the output that they read."""
         other = {n: dtype_name(self.values[n].dtype) for n in found
                  if self.values[n].dtype not in FLOATS}
         if other and (not any_will_do or len(other) == len(found)):

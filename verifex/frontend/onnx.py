@@ -20,12 +20,13 @@ from verifex.ir.graph import Graph
 
 def load(
     path: str | os.PathLike[str], *, limits: Limits | None = None, external_data: bool = False,
-    outputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None, every_output: bool = False,
 ) -> Graph:
     """The network in an ONNX file (`.onnx`, or `.onnx.gz`).
 
     Inputs are the file's inputs with their shapes, a leading dimension that the file leaves open
-    being 1. Outputs are the file's, or the tensors named in `outputs`. External data is read only
+    being 1. Outputs are the file's, or the tensors named in `outputs`; those that are no floats are
+    left out, or refused with `every_output`, where outputs are counted. External data is read only
     if asked for, and only from the model's folder. Raises InputError (one line, naming the node
     or tensor) for anything malformed, UnsupportedError for what verifex cannot represent.
     """
@@ -33,7 +34,7 @@ def load(
     place = Path(path)
     data = read_limited(place, limits.max_bytes, place.name, "the model")
     folder = place.parent if external_data else None
-    return _load(data, place.name, limits, folder, outputs)
+    return _load(data, place.name, limits, folder, outputs, every_output)
 
 
 def load_bytes(
@@ -48,12 +49,13 @@ def load_bytes(
 
 
 def _load(
-    data: bytes, name: str, limits: Limits, folder: Path | None, outputs: Sequence[str] | None
+    data: bytes, name: str, limits: Limits, folder: Path | None, outputs: Sequence[str] | None,
+    every_output: bool = False,
 ) -> Graph:
     try:
         model = _parse(data)
         reader = Importer(model, limits, TensorReader(limits, folder))
-        return reader.run(outputs)
+        return reader.run(outputs, every_output)
     except InputError as error:
         raise error.at(file=name) from None
 

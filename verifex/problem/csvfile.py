@@ -55,7 +55,7 @@ def _even(records: _Records) -> Iterator[list[str]]:
     for cells in records:
         if cells == [""] and not records.quoted:
             continue
-        if len(cells) == 1 and not cells[0].strip():
+        if len(cells) == 1 and not cells[0].strip(" \t"):
             raise records.error("nothing but blanks", "cells, or an empty line")
         width = len(cells) if width is None else width
         if len(cells) != width:

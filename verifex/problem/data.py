@@ -170,7 +170,7 @@ def _header(spec: InputSpec, path: Path, first: Sequence[str], key: str) -> tupl
         )
     if not (spec.header if spec.header is not None else numbers == 0):
         return ()
-    header = tuple(name.strip() for name in first)
+    header = tuple(name.strip(" \t") for name in first)
     if not any(header):
         raise InputError(f"the header of '{path.name}' has no names", expected="names", key=key)
     return header

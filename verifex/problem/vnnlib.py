@@ -81,7 +81,7 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
         if len(network) != 1:
             raise UsageError(f"{len(network)} networks for a VNN-LIB 1.0 query, expected one")
         network = next(iter(network.values()))
-    graph = network if isinstance(network, Graph) else frontend.load(network)
+    graph = network if isinstance(network, Graph) else frontend.load(network, every_output=True)
     problem = parse_query(text, graph, str(path), title(path))
     variables = [
         Variable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)

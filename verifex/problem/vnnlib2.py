@@ -99,7 +99,8 @@ def _load(source: str | Path | Graph, hidden: Sequence[str], key: str) -> _Netwo
     """A network with its outputs and the hidden tensors asked for."""
     from verifex import frontend
 
-    graph = source if isinstance(source, Graph) else frontend.load(source)
+    graph = source if isinstance(source, Graph) else frontend.load(
+        source, every_output=True)
     own = tuple(graph.outputs)
     more = [h for h in dict.fromkeys(hidden) if h not in own]
     if not more:

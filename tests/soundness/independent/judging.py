@@ -163,8 +163,10 @@ def _ranges(question: Question, answer: Answer, skip: Collection[str]) -> Iterat
             yield from _end(question, measure, found, side, sign, skip)
 
 
-def _size(value: Fraction) -> Fraction:
-    return TOLERANCE * max(Fraction(1), abs(value))
+def _size(value: Fraction, found: Answer) -> Fraction:
+    """What floats may be off by at a value, relative to the greatest magnitude in its range."""
+    ends = [found[side][name] for side in ("low", "high") for name in ("best", "attained")]
+    return TOLERANCE * max(abs(value), *(abs(Fraction(v)) for v in ends if v is not None))
 
 
 def _end(question: Question, measure: Measure, found: Answer, side: str, sign: int,
@@ -176,7 +178,7 @@ def _end(question: Question, measure: Measure, found: Answer, side: str, sign: i
         bound = None if end[name] is None else Fraction(end[name])
         if bound is None:
             continue
-        slack = loose if loose is not None and name == "proven" else _size(bound)
+        slack = loose if loose is not None and name == "proven" else _size(bound, found)
         beyond = [v for v in values if sign * (v - bound) > slack]
         if beyond:
             worst = max(beyond, key=lambda v: sign * v)
@@ -187,11 +189,11 @@ def _end(question: Question, measure: Measure, found: Answer, side: str, sign: i
             yield f"{side}: closed, but nothing is attained"
         return
     if found["closed"] and (end["best"] is None
-                            or abs(Fraction(end["best"]) - attained) > _size(attained)):
+                            or abs(Fraction(end["best"]) - attained) > _size(attained, found)):
         yield f"{side}: closed, but {end['best']} and {float(attained)!r} do not meet"
     if question.battery.whole and values:
         most = max(values, key=lambda v: sign * v)
-        if sign * (attained - most) > (loose if loose is not None else _size(most)):
+        if sign * (attained - most) > (loose if loose is not None else _size(most, found)):
             yield f"{side}: {float(attained)!r} attained, but {float(most)!r} is the extreme"
     yield from _attained(question, measure, end, side, attained, skip)
 
