@@ -284,7 +284,7 @@ def test_ground_truth_of_the_small_benchmark(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("other", ["Shape", "Greater", "Cast"])
 def test_outputs_are_counted_so_none_may_be_left_out(other: str, tmp_path: Path) -> None:
-    """Y_0 is the first output of the file, whatever its type: engine and checker refuse to guess."""
+    """Y_0 is the first output of the file, whatever its type: engine and checker do not guess."""
     nodes = {
         "Shape": helper.make_node("Shape", ["x"], ["i"]),
         "Greater": helper.make_node("Greater", ["x", "y"], ["i"]),
