@@ -169,3 +169,25 @@ def test_a_witness_records_values_and_replays() -> None:
 def test_points_of_the_wrong_length_are_not_evaluated(point: tuple[Fraction, ...]) -> None:
     with pytest.raises(ValueError, match="values for 2 inputs"):
         replay(problem(at_least("f", -5)), point)
+
+
+@pytest.mark.parametrize(("lo", "hi", "wanted"), [
+    ((0, 0), (0, 1), (0, 1)), ((0, 0), (1, 0), (1, 0)), ((0, 1), (1, 1), (0, 1)),
+    ((0, 0, 0), (0, 0, 1), (0, 0, 1)), ((0, 0), (1, 1), (1, 0)),
+])
+def test_groups_of_which_members_are_pinned(
+    lo: tuple[int, ...], hi: tuple[int, ...], wanted: tuple[int, ...]
+) -> None:
+    """The 1 goes where the box allows it, and points near it are found in finite time."""
+    n = len(lo)
+    b = Builder()
+    graph = b.build({"x": b.input("x", (n,))})
+    region = Region(tuple(map(F, lo)), tuple(map(F, hi)), integers=frozenset(range(n)),
+                    one_hot=(tuple(range(n)),))
+    assert snap(region, [F(1)] + [F(0)] * (n - 1)) == wanted
+    claim = Atom(Form.of({(0, 0): 1}, -2))  # x[0] >= 2 fails everywhere
+    asked = Problem(graph, region, claim)
+    assert [p for p in candidates(asked, [F(1)] + [F(0)] * (n - 1))]
+    found = refute(asked, [F(1)] + [F(0)] * (n - 1))
+    assert found is not None
+    assert found.point == wanted

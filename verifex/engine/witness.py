@@ -94,7 +94,8 @@ def snap(region: Region, x: Sequence[Number]) -> Point:
             v = Fraction(round(v))
         out.append(min(max(v, region.lo[i]), region.hi[i]))
     for group in region.one_hot:
-        best = max(group, key=lambda i: out[i])
+        # The 1 goes where the box demands it, else to the largest of those that it allows.
+        best = max(group, key=lambda i: (region.lo[i] >= 1, region.hi[i] >= 1, out[i]))
         for i in group:
             out[i] = Fraction(int(i == best))
     return tuple(out)
@@ -124,7 +125,7 @@ def _short(value: Fraction, lo: Fraction, hi: Fraction, digits: int) -> Fraction
 
     `digits` count from the first one of the box's width, so narrow boxes keep their shape.
     """
-    if value in (lo, hi):
+    if value in (lo, hi) or not lo < hi:
         return value
     scale = 10**digits
     while scale * (hi - lo) < 10 ** (digits - 1):
