@@ -188,9 +188,19 @@ def _left_out(spec: InputSpec, header: Sequence[str], width: int) -> set[int]:
         elif name in header:
             out.add(header.index(str(name)))
         else:
-            known = suggestion(str(name), header) if header else f"a position 0..{width - 1}"
-            raise InputError(f"no column {show(name)}", expected=known, key=key)
+            raise InputError(f"no column {show(name)}", expected=_known(key, str(name), header, width),
+                             key=key)
     return out
+
+
+def _known(key: str, name: str, header: Sequence[str], width: int) -> str:
+    """What could have been meant by a column that is not there."""
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        return "commas between the columns, not " + ("';'" if ";" in header[0] else "tabs")
+    if header:
+        return suggestion(name, header)
+    where = f"a position 0..{width - 1}"
+    return f"drop = [{where}], for the file has no header" if key == "target" else where
 
 
 def _from_csv(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str, ...]]:
