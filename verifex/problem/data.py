@@ -188,8 +188,8 @@ def _left_out(spec: InputSpec, header: Sequence[str], width: int) -> set[int]:
         elif name in header:
             out.add(header.index(str(name)))
         else:
-            raise InputError(f"no column {show(name)}", expected=_known(key, str(name), header, width),
-                             key=key)
+            known = _known(key, str(name), header, width)
+            raise InputError(f"no column {show(name)}", expected=known, key=key)
     return out
 
 

@@ -33,7 +33,7 @@ class TorchBackend:
         if kept is not None:
             return kept[1]
         if isinstance(values, np.ndarray) and values.dtype.kind == "i":
-            made = torch.as_tensor(values, device=self.device)
+            made = torch.tensor(values, device=self.device)
         else:
             floats = as_float(values) if isinstance(values, ExactArray) else np.asarray(values)
             made = torch.tensor(floats, dtype=self.dtype, device=self.device)
