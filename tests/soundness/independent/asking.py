@@ -127,7 +127,8 @@ def _read(code: int, out: str, err: str) -> Answer:
     """What a command printed with --json; exit codes must be those of the verdict."""
     line = (err.strip().splitlines() or [""])[-1]
     if code not in (0, 1, 2):
-        word = "refused" if code in (64, 65, 69) and not out.strip() else "crashed"
+        told = json.loads(out) if out.strip() else {"exit_code": code}
+        word = "refused" if code in (64, 65, 69) and told.get("exit_code") == code else "crashed"
         several = len(err.strip().splitlines()) > 1
         return {"verdict": "crashed" if several else word, "reason": line, "exit": code}
     document = json.loads(out)
