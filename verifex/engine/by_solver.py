@@ -176,9 +176,10 @@ def _exact_witness(run: Run, question: Question, answer: Answer) -> Witness | No
 
 def _violated(run: Run, name: str) -> bool:
     """Whether a replayed point, if only on a kink, contradicts that nothing violates the claim."""
-    if run.margin_high is None or run.margin_high >= 0:
+    below = run.margin_high is not None and run.margin_high < 0
+    if not (below or run.violated):
         return False
-    at = f"a replayed margin {float(run.margin_high):.6g}"
+    at = f"a replayed margin {float(run.margin_high or 0):.6g}" if below else "a replayed point"
     run.doubt([f"{name}: its answer 'infeasible' contradicts {at}: discarded"])
     return True
 

@@ -86,10 +86,10 @@ class _Run:
         self.options.watch().stage(name, seconds, result)
 
     def attain(self, point: Point) -> Witness | None:
-        """Replay a point of the region: its margin is kept, and a violation is a witness, whatever
-        a search or a solver says."""
+        """Replay a point of the region: its margin is kept if no kink makes it doubtful, and a
+        violation is a witness, whatever a search or a solver says."""
         at = replay(self.problem, point)
-        if at.inside and at.assumed and at.margin is not None:
+        if at.inside and at.assumed and at.margin is not None and not at.on_kink:
             known = self.margin_high
             self.margin_high = at.margin if known is None else min(known, at.margin)
         if at.refutes:
