@@ -193,7 +193,7 @@ def _end(question: Question, measure: Measure, found: Answer, side: str, sign: i
         yield f"{side}: closed, but {end['best']} and {float(attained)!r} do not meet"
     if question.battery.whole and values:
         most = max(values, key=lambda v: sign * v)
-        # Where a strict assumption leaves an open end the extreme is only approached, here as there.
+        # Where a strict assumption leaves an open end the extreme is only approached.
         if sign * (attained - most) > _size(most, found):
             yield f"{side}: {float(attained)!r} attained, but {float(most)!r} is the extreme"
     yield from _attained(question, measure, end, side, attained, skip)
