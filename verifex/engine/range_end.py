@@ -319,8 +319,8 @@ class End(Best):
         said = heard(answer)
         if said.infeasible:
             if left is not None:  # nothing is better than what is attained
-                bound = self._whole(left, np.inf)
-                return Statement(bound, final=True, against=self._against(bound, exact))
+                whole = self._whole(left, np.inf)
+                return Statement(whole, final=True, against=self._against(whole, exact))
             if self.best is not None:
                 return replace(said, against=f"a replayed point of value {float(self.best[0]):.9g}")
             return Statement(final=True, why="the region (with its assumption) is empty")
