@@ -2329,7 +2329,11 @@ def work(files: Sequence[str], share: tuple[int, int]) -> tuple[int, str, str]:
     """(exit code, message, SHA-256 of the certificate's bytes as far as they were read)."""
     digest, code, place = hashlib.sha256(), 65, list[str]()
     try:
-        network, query = read(files[0]), read(files[1])
+        place[:] = [os.path.basename(files[0])]
+        network = read(files[0])
+        place[:] = [os.path.basename(files[1])]
+        query = read(files[1])
+        place.clear()
         lines, code = stream(files[2], digest, place), 1
         head: Any = next(lines, {})
         need(head.get("vxc") == 1, "header: not a certificate of version 1")
