@@ -31,7 +31,7 @@ from verifex.ir.formula import FALSE, TRUE, negate, simplify
 from verifex.ir.ops import Univariate
 from verifex.ir.problem import Problem
 from verifex.semantics.claim import NodeBounds
-from verifex.semantics.interval import bound_nodes
+from verifex.semantics.interval import bound_box
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,7 @@ class _Run:
 def node_bounds(problem: Problem) -> NodeBounds:
     """Outward-rounded interval bounds of every node that the claim needs, unbatched."""
     lo, hi = problem.region.float_box()
-    boxes = bound_nodes(problem.graph, lo[None], hi[None], problem.targets())
-    low: dict[int, FloatArray] = {i: b.lo[0] for i, b in boxes.items()}
-    high: dict[int, FloatArray] = {i: b.hi[0] for i, b in boxes.items()}
-    return low, high
+    return bound_box(problem.graph, lo, hi, problem.targets())
 
 
 def decide(

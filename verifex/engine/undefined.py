@@ -11,7 +11,7 @@ from verifex.ir.formula import FALSE, TRUE, Formula, holds, nodes, simplify
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import evaluate_exact
-from verifex.semantics.interval import bound_nodes
+from verifex.semantics.interval import bound_box
 
 
 def region_notes(problem: Problem) -> list[str]:
@@ -20,9 +20,8 @@ def region_notes(problem: Problem) -> list[str]:
         return []
     lo, hi = problem.region.float_box()
     read = sorted(set().union(*(nodes(d.formula) for d in problem.defined)))
-    boxes = bound_nodes(problem.graph, lo[None], hi[None], read)
-    low, high = {i: b.lo[0] for i, b in boxes.items()}, {i: b.hi[0] for i, b in boxes.items()}
-    open_ = (d for d in problem.defined if simplify(d.formula, low, high) != TRUE)
+    bounds = bound_box(problem.graph, lo, hi, read)
+    open_ = (d for d in problem.defined if simplify(d.formula, *bounds) != TRUE)
     return list(dict.fromkeys(f"where {d.where}, {d.counts}" for d in open_))
 
 
@@ -39,6 +38,4 @@ def _fails(graph: Graph, formula: Formula, point: Sequence[Fraction]) -> bool:
         return not holds(formula, evaluate_exact(graph, point, read))
     except UnsupportedError:  # a smooth function: its interval may still tell
         lo, hi = ExactArray.from_numbers(point).float_bounds()
-        boxes = bound_nodes(graph, lo[None], hi[None], read)
-        low, high = {i: b.lo[0] for i, b in boxes.items()}, {i: b.hi[0] for i, b in boxes.items()}
-        return simplify(formula, low, high) == FALSE
+        return simplify(formula, *bound_box(graph, lo, hi, read)) == FALSE

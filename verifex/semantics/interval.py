@@ -309,3 +309,11 @@ def bound_nodes(
         shape = (lo.shape[0], *graph.nodes[i].shape)
         full[i] = Interval(np.broadcast_to(v.lo, shape), np.broadcast_to(v.hi, shape))
     return full
+
+
+def bound_box(
+    graph: Graph, lo: FloatArray, hi: FloatArray, targets: Iterable[int]
+) -> tuple[dict[int, FloatArray], dict[int, FloatArray]]:
+    """Lower and upper bounds of nodes over one box lo <= x <= hi, both of shape (n,); unbatched."""
+    boxes = bound_nodes(graph, lo[None], hi[None], targets)
+    return {i: b.lo[0] for i, b in boxes.items()}, {i: b.hi[0] for i, b in boxes.items()}
