@@ -21,16 +21,17 @@ from typing import Any
 from bench import DATA as SHARED
 from bench import root_of, save, show
 
-from verifex.engine.decide import Options, decide
-from verifex.engine.pool import SolverPool
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.errors import InputError
-from verifex.frontend.onnx import load
+from verifex.frontend.onnx.read import load
 from verifex.ir.formula import FALSE, negate, simplify
+from verifex.ir.model.solving import SolveLimits
 from verifex.ir.problem import Problem
-from verifex.ir.solving import SolveLimits
-from verifex.problem.build import build_problem
-from verifex.problem.builders import data, explain, linf, top_k
-from verifex.problem.spec import Spec
+from verifex.problem.spec.build import build_problem
+from verifex.problem.spec.builders import data, explain, linf, top_k
+from verifex.problem.spec.model import Spec
 from verifex.semantics.claim import ask
 
 DATA = SHARED / "attribution_models" / "openxai"

@@ -25,8 +25,8 @@ from bench import MEMORY, save, show
 
 from verifex.api import build, verify
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import decide_search
-from verifex.engine.policy import SearchOptions
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.gates.policy import SearchOptions
 from verifex.errors import InputError
 
 RADII = {"l1": ("0.05", "0.2", "0.5"), "l2": ("0.02", "0.1", "0.3")}

@@ -19,19 +19,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from verifex.engine.boxes import Layout
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder
+from verifex.engine.bounds.root import Root, root_facts
 from verifex.engine.budget import Budget
-from verifex.engine.optimise import Bounder
-from verifex.engine.range_search import Minimum, minima
-from verifex.engine.root import Root, root_facts
-from verifex.engine.search import SearchOptions, Stats
-from verifex.frontend.onnx import load
+from verifex.engine.search.extrema import Minimum, minima
+from verifex.engine.search.gates.search import SearchOptions, Stats
+from verifex.frontend.onnx.read import load
 from verifex.ir.formula import Atom, Form, Or
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense, gather, total
+from verifex.ir.model.solving import Answer, SolveLimits
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
-from verifex.ir.solving import Answer, SolveLimits
 from verifex.semantics.claim import extremum
 from verifex.semantics.vjp import gradients
 

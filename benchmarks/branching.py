@@ -4,8 +4,8 @@
 
 "gap" (what each relaxation loses at the minimiser; the default), "intercept" (constant terms, after
 BaBSR) and "width" (size of the undecided part times the coefficient), first without refreshed
-bounds (verifex/engine/refresh.py). With them: in the order of the scores, and layer by layer; the
-search itself chooses between these two. One thread.
+bounds (verifex/engine/search/gates/refresh.py). With them: in the order of the scores, and layer by
+layer; the search itself chooses between these two. One thread.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from bench import ball, components, l1_norm, random_network, reference, save, search_minima, show
 
-from verifex.engine.branching import RULES
-from verifex.engine.search import SearchOptions
+from verifex.engine.search.gates.branching import RULES
+from verifex.engine.search.gates.search import SearchOptions
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
 

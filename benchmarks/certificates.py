@@ -30,14 +30,14 @@ from bench import DATA, OUT, ROOT, ball, components, save, search_minima, show
 from verifex import checker
 from verifex.certificate.grant import run_checker
 from verifex.certificate.write import Files, proof_lines, write
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import FormulaResult, decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.proof import Proof
-from verifex.engine.search import SearchOptions
-from verifex.frontend.onnx import load
+from verifex.engine.search.claims import FormulaResult, decide_search
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.search.record import Proof
+from verifex.frontend.onnx.read import load
 from verifex.ir.problem import Problem
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 
 sys.path.insert(0, str(ROOT / "tests" / "certificate"))
 from document import section

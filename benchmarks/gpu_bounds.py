@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from bench import ball, components, reference, save, show
 
-from verifex.engine.boxes import Layout
-from verifex.engine.optimise import Bounder
-from verifex.engine.root import to_rows
-from verifex.frontend.onnx import load
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder
+from verifex.engine.bounds.root import to_rows
+from verifex.frontend.onnx.read import load
 from verifex.ir.ops import Affine
 from verifex.semantics.linear import Rows, passed
 

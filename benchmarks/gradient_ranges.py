@@ -21,8 +21,9 @@ from typing import Any
 import baselines
 from bench import ball, components, layers_of, milp, reference, root_of, save, search_minima, show
 
-from verifex.engine.decide import Options, decide
-from verifex.engine.pool import SolverPool
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.ir.formula import Atom, Form
 from verifex.ir.problem import Objective, Problem
 

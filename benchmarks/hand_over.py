@@ -29,13 +29,13 @@ from bench import (
     show,
 )
 
-from verifex.engine.decide import node_bounds
-from verifex.engine.handover import Rest
-from verifex.engine.policy import SearchOptions
-from verifex.engine.range_search import Minimum
+from verifex.engine.run import node_bounds
+from verifex.engine.search.extrema import Minimum
+from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.handover import Rest
 from verifex.ir.formula import Form
+from verifex.ir.model.solving import SolveLimits
 from verifex.ir.problem import Objective, Problem
-from verifex.ir.solving import SolveLimits
 from verifex.semantics.claim import NodeBounds, extremum
 
 

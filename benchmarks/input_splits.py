@@ -14,10 +14,10 @@ from typing import Any
 
 from bench import DATA, MEMORY, save, show
 
-from verifex.cli.vnncomp import existing
-from verifex.engine import inputs
+from verifex.cli.vnnlib.vnncomp import existing
 from verifex.engine.budget import Budget
-from verifex.problem.vnnlib import load_query
+from verifex.engine.search.inputs import search as inputs
+from verifex.problem.vnnlib.read import load_query
 
 QUERIES = (("1_1", 3), ("1_1", 5), ("3_3", 9), ("4_2", 2))
 SETTINGS = ((0, 0.5), (6, 0.0), (16, 0.0), (16, 0.5), (16, 1.0), (40, 0.5))

@@ -16,12 +16,12 @@ from typing import Any
 
 from bench import DATA, MEMORY, save, show
 
-from verifex.engine import tighten
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import decide_search
-from verifex.engine.lookahead import GATES
-from verifex.engine.policy import SearchOptions
-from verifex.problem.vnnlib import load_stated
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.gates import tighten
+from verifex.engine.search.gates.lookahead import GATES
+from verifex.engine.search.gates.policy import SearchOptions
+from verifex.problem.vnnlib.read import load_stated
 
 CASES = [("256x2", "0_0.05"), ("256x4", "3_0.05"), ("256x4", "8_0.03"), ("256x6", "7_0.03"),
          ("256x4", "9_0.05")]

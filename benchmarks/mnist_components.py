@@ -16,8 +16,8 @@ import numpy as np
 from bench import ball, components, save, search_minima, show
 from train_mnist import test_set
 
-from verifex.engine.search import SearchOptions
-from verifex.frontend.onnx import load
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.frontend.onnx.read import load
 from verifex.semantics.evaluate import evaluate_float
 
 

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from verifex.engine.decide import Options
-from verifex.engine.pool import SolverPool
 from verifex.engine.ranges import find_range
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import RangeEnd
-from verifex.frontend.onnx import load
+from verifex.frontend.onnx.read import load
 from verifex.ir.formula import TRUE, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from bench import ball, components, reference, root_of, save, show
 
-from verifex.engine.boxes import Layout
-from verifex.engine.optimise import Bounder, Bounds, Effort
-from verifex.engine.root import to_rows
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Bounds, Effort
+from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.problem import Problem
 from verifex.semantics.linear import Rows

@@ -24,9 +24,9 @@ from typing import Any
 from bench import MEMORY, ball, l1_norm, random_network, save, show
 
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import decide_search
-from verifex.engine.policy import SearchOptions, Stats
-from verifex.engine.range_search import minima
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.extrema import minima
+from verifex.engine.search.gates.policy import SearchOptions, Stats
 from verifex.ir.formula import Atom, Form
 from verifex.ir.problem import Problem
 

@@ -25,17 +25,17 @@ from typing import Any
 from bench import MEMORY, OUT, random_network, show
 
 from verifex import api
-from verifex.engine import solvers
 from verifex.engine.budget import Budget
-from verifex.engine.decide import node_bounds
-from verifex.engine.pool import SolverPool
-from verifex.engine.range_search import minima
-from verifex.engine.search import SearchOptions
+from verifex.engine.falsify.witness import replay, snap
+from verifex.engine.run import node_bounds
+from verifex.engine.search.extrema import minima
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.solve import registry
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.testimony import allowance
-from verifex.engine.witness import replay, snap
 from verifex.ir.formula import Atom, Form
+from verifex.ir.model.solving import SolveLimits
 from verifex.ir.problem import Objective, Problem
-from verifex.ir.solving import SolveLimits
 from verifex.semantics.claim import extremum
 
 NETWORKS = 50
@@ -337,7 +337,7 @@ discards it then, and a range is never closed by a bound that a point denies.
 
 
 def api_version(name: str) -> str:
-    return solvers.info(name)[1].version or "not here"
+    return registry.info(name)[1].version or "not here"
 
 
 def main() -> None:

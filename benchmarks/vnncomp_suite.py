@@ -23,9 +23,9 @@ from typing import Any
 
 from bench import DATA, save, show
 
-from verifex.cli.vnncomp import existing
+from verifex.cli.vnnlib.vnncomp import existing
 
-VERIFY = (sys.executable, "-m", "verifex.cli.vnnlib_main", "verify")
+VERIFY = (sys.executable, "-m", "verifex.cli.vnnlib.main", "verify")
 
 
 def timed(command: list[str], seconds: float) -> tuple[str, str, float, float]:

@@ -24,9 +24,9 @@ from typing import Any
 from bench import DATA, save, show
 from vnncomp_suite import VERIFY, timed
 
-from verifex.cli.vnncomp import existing
+from verifex.cli.vnnlib.vnncomp import existing
 from verifex.ir.formula import atoms, negate
-from verifex.problem.vnnlib import load_query
+from verifex.problem.vnnlib.read import load_query
 
 FOLDER = DATA / "vnncomp" / "acasxu_2023"
 

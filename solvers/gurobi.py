@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from verifex.ir.lower import FloatRow, Milp, lower, point_of
-from verifex.ir.model import Model
-from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+from verifex.ir.model.logical import Model
+from verifex.ir.model.lower import FloatRow, Milp, lower, point_of
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
 _INDICATOR_ABOVE = 1e5  # looser big-M rows are weaker than Gurobi's own indicators
 _TOO_LARGE = 10010

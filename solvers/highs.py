@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from verifex.errors import UnsupportedError
-from verifex.ir.lower import Milp, lower, point_of
-from verifex.ir.model import Model
-from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+from verifex.ir.model.logical import Model
+from verifex.ir.model.lower import Milp, lower, point_of
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
 _OPTIONS: dict[str, Any] = {"output_flag": False, "mip_rel_gap": 0.0, "mip_abs_gap": 1e-9}
 _TOLERANCES = (

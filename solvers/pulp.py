@@ -7,9 +7,9 @@ import math
 import warnings
 from typing import Any
 
-from verifex.ir.lower import Milp, lower, point_of
-from verifex.ir.model import Model
-from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+from verifex.ir.model.logical import Model
+from verifex.ir.model.lower import Milp, lower, point_of
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
 _CBC = ("PULP_CBC_CMD", "COIN_CMD")  # PuLP 4 has the second only
 _CBC_TOLERANCES = ["primalTolerance 1e-9", "dualTolerance 1e-9", "integerTolerance 1e-9"]

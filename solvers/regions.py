@@ -20,8 +20,8 @@ from typing import Any
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import Number
 from verifex.ir.formula import And, Atom, Cell, Form, Formula, cells
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 from verifex.ir.problem import Objective, Problem
-from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 from verifex.solvers._cells import FREE, Cells, OutOfTime, combine, compile_cells, span
 from verifex.solvers._goals import Goal, goal_of, satisfy
 from verifex.solvers._pieces import Piece, pieces
@@ -195,7 +195,7 @@ class Regions:
 
     def solve_problem(self, problem: dict[str, Any], limits: SolveLimits) -> Answer:
         """Decide the problem, or optimise its objective where it has one."""
-        from verifex.ir.text import problem_from_json
+        from verifex.ir.text.document import problem_from_json
 
         read, objective = problem_from_json(problem)
         if objective is None:

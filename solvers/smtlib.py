@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verifex.ir.lower import value_of
-from verifex.ir.model import Model
-from verifex.ir.smtlib import Term, parse_terms, symbol, to_smtlib, value
-from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+from verifex.ir.model.logical import Model
+from verifex.ir.model.lower import value_of
+from verifex.ir.model.smtlib import Term, parse_terms, symbol, to_smtlib, value
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
 if TYPE_CHECKING:
     from verifex.ir.exact import Number

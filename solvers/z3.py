@@ -6,10 +6,10 @@ import time
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from verifex.ir.lower import value_of
-from verifex.ir.model import Model
-from verifex.ir.smtlib import assertions, declarations, is_bool, logic, symbol
-from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+from verifex.ir.model.logical import Model
+from verifex.ir.model.lower import value_of
+from verifex.ir.model.smtlib import assertions, declarations, is_bool, logic, symbol
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
 if TYPE_CHECKING:
     from verifex.ir.exact import Number

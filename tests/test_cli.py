@@ -358,7 +358,7 @@ def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_doctor_reports_a_missing_solver(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from verifex.cli import environment
-    from verifex.ir.solving import Availability
+    from verifex.ir.model.solving import Availability
 
     gone = (None, Availability(False, reason="not installed"))
     monkeypatch.setattr(environment, "surveyed", lambda: {"cvc5": gone, "highs": gone})
@@ -442,7 +442,7 @@ def test_the_exported_network_is_the_network_with_its_attribution(cli: Cli, plac
 def test_an_exported_network_that_differs_is_refused(
     cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from verifex.frontend import export
+    from verifex.frontend.onnx.read import export
 
     honest = export.to_onnx
 

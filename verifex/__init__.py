@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verifex.api import bound, build, difference, load, verify
-    from verifex.engine.decide import Options
-    from verifex.engine.pool import SolverPool
+    from verifex.engine.run import Options
+    from verifex.engine.solve.pool import SolverPool
     from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, Witness
     from verifex.errors import (
         InputError,
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
         UsageError,
         VerifexError,
     )
-    from verifex.frontend.export import to_onnx
+    from verifex.frontend.onnx.export import to_onnx
     from verifex.frontend.torch_module import from_torch
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
-    from verifex.problem.builders import (
+    from verifex.problem.spec.builders import (
         all_of,
         any_of,
         box,
@@ -49,17 +49,17 @@ if TYPE_CHECKING:
         sign,
         top_k,
     )
-    from verifex.problem.spec import Spec, load_spec
+    from verifex.problem.spec.model import Spec, load_spec
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "api": ("bound", "build", "difference", "load", "verify"),
-    "engine.decide": ("Options",),
-    "engine.pool": ("SolverPool",),
+    "engine.run": ("Options",),
+    "engine.solve.pool": ("SolverPool",),
     "engine.verdict": ("Outcome", "RangeEnd", "RangeVerdict", "Verdict", "Witness"),
     "errors": (
         "InputError", "MissingSolverError", "UnsupportedError", "UsageError", "VerifexError",
     ),
-    "frontend.export": ("to_onnx",),
+    "frontend.onnx.export": ("to_onnx",),
     "frontend.torch_module": ("from_torch",),
     "ir.graph": ("Graph",),
     "ir.problem": ("Problem",),
@@ -68,7 +68,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "distance", "explain", "l1", "l2", "linf", "mass", "monotone", "not_", "order", "output",
         "point", "region", "sign", "top_k",
     ),
-    "problem.spec": ("Spec", "load_spec"),
+    "problem.spec.model": ("Spec", "load_spec"),
 }
 
 __all__ = [

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from verifex.certificate.write import Files
-    from verifex.engine.decide import Options
-    from verifex.engine.pool import SolverPool
+    from verifex.engine.run import Options
+    from verifex.engine.solve.pool import SolverPool
     from verifex.engine.verdict import RangeVerdict, Verdict
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
-    from verifex.problem.difference import Difference
-    from verifex.problem.expression import Expression
-    from verifex.problem.spec import Spec
+    from verifex.problem.spec.difference import Difference
+    from verifex.problem.spec.expression import Expression
+    from verifex.problem.spec.model import Spec
 
 Model: TypeAlias = Any
 """A path, bytes, a Graph or a torch.nn.Module; None where the spec names its network."""
@@ -131,14 +131,14 @@ def difference(
 ) -> Verdict | list[RangeVerdict]:
     """How far two networks differ over a spec's region: their outputs, classes, attributions.
 
-    `of` lists measures (see `verifex.problem.difference`). With `at_most`, and for "class", it is
-    a claim and a verdict, `claimed` or `refuted`: the checker reads one network, so that nothing
+    `of` lists measures (see `verifex.problem.spec.difference`). With `at_most`, and for "class", it
+    is a claim and a verdict, `claimed` or `refuted`: the checker reads one network, so that nothing
     is proved. Without, it is the worst-case range of every difference, `seconds` for each measure.
     Options and errors as for `bound`.
     """
     from fractions import Fraction as Exact
 
-    from verifex.problem.difference import load_difference
+    from verifex.problem.spec.difference import load_difference
 
     limit = None if at_most is None else Exact(at_most)
     return compare(load_difference(first, second, spec, of, limit), **options)
@@ -183,8 +183,8 @@ def _clocked(log: Log | None, **always: Any) -> Log | None:
 def build(model: Model, spec: SpecLike) -> Problem:
     """The problem that a spec states about a model (a `Problem` is returned as it is)."""
     from verifex.ir.problem import Problem
-    from verifex.problem.build import build_problem, load_problem
-    from verifex.problem.vnnlib import is_vnnlib, load_query
+    from verifex.problem.spec.build import build_problem, load_problem
+    from verifex.problem.vnnlib.read import is_vnnlib, load_query
 
     if isinstance(spec, Problem):
         if model is not None:
@@ -202,7 +202,7 @@ def build(model: Model, spec: SpecLike) -> Problem:
 def measure(model: Model, spec: SpecLike, expression: str) -> Expression:
     """An expression in the setting of a spec, ready for `find_range`."""
     from verifex.ir.problem import Problem
-    from verifex.problem.expression import build_expression, load_expression
+    from verifex.problem.spec.expression import build_expression, load_expression
 
     if isinstance(spec, Problem):
         raise UsageError("an expression needs a spec: a Problem no longer knows its explanation")
@@ -214,14 +214,14 @@ def measure(model: Model, spec: SpecLike, expression: str) -> Expression:
 
 def load(path: str | Path) -> Graph:
     """The network in an ONNX file; raises InputError or UnsupportedError, naming the place."""
-    from verifex.frontend.onnx import load as read
+    from verifex.frontend.onnx.read import load as read
 
     return read(path)
 
 
 def _spec(spec: str | Path | Spec | Mapping[str, Any]) -> tuple[Spec, Path]:
     """The spec, and the folder in which the files it names are looked up."""
-    from verifex.problem.spec import Spec, load_spec
+    from verifex.problem.spec.model import Spec, load_spec
 
     if isinstance(spec, str | Path):
         return load_spec(spec), Path(spec).parent
@@ -234,7 +234,7 @@ def _spec(spec: str | Path | Spec | Mapping[str, Any]) -> tuple[Spec, Path]:
 
 def _graph(model: Model, spec: Spec | None, folder: Path) -> Graph:
     """The network, whichever way it was given."""
-    from verifex.frontend.onnx import load_bytes
+    from verifex.frontend.onnx.read import load_bytes
     from verifex.ir.graph import Graph
 
     if isinstance(model, Graph):
@@ -276,8 +276,8 @@ def named_files(model: Model, spec: SpecLike) -> Files | None:
     """The files that a certificate can name; None where something was given in memory, and for a
     VNN-LIB 2.0 query, which the checker does not read."""
     from verifex.certificate.write import Files
-    from verifex.problem.spec import load_spec
-    from verifex.problem.vnnlib import is_version_2, is_vnnlib, read_text
+    from verifex.problem.spec.model import load_spec
+    from verifex.problem.vnnlib.read import is_version_2, is_vnnlib, read_text
 
     if not isinstance(spec, str | Path) or not (model is None or isinstance(model, str | Path)):
         return None
@@ -294,7 +294,7 @@ def _options(
     device: str = "cpu", memory: int = 4 << 30, threads: int = 1, seed: int = 0,
     attack: bool = True, progress: Progress | None = None, log: Log | None = None,
 ) -> Options:
-    from verifex.engine.decide import Options
+    from verifex.engine.run import Options
 
     if not seconds > 0:
         raise UsageError(f"seconds = {seconds:g}, expected more than 0")
@@ -324,18 +324,18 @@ def require_engine(engine: str, names: Sequence[str]) -> None:
 
 def require_solver(name: str) -> None:
     """Raise MissingSolverError, with the reason, where a solver that was asked for cannot run."""
-    from verifex.engine import solvers
+    from verifex.engine.solve import registry
 
-    availability = solvers.info(name)[1]
+    availability = registry.info(name)[1]
     if not availability.ok:
         raise MissingSolverError(f"solver {name}: {availability.reason}")
 
 
 def _kind(name: str) -> str:
     """The engine that a solver belongs to: "milp", "smt", or "" for one that reads problems."""
-    from verifex.engine import solvers
+    from verifex.engine.solve import registry
 
-    capabilities = solvers.info(name)[0]
+    capabilities = registry.info(name)[0]
     if capabilities.reads != "model":
         return ""
     return "smt" if capabilities.exact else "milp"

@@ -5,4 +5,4 @@ set -uo pipefail
 [ $# -eq 4 ] && [ "$1" = v1 ] || { echo "usage: prepare_instance.sh v1 CATEGORY ONNX VNNLIB" >&2; exit 1; }
 cd "$(dirname "$(readlink -f "$0")")/.." && python=$PWD/.venv/bin/python && cd "$OLDPWD" || exit 1
 # Reading files and libraries once puts them into the page cache.
-"$python" -m verifex.cli.vnnlib_main prepare "$3" "$4"
+"$python" -m verifex.cli.vnnlib.main prepare "$3" "$4"

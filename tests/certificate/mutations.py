@@ -208,7 +208,8 @@ def _command(case: Mutant, paths: list[Path], accepted: bool, result: Result) ->
 def _refuted(paths: list[Path]) -> list[str]:
     """Whether an attack breaks what the checker accepted."""
     from verifex import api
-    from verifex.engine.decide import Options, decide
+    from verifex.engine.decide import decide
+    from verifex.engine.run import Options
     from verifex.engine.verdict import Outcome
 
     options = Options(seconds=1.0, attack=True, search=False, solvers=())

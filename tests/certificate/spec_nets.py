@@ -19,15 +19,15 @@ import numpy as np
 
 from verifex import checker
 from verifex.certificate.write import Line, write
-from verifex.engine.decide import Options
 from verifex.engine.decide import decide as solve
-from verifex.engine.pool import SolverPool
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.errors import VerifexError
 from verifex.ir.formula import And, Atom, Formula
+from verifex.ir.model.solving import Status, Stop
 from verifex.ir.problem import Objective, Problem
-from verifex.ir.solving import Status, Stop
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 from verifex.solvers.regions import decide, optimum
 
 SECONDS = 20.0

@@ -25,14 +25,15 @@ from verifex.api import named_files
 from verifex.certificate.write import proof_lines, write
 from verifex.cli.export import export
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, decide
-from verifex.engine.formula_search import decide_search
-from verifex.engine.inputs import decide_inputs
-from verifex.engine.proof import Closed
-from verifex.engine.search import SearchOptions
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.search.inputs.search import decide_inputs
+from verifex.engine.search.record import Closed
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.problem import Problem
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 
 KINDS = ("component", "l1", "output", "linf", "order")
 RADIUS = re.compile(r'^linf = ("?[-0-9/]+"?)$', re.MULTILINE)

@@ -27,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 from verifex.ir.formula import atoms, negate
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 from verifex.semantics.evaluate import evaluate_exact
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import verifex
 from verifex import Outcome
-from verifex.engine.box_claim import thresholds
+from verifex.engine.search.inputs.box_claim import thresholds
 from verifex.ir.formula import Form
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

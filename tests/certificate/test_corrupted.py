@@ -27,13 +27,13 @@ from spec_nets import by_solver, pair, truth
 
 from verifex import checker
 from verifex.certificate.write import Files, proof_lines
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.pool import SolverPool
-from verifex.engine.search import SearchOptions
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.solve.pool import SolverPool
 from verifex.errors import VerifexError
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 
 COUNT, QUICK, BASES = 2000, 200, 10
 LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))

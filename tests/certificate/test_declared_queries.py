@@ -10,7 +10,7 @@ from spec_nets import pair
 from verifex import checker
 from verifex.api import verify
 from verifex.engine.verdict import Outcome
-from verifex.frontend.onnx import load
+from verifex.frontend.onnx.read import load
 
 
 @pytest.mark.parametrize("declare", ["(declare-const {} Real)", "(declare-fun {} () Real)"])

@@ -23,11 +23,12 @@ from verifex.certificate import grant
 from verifex.certificate.grant import Wanted, certify, decide_and_check, run_checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
 from verifex.certificate.write import Files
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, decide
-from verifex.engine.formula_search import decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.search import SearchOptions
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.verdict import Verdict
 from verifex.errors import InputError
 

@@ -14,11 +14,11 @@ from test_checker import save_graph
 
 from verifex import api, checker
 from verifex.certificate.write import Files, witness_lines, write
-from verifex.engine.pool import SolverPool
+from verifex.engine.falsify.witness import replay
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict, Witness
-from verifex.engine.witness import replay
 from verifex.ir.problem import as_point
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 
 
 class Net(NamedTuple):

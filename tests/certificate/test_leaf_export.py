@@ -26,7 +26,7 @@ from verifex.certificate.leaf import Leaf, leaves, restrict
 from verifex.certificate.write import Files, proof_lines, write
 from verifex.cli.export import question_text
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import decide_search
+from verifex.engine.search.claims import decide_search
 from verifex.ir.formula import And, Atom, Form, Formula
 from verifex.ir.problem import Problem
 

@@ -47,11 +47,11 @@ from test_checker import agree
 from test_corrupted import Truth, check
 
 from verifex import api
-from verifex.engine.pool import SolverPool
-from verifex.engine.proof import Closed
+from verifex.engine.falsify.witness import replay
+from verifex.engine.search.record import Closed
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
-from verifex.engine.witness import replay
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 
 QUICK = 60
 TITLE = "Random specs"

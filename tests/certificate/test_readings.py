@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from verifex import checker
 from verifex.errors import InputError, VerifexError
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 
 CLAIM = """
 verifex = 1

@@ -20,11 +20,11 @@ from test_checker import agree, ck, claim_of, save_net
 
 from verifex import api, checker
 from verifex.certificate.write import Files
-from verifex.engine.pool import SolverPool
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.errors import InputError
 from verifex.ir.formula import holds
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 from verifex.semantics.evaluate import evaluate_exact
 
 F = Fraction

@@ -14,11 +14,11 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from verifex.engine import solvers
-from verifex.engine.child import SolverProcess
+from verifex.engine.solve import registry
+from verifex.engine.solve.child import SolverProcess
 from verifex.errors import MissingSolverError
-from verifex.ir.model import Model, Product, Row
-from verifex.ir.solving import Answer, Capabilities, SolveLimits, Status, Stop
+from verifex.ir.model.logical import Model, Product, Row
+from verifex.ir.model.solving import Answer, Capabilities, SolveLimits, Status, Stop
 
 INF = "infeasible"
 TOLERANCE = F(1, 10**6)
@@ -399,12 +399,12 @@ NAMES = [*sorted(READERS), "pulp:HiGHS"]
 def solver(request: pytest.FixtureRequest) -> Iterator[tuple[SolverProcess, Capabilities]]:
     name = request.param
     try:
-        capabilities, availability = solvers.info(name)
+        capabilities, availability = registry.info(name)
         if not availability.ok:
             pytest.skip(f"{name} is not available: {availability.reason}")
     except MissingSolverError as e:
         pytest.skip(str(e))
-    with solvers.open(name) as child:
+    with registry.open(name) as child:
         yield child, capabilities
 
 
@@ -582,15 +582,15 @@ def test_products_beyond_the_bundled_licence(
 
 def test_every_solver_is_registered() -> None:
     assert {"highs", "gurobi", "scip", "pulp", "z3", "cvc5", "smtlib"} <= set(READERS)
-    assert set(READERS) <= set(solvers.names())
+    assert set(READERS) <= set(registry.names())
 
 
 def test_unknown_names_are_missing_solvers() -> None:
     with pytest.raises(MissingSolverError, match="no solver is called 'hihgs', there are"):
-        solvers.open("hihgs")
+        registry.open("hihgs")
     with pytest.raises(MissingSolverError, match=r"PuLP .* finds no Nix"):
-        solvers.open("pulp:Nix")
+        registry.open("pulp:Nix")
     with pytest.raises(MissingSolverError, match="no /no/such"):
-        solvers.open("smtlib:/no/such")
+        registry.open("smtlib:/no/such")
     with pytest.raises(MissingSolverError):
-        solvers.info("highs:option")
+        registry.info("highs:option")

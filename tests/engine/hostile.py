@@ -10,9 +10,9 @@ import sys
 import time
 from typing import Any
 
-from verifex.engine.worker import serve
-from verifex.ir.model import Model
-from verifex.ir.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+from verifex.engine.solve.worker import serve
+from verifex.ir.model.logical import Model
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
 
 
 class Hostile:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from verifex.engine.child import SolverProcess, resident
-from verifex.ir.model import Model, Product
-from verifex.ir.solving import Answer, SolveLimits, Status, Stop
+from verifex.engine.solve.child import SolverProcess, resident
+from verifex.ir.model.logical import Model, Product
+from verifex.ir.model.solving import Answer, SolveLimits, Status, Stop
 
 HOSTILE = Path(__file__).parent / "hostile.py"
 SECONDS = 1.5
@@ -170,9 +170,9 @@ def test_interrupt_from_another_thread() -> None:
 
 PARENT = """
 import sys
-from verifex.engine.child import SolverProcess
-from verifex.ir.model import Model, Product
-from verifex.ir.solving import SolveLimits
+from verifex.engine.solve.child import SolverProcess
+from verifex.ir.model.logical import Model, Product
+from verifex.ir.model.solving import SolveLimits
 with SolverProcess("hostile", command=[sys.executable, {file!r}, "family"]) as child:
     try:
         child.solve(Model(), SolveLimits(60))
@@ -225,7 +225,7 @@ def test_memory_of_a_process_is_seen() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, verifex.engine.child, verifex.engine.solvers;"
+        "import sys, verifex.engine.solve.child, verifex.engine.solve.registry;"
         "heavy = {'numpy', 'torch', 'onnx', 'highspy', 'z3'} & set(sys.modules);"
         "sys.exit(', '.join(heavy) or None)"
     )

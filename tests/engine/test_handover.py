@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from test_search import network
 
-from verifex.engine import handover
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, decide, node_bounds
-from verifex.engine.formula_search import decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.pool import SolverPool
-from verifex.engine.proof import Closed
-from verifex.engine.range_search import minima
+from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
-from verifex.engine.search import SearchOptions
+from verifex.engine.run import Options, node_bounds
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.extrema import minima
+from verifex.engine.search.gates.search import SearchOptions, handover
+from verifex.engine.search.record import Closed
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.ir.formula import Atom, Form
-from verifex.ir.model import Model
+from verifex.ir.model.logical import Model
+from verifex.ir.model.solving import Answer, SolveLimits
 from verifex.ir.problem import Objective, Problem
-from verifex.ir.solving import Answer, SolveLimits
 from verifex.semantics.evaluate import evaluate_float
 from verifex.solvers import regions
 
@@ -94,7 +94,7 @@ def test_bounds_hold_at_points_of_open_domains(
 def test_ranges_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that stops early and a solver: together the exact range, by smaller models."""
     longer = replace(SHORT, width=4, max_domains=30)
-    monkeypatch.setattr("verifex.engine.search.SearchOptions", lambda **_: longer)
+    monkeypatch.setattr("verifex.engine.search.gates.search.SearchOptions", lambda **_: longer)
     handed = smaller = 0
     for seed in range(10):
         problem, form = problem_of(seed)
@@ -119,7 +119,7 @@ def test_ranges_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_claims_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thresholds beside the worst case: what the search and HiGHS say together is true."""
-    monkeypatch.setattr("verifex.engine.search.SearchOptions", lambda **_: SHORT)
+    monkeypatch.setattr("verifex.engine.search.gates.search.SearchOptions", lambda **_: SHORT)
     together = refuted = 0
     for seed in range(12):
         problem, form = problem_of(seed)

@@ -22,22 +22,23 @@ from strategies import boxes as drawn_boxes
 from strategies import formulas, graphs, points_in
 
 import verifex
-from verifex.engine.box_claim import BoxClaim, thresholds
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, decide
-from verifex.engine.dense import MOST_WEIGHTS, DenseNet
-from verifex.engine.dense_bounds import DenseBounds, relax
-from verifex.engine.dense_splits import ascend, least, shorten
-from verifex.engine.inputs import InputSearch, decide_inputs
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
+from verifex.engine.search.inputs.box_claim import BoxClaim, thresholds
+from verifex.engine.search.inputs.dense import MOST_WEIGHTS, DenseNet
+from verifex.engine.search.inputs.dense_bounds import DenseBounds, relax
+from verifex.engine.search.inputs.dense_splits import ascend, least, shorten
+from verifex.engine.search.inputs.search import InputSearch, decide_inputs
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
-from verifex.frontend.export import to_onnx
+from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.formula import And, Atom, Form, Or, holds, negate
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
+from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
-from verifex.ir.solving import Status
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.solvers import regions
 

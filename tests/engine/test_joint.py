@@ -15,13 +15,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
 from spec_nets import Pair, checked, pair, text, truth
 
 from verifex.certificate.write import Files, Line, proof_lines
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import FormulaResult, decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.policy import SearchOptions
+from verifex.engine.search.claims import FormulaResult, decide_search
+from verifex.engine.search.gates.policy import SearchOptions
 from verifex.ir.formula import atoms
 from verifex.ir.problem import Problem
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 from verifex.semantics.evaluate import evaluate_float
 
 QUICK = SearchOptions(root_effort=Effort(12), effort=Effort(4), max_domains=2000)

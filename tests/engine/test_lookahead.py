@@ -16,15 +16,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
 
 from small_nets import relu_net
 
-from verifex.engine.boxes import Layout
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget
-from verifex.engine.forms import FormTable
-from verifex.engine.formula_search import decide_search
-from verifex.engine.lookahead import Asked, Bounded, look_ahead
-from verifex.engine.optimise import Bounder, Effort
-from verifex.engine.policy import SearchOptions
-from verifex.engine.range_search import minima
-from verifex.engine.refresh import lightened
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.extrema import minima
+from verifex.engine.search.gates.forms import FormTable
+from verifex.engine.search.gates.lookahead import Asked, Bounded, look_ahead
+from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.refresh import lightened
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem

@@ -10,9 +10,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from verifex.engine.decide import Options
-from verifex.engine.pool import SolverPool
 from verifex.engine.ranges import find_range
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import RangeVerdict
 from verifex.ir.formula import TRUE, Atom, Form
 from verifex.ir.graph import Builder, Graph

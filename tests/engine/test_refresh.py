@@ -13,17 +13,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
 from spec_nets import checked, pair, truth
 
 from verifex.certificate.write import Files, proof_lines
-from verifex.engine import cuts, simplex
-from verifex.engine.boxes import Layout
+from verifex.engine.bounds import batched_lp, half_spaces
+from verifex.engine.bounds.half_spaces import Cutter
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget
-from verifex.engine.cuts import Cutter
-from verifex.engine.domain import Domain, local_facts
-from verifex.engine.formula_search import decide_search
-from verifex.engine.leaf import LeafSolver
-from verifex.engine.optimise import Bounder, Effort
-from verifex.engine.policy import SearchOptions
-from verifex.engine.proof import Proof, ProofNode
-from verifex.engine.refresh import Refresh
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.gates.domain import Domain, local_facts
+from verifex.engine.search.gates.leaf import LeafSolver
+from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.refresh import Refresh
+from verifex.engine.search.record import Proof, ProofNode
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
 from verifex.semantics.evaluate import evaluate_float
@@ -59,7 +59,7 @@ def _dual(cost: np.ndarray, a: np.ndarray, b: np.ndarray, duals: np.ndarray) -> 
 @pytest.mark.parametrize("seed", range(3))
 def test_programs_agree_with_highs(seed: int, shape: tuple[int, int, int]) -> None:
     cost, a, b, lo, hi = _programs(seed, *shape)
-    found, highs = simplex.minimise(cost, a, b, lo, hi), LeafSolver()
+    found, highs = batched_lp.minimise(cost, a, b, lo, hi), LeafSolver()
     rest, constant = _dual(cost, a, b, found.duals)
     value = constant + np.where(rest >= 0, rest * lo, rest * hi).sum(axis=1)
     none, gap = _dual(np.zeros_like(cost), a, b, found.duals)
@@ -81,7 +81,7 @@ def test_programs_agree_with_highs(seed: int, shape: tuple[int, int, int]) -> No
 @pytest.mark.parametrize("iterations", [0, 1, 3])
 def test_multipliers_are_valid_wherever_a_batch_stops(iterations: int) -> None:
     cost, a, b, lo, hi = _programs(9, 50, 8, 5)
-    found, full = (simplex.minimise(cost, a, b, lo, hi, k) for k in (iterations, 99))
+    found, full = (batched_lp.minimise(cost, a, b, lo, hi, k) for k in (iterations, 99))
     rest, constant = _dual(cost, a, b, found.duals)
     value = constant + np.where(rest >= 0, rest * lo, rest * hi).sum(axis=1)
     best = (cost * full.x).sum(axis=1)
@@ -155,7 +155,7 @@ def test_cuts_are_the_same_without_tables(monkeypatch: pytest.MonkeyPatch) -> No
     one = cutter.cut(boxes, lo, hi, signs)
     again = cutter.cut(boxes, lo, hi, signs)
     assert len(calls) == 3  # the table once, the second layer each time
-    monkeypatch.setattr(cuts, "_TABLE", 0)
+    monkeypatch.setattr(half_spaces, "_TABLE", 0)
     other = Cutter(layout, bounder).cut(boxes, lo, hi, signs)
     for field in ("a", "b", "gate"):
         assert np.array_equal(getattr(one, field), getattr(again, field))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verifex.engine import replays as module
 from verifex.engine.decide import decide
-from verifex.engine.replays import evaluate_onnxruntime, evaluate_single, replays
+from verifex.engine.falsify import replays as module
+from verifex.engine.falsify.replays import evaluate_onnxruntime, evaluate_single, replays
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import Conv, Diag, ScatterAdd, dense

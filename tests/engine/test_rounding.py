@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from strategies import Drawn, graphs
 
-from verifex.engine.box_claim import refuse_underflow
+from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, _Run, decide, node_bounds
-from verifex.engine.dense import DenseNet
-from verifex.engine.domain import Domain
-from verifex.engine.formula_search import MARGIN, FormulaPolicy, decide_search
-from verifex.engine.pool import SolverPool
-from verifex.engine.rounding import Rounding
-from verifex.engine.search import SearchOptions
+from verifex.engine.decide import decide
+from verifex.engine.run import Options, Run, node_bounds
+from verifex.engine.search.claims import MARGIN, FormulaPolicy, decide_search
+from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.search.inputs.box_claim import refuse_underflow
+from verifex.engine.search.inputs.dense import DenseNet
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import Atom, Form, atoms
@@ -25,8 +26,8 @@ from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
-from verifex.problem.build import build_problem
-from verifex.problem.spec import Spec
+from verifex.problem.spec.build import build_problem
+from verifex.problem.spec.model import Spec
 from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 from verifex.semantics.interval import bound_nodes
 
@@ -125,7 +126,7 @@ def test_an_error_is_infinite_beyond_the_floats() -> None:
 def test_what_a_point_on_a_kink_breaks_is_not_claimed() -> None:
     problem = at_most(network(1.0, 0), F(10), F(0), F(1))
     with SolverPool() as pool:
-        run = _Run(problem, Options(), Budget(1.0), pool, node_bounds(problem))
+        run = Run(problem, Options(), Budget(1.0), pool, node_bounds(problem))
         assert run.verdict(Outcome.CLAIMED, evidence=["search"]).outcome is Outcome.CLAIMED
         run.violated = True
         found = run.verdict(Outcome.CLAIMED, evidence=["search"])
@@ -140,7 +141,7 @@ def test_a_point_that_breaks_the_claim_is_a_witness_whoever_found_it() -> None:
     with SolverPool() as pool:
         for bound, broken in ((value - F(1, 10**40), True), (value, False)):
             problem = at_most(graph, bound, F(0), F(1))
-            run = _Run(problem, Options(), Budget(1.0), pool, node_bounds(problem))
+            run = Run(problem, Options(), Budget(1.0), pool, node_bounds(problem))
             assert (run.attained(np.array([0.5])) is not None) == broken
             assert run.margin_high == bound - value
 

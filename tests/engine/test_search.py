@@ -18,20 +18,21 @@ import itertools
 
 from questions import Question, question
 
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, decide
-from verifex.engine.formula_search import decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.pool import SolverPool
-from verifex.engine.range_search import Minimum, minima
-from verifex.engine.search import SearchOptions
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.extrema import Minimum, minima
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.ir.formula import TRUE, Atom, Form, Or, atoms
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
+from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
-from verifex.ir.solving import Status
 from verifex.semantics.vjp import gradients
 from verifex.solvers import regions
 

@@ -24,19 +24,20 @@ from test_search import network
 
 from verifex import checker
 from verifex.certificate.write import Files, proof_lines, write
-from verifex.engine import forked, parcels, team
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, decide
-from verifex.engine.domain import Domain
-from verifex.engine.formula_search import decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.policy import Stats
-from verifex.engine.proof import AtomBound, LocalFacts, ProofNode
-from verifex.engine.range_search import minima
+from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
-from verifex.engine.search import SearchOptions
+from verifex.engine.run import Options
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.extrema import minima
+from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.policy import Stats
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.search.record import AtomBound, LocalFacts, ProofNode
+from verifex.engine.search.workers import forked, parcels, team
+from verifex.engine.search.workers.wire import Channel, dumps, loads
 from verifex.engine.verdict import Outcome
-from verifex.engine.wire import Channel, dumps, loads
 from verifex.errors import VerifexError
 from verifex.ir.formula import Atom, Form
 from verifex.ir.problem import Problem
@@ -235,7 +236,7 @@ def test_a_killed_process_is_a_reason(
 ) -> None:
     problem, forms = wide(1)
     monkeypatch.setattr(forked.Worker, "run", dies)
-    monkeypatch.setattr("verifex.engine.search.SearchOptions", lambda **_: AT_ONCE)
+    monkeypatch.setattr("verifex.engine.search.gates.search.SearchOptions", lambda **_: AT_ONCE)
     least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
     claim = Atom(Form(forms[0].terms, -(Fraction(least) - Fraction(1, 1000))))
     options = Options(solvers=(), attack=False, threads=2)

@@ -8,11 +8,11 @@ from fractions import Fraction as F
 
 import pytest
 
+from verifex.engine.solve.worker import _any_order
 from verifex.engine.testimony import Hearing, Statement, allowance, heard
-from verifex.engine.worker import _any_order
 from verifex.errors import UnsupportedError
-from verifex.ir.model import Model
-from verifex.ir.solving import Answer, Capabilities, SolveLimits, Status, Stop
+from verifex.ir.model.logical import Model
+from verifex.ir.model.solving import Answer, Capabilities, SolveLimits, Status, Stop
 
 
 def final(bound: float) -> Statement:

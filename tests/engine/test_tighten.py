@@ -19,23 +19,23 @@ from small_nets import relu_net
 from spec_nets import checked, pair, truth
 
 from verifex.certificate.write import Files, proof_lines
-from verifex.engine.boxes import Layout
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Effort, Linear
+from verifex.engine.bounds.root import to_rows
 from verifex.engine.budget import Budget
-from verifex.engine.domain import Domain, local_facts
-from verifex.engine.formula_search import decide_search
-from verifex.engine.optimise import Bounder, Effort, Linear
-from verifex.engine.policy import SearchOptions
-from verifex.engine.proof import Proof, ProofNode
-from verifex.engine.range_search import minima
-from verifex.engine.refresh import lightened
-from verifex.engine.root import to_rows
-from verifex.engine.tighten import EVERY, Tighten
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.extrema import minima
+from verifex.engine.search.gates.domain import Domain, local_facts
+from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.refresh import lightened
+from verifex.engine.search.gates.tighten import EVERY, Tighten
+from verifex.engine.search.record import Proof, ProofNode
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.ir.region import Ball, Region
-from verifex.semantics.balls import float_balls
 from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.support.balls import float_balls
 
 BUDGET = (30, 4 << 30, 1)
 

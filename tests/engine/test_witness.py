@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fractions
 
-from verifex.engine.witness import candidates, refute, replay, snap
+from verifex.engine.falsify.witness import candidates, refute, replay, snap
 from verifex.ir.formula import TRUE, Atom, Form, Formula
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense, gather

@@ -229,7 +229,7 @@ def test_constants_stay_exact() -> None:
 def test_batch_normalization_is_folded_once_and_said() -> None:
     from fractions import Fraction
 
-    from verifex.frontend.values import nearest_scale_over_root
+    from verifex.frontend.onnx.values import nearest_scale_over_root
 
     for scale, variance in ((1.0, 2.0), (-0.3, 0.7), (1e-30, 1e12), (5.0, 4.0), (0.0, 1.0)):
         found = Fraction(nearest_scale_over_root(Fraction(scale), Fraction(variance)))

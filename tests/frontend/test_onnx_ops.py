@@ -9,7 +9,7 @@ from onnx_runs import ALL, Case, In, build, compare, ints, scalar, session, weig
 from onnx_texts import MODELS, from_text, sort_nodes
 
 from verifex.frontend import load_bytes
-from verifex.frontend.rules import ML_DOMAIN, RULES
+from verifex.frontend.onnx.operators.rules import ML_DOMAIN, RULES
 
 X = In((2, 3, 4))
 IMAGE = In((2, 3, 7, 6))

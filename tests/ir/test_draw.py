@@ -8,9 +8,9 @@ import re
 import networkx as nx
 import numpy as np
 
-from verifex.ir.draw import op_text, shape_text, statistics, to_dot, to_graphml, to_networkx
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
+from verifex.ir.text.draw import op_text, shape_text, statistics, to_dot, to_graphml, to_networkx
 from verifex.semantics.vjp import gradients
 
 

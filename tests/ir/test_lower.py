@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verifex.errors import UnsupportedError
-from verifex.ir.lower import LARGEST, TINY, FloatRow, lower, point_of, value_of
-from verifex.ir.model import Implies, Model, Row, relaxed_row
+from verifex.ir.model.logical import Implies, Model, Row, relaxed_row
+from verifex.ir.model.lower import LARGEST, TINY, FloatRow, lower, point_of, value_of
 
 
 def holds(row: FloatRow, point: list[F], slack: F = F(0)) -> bool:
@@ -229,7 +229,7 @@ def test_what_no_scaling_helps_is_named(
 
 def test_factors_of_products_keep_their_units() -> None:
     """out == left * right would no longer hold between scaled columns."""
-    from verifex.ir.model import Product
+    from verifex.ir.model.logical import Product
 
     model = Model()
     x, y, z = model.new("x", 0, 10**7), model.new("y", 0, 10**7), model.new("z", 0, 10**14)

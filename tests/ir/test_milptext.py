@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from verifex.errors import UnsupportedError
-from verifex.ir.milptext import to_lp, to_mps
-from verifex.ir.model import Model, Product, Row
+from verifex.ir.model.logical import Model, Product, Row
+from verifex.ir.model.milp_text import to_lp, to_mps
 
 READ = {
     "highspy": """

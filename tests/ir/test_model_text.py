@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifex.ir.model import (
+from verifex.ir.model.logical import (
     Model,
     Product,
     Row,
@@ -19,7 +19,7 @@ from verifex.ir.model import (
     number_from_json,
     number_to_json,
 )
-from verifex.ir.solving import Answer, Status, Stop, answer_from_json, answer_to_json
+from verifex.ir.model.solving import Answer, Status, Stop, answer_from_json, answer_to_json
 
 numbers = st.one_of(
     st.integers(), st.fractions(), st.floats(allow_nan=False, allow_infinity=False),

@@ -8,8 +8,8 @@ from fractions import Fraction as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifex.ir.model import Model, Product, Row
-from verifex.ir.shuffle import put_back, shuffled
+from verifex.ir.model.logical import Model, Product, Row
+from verifex.ir.model.shuffle import put_back, shuffled
 
 
 def some_model(seed: int) -> Model:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifex.ir.model import Model, Product, Row
-from verifex.ir.smtlib import parse_terms, rational, to_smtlib, value
-from verifex.ir.solving import Status, Stop
+from verifex.ir.model.logical import Model, Product, Row
+from verifex.ir.model.smtlib import parse_terms, rational, to_smtlib, value
+from verifex.ir.model.solving import Status, Stop
 from verifex.solvers.smtlib import read_answer
 
 numbers = st.one_of(

@@ -21,7 +21,7 @@ from verifex.ir.linmap import Conv, Diag, dense, gather, scale, total, transpose
 from verifex.ir.ops import Affine, Concat
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Ball, LinearRow, Region
-from verifex.ir.text import (
+from verifex.ir.text.document import (
     graph_from_json,
     graph_to_json,
     problem_dumps,

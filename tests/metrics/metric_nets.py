@@ -14,8 +14,8 @@ from verifex.ir.formula import holds, nodes
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
-from verifex.problem.build import build_problem
-from verifex.problem.spec import Spec
+from verifex.problem.spec.build import build_problem
+from verifex.problem.spec.model import Spec
 from verifex.semantics.evaluate import evaluate_exact
 
 Vector = NDArray[np.float64]

@@ -12,8 +12,8 @@ from metric_nets import Net, Vector, agree, points, truth
 from verifex.errors import InputError
 from verifex.ir.formula import TRUE, Dominance
 from verifex.metrics import registry
-from verifex.problem import builders as v
-from verifex.problem.build import build_problem
+from verifex.problem.spec import builders as v
+from verifex.problem.spec.build import build_problem
 
 Oracle = Any
 BOTH = 10  # each answer must come up at least so often
@@ -186,9 +186,9 @@ def test_top_k_dominance_is_the_count() -> None:
     """The proof in the docstring, by brute force over all small orders with ties."""
     from verifex.ir.formula import holds
     from verifex.ir.graph import Builder
-    from verifex.metrics.names import Names, blocks_of
-    from verifex.metrics.reference import Reference
-    from verifex.metrics.setting import Explanation, Setting
+    from verifex.metrics.support.names import Names, blocks_of
+    from verifex.metrics.support.reference import Reference
+    from verifex.metrics.support.setting import Explanation, Setting
     from verifex.metrics.topk import TopK, build
     from verifex.semantics.evaluate import evaluate_exact
 

@@ -11,8 +11,8 @@ from metric_nets import Net, points, truth
 
 from verifex.errors import InputError
 from verifex.ir.formula import Atom
-from verifex.problem import builders as v
-from verifex.problem.build import build_problem
+from verifex.problem.spec import builders as v
+from verifex.problem.spec.build import build_problem
 
 # --- selections and combinations ------------------------------------------------------------
 
@@ -144,7 +144,7 @@ def test_without_an_explanation_there_is_nothing_to_rank() -> None:
 
 
 def test_names_are_looked_up_in_all_ways() -> None:
-    from verifex.metrics.names import Names, blocks_of
+    from verifex.metrics.support.names import Names, blocks_of
 
     one = Names(blocks_of(["image"], [(1, 2, 3)]))
     assert one.indices("x[4]") == one.indices("image[1, 1]") == one.indices("x[0, 1, 1]") == [4]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verifex.frontend.export import to_onnx
+from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 

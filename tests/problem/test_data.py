@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from verifex.errors import InputError
-from verifex.metrics.names import blocks_of
-from verifex.problem.builders import data, point
-from verifex.problem.data import Point, load_point
+from verifex.metrics.support.names import blocks_of
+from verifex.problem.spec.builders import data, point
+from verifex.problem.spec.data import Point, load_point
 
 F = Fraction
 BLOCKS = blocks_of(["x"], [(1, 3)])

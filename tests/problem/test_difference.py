@@ -16,7 +16,7 @@ from verifex.cli.guard import run
 from verifex.engine.verdict import Outcome, RangeVerdict, Verdict
 from verifex.errors import InputError, UsageError
 from verifex.ir.graph import Graph
-from verifex.problem.difference import load_difference
+from verifex.problem.spec.difference import load_difference
 from verifex.semantics.evaluate import evaluate_exact
 
 SPEC = """

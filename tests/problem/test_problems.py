@@ -16,11 +16,11 @@ from verifex.ir.formula import TRUE, Dominance, holds, nodes
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense, reshape
 from verifex.ir.ops import Concat
-from verifex.problem import builders as v
-from verifex.problem.build import build_problem, load_problem
-from verifex.problem.expression import build_expression
-from verifex.problem.schema import schema, text
-from verifex.problem.spec import parse_spec, properties
+from verifex.problem.spec import builders as v
+from verifex.problem.spec.build import build_problem, load_problem
+from verifex.problem.spec.expression import build_expression
+from verifex.problem.spec.model import parse_spec, properties
+from verifex.problem.spec.schema import schema, text
 from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,7 +257,7 @@ def test_bad_expressions(expression: str) -> None:
 
 def test_the_schema_is_current() -> None:
     stored = (ROOT / "specs" / "schema.json").read_text()
-    assert stored == text(), "run: python -m verifex.problem.schema > specs/schema.json"
+    assert stored == text(), "run: python -m verifex.problem.spec.schema > specs/schema.json"
 
 
 def test_the_schema_knows_every_property() -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from verifex.errors import InputError
 from verifex.ir.region import Region
-from verifex.metrics.names import Names, blocks_of
-from verifex.problem.builders import region
-from verifex.problem.linear import parse_linear
-from verifex.problem.region import build_region
+from verifex.metrics.support.names import Names, blocks_of
+from verifex.problem.spec.builders import region
+from verifex.problem.spec.linear import parse_linear
+from verifex.problem.spec.region import build_region
 
 F = Fraction
 NAMES = Names(blocks_of(["x"], [(1, 4)]), ("age", "sex", "hours-per-week", "job_a"))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.decimals import finite_decimal, parse_exact, show_exact
 from verifex.ir.fields import Functional, exact, functional
-from verifex.problem.data import nearest_float32
-from verifex.problem.spec import Spec, parse_spec
+from verifex.problem.spec.data import nearest_float32
+from verifex.problem.spec.model import Spec, parse_spec
 
 F = Fraction
 

@@ -19,16 +19,16 @@ from verifex import checker
 from verifex.certificate.write import Files
 from verifex.cli.app import app
 from verifex.cli.guard import run
-from verifex.engine.pool import SolverPool
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.formula import Atom, Or, holds, negate, nodes
 from verifex.ir.graph import Graph
-from verifex.ir.solving import Status
-from verifex.problem.build import load_problem
-from verifex.problem.query import parts
-from verifex.problem.vnnlib import load_query, read_text
-from verifex.problem.vnnlib1 import parse_query
+from verifex.ir.model.solving import Status
+from verifex.problem.spec.build import load_problem
+from verifex.problem.vnnlib.query import parts
+from verifex.problem.vnnlib.read import load_query, read_text
+from verifex.problem.vnnlib.version_1 import parse_query
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.solvers.regions import decide
 

@@ -15,13 +15,13 @@ from query_texts import random_graph, save
 import verifex
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError, UnsupportedError, UsageError, VerifexError
-from verifex.frontend.export import to_onnx
+from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.formula import And, Atom, Or, holds, negate
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
-from verifex.problem.stated import Stated
-from verifex.problem.vnnlib import load_stated, read_text
-from verifex.problem.vnnlib2 import state
+from verifex.problem.vnnlib.read import load_stated, read_text
+from verifex.problem.vnnlib.stated import Stated
+from verifex.problem.vnnlib.version_2 import state
 from verifex.semantics.evaluate import evaluate_exact
 
 pytest.importorskip("vnnlib")
@@ -287,7 +287,7 @@ def test_atoms_are_compared_as_in_version_1(f: Graph) -> None:
     assert isinstance(two.require, Atom)
     one = "\n".join(f"(declare-const {v} Real)" for v in ("X_0", "X_1", "Y_0", "Y_1"))
     one += re.sub(r"([XY])\[(\d)\]", r"\1_\2", BOX) + "(assert (<= Y_0 Y_1))"
-    from verifex.problem.vnnlib1 import parse_query
+    from verifex.problem.vnnlib.version_1 import parse_query
 
     first = parse_query(one, f)
     assert (first.region.lo, first.region.hi) == (two.region.lo, two.region.hi)

@@ -11,7 +11,7 @@ import pytest
 from query_texts import save
 
 import verifex
-from verifex.cli.vnnlib_main import run
+from verifex.cli.vnnlib.main import run
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import And, Atom, Form, holds, negate
@@ -19,9 +19,9 @@ from verifex.ir.graft import graft
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import identity
 from verifex.ir.ops import Mul
-from verifex.problem.query import flat_inputs, hull, with_implied
-from verifex.problem.stated import Stated
-from verifex.problem.vnnlib2 import state
+from verifex.problem.vnnlib.query import flat_inputs, hull, with_implied
+from verifex.problem.vnnlib.stated import Stated
+from verifex.problem.vnnlib.version_2 import state
 from verifex.semantics.evaluate import evaluate_exact
 
 pytest.importorskip("vnnlib")

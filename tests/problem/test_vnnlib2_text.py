@@ -10,8 +10,8 @@ import pytest
 from query_texts import random_graph
 
 from verifex.errors import InputError, UnsupportedError
-from verifex.problem.stated import Stated
-from verifex.problem.vnnlib2 import state
+from verifex.problem.vnnlib.stated import Stated
+from verifex.problem.vnnlib.version_2 import state
 
 pytest.importorskip("vnnlib")
 

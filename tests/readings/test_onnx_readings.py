@@ -15,7 +15,7 @@ from onnx_readers import READERS, Reading, difference, disagreement
 from onnx_readings import MAKERS, build, reading, seeds
 
 from verifex import checker
-from verifex.frontend.schemas import TYPES
+from verifex.frontend.onnx.schemas import TYPES
 
 COUNT = 250
 LETTERS = {"f": "FLOAT", "i": "INT", "s": "STRING", "t": "TENSOR", "I": "INTS"}
@@ -42,7 +42,7 @@ def test_a_seed_names_a_model_for_good() -> None:
 
 
 def test_every_operator_of_ours_is_drawn() -> None:
-    from verifex.frontend.rules import RULES
+    from verifex.frontend.onnx.operators.rules import RULES
 
     drawn = set()
     for name in MAKERS:

@@ -9,9 +9,9 @@ import pytest
 from text_case import Case
 
 from verifex.errors import InputError
-from verifex.problem.build import load_problem
-from verifex.problem.raw_query import raw_query
-from verifex.problem.vnnlib import load_stated
+from verifex.problem.spec.build import load_problem
+from verifex.problem.vnnlib.raw_query import raw_query
+from verifex.problem.vnnlib.read import load_stated
 
 F = Fraction
 

@@ -12,7 +12,7 @@ from text_case import Case
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.errors import VerifexError
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 
 F = Fraction
 

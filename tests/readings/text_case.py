@@ -14,11 +14,11 @@ import pytest
 
 from verifex import checker
 from verifex.errors import VerifexError
-from verifex.frontend.export import to_onnx
+from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.formula import holds, negate
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 from verifex.semantics.evaluate import evaluate_exact
 
 F = Fraction

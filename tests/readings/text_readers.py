@@ -17,20 +17,20 @@ from text_third_specs import FIRST, SECOND, SHIFT, Reading
 
 from verifex import checker
 from verifex.errors import VerifexError
-from verifex.frontend.export import to_onnx
+from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.decimals import parse_exact
 from verifex.ir.formula import holds, negate
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
-from verifex.metrics.names import Names, blocks_of
-from verifex.problem.build import build_problem
-from verifex.problem.builders import region
-from verifex.problem.data import load_point
-from verifex.problem.region import build_region
-from verifex.problem.spec import InputSpec, parse_spec
-from verifex.problem.vnnlib1 import parse_query
-from verifex.problem.vnnlib2 import state
+from verifex.metrics.support.names import Names, blocks_of
+from verifex.problem.spec.build import build_problem
+from verifex.problem.spec.builders import region
+from verifex.problem.spec.data import load_point
+from verifex.problem.spec.model import InputSpec, parse_spec
+from verifex.problem.spec.region import build_region
+from verifex.problem.vnnlib.version_1 import parse_query
+from verifex.problem.vnnlib.version_2 import state
 from verifex.semantics.evaluate import evaluate_exact
 
 F = Fraction

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 
 from verifex.api import verify
-from verifex.engine.decide import Options
-from verifex.engine.pool import SolverPool
 from verifex.engine.ranges import find_range
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, RangeVerdict
-from verifex.frontend.onnx import load
+from verifex.frontend.onnx.read import load
 from verifex.ir.formula import TRUE, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather
+from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
-from verifex.ir.solving import Status
 from verifex.semantics.vjp import gradients
 from verifex.solvers.regions import optimum
 

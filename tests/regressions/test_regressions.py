@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from verifex.engine.decide import Options, decide
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
 from verifex.engine.verdict import Outcome
-from verifex.ir.text import problem_from_json
+from verifex.ir.text.document import problem_from_json
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from verifex import api
-from verifex.engine.decide import Options, node_bounds
-from verifex.engine.pool import SolverPool
 from verifex.engine.ranges import find_range
+from verifex.engine.run import Options, node_bounds
+from verifex.engine.solve.pool import SolverPool
 from verifex.ir.formula import Atom
+from verifex.ir.model.solving import SolveLimits, Status
 from verifex.ir.problem import Objective, Problem
-from verifex.ir.solving import SolveLimits, Status
 from verifex.semantics.claim import extremum
 
 TRUTH = 0.6763845

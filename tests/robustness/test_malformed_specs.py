@@ -11,8 +11,8 @@ import pytest
 from verifex.errors import EXIT_INPUT, InputError
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
-from verifex.problem.build import build_problem
-from verifex.problem.spec import load_spec
+from verifex.problem.spec.build import build_problem
+from verifex.problem.spec.model import load_spec
 
 HEAD = "verifex = 1\n"
 POINT = '[input]\npoint = [0.25, 0.5, 0.75]\nnames = ["age", "sex", "pay"]\n'

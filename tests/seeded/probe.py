@@ -19,11 +19,11 @@ from claims import CLAIMS, claim
 
 from verifex import checker
 from verifex.certificate.write import Files, proof_lines, witness_lines, write
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
-from verifex.engine.formula_search import decide_search
-from verifex.engine.optimise import Effort
-from verifex.engine.search import SearchOptions
-from verifex.problem.build import load_problem
+from verifex.engine.search.claims import decide_search
+from verifex.engine.search.gates.search import SearchOptions
+from verifex.problem.spec.build import load_problem
 
 LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from claims import FOLDER
 
-from verifex.engine.boxes import Layout
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.root import _outward, root_facts
 from verifex.engine.budget import Budget
-from verifex.engine.optimise import Bounder, Effort
-from verifex.engine.range_search import linear_rows
-from verifex.engine.root import _outward, root_facts
+from verifex.engine.search.extrema import linear_rows
 from verifex.ir.formula import FALSE, TRUE, Atom, Form, simplify
 from verifex.ir.problem import Objective, Problem
-from verifex.problem.build import load_problem
+from verifex.problem.spec.build import load_problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.interval import Interval, add
 from verifex.solvers.regions import optimum

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from verifex import checker
-from verifex.engine.leaf import LeafSolver
+from verifex.engine.search.gates.leaf import LeafSolver
 from verifex.ir.region import Ball, Region
-from verifex.semantics.balls import (
+from verifex.semantics.linear import concretise, minimisers
+from verifex.semantics.support.balls import (
     FloatBall,
     cut,
     drawn,
@@ -23,7 +24,6 @@ from verifex.semantics.balls import (
     misses,
     tangents,
 )
-from verifex.semantics.linear import concretise, minimisers
 
 NORMS = ("l1", "l2")
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import SMOOTH, boxes, graphs, grid, points_in
 
-from verifex.engine.boxes import Boxes, Layout
-from verifex.engine.optimise import Bounder, Effort, Linear
-from verifex.engine.root import to_rows
+from verifex.engine.bounds.layout import Boxes, Layout
+from verifex.engine.bounds.optimise import Bounder, Effort, Linear
+from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import Conv, dense

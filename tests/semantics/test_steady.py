@@ -10,17 +10,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from verifex.engine.decide import node_bounds
-from verifex.engine.pool import SolverPool
-from verifex.engine.witness import replay
+from verifex.engine.falsify.witness import replay
+from verifex.engine.run import node_bounds
+from verifex.engine.solve.pool import SolverPool
 from verifex.ir.exact import as_exact
 from verifex.ir.formula import And, Atom, Form, Formula, Or, cells
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense, entries, gather
+from verifex.ir.model.solving import SolveLimits, Status
 from verifex.ir.ops import Affine, Const, Gate, Input, Mul, Relu, Step
 from verifex.ir.problem import Problem
 from verifex.ir.region import LinearRow, Region
-from verifex.ir.solving import SolveLimits, Status
 from verifex.semantics.claim import ask
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.semantics.interval import bound_nodes

@@ -21,7 +21,7 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense, gather, total
-from verifex.ir.model import Model, relaxed_row
+from verifex.ir.model.logical import Model, relaxed_row
 from verifex.ir.ops import OPS, Gate, Input, Mul, Relu, Step, Univariate
 from verifex.semantics.encode import Encoder, encode
 from verifex.semantics.evaluate import (
@@ -33,7 +33,7 @@ from verifex.semantics.evaluate import (
     run,
 )
 from verifex.semantics.interval import bound_nodes, interval
-from verifex.semantics.table import Table
+from verifex.semantics.support.table import Table
 from verifex.semantics.torch_backend import TorchBackend, evaluate_torch
 from verifex.semantics.vjp import gradients, vjp
 

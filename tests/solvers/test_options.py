@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from verifex.engine import solvers
-from verifex.engine.pool import SolverPool
+from verifex.engine.solve import registry
+from verifex.engine.solve.pool import SolverPool
 from verifex.errors import MissingSolverError, UnsupportedError
-from verifex.ir.model import Model
-from verifex.ir.solving import SolveLimits, Status
+from verifex.ir.model.logical import Model
+from verifex.ir.model.solving import SolveLimits, Status
 from verifex.solvers.highs import Highs
 
 FLOATS = ("highs", "scip", "gurobi", "pulp")
@@ -20,7 +20,7 @@ FLOATS = ("highs", "scip", "gurobi", "pulp")
 
 def available(name: str) -> None:
     """Skip by name where a solver cannot run."""
-    _, here = solvers.info(name)
+    _, here = registry.info(name)
     if not here.ok:
         pytest.skip(f"{name}: {here.reason}")
 
@@ -145,7 +145,7 @@ def test_tolerances_that_highs_does_not_take(text: str) -> None:
 
 def test_a_solver_of_a_bad_tolerance_is_missing() -> None:
     with pytest.raises(MissingSolverError, match="expected a tolerance"):
-        solvers.info("highs:tight")
+        registry.info("highs:tight")
 
 
 # --- large numbers ------------------------------------------------------------------------------

@@ -14,11 +14,11 @@ from verifex.ir.exact import ExactArray
 from verifex.ir.formula import TRUE, And, AtLeast, Atom, Dominance, Form, Formula, Or, negate
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense, gather, total
+from verifex.ir.model.solving import Answer, SolveLimits, Status, Stop
 from verifex.ir.ops import Concat
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Ball, LinearRow, Region
-from verifex.ir.solving import Answer, SolveLimits, Status, Stop
-from verifex.ir.text import problem_to_json
+from verifex.ir.text.document import problem_to_json
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.semantics.vjp import gradients
 from verifex.solvers.regions import Regions, decide, optimum

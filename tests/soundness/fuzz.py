@@ -32,13 +32,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from questions import Question, question
 
-from verifex.engine.decide import Options, decide
-from verifex.engine.pool import SolverPool
+from verifex.engine.decide import decide
+from verifex.engine.falsify.witness import replay
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
-from verifex.engine.witness import replay
+from verifex.ir.model.solving import Status, Stop
 from verifex.ir.problem import Problem
-from verifex.ir.solving import Status, Stop
-from verifex.ir.text import problem_dumps
+from verifex.ir.text.document import problem_dumps
 from verifex.solvers.regions import decide as enumerate_regions
 
 EXACT = ("regions", "z3", "cvc5")

@@ -18,9 +18,9 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
+from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
-from verifex.ir.solving import Status
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.semantics.vjp import gradients
 from verifex.solvers.regions import optimum

@@ -20,9 +20,9 @@ from verifex.ir.exact import ExactArray
 from verifex.ir.formula import TRUE, And, AtLeast, Atom, Dominance, Form, Formula, Or, negate
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import gather, total
+from verifex.ir.model.solving import Answer, Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
-from verifex.ir.solving import Answer, Status
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.semantics.vjp import gradients
 from verifex.solvers.regions import decide, optimum

@@ -11,11 +11,12 @@ import pytest
 from test_lying_solvers import FALSE, TRUE, liar
 
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, decide, node_bounds
-from verifex.engine.handover import Rest
-from verifex.engine.pool import SolverPool
+from verifex.engine.decide import decide
 from verifex.engine.range_end import End, Left
 from verifex.engine.ranges import find_range
+from verifex.engine.run import Options, node_bounds
+from verifex.engine.search.handover import Rest
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict
 from verifex.ir.formula import TRUE as ALWAYS
 from verifex.ir.formula import Atom, Form

@@ -10,7 +10,7 @@ import pytest
 from fuzz import DECIDERS, Answer, Case, Summary, ask, conflicts, document, read
 from questions import question
 
-from verifex.engine.pool import SolverPool
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 
 FIRST, COUNT, CHUNK = 40_000, 200, 20

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 from liars import FICKLE, LIES
 
-from verifex.engine.child import SolverProcess
-from verifex.engine.decide import Options, decide
-from verifex.engine.pool import SolverPool
+from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
+from verifex.engine.run import Options
+from verifex.engine.solve.child import SolverProcess
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.ir.formula import Form
+from verifex.ir.model.solving import Capabilities
 from verifex.ir.problem import Problem
-from verifex.ir.solving import Capabilities
-from verifex.problem.build import build_problem
-from verifex.problem.spec import Spec
+from verifex.problem.spec.build import build_problem
+from verifex.problem.spec.model import Spec
 
 HERE = Path(__file__).parent
 HOSTILE = HERE.parent / "engine" / "hostile.py"

@@ -26,11 +26,12 @@ from document import section
 from planted import LIMIT, Planted, planted
 
 from verifex import api
-from verifex.engine.decide import Options, decide
-from verifex.engine.pool import SolverPool
+from verifex.engine.decide import decide
+from verifex.engine.falsify.witness import replay
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
-from verifex.engine.witness import replay
-from verifex.problem.translate import write_translation
+from verifex.problem.vnnlib.translate import write_translation
 
 NETWORKS, QUICK = 100, 16
 DECIDERS = ("attack", "default", "files", "search", "highs", "scip", "z3", "cvc5")

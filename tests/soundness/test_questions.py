@@ -14,10 +14,10 @@ from questions import Question, question
 from verifex.ir.exact import as_exact
 from verifex.ir.formula import And, AtLeast, Atom, Dominance, Formula, Or, holds, negate
 from verifex.ir.linmap import entries
+from verifex.ir.model.solving import Status
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step
 from verifex.ir.problem import Problem
-from verifex.ir.solving import Status
-from verifex.ir.text import problem_dumps, problem_from_json, problem_to_json
+from verifex.ir.text.document import problem_dumps, problem_from_json, problem_to_json
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.solvers.regions import decide
 

@@ -15,10 +15,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from verifex.engine.decide import Options, decide
-from verifex.engine.pool import SolverPool
+from verifex.engine.decide import decide
+from verifex.engine.falsify.witness import replay
+from verifex.engine.run import Options
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
-from verifex.engine.witness import replay
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense

@@ -13,7 +13,7 @@ import verifex
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.engine.verdict import Outcome, RangeVerdict
-from verifex.frontend.export import to_onnx
+from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 

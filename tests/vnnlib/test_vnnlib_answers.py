@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from verifex.cli import vnnlib_answer
-from verifex.cli.vnnlib_answer import nearest_double
-from verifex.cli.vnnlib_main import run
-from verifex.engine.deployed import Deployed
-from verifex.engine.witness import replay
-from verifex.problem.raw_query import raw_query
-from verifex.problem.vnnlib import load_stated
+from verifex.cli.vnnlib import answer as vnnlib_answer
+from verifex.cli.vnnlib.answer import nearest_double
+from verifex.cli.vnnlib.main import run
+from verifex.engine.falsify.deployed import Deployed
+from verifex.engine.falsify.witness import replay
+from verifex.problem.vnnlib.raw_query import raw_query
+from verifex.problem.vnnlib.read import load_stated
 from verifex.semantics.evaluate import evaluate_exact
 
 pytest.importorskip("onnxruntime")
@@ -232,7 +232,7 @@ def test_the_deadline_leaves_nothing_behind(say: str, code: int, tmp_path: Path)
     """Neither a temporary folder nor a child, which holds the output open, whatever fails."""
     program = (
         "import subprocess, sys, tempfile, time\n"
-        "from verifex.cli.vnnlib_main import _Deadline\n"
+        "from verifex.cli.vnnlib.main import _Deadline\n"
         f"with _Deadline(1.0, time.monotonic(), lambda: {say}):\n"
         "    folder = tempfile.mkdtemp(prefix='verifex-')\n"
         "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],\n"

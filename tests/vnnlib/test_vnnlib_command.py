@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 from verifex.certificate import grant
-from verifex.cli.vnncomp import networks
-from verifex.cli.vnnlib_answer import shown
-from verifex.cli.vnnlib_main import run
-from verifex.cli.vnnlib_supports import CAPABILITIES
+from verifex.cli.vnnlib.answer import shown
+from verifex.cli.vnnlib.main import run
+from verifex.cli.vnnlib.supports import CAPABILITIES
+from verifex.cli.vnnlib.vnncomp import networks
 from verifex.engine.budget import Budget
-from verifex.engine.deployed import Deployed
-from verifex.engine.single import nearest_single, single_box, survivor
-from verifex.engine.witness import replay
+from verifex.engine.falsify.deployed import Deployed
+from verifex.engine.falsify.single import nearest_single, single_box, survivor
+from verifex.engine.falsify.witness import replay
 from verifex.errors import UsageError
-from verifex.problem.vnnlib import load_stated
+from verifex.problem.vnnlib.read import load_stated
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -382,7 +382,7 @@ def test_the_scripts(net: Path, tmp_path: Path) -> None:
 
 def test_a_time_limit_is_kept_whatever_happens() -> None:
     """The answer comes on time from a process that is busy elsewhere."""
-    code = ("import time; from verifex.cli.vnnlib_main import _Deadline; "
+    code = ("import time; from verifex.cli.vnnlib.main import _Deadline; "
             "started = time.monotonic()\n"
             "with _Deadline(1.0, started, lambda: print('timed-out', flush=True)): time.sleep(60)")
     started = time.monotonic()
@@ -393,7 +393,7 @@ def test_a_time_limit_is_kept_whatever_happens() -> None:
 
 def test_a_small_query_needs_no_torch(net: Path, tmp_path: Path) -> None:
     query = second(tmp_path, "(> Y[0] 2.5)")
-    code = ("import sys; from verifex.cli.vnnlib_main import run; code = run(sys.argv[1:]); "
+    code = ("import sys; from verifex.cli.vnnlib.main import run; code = run(sys.argv[1:]); "
             "sys.exit(70 if 'torch' in sys.modules else code)")
     words = ["verify", str(query), "--network", f"f={net}"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)

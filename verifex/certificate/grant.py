@@ -19,9 +19,10 @@ from typing import Any
 
 import verifex.errors
 from verifex.certificate.write import Files, Line, proof_lines, witness_lines, write
-from verifex.engine.decide import Options, decide
-from verifex.engine.pool import SolverPool
-from verifex.engine.proof import Closed
+from verifex.engine.decide import decide
+from verifex.engine.run import Options
+from verifex.engine.search.record import Closed
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Step, Verdict
 from verifex.errors import InputError
 from verifex.ir.problem import Problem

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from verifex.engine.boxes import Layout
-from verifex.engine.proof import BITS, Closed, Packed, Proof, ProofNode, pack
+from verifex.engine.bounds.facts import BITS, Packed, pack
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.search.record import Closed, Proof, ProofNode
 from verifex.engine.verdict import Witness
 from verifex.ir.formula import Atom, atoms
 from verifex.ir.graph import Graph

@@ -11,8 +11,8 @@ from verifex import api
 from verifex.cli.common import Limits, console, emit, json_lines, progress, split_files
 
 if TYPE_CHECKING:
+    from verifex.engine.falsify.witness import Replay
     from verifex.engine.verdict import RangeVerdict, Verdict
-    from verifex.engine.witness import Replay
     from verifex.ir.problem import Problem
 
 
@@ -67,7 +67,7 @@ def bound(
     json: bool, quiet: bool,
 ) -> int:
     """Find the ranges of all expressions and print them; 2, for no certificate proves a range."""
-    from verifex.engine.pool import SolverPool
+    from verifex.engine.solve.pool import SolverPool
 
     network, spec, _ = split_files(files)
     limits.require()
@@ -114,8 +114,8 @@ def print_ranges(
 def replay_file(files: Sequence[Path], *, json: bool, quiet: bool) -> int:
     """Evaluate a saved witness exactly: 1 if it refutes the claim, 2 if it does not."""
     from verifex.cli.witness_file import read_witness
-    from verifex.engine.replays import replays
-    from verifex.engine.witness import replay
+    from verifex.engine.falsify.replays import replays
+    from verifex.engine.falsify.witness import replay
     from verifex.errors import EXIT_REFUTED, EXIT_UNKNOWN
 
     network, spec, (file,) = split_files(files, after=1)

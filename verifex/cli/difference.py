@@ -18,7 +18,7 @@ def difference(
     save_as: Path | None, log: Path | None, json: bool, quiet: bool,
 ) -> int:
     """Print the ranges of the differences, or the verdict of a claim about them; its exit code."""
-    from verifex.problem.difference import load_difference
+    from verifex.problem.spec.difference import load_difference
 
     if len(files) != 3:
         raise UsageError(f"{len(files)} files, expected two networks and a spec")
@@ -27,7 +27,7 @@ def difference(
     first, second, spec = files
     asked = load_difference(first, second, spec, of, limit)
     if save_as is not None:
-        from verifex.problem.translate import write_translation
+        from verifex.problem.vnnlib.translate import write_translation
 
         if not asked.claim:
             raise UsageError("--save-as writes a claim, expected --at-most or --of class")

@@ -16,7 +16,7 @@ from verifex.cli.common import console, emit
 from verifex.errors import EXIT_NO_SOLVER, MissingSolverError, VerifexError
 
 if TYPE_CHECKING:
-    from verifex.ir.solving import Answer, Availability, Capabilities
+    from verifex.ir.model.solving import Answer, Availability, Capabilities
 
 _NEEDED = ("highs", "z3")  # what `verify` uses unless told otherwise
 _SECONDS = 20.0
@@ -24,8 +24,8 @@ _SECONDS = 20.0
 
 def surveyed() -> dict[str, tuple[Capabilities | None, Availability]]:
     """Every registered solver with what it says of itself; asked side by side, in children."""
-    from verifex.engine import solvers as registry
-    from verifex.ir.solving import Availability
+    from verifex.engine.solve import registry
+    from verifex.ir.model.solving import Availability
 
     def ask(name: str) -> tuple[Capabilities | None, Availability]:
         try:
@@ -155,9 +155,9 @@ def _solvers() -> list[Check]:
 
 
 def _try_solver(name: str, capabilities: Capabilities) -> tuple[bool, str]:
-    from verifex.engine import solvers as registry
-    from verifex.ir.solving import SolveLimits
-    from verifex.ir.text import problem_to_json
+    from verifex.engine.solve import registry
+    from verifex.ir.model.solving import SolveLimits
+    from verifex.ir.text.document import problem_to_json
 
     limits = SolveLimits(_SECONDS)
     with registry.open(name) as process:
@@ -179,7 +179,7 @@ def _said(answer: Answer) -> str:
 
 
 def _one_line(optimise: bool) -> Any:
-    from verifex.ir.model import Model
+    from verifex.ir.model.logical import Model
 
     model = Model(maximise=True)
     x = model.new("x", 0, 10)
@@ -196,7 +196,7 @@ def _example(radius: str) -> Any:
     import numpy as np
 
     from verifex import api
-    from verifex.frontend.export import to_onnx
+    from verifex.frontend.onnx.export import to_onnx
     from verifex.ir.graph import Builder
     from verifex.ir.linmap import dense
 

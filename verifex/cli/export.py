@@ -13,7 +13,7 @@ from verifex.cli.common import console, emit, split_files, write_file
 from verifex.errors import UnsupportedError, UsageError, VerifexError
 
 if TYPE_CHECKING:
-    from verifex.ir.model import Model
+    from verifex.ir.model.logical import Model
     from verifex.ir.problem import Problem
 
 _TOLERANCE = 1e-3  # of the values' size: float32 sums of a few thousand terms stay far below
@@ -78,7 +78,7 @@ def write(kind: str, path: Path, problem: Problem) -> dict[str, Any]:
 
 def _write_pair(network: Path, query: Path, problem: Problem) -> dict[str, dict[str, Any]]:
     """Write the question as VNN-LIB 1.0 about a network whose outputs are what the claim reads."""
-    from verifex.problem.translate import write_translation
+    from verifex.problem.vnnlib.translate import write_translation
 
     kind = write_translation(problem, network, query)
     return {
@@ -107,7 +107,7 @@ def _write_leaf(
 
 def question_text(kind: str, problem: Problem, meaning: str = "") -> tuple[str, list[str]]:
     """The question whether the claim can be violated, in a text format; notes on what it lost."""
-    from verifex.engine.decide import node_bounds
+    from verifex.engine.run import node_bounds
     from verifex.semantics.claim import ask
 
     exact = kind == "smtlib"
@@ -121,8 +121,8 @@ def question_text(kind: str, problem: Problem, meaning: str = "") -> tuple[str, 
 
 
 def _writer(kind: str) -> Callable[[Model], str]:
-    from verifex.ir.milptext import to_lp, to_mps
-    from verifex.ir.smtlib import to_smtlib
+    from verifex.ir.model.milp_text import to_lp, to_mps
+    from verifex.ir.model.smtlib import to_smtlib
 
     writers: dict[str, Callable[[Model], str]] = {
         "smtlib": partial(to_smtlib, names=True), "lp": to_lp, "mps": to_mps,
@@ -134,8 +134,8 @@ def _writer(kind: str) -> Callable[[Model], str]:
 
 
 def _write_onnx(path: Path, problem: Problem) -> dict[str, Any]:
-    from verifex.frontend.export import to_onnx
-    from verifex.frontend.runtime import available
+    from verifex.frontend.onnx.export import to_onnx
+    from verifex.frontend.onnx.runtime import available
 
     data = to_onnx(problem.graph, problem.graph.outputs, dtype="float32")
     names = ", ".join(problem.graph.outputs)
@@ -161,7 +161,7 @@ def compare_with_onnxruntime(data: bytes, problem: Problem) -> dict[str, Any]:
     """
     import numpy as np
 
-    from verifex.frontend.runtime import runner
+    from verifex.frontend.onnx.runtime import runner
     from verifex.semantics.evaluate import evaluate_float
 
     graph, names = problem.graph, list(problem.graph.outputs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from verifex import api
 from verifex.cli.common import console, emit, write_file
-from verifex.ir.draw import op_text, parameters, shape_text, statistics, to_dot, to_graphml
+from verifex.ir.text.draw import op_text, parameters, shape_text, statistics, to_dot, to_graphml
 
 if TYPE_CHECKING:
     from verifex.ir.graph import Graph

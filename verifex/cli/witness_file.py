@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from verifex.cli.common import feature_names, write_file
 from verifex.errors import InputError
-from verifex.ir.checked import read_fraction
-from verifex.ir.graphtext import fraction_to_json
+from verifex.ir.text.checked import read_fraction
+from verifex.ir.text.graph_text import fraction_to_json
 
 if TYPE_CHECKING:
     from verifex.ir.problem import Problem
@@ -78,7 +78,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _hashes(network: Path | None, spec: Path) -> dict[str, str]:
     """SHA-256 of the spec, and of the network (the one that the spec names, if none is given)."""
-    from verifex.problem.spec import load_spec
+    from verifex.problem.spec.model import load_spec
 
     found = {"spec_sha256": hashlib.sha256(spec.read_bytes()).hexdigest()}
     if network is None:

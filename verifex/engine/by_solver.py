@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from verifex.engine.falsify.interior import interior_point
+from verifex.engine.falsify.witness import refute, snap
 from verifex.engine.float_margin import WorstMargin
-from verifex.engine.settle import interior_point
+from verifex.engine.run import Run
 from verifex.engine.testimony import Hearing, Statement, heard
 from verifex.engine.verdict import Outcome, Verdict, Witness
-from verifex.engine.witness import refute, snap
 from verifex.errors import UnsupportedError
-from verifex.ir.solving import Answer, SolveLimits, Status
-from verifex.ir.text import problem_to_json
+from verifex.ir.model.solving import Answer, SolveLimits, Status
+from verifex.ir.text.document import problem_to_json
 from verifex.semantics.claim import NodeBounds, Question, ask
-
-if TYPE_CHECKING:
-    from verifex.engine.decide import _Run as Run
 
 
 def by_solver(run: Run, name: str) -> Verdict | None:

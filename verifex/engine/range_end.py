@@ -16,19 +16,19 @@ from fractions import Fraction
 import numpy as np
 
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options
-from verifex.engine.handover import Rest
-from verifex.engine.pool import SolverPool
-from verifex.engine.settle import interior_point
+from verifex.engine.falsify.interior import interior_point
+from verifex.engine.falsify.witness import replay, snap
+from verifex.engine.run import Options
+from verifex.engine.search.handover import Rest
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.testimony import Hearing, Statement, allowance, heard
 from verifex.engine.verdict import RangeEnd
-from verifex.engine.witness import replay, snap
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import Atom, Form
-from verifex.ir.lower import to_float
+from verifex.ir.model.lower import to_float
+from verifex.ir.model.solving import Answer, Capabilities, SolveLimits
 from verifex.ir.problem import Objective, Problem
-from verifex.ir.solving import Answer, Capabilities, SolveLimits
-from verifex.ir.text import problem_to_json
+from verifex.ir.text.document import problem_to_json
 from verifex.semantics.claim import NodeBounds, Question, ask, extremum
 from verifex.semantics.evaluate import evaluate_float
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from verifex.engine.budget import Budget
-from verifex.engine.decide import Options, has_smooth, node_bounds
-from verifex.engine.handover import SEARCH_SHARE
-from verifex.engine.pool import SolverPool
 from verifex.engine.range_end import Best, End, Left
+from verifex.engine.run import Options, has_smooth, node_bounds
+from verifex.engine.search.handover import SEARCH_SHARE
+from verifex.engine.solve.pool import SolverPool
 from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.errors import UnsupportedError
@@ -120,8 +120,8 @@ def _search(
 ) -> list[tuple[dict[bool, RangeEnd], dict[bool, Left]]]:
     """Both ends of every form by branch and bound, attained values replayed exactly, and what is
     left open at each."""
-    from verifex.engine.range_search import minima
-    from verifex.engine.search import SearchOptions
+    from verifex.engine.search.extrema import minima
+    from verifex.engine.search.gates.search import SearchOptions
 
     share = SEARCH_SHARE if options.solvers else 1.0
     budget = Budget(options.seconds * share, options.memory, options.threads)

@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from verifex.ir.lower import to_float
-from verifex.ir.solving import Answer, Status, Stop
+from verifex.ir.model.lower import to_float
+from verifex.ir.model.solving import Answer, Status, Stop
 
 AGREED = 1e-6
 """Numbers agree up to this, relative to their size."""

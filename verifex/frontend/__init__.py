@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verifex.frontend.export import to_onnx
     from verifex.frontend.limits import Limits
-    from verifex.frontend.onnx import load, load_bytes
+    from verifex.frontend.onnx.export import to_onnx
+    from verifex.frontend.onnx.read import load, load_bytes
     from verifex.frontend.torch_module import from_torch
 
 __all__ = ["Limits", "from_torch", "load", "load_bytes", "to_onnx"]
 
 _HOMES = {
-    "Limits": "limits", "from_torch": "torch_module", "load": "onnx", "load_bytes": "onnx",
-    "to_onnx": "export",
+    "Limits": "limits", "from_torch": "torch_module", "load": "onnx.read",
+    "load_bytes": "onnx.read", "to_onnx": "onnx.export",
 }
 
 

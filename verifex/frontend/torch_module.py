@@ -8,7 +8,7 @@ from typing import Any
 
 from verifex.errors import InputError, UsageError
 from verifex.frontend.limits import Limits
-from verifex.frontend.onnx import load_bytes
+from verifex.frontend.onnx.read import load_bytes
 from verifex.ir.graph import Graph
 
 

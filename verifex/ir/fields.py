@@ -1,7 +1,7 @@
 """Field types of spec models: exact numbers, arrays, selections of features, output functionals.
 
 Every type here reads plain data (TOML, Python, numpy) and complains with `wrong(what, expected)`;
-`problem/messages.py` turns that into the one line a user sees.
+`problem/spec/messages.py` turns that into the one line a user sees.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from verifex.metrics.base import Family
+from verifex.metrics.support.base import Family
 
 __all__ = ["Family", "registry"]
 

@@ -9,8 +9,8 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from verifex.errors import InputError
 from verifex.ir.fields import show, whole, wrong
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.base import Family, Property, conjunction
-from verifex.metrics.setting import Setting
+from verifex.metrics.support.base import Family, Property, conjunction
+from verifex.metrics.support.setting import Setting
 
 
 def _wanted(value: object) -> int | str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from verifex.errors import InputError
 from verifex.ir.fields import Selection, under
 from verifex.ir.formula import Form, Formula
-from verifex.metrics.base import Bounded, Family, conjunction, within
-from verifex.metrics.setting import Setting
+from verifex.metrics.support.base import Bounded, Family, conjunction, within
+from verifex.metrics.support.setting import Setting
 
 
 class Component(Bounded):

@@ -12,8 +12,8 @@ from verifex.ir.exact import ExactArray
 from verifex.ir.fields import Exact, show, wrong
 from verifex.ir.formula import And, Atom, Form, Formula, Or
 from verifex.ir.linmap import Diag, total
-from verifex.metrics.base import Family, Ratio
-from verifex.metrics.setting import Setting, sum_form
+from verifex.metrics.support.base import Family, Ratio
+from verifex.metrics.support.setting import Setting, sum_form
 
 
 class Similarity(Ratio):

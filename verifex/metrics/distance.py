@@ -13,8 +13,8 @@ from verifex.ir.formula import And, Atom, Form, Formula, negate
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather
 from verifex.ir.ops import Concat
-from verifex.metrics.base import Bounded, Family, conjunction, shifted
-from verifex.metrics.setting import Setting, sum_form
+from verifex.metrics.support.base import Bounded, Family, conjunction, shifted
+from verifex.metrics.support.setting import Setting, sum_form
 
 
 class Distance(Bounded):

@@ -12,9 +12,9 @@ from pydantic import PlainValidator, WithJsonSchema
 from verifex.errors import InputError
 from verifex.ir.fields import Fields, selection, show, under
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.base import Bounded, Family, Ratio, conjunction
-from verifex.metrics.files import locate, open_npy
-from verifex.metrics.setting import Setting
+from verifex.metrics.support.base import Bounded, Family, Ratio, conjunction
+from verifex.metrics.support.files import locate, open_npy
+from verifex.metrics.support.setting import Setting
 
 
 class MaskFile(Fields):

@@ -7,8 +7,8 @@ from typing import Literal
 from verifex.errors import InputError
 from verifex.ir.fields import OutputFunctional, Selection, under
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.base import Family, Property, conjunction
-from verifex.metrics.setting import Setting, functional_node
+from verifex.metrics.support.base import Family, Property, conjunction
+from verifex.metrics.support.setting import Setting, functional_node
 from verifex.semantics.vjp import gradients
 
 

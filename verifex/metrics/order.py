@@ -10,9 +10,9 @@ from pydantic import PlainValidator, WithJsonSchema
 from verifex.errors import InputError
 from verifex.ir.fields import selection, under, wrong
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.base import Family, Property, conjunction
-from verifex.metrics.reference import same_value, top
-from verifex.metrics.setting import Setting
+from verifex.metrics.support.base import Family, Property, conjunction
+from verifex.metrics.support.reference import same_value, top
+from verifex.metrics.support.setting import Setting
 
 
 def _order(value: object) -> tuple[str | int, ...] | str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from verifex.ir.fields import OutputFunctional, under
 from verifex.ir.formula import Formula
-from verifex.metrics.base import Bounded, Family, conjunction, within
-from verifex.metrics.setting import Setting
+from verifex.metrics.support.base import Bounded, Family, conjunction, within
+from verifex.metrics.support.setting import Setting
 
 
 class Output(Bounded):

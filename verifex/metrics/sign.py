@@ -8,8 +8,8 @@ from typing import Literal
 from verifex.errors import InputError
 from verifex.ir.fields import Count, Radius, Selection, under
 from verifex.ir.formula import And, AtLeast, Atom, Form, Formula
-from verifex.metrics.base import Family, Property, conjunction
-from verifex.metrics.setting import Setting
+from verifex.metrics.support.base import Family, Property, conjunction
+from verifex.metrics.support.setting import Setting
 
 
 class Sign(Property):

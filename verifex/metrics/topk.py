@@ -9,9 +9,9 @@ from pydantic import Field
 from verifex.errors import InputError
 from verifex.ir.fields import Count
 from verifex.ir.formula import TRUE, Dominance, Formula
-from verifex.metrics.base import Family, Property
-from verifex.metrics.reference import same_value, top
-from verifex.metrics.setting import Setting
+from verifex.metrics.support.base import Family, Property
+from verifex.metrics.support.reference import same_value, top
+from verifex.metrics.support.setting import Setting
 
 
 class TopK(Property):

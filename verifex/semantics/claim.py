@@ -27,7 +27,7 @@ from verifex.ir.formula import (
     simplify,
 )
 from verifex.ir.graph import Graph
-from verifex.ir.model import Model, Product, Row
+from verifex.ir.model.logical import Model, Product, Row
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Ball, Region
 from verifex.semantics.encode import Encoder, Expr, plus, times

@@ -23,9 +23,9 @@ from verifex.ir.exact import FloatArray, Number, Values, numbers
 from verifex.ir.formula import Cell
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import Dense, Gather, LinearMap, entries
-from verifex.ir.model import Model, Product, Row
+from verifex.ir.model.logical import Model, Product, Row
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
-from verifex.semantics.table import Table
+from verifex.semantics.support.table import Table
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from verifex.ir.exact import ExactArray, FloatArray, Values, as_exact, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_exact, apply_numpy
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
-from verifex.semantics.table import Table
+from verifex.semantics.support.table import Table
 
 
 class Backend(Protocol):

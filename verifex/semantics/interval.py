@@ -30,7 +30,7 @@ from verifex.ir.linmap import (
 )
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
 from verifex.semantics.evaluate import NUMPY_UNIVARIATES, split_input
-from verifex.semantics.table import Table
+from verifex.semantics.support.table import Table
 
 _TINY = 1e-290
 _ULP = 2.0**-52  # two units of roundoff, so every count below is generous

@@ -3,7 +3,7 @@
 A *row* asks for a lower bound of one linear form of node values over one domain. Substitution walks
 the graph backwards with one coefficient per row and node element; every op that is not linear is
 replaced by a plane below (for positive coefficients) or above (for negative ones). The planes have
-free parameters, which `verifex.engine.optimise` improves by gradient:
+free parameters, which `verifex.engine.bounds.optimise` improves by gradient:
 
     slope   Relu: the lower plane's slope (alpha-CROWN: Xu et al., Fast and Complete, ICLR 2021)
     mix_lo, mix_hi   Gate and Mul: the mixture of the two McCormick planes below and above
@@ -27,8 +27,8 @@ import torch
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
-from verifex.semantics.balls import FloatBall, cut
-from verifex.semantics.table import Table
+from verifex.semantics.support.balls import FloatBall, cut
+from verifex.semantics.support.table import Table
 from verifex.semantics.torch_backend import TorchBackend
 
 Tensor = torch.Tensor

@@ -13,7 +13,7 @@ import numpy as np
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
-from verifex.semantics.table import Table
+from verifex.semantics.support.table import Table
 
 Cotangents = Sequence[int | None]
 """One node (or None for zero) per argument."""

@@ -334,12 +334,12 @@ def proof(claim: Random, folder: Path, split: bool) -> list[dict[str, Any]] | No
     """Lines of a certificate that is accepted; with `split`, of one with more than a leaf."""
     from verifex.certificate.write import Files as Named
     from verifex.certificate.write import proof_lines
+    from verifex.engine.bounds.optimise import Effort
     from verifex.engine.budget import Budget
-    from verifex.engine.formula_search import decide_search
-    from verifex.engine.optimise import Effort
-    from verifex.engine.search import SearchOptions
+    from verifex.engine.search.claims import decide_search
+    from verifex.engine.search.gates.search import SearchOptions
     from verifex.errors import VerifexError
-    from verifex.problem.build import load_problem
+    from verifex.problem.spec.build import load_problem
 
     lazy = SearchOptions(root_effort=Effort(0), effort=Effort(0))
     files, paths = claim.files(), (folder / "net.onnx", folder / "spec.toml")

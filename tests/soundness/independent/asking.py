@@ -164,7 +164,7 @@ def _standard(question: Question, folder: Path, seconds: float) -> Answer:
     given = question.arguments
     model = given["model"]
     networks = [model] if isinstance(model, str) else [f"{k}={v}" for k, v in model.items()]
-    words = ["verifex.cli.vnnlib_main", "verify", given["spec"], "--timeout", f"{seconds:g}"]
+    words = ["verifex.cli.vnnlib.main", "verify", given["spec"], "--timeout", f"{seconds:g}"]
     code, out, err = _run([*words, *(w for n in networks for w in ("--network", n))], folder)
     lines = out.strip().splitlines()
     if code:

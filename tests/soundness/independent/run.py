@@ -109,7 +109,7 @@ def chunk(
     numbers: Sequence[int], seed: int, seconds: float, skip: Sequence[str], save: str
 ) -> list[Record]:
     """Several questions in one process, with one set of solver processes."""
-    from verifex.engine.pool import SolverPool
+    from verifex.engine.solve.pool import SolverPool
 
     out = []
     with SolverPool() as pool:

@@ -1,0 +1,141 @@
+"""Enforces the rooms: how many files a folder may hold, and the import order inside each folder."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.test_layering import ROOT, imported, shipped
+
+MOST_FILES = 12
+REGISTRIES = {
+    "verifex/attribution", "verifex/metrics", "verifex/semantics/functions",
+    "verifex/frontend/onnx/operators", "solvers",
+}
+"""Folders of one-file entries: as many as there are methods, properties, functions, solvers."""
+
+# By folder, lowest floor first: a module or folder imports only from floors before its own.
+FLOORS: Mapping[str, tuple[str, ...]] = {
+    "verifex.ir": (
+        "decimals exact", "fields formula linmap model region", "ops", "graph", "graft problem",
+        "text",
+    ),
+    "verifex.semantics": (
+        "support", "encode evaluate smooth vjp", "interval steady torch_backend",
+        "claim kinks linear",
+    ),
+    "verifex.frontend.onnx": (
+        "export files structure values", "lowering runtime schemas tensors", "operators",
+        "importer", "read",
+    ),
+    "verifex.frontend.onnx.operators": (
+        "call", "constants elementwise linear logic resize shape", "indexing pooling", "rules",
+    ),
+    "verifex.metrics": (
+        "support",
+        "class_ component cosine distance mass monotone order output sign topk",
+    ),
+    "verifex.problem.spec": (
+        "csv_file linear messages", "model", "builders data region schema", "build",
+        "difference expression",
+    ),
+    "verifex.problem.vnnlib": (
+        "polynomial query stated version_2_text", "translate version_1 version_2", "read",
+        "raw_query",
+    ),
+    "verifex.engine": (
+        "budget margin solve testimony undefined verdict watch", "bounds float_margin", "falsify",
+        "search", "run", "by_solver range_end", "decide ranges",
+    ),
+    "verifex.engine.bounds": (
+        "batched_lp facts layout rounding", "optimise", "root", "half_spaces",
+    ),
+    "verifex.engine.search": ("record start", "gates inputs", "handover workers", "claims extrema"),
+    "verifex.engine.search.gates": (
+        "branching domain forms leaf lookahead", "joint leaves policy tighten", "refresh", "search",
+    ),
+    "verifex.engine.search.inputs": (
+        "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",
+    ),
+    "verifex.cli": (
+        "common guard plot vnnlib", "check environment export network render witness_file",
+        "decide", "difference", "app",
+    ),
+}
+LARGE = 6
+"""Folders with more modules and folders than this have an order."""
+
+
+def folders() -> dict[str, list[str]]:
+    """The modules and folders that lie directly in each folder, by dotted name."""
+    found: dict[str, set[str]] = {}
+    for name in shipped():
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            if parts[depth] != "__init__":
+                found.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
+    return {folder: sorted(inside) for folder, inside in found.items()}
+
+
+def floor_faults(folder: str, modules: Mapping[str, ast.Module]) -> Iterator[str]:
+    """What the modules of a folder import against the order of its floors."""
+    floor_of = {name: k for k, names in enumerate(FLOORS[folder]) for name in names.split()}
+    for module, tree in modules.items():
+        if not module.startswith(f"{folder}."):
+            continue
+        own = module[len(folder) + 1 :].split(".")[0]
+        for line, target in imported(module, tree):
+            if not target.startswith(f"{folder}."):
+                continue
+            other = target[len(folder) + 1 :].split(".")[0]
+            if own == "__init__" or other == own or other not in floor_of:
+                continue
+            if floor_of[other] >= floor_of[own]:
+                yield f"{module}:{line}: {own} must not import {other}"
+
+
+def test_no_folder_is_crowded() -> None:
+    crowded = []
+    for top in ("verifex", "solvers"):
+        for folder in (ROOT / top, *(ROOT / top).rglob("*/")):
+            files = [f for f in folder.glob("*.py") if f.name != "__init__.py"]
+            place = folder.relative_to(ROOT).as_posix()
+            if len(files) > MOST_FILES and place not in REGISTRIES:
+                crowded.append(f"{place}: {len(files)} files")
+    assert crowded == []
+
+
+def test_every_large_folder_has_an_order() -> None:
+    by_rows = {"verifex", "verifex.solvers", "verifex.attribution", "verifex.semantics.functions"}
+    large = {f for f, inside in folders().items() if len(inside) > LARGE}
+    assert sorted(large - by_rows - set(FLOORS)) == []
+
+
+@pytest.mark.parametrize("folder", sorted(FLOORS))
+def test_floors_name_what_is_there(folder: str) -> None:
+    named = [name for names in FLOORS[folder] for name in names.split()]
+    assert sorted(named) == folders()[folder]
+
+
+@pytest.mark.parametrize("folder", sorted(FLOORS))
+def test_a_floor_imports_only_floors_below_it(folder: str) -> None:
+    assert list(floor_faults(folder, shipped())) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "faulty"),
+    [
+        ("from verifex.engine.search.record import Proof", True),
+        ("from verifex.engine.bounds.layout import Layout", True),
+        ("from verifex.engine.bounds import layout", True),
+        ("from verifex.ir.graph import Graph", False),
+        ("def late():\n    from verifex.engine.decide import decide", True),
+    ],
+)
+def test_the_floor_rule_itself(source: str, faulty: bool) -> None:
+    modules = {"verifex.engine.solve.pool": ast.parse(source)}
+    assert bool(list(floor_faults("verifex.engine", modules))) is faulty
+
+

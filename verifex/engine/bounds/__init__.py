@@ -1,0 +1,1 @@
+"""Bounds of many domains at once: layout, relaxations, optimised multipliers, small LPs."""

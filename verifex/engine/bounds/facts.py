@@ -1,0 +1,43 @@
+"""Multipliers as they are kept, and the facts about elements of nodes that they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.ir.exact import FloatArray
+
+BITS = 7
+"""Fractions are kept in units of 2**-BITS."""
+
+ParamKey = tuple[str, int]
+"""(kind, node): which parameter of which node (see `verifex.semantics.linear`)."""
+
+Packed = dict[ParamKey, NDArray[np.uint8] | dict[int, float]]
+"""Fractions as bytes in units of 2**-BITS; multipliers as their nonzero entries."""
+
+
+def pack(params: dict[ParamKey, FloatArray]) -> Packed:
+    """Multipliers of one row in the form that is kept (they are short dyadics already)."""
+    out: Packed = {}
+    for key, values in params.items():
+        if key[0] in ("split", "rows"):
+            kept = np.flatnonzero(values)
+            if kept.size:
+                out[key] = {int(k): float(values[k]) for k in kept}
+        else:
+            out[key] = np.round(values * 2**BITS).astype(np.uint8)
+    return out
+
+
+@dataclass(frozen=True)
+class Fact:
+    """`sign * value(node)[index] >= bound` on the region, by these multipliers (one row each)."""
+
+    node: int
+    index: int
+    sign: int
+    bound: float
+    params: dict[ParamKey, FloatArray]

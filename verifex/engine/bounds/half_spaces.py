@@ -1,0 +1,151 @@
+"""The half-spaces that splits cut from the box, and multipliers of them by small linear programs.
+
+A split z >= 0 becomes the row `upper(z) >= 0` over the inputs: exact where z is affine there, a
+relaxation (still sound) where it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from verifex.engine.bounds import batched_lp
+from verifex.engine.bounds.layout import Boxes, Layout, Signs
+from verifex.engine.bounds.optimise import Bounder, Bounds, shorten
+from verifex.engine.bounds.root import to_rows
+from verifex.ir.exact import FloatArray
+from verifex.semantics.linear import ParamKey, Rows
+
+Tensor = torch.Tensor
+
+_TABLE = 1 << 20
+"""Numbers of a table of coefficients; larger nodes are worked out as they are needed."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Rows a x >= b of D domains: a (D, m, n), b (D, m). The first columns belong to splits.
+
+    `gate` (D, s) names them, -1 where a domain has fewer; the region's linear rows follow.
+    """
+
+    a: FloatArray
+    b: FloatArray
+    gate: NDArray[np.intp]
+
+    def of(self, k: NDArray[np.intp]) -> Cut:
+        """The rows of some domains."""
+        return Cut(self.a[k], self.b[k], self.gate[k])
+
+
+class Cutter:
+    """Makes cuts and puts multipliers of them into parameters."""
+
+    def __init__(self, layout: Layout, bounder: Bounder) -> None:
+        self.layout, self.bounder = layout, bounder
+        self._affine: dict[int, tuple[FloatArray, FloatArray]] = {}
+
+    def _table(self, z: int) -> tuple[FloatArray, FloatArray] | None:
+        """Coefficients (size, n) and constants of a node that is affine in the inputs, made once;
+        None where it is not, or where that would take much memory."""
+        size, n = self.layout.graph.nodes[z].size, self.layout.graph.input_size
+        if not self.layout.exact(z) or size * max(size, n) > _TABLE:
+            return None
+        if z not in self._affine:
+            nothing = Rows({}, {}, torch.zeros(size, dtype=torch.long))
+            box = torch.zeros((size, n), dtype=torch.float64)
+            one = torch.eye(size, dtype=torch.float64)
+            _, w, c = self.bounder.evaluate(nothing, {z: one}, {}, box, box)
+            self._affine[z] = w.numpy(), c.numpy()
+        return self._affine[z]
+
+    def cut(self, boxes: Boxes, lo: FloatArray, hi: FloatArray, signs: Signs) -> Cut:
+        """All rows of D domains."""
+        use = signs != 0
+        m = int(use.sum(axis=1).max(initial=0))
+        gate = np.argsort(~use, axis=1, kind="stable")[:, :m]
+        sign = np.take_along_axis(signs, gate, axis=1).astype(np.float64)
+        gate = np.where(sign != 0, gate, -1)
+        a, b = np.zeros((*gate.shape, lo.shape[1])), np.zeros(gate.shape)
+        for z, at in self.layout.offsets.items():
+            size = self.layout.graph.nodes[z].size
+            k, j = np.nonzero((gate >= at) & (gate < at + size))
+            if not len(k):
+                continue
+            element, side = gate[k, j] - at, sign[k, j]
+            table = self._table(z)
+            if table is not None:
+                a[k, j], b[k, j] = table[0][element] * side[:, None], -table[1][element] * side
+                continue
+            start = torch.zeros((len(k), size), dtype=torch.float64)
+            start[np.arange(len(k)), element] = torch.from_numpy(-side)
+            rows = to_rows(boxes, torch.from_numpy(k), self.layout, signs)
+            rows.split = {}
+            box = torch.from_numpy(lo[k]), torch.from_numpy(hi[k])
+            with torch.no_grad():
+                params = self.bounder.start(rows, [z])
+                _, coefs, const = self.bounder.evaluate(rows, {z: start}, params, *box)
+            a[k, j], b[k, j] = -coefs.numpy(), const.numpy()
+        linear = self.bounder.linear
+        if linear is not None:
+            shape = (len(signs), *linear.a.shape)
+            a = np.concatenate([a, np.broadcast_to(-linear.a.numpy(), shape)], axis=1)
+            b = np.concatenate([b, np.broadcast_to(-linear.b.numpy(), shape[:2])], axis=1)
+        return Cut(a, b, gate)
+
+    def place(self, params: dict[ParamKey, Tensor], cut: Cut, duals: FloatArray) -> None:
+        """Write multipliers (R, m), one line a row, into the parameters of R rows."""
+        s = cut.gate.shape[1]
+        for kind, z in list(params):
+            if kind == "rows":
+                params[kind, z] = torch.from_numpy(duals[:, s:].copy())
+            if kind == "split":
+                at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
+                r, j = np.nonzero((cut.gate >= at) & (cut.gate < at + size))
+                value = np.zeros((len(duals), size))
+                value[r, cut.gate[r, j] - at] = duals[r, j]
+                params[kind, z] = torch.from_numpy(value)
+            if kind in ("rows", "split"):
+                params[kind, z] = shorten((kind, z), params[kind, z])
+
+    def sharpen(
+        self,
+        found: Bounds,
+        which: NDArray[np.intp],
+        rows: Rows,
+        start: dict[int, Tensor],
+        box: tuple[Tensor, Tensor],
+        cut: Cut,
+    ) -> None:
+        """Better multipliers for the rows `which`, all their other parameters left as they are."""
+        pick = torch.from_numpy(which)
+        some = Rows(rows.lo, rows.hi, rows.domain[pick], {})
+        begin = {i: v[pick] for i, v in start.items()}
+        lo, hi = box[0][pick], box[1][pick]
+        params = {key: v[pick] for key, v in found.params.items()}
+        mine = cut.of(rows.domain[pick].numpy())
+        reached: dict[int, Tensor] = {}
+        with torch.no_grad():
+            bare = {k: v for k, v in params.items() if k[0] not in ("split", "rows")}
+            _, coefs, _ = self.bounder.evaluate(some, begin, bare, lo, hi)
+            answer = batched_lp.minimise(coefs.numpy(), mine.a, mine.b, lo.numpy(), hi.numpy())
+            duals = answer.duals
+            if answer.empty.any():  # a contradiction times a large factor outweighs any form
+                size = np.maximum(duals.max(axis=1, initial=0.0), 1e-12)
+                far = 1e4 * (1.0 + found.value[pick].abs().numpy())
+                duals = np.where(answer.empty[:, None], duals * (far / size)[:, None], duals)
+            some.split = rows.split
+            self.place(params, mine, duals)
+            value, coefs, const = self.bounder.evaluate(some, begin, params, lo, hi, reached)
+        better = value > found.value[pick]
+        to = pick[better]
+        found.value[to], found.const[to] = value[better], const[better]
+        found.coefs[to] = coefs[better]
+        for key, v in params.items():
+            found.params[key][to] = v[better]
+        for i, v in reached.items():
+            if i in found.reached:
+                found.reached[i][to] = v[better]

@@ -1,0 +1,143 @@
+"""Root facts: optimised bounds of the nodes that relaxations lean on, over the whole region.
+
+Each fact is a lower bound of one signed node element with the multipliers that attain it, so that
+a certificate can carry it. Nodes are taken in order, and every node profits from those before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from verifex.engine.bounds.facts import Fact
+from verifex.engine.bounds.layout import Boxes, Layout, Signs
+from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.budget import Budget
+from verifex.ir.exact import FloatArray
+from verifex.ir.ops import Gate, Relu, Step
+from verifex.semantics.linear import Rows
+
+_ROWS = 512
+
+
+@dataclass
+class Root:
+    """The region's boxes with all facts put in."""
+
+    layout: Layout
+    boxes: Boxes
+    facts: list[Fact] = field(default_factory=list)
+
+    @property
+    def ends(self) -> tuple[dict[int, FloatArray], dict[int, FloatArray]]:
+        """Lower and upper bounds of nodes over the region, each in its node's shape."""
+        nodes = self.layout.graph.nodes
+        low, high = (
+            {i: v[0].reshape(nodes[i].shape) for i, v in side.items()}
+            for side in (self.boxes.lo, self.boxes.hi)
+        )
+        return low, high
+
+
+def to_rows(boxes: Boxes, domain: torch.Tensor, layout: Layout, signs: Signs) -> Rows:
+    """Boxes and signs as tensors for the linear table."""
+    split = {}
+    for z in layout.offsets:
+        chosen = layout.signs_of(signs, z)
+        if chosen.any():
+            split[z] = torch.from_numpy(chosen.astype(np.float64))
+    return Rows(
+        {i: torch.from_numpy(np.array(v)) for i, v in boxes.lo.items()},
+        {i: torch.from_numpy(np.array(v)) for i, v in boxes.hi.items()},
+        domain,
+        split,
+    )
+
+
+def root_facts(
+    layout: Layout,
+    bounder: Bounder,
+    lo: FloatArray,
+    hi: FloatArray,
+    budget: Budget,
+    effort: Effort,
+) -> Root:
+    """Optimise the bounds of every relaxed node over the box lo <= x <= hi, both (n,)."""
+    signs = np.zeros((1, layout.gates), dtype=np.int8)
+    root = Root(layout, layout.propagate(lo[None], hi[None], signs))
+    for node in layout.relaxed(direct=bool(bounder.balls)):
+        if budget.spent:
+            break
+        elements = _worth(layout, root.boxes, node)
+        for at in range(0, len(elements), _ROWS // 2):
+            _improve(root, bounder, node, elements[at : at + _ROWS // 2], lo, hi, effort)
+        root.boxes = layout.propagate(lo[None], hi[None], signs)
+    return root
+
+
+def _worth(layout: Layout, boxes: Boxes, node: int) -> list[int]:
+    """Elements whose bounds matter: undecided pre-activations, and operands of open gates."""
+    nodes = layout.graph.nodes
+    lo, hi = boxes.lo[node][0], boxes.hi[node][0]
+    matters = np.zeros(lo.shape, dtype=bool)
+    for i in layout.order:
+        op, args = nodes[i].op, nodes[i].args
+        if isinstance(op, Relu | Step) and args[0] == node:
+            matters |= (lo <= 0) & (hi >= 0)
+        elif isinstance(op, Gate) and args[1] == node:
+            matters |= boxes.lo[args[0]][0] < boxes.hi[args[0]][0]
+        elif node in args and not isinstance(op, Gate):
+            matters |= not isinstance(op, Relu | Step) and _relaxed_operand(layout, i)
+    return [int(k) for k in np.flatnonzero(matters & (lo < hi))]
+
+
+def _relaxed_operand(layout: Layout, i: int) -> bool:
+    from verifex.ir.ops import Mul, Univariate
+
+    return isinstance(layout.graph.nodes[i].op, Mul | Univariate)
+
+
+def _improve(
+    root: Root,
+    bounder: Bounder,
+    node: int,
+    elements: list[int],
+    lo: FloatArray,
+    hi: FloatArray,
+    effort: Effort,
+) -> None:
+    """One batch of 2 k rows: the lower and the upper bound of each element."""
+    layout, k = root.layout, len(elements)
+    size = layout.graph.nodes[node].size
+    start = torch.zeros((2 * k, size), dtype=torch.float64)
+    start[torch.arange(k), elements] = 1.0
+    start[torch.arange(k, 2 * k), elements] = -1.0
+    signs = np.zeros((1, layout.gates), dtype=np.int8)
+    rows = to_rows(root.boxes, torch.zeros(2 * k, dtype=torch.long), layout, signs)
+    box = (torch.from_numpy(lo).expand(2 * k, -1), torch.from_numpy(hi).expand(2 * k, -1))
+    found = bounder.bound(rows, {node: start}, *box, effort)
+    old_lo, old_hi = root.boxes.lo[node][0], root.boxes.hi[node][0]
+    low, high = old_lo.copy(), old_hi.copy()
+    values = found.value.numpy()
+    for r in range(2 * k):
+        i, sign = elements[r % k], 1 if r < k else -1
+        bound = _outward(float(values[r]))
+        if bound <= (old_lo[i] if sign > 0 else -old_hi[i]):
+            continue
+        if sign > 0:
+            low[i] = bound
+        else:
+            high[i] = -bound
+        params = {key: v[r].numpy() for key, v in found.params.items()}
+        root.facts.append(Fact(node, i, sign, bound, params))
+    layout.facts[node] = (low, np.maximum(low, high))
+
+
+def _outward(bound: float) -> float:
+    """A short dyadic a little below: room for the exact re-evaluation to come out above it."""
+    if not np.isfinite(bound):
+        return -np.inf
+    step = 2.0 ** (np.floor(np.log2(max(abs(bound), 1e-6))) - 24)
+    return float(np.floor(bound / step - 1) * step)

@@ -1,0 +1,1 @@
+"""Looking for points that violate a claim, and replaying them exactly."""

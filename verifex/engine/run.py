@@ -1,0 +1,135 @@
+"""One run: the options it has, and what has been found so far while a problem is being decided."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from verifex.engine.budget import Budget
+from verifex.engine.falsify.witness import Point, make_witness, replay, snap
+from verifex.engine.search.record import Closed
+from verifex.engine.solve.pool import SolverPool
+from verifex.engine.undefined import point_notes
+from verifex.engine.verdict import Outcome, Step, Verdict, Witness
+from verifex.engine.watch import Log, Progress, Watch
+from verifex.ir.exact import FloatArray
+from verifex.ir.ops import Univariate
+from verifex.ir.problem import Problem
+from verifex.semantics.claim import NodeBounds
+from verifex.semantics.interval import bound_box
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to decide: the search first (`search`), then `solvers` in order for what it leaves open.
+
+    `log` receives one dictionary for every batch of the search and for every stage (see `watch`).
+    """
+
+    seconds: float = 60.0
+    memory: int = 4 << 30
+    threads: int = 1
+    solvers: tuple[str, ...] = ("highs", "z3")
+    attack: bool = True
+    search: bool = True
+    device: str = "cpu"
+    seed: int = 0
+    progress: Progress | None = None
+    log: Log | None = None
+
+    def watch(self) -> Watch:
+        """Who is told what happens."""
+        return Watch(self.log, self.progress)
+
+
+@dataclass
+class Run:
+    """What has been found so far while a problem is being decided."""
+
+    problem: Problem
+    options: Options
+    budget: Budget
+    pool: SolverPool
+    bounds: NodeBounds
+    steps: list[Step] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """What solvers said that does not count, and why."""
+    margin_low: Fraction | None = None
+    margin_claimed: float | None = None
+    margin_high: Fraction | None = None
+    proof: Closed | None = None
+    violated: bool = False
+    """Whether a point on a kink was replayed that breaks the claim: then nothing can be claimed."""
+    rest: NodeBounds | None = None
+    """Bounds of the nodes where the search is not finished: elsewhere it has closed the claim."""
+
+    def stage(self, name: str, started: float, result: str) -> None:
+        seconds = time.monotonic() - started
+        self.steps.append(Step(name, seconds, result))
+        self.options.watch().stage(name, seconds, result)
+
+    def attain(self, point: Point) -> Witness | None:
+        """Replay a point of the region: its margin is kept if no kink makes it doubtful, and a
+        violation is a witness, whatever a search or a solver says."""
+        at = replay(self.problem, point)
+        if at.inside and at.assumed and at.margin is not None and not at.on_kink:
+            known = self.margin_high
+            self.margin_high = at.margin if known is None else min(known, at.margin)
+        if at.refutes:
+            return make_witness(self.problem, point, at)
+        self.violated = self.violated or (at.inside and at.assumed and at.violated)
+        return None
+
+    def attained(self, x: FloatArray | None) -> Witness | None:
+        """The same of what a search saw come nearest, if it saw anything."""
+        return None if x is None else self.attain(snap(self.problem.region, x.tolist()))
+
+    def doubt(self, told: Sequence[str]) -> None:
+        """Keep what a solver said in vain: reasons of an unknown verdict, notes of any other."""
+        self.doubts += told
+        self.reasons += told
+
+    def verdict(
+        self,
+        outcome: Outcome,
+        reason: str = "",
+        evidence: Sequence[str] = (),
+        witness: Witness | None = None,
+    ) -> Verdict:
+        if outcome is Outcome.CLAIMED and self.violated:
+            reason = f"{'; '.join(evidence)}: contradicted by a replayed point on a kink"
+            outcome, evidence = Outcome.UNKNOWN, ()
+        doubts = [] if outcome is Outcome.UNKNOWN else self.doubts
+        told = () if witness is None else point_notes(self.problem, witness.point)
+        return Verdict(
+            outcome,
+            reason,
+            tuple(evidence),
+            witness,
+            self.margin_low,
+            self.margin_claimed,
+            self.margin_high if witness is None else witness.margin,
+            self.budget.elapsed,
+            tuple(self.steps),
+            tuple(dict.fromkeys(
+                (*self.problem.graph.notes, *self.problem.notes, *self.notes, *doubts, *told))),
+            self.problem.name,
+            proof=None if outcome is Outcome.REFUTED else self.proof,
+        )
+
+
+def node_bounds(problem: Problem) -> NodeBounds:
+    """Outward-rounded interval bounds of every node that the claim needs, unbatched."""
+    lo, hi = problem.region.float_box()
+    return bound_box(problem.graph, lo, hi, problem.targets())
+
+
+def has_smooth(problem: Problem) -> bool:
+    """Whether the claim depends on a smooth function or a product that gates do not decide."""
+    nodes = problem.graph.nodes
+    needed = problem.graph.ancestors(problem.targets())
+    return any(isinstance(nodes[i].op, Univariate) for i in needed)

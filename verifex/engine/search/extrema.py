@@ -1,0 +1,213 @@
+"""Extrema of linear forms by branch and bound: all forms of a problem in one search.
+
+A maximum is the negated minimum of the negated form. Attained values come from points evaluated in
+float64 during the search; the final ones are replayed exactly by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Linear
+from verifex.engine.bounds.root import root_facts
+from verifex.engine.budget import Budget
+from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.refresh import lightened
+from verifex.engine.search.gates.search import Search, SearchOptions, Stats
+from verifex.engine.search.handover import Rest
+from verifex.engine.search.record import Proof
+from verifex.engine.search.start import linear_rows, samples
+from verifex.engine.search.workers.team import drive, tensor_threads
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import Form
+from verifex.ir.problem import Problem
+from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.support.balls import drawn, float_balls, inside
+
+
+@dataclass
+class Minimum:
+    """The least value of one form: proposals in floating point.
+
+    `closed` bounds it outside the domains of `rest`, which are still open (None: there are none).
+    """
+
+    bound: float
+    attained: float
+    point: FloatArray | None
+    closed: float = -np.inf
+    rest: Rest | None = None
+
+
+@dataclass
+class RangePolicy:
+    """Closes a domain once its bound is within a relative `tolerance` of the best value."""
+
+    problem: Problem
+    forms: list[Form]
+    tolerance: float = 1e-7
+    linear: Linear | None = None
+    best: FloatArray = field(init=False)
+    points: list[FloatArray | None] = field(init=False)
+    closed_at: FloatArray = field(init=False)
+    _news: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.best = np.full(len(self.forms), np.inf)
+        self.closed_at = np.full(len(self.forms), np.inf)
+        self._closed_told = self.closed_at.copy()
+        self._balls = float_balls(self.problem.region)
+        self._box = self.problem.region.float_box()
+        self.points = [None] * len(self.forms)
+
+    def goal(self, row: int) -> float:
+        best = self.best[row]
+        return float(best - self.tolerance * (1e-3 + abs(best))) if np.isfinite(best) else np.inf
+
+    def settle(self, domain: Domain, values: dict[int, float]) -> bool:
+        row = domain.rows[0]
+        domain.value = max(domain.value, values.get(row, -np.inf))
+        if domain.value >= self.goal(row):
+            self.closed_at[row] = min(self.closed_at[row], domain.value)
+            return True
+        return False
+
+    def candidates(self, x: FloatArray, rows: list[int]) -> None:
+        if self._balls:
+            x = drawn(self._balls, x)
+            x = x[self._inside(x)]
+        if not len(x):
+            return
+        values = self.evaluate(x)
+        for row in set(rows):
+            self._offer(row, x, values[row])
+
+    def _inside(self, x: FloatArray) -> NDArray[np.bool_]:
+        """Which points are in the box and in all balls: drawing to a ball may leave the others."""
+        lo, hi = self._box
+        out: NDArray[np.bool_] = ((lo <= x) & (x <= hi)).all(axis=1) & inside(self._balls, x)
+        return out
+
+    def evaluate(self, x: FloatArray) -> FloatArray:
+        """(forms, k) values of all forms at points (k, n)."""
+        nodes = evaluate_float(self.problem.graph, x, self.problem.targets())
+        out = np.zeros((len(self.forms), x.shape[0]))
+        for r, form in enumerate(self.forms):
+            out[r] = float(form.const)
+            for (node, index), c in form.terms:
+                out[r] += float(c) * nodes[node].reshape(x.shape[0], -1)[:, index]
+        return out
+
+    def offer_all(self, x: FloatArray) -> None:
+        """Try points for every form."""
+        values = self.evaluate(x)
+        for row in range(len(self.forms)):
+            self._offer(row, x, values[row])
+
+    def _offer(self, row: int, x: FloatArray, values: FloatArray) -> None:
+        if self.linear is not None:  # a point that a row cuts off attains nothing
+            a, b = self.linear.a.numpy(), self.linear.b.numpy()
+            cut = (x @ a.T > b + 1e-9 * (1.0 + np.abs(b))).any(axis=1)
+            values = np.where(cut, np.inf, values)
+        if not len(values):
+            return
+        k = int(values.argmin())
+        if values[k] < self.best[row]:
+            self._better(row, float(values[k]), x[k])
+
+    def _better(self, row: int, value: float, x: FloatArray) -> None:
+        self.best[row], self.points[row] = value, x.copy()
+        self._news.add(row)
+
+    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
+        # The closed cell attains its value, if only on a kink: the range includes it. A point
+        # inside the cell that is as good up to rounding is worth more, since it replays.
+        if value < self.best[row] - 1e-9 * (1.0 + abs(value)) and inside(self._balls, x[None])[0]:
+            self._better(row, value, drawn(self._balls, x[None])[0])
+        return True
+
+    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
+        return False
+
+    def joint(self, domain: Domain) -> list[int]:
+        return []
+
+    def tell(self) -> dict[str, Any]:
+        """Values attained, and where domains were closed above the best value."""
+        rows = sorted(self._news)
+        self._news = set()
+        best = [(r, float(self.best[r]), self.points[r]) for r in rows]
+        some = bool(rows) or not np.array_equal(self.closed_at, self._closed_told)
+        self._closed_told = self.closed_at.copy()
+        return {"best": best, "closed": self._closed_told} if some else {}
+
+    def hear(self, told: dict[str, Any]) -> None:
+        # A leaf's value may be attained on its border only: it cannot be computed from the point.
+        for row, value, x in told.get("best", []):
+            if value < self.best[row]:
+                self._better(row, value, x)
+        self.closed_at = np.minimum(self.closed_at, told.get("closed", np.inf))
+
+    def finished(self) -> bool:
+        return False
+
+    def priority(self, domain: Domain) -> float:
+        return float(domain.value - self.best[domain.rows[0]])
+
+    def describe(self, least: float | None) -> dict[str, Any]:
+        """The largest gap between a value attained and its bound (at most this; values improve)."""
+        return {"gap": None if least is None else max(0.0, -least)}
+
+
+def minima(
+    problem: Problem,
+    forms: list[Form],
+    budget: Budget,
+    options: SearchOptions,
+    log: Callable[[dict[str, Any]], None] | None = None,
+    seed: int = 0,
+) -> tuple[list[Minimum], Stats, Proof, Layout]:
+    """Least values of all forms over the region (a box, linear rows and balls; else relaxed)."""
+    targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
+    layout = Layout(problem.graph, targets)
+    linear = linear_rows(problem.region)
+    balls = float_balls(problem.region)
+    bounder = Bounder(problem.graph, options.device, linear=linear, balls=balls)
+    lo, hi = problem.region.float_box()
+    policy = RangePolicy(problem, forms, linear=linear)
+    points = samples(lo, hi, balls, seed)
+    policy.offer_all(points)
+    # Every row has a tree of its own, of few splits: tightening took twice the time of 784 ranges.
+    options = lightened(replace(options, tighten=bool(options.tighten)), layout)
+    torch.set_num_threads(tensor_threads(options, budget))
+    root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
+    if log is not None:
+        log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
+    # Ranges are claims: no certificate is written from them.
+    options = replace(options, record=False)
+    search = Search(root, bounder, policy, options, budget, log)
+    signs = np.zeros(layout.gates, dtype=np.int8)
+    search.begin([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))], points)
+    drive(search)
+    return _minima(search, policy), search.stats, search.proof, layout
+
+
+def _minima(search: Search, policy: RangePolicy) -> list[Minimum]:
+    """What a search has found out about every form."""
+    left: dict[int, list[Domain]] = {}
+    for domain in search.open_domains():
+        left.setdefault(domain.rows[0], []).append(domain)
+    closed = np.minimum(policy.closed_at, policy.best)
+    found = []
+    for r, best in enumerate(policy.best):
+        least = min([float(closed[r]), *(d.value for d in left.get(r, []))])
+        rest = Rest(search.layout, left[r]) if r in left else None
+        found.append(Minimum(least, float(best), policy.points[r], float(closed[r]), rest))
+    return found

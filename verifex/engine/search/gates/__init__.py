@@ -1,0 +1,1 @@
+"""Branch and bound over gates: domains, branching, refreshed bounds, leaf programs."""

@@ -1,0 +1,140 @@
+"""Which gate to split on: how much each undecided gate's relaxations lose at the minimiser.
+
+The linear bound is attained at a corner of the box, or on a ball's rim. There every relaxation is
+compared with the op's true value: the difference is what a split of that gate can win at that
+point. Three rules are kept (see benchmarks/branching.py for the comparison): "gap" (the default),
+"intercept" (the relaxations' constant terms, after Bunel et al., BaBSR, JMLR 2020) and "width".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Bounds
+from verifex.ir.exact import FloatArray
+from verifex.ir.ops import Gate, Relu, Step
+from verifex.semantics.evaluate import run, split_input
+from verifex.semantics.linear import Rows, relus_of
+
+Tensor = torch.Tensor
+RULES = ("gap", "intercept", "width")
+
+
+STRICT, LENIENT = 100.0, 10.0
+"""How many times a gate of the next layer has to lose more: practically never, or now and then."""
+
+
+def layer_weights(layout: Layout, times: float = STRICT) -> FloatArray:
+    """Weights (gates,) that put the gates of earlier layers first."""
+    weights = np.ones(layout.gates)
+    for rank, (z, at) in enumerate(layout.offsets.items()):
+        weights[at : at + layout.graph.nodes[z].size] = times**-rank
+    return weights
+
+
+def few_cells(layout: Layout, seen: NDArray[np.bool_]) -> bool:
+    """Whether random points (with gate patterns `seen`) share the cells of the first layer.
+
+    Then these can be enumerated, and in each of them the second layer is affine: splitting layer by
+    layer wins (benchmarks/branching.py).
+    """
+    first = [z for z in layout.offsets if layout.exact(z)]
+    parts = [
+        seen[:, at : at + layout.graph.nodes[z].size]
+        for z, at in layout.offsets.items()
+        if z in first
+    ]
+    if not parts:
+        return False
+    cells = np.unique(np.packbits(np.concatenate(parts, axis=1), axis=1), axis=0)
+    return 2 * len(cells) <= len(seen)
+
+
+def gate_scores(
+    layout: Layout, bounder: Bounder, rows: Rows, bounds: Bounds, x: Tensor, rule: str = "gap"
+) -> Tensor:
+    """(R, gates) scores, zero for decided gates; a greater score promises more."""
+    scores = torch.zeros((rows.count, layout.gates), dtype=bounder.host.dtype)
+    values: dict[int, Tensor] = {}
+    if rule == "gap":
+        inputs = split_input(layout.graph, x)
+        raw = run(layout.graph, bounder.host, inputs, list(bounds.reached))
+        values = {i: v.reshape(v.shape[0], -1).expand(rows.count, -1) for i, v in raw.items()}
+    for i, c in bounds.reached.items():
+        node = layout.graph.nodes[i]
+        if isinstance(node.op, Relu | Step):
+            z = node.args[0]
+        elif isinstance(node.op, Gate) and node.args[0] in layout.steps:
+            z = layout.steps[node.args[0]]
+        else:
+            continue
+        at = layout.offsets[z]
+        lo, hi = rows.box(z)
+        undecided = (lo < 0) & (hi > 0)
+        if z in layout.steps.values():
+            sign = rows.split[z][rows.domain] if z in rows.split else torch.zeros_like(lo)
+            undecided = (lo <= 0) & (hi >= 0) & (sign == 0)
+        loss = _loss(rule, layout, rows, bounds, i, z, c, values)
+        scores[:, at : at + c.shape[1]] += torch.where(undecided, loss, torch.zeros_like(loss))
+    return scores
+
+
+def _loss(
+    rule: str,
+    layout: Layout,
+    rows: Rows,
+    bounds: Bounds,
+    i: int,
+    z: int,
+    c: Tensor,
+    values: dict[int, Tensor],
+) -> Tensor:
+    lo, hi = rows.box(z)
+    if rule == "width":
+        return c.abs() * torch.minimum(hi.clamp(min=0), (-lo).clamp(min=0))
+    op, params = layout.graph.nodes[i].op, bounds.params
+    if isinstance(op, Relu):
+        slope, k = params["slope", i], hi / (hi - lo).clamp(min=1e-300)
+        if rule == "intercept":
+            return (-c).clamp(min=0) * k * -lo
+        relaxed = torch.where(c >= 0, slope * values[z], k * (values[z] - lo))
+        return (c * (values[i] - relaxed)).clamp(min=0)
+    if isinstance(op, Step):
+        return _step_loss(rule, layout, rows, bounds, i, z, c, values)
+    v = layout.graph.nodes[i].args[1]
+    low, high = rows.box(v)
+    if rule == "intercept":
+        return c.abs() * (high - low)
+    positive = c >= 0
+    mix = torch.where(positive, params["mix_lo", i], params["mix_hi", i])
+    near, far = torch.where(positive, low, high), torch.where(positive, high, low)
+    s, g = values[layout.graph.nodes[i].args[0]], values[v]
+    plane = mix * near * s + (1 - mix) * (g + far * s - far)
+    return (c * (values[i] - plane)).clamp(min=0)
+
+
+def _step_loss(
+    rule: str,
+    layout: Layout,
+    rows: Rows,
+    bounds: Bounds,
+    i: int,
+    z: int,
+    c: Tensor,
+    values: dict[int, Tensor],
+) -> Tensor:
+    if rule == "intercept":
+        return c.abs()
+    lo, hi = rows.box(z)
+    tie = bounds.params["tie", i]
+    at = values[z]
+    relu = at.clamp(min=0)
+    has_relu = relus_of(layout.graph).get(z, i) < i
+    y = relu if has_relu else at
+    below = tie * y / hi.clamp(min=1e-300)
+    above = 1 - tie * (relu - at if has_relu else -at) / (-lo).clamp(min=1e-300)
+    relaxed = torch.where(c >= 0, below, above)
+    return (c * (values[i] - relaxed)).clamp(min=0)

@@ -1,0 +1,338 @@
+"""Bounds of gates' pre-activations derived again on every domain, where splits made them tighter.
+
+One backward pass a bound, without optimisation; the multipliers of the splits come from small
+linear programs. Three things prune the search: a domain that has no point is closed, a gate that
+became decided is never split, and tighter bounds of what depends on gates make better relaxations.
+
+Programs are only solved where they may decide something: a gate whose both signs have been seen at
+points of the domain stays open, and a domain in which a point is known is not empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from verifex.engine.bounds import batched_lp
+from verifex.engine.bounds.facts import Packed, pack
+from verifex.engine.bounds.half_spaces import Cut, Cutter
+from verifex.engine.bounds.layout import Boxes, Layout
+from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.root import to_rows
+from verifex.engine.search.gates.domain import Domain, Sides, local_facts
+from verifex.engine.search.gates.lookahead import GATES
+from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.tighten import behind
+from verifex.engine.search.record import AtomBound, LocalFacts, Proof
+from verifex.ir.exact import FloatArray
+from verifex.ir.ops import Gate, Step
+from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.linear import ParamKey, Rows
+from verifex.semantics.support.balls import inside
+
+Tensor = torch.Tensor
+Flags = NDArray[np.bool_]
+SEEN = 48
+"""Patterns that a domain keeps."""
+
+_ROOT, _FEW = 2, 1
+"""Iterations for bounds at the root, and on a domain."""
+
+_PATIENT, _EAGER = 32.0, 8.0
+"""For how many splits a side that a program did not come near to deciding is left alone; fewer
+where the cells of the first layer are enumerated, and an empty one that is not seen costs much."""
+
+_INPUTS, _GATES = 64, 512
+"""Larger networks are not refreshed: the programs grow with inputs times splits."""
+
+
+def suits(layout: Layout) -> bool:
+    """Whether a search of this graph should refresh its domains."""
+    return layout.graph.input_size <= _INPUTS and 0 < layout.gates <= _GATES
+
+
+def lightened(options: SearchOptions, layout: Layout) -> SearchOptions:
+    """The options with `refresh` decided; with it, less is optimised at the root and below it.
+
+    Bounds at the root are only a start then, and the programs find the multipliers of splits.
+    Without, the search looks ahead: there a domain costs far more than the bounds of its halves;
+    and it tightens bounds, unless no gate lies behind another (or the options say not to).
+    """
+    refresh = suits(layout) if options.refresh is None else options.refresh
+    if not refresh:
+        ahead = GATES if options.ahead is None else options.ahead
+        tighten = options.tighten is not False and bool(behind(layout))
+        return replace(options, refresh=False, ahead=ahead, tighten=tighten)
+    first, later = options.root_effort, options.effort
+    if first.iterations > _ROOT:
+        first = Effort(_ROOT, first.step, 0.9)
+    return replace(
+        options,
+        refresh=True,
+        tighten=False,
+        root_effort=first,
+        effort=replace(later, iterations=min(_FEW, later.iterations)),
+    )
+
+
+@dataclass
+class _Batch:
+    """Domains that are refreshed together."""
+
+    domains: list[Domain]
+    lo: FloatArray
+    hi: FloatArray
+    signs: NDArray[np.int8]
+    boxes: Boxes
+    cut: Cut
+    empty: Flags
+
+
+class Refresh:
+    """Refreshes domains of one search. `offer` receives points of the region, (k, n)."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        bounder: Bounder,
+        cutter: Cutter,
+        proof: Proof | None,
+        offer: Callable[[FloatArray, NDArray[np.intp], list[Domain]], None],
+    ) -> None:
+        self.layout, self.bounder, self.cutter = layout, bounder, cutter
+        self.proof, self.offer = proof, offer
+        self.patience = _PATIENT
+        nodes = layout.graph.nodes
+        self._inner = {
+            z: any(isinstance(nodes[i].op, Step | Gate) for i in layout.graph.ancestors([z]))
+            for z in layout.offsets
+        }
+
+    def enumerate_cells(self) -> None:
+        """From now on, cells of the first layer are split apart before anything else is."""
+        self.patience = _EAGER
+
+    def patterns(self, x: FloatArray) -> Flags:
+        """Gate patterns (k, gates) of points (k, n): True where z > 0."""
+        zs = list(self.layout.offsets)
+        values = evaluate_float(self.layout.graph, x, zs)
+        return np.concatenate([values[z].reshape(len(x), -1) > 0 for z in zs], axis=1)
+
+    def run(self, domains: list[Domain]) -> tuple[Flags, Cut]:
+        """Put new facts into the domains; True for those that have no point, and the half-spaces
+        of their splits, as the domains were before (which is sound)."""
+        lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
+        signs = np.stack([d.signs for d in domains])
+        boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains, own=False))
+        cut = self.cutter.cut(boxes, lo, hi, signs)
+        batch = _Batch(domains, lo, hi, signs, boxes, cut, boxes.empty.copy())
+        self._empty(batch)
+        for z in self.layout.offsets:
+            self._node(batch, z)
+        return batch.empty, cut
+
+    # --- empty domains ----------------------------------------------------------------------------
+
+    def _empty(self, batch: _Batch) -> None:
+        """Domains without known points: a point, or multipliers that contradict each other."""
+        unknown = [d.seen is None or not len(d.seen) for d in batch.domains]
+        k = np.flatnonzero(np.array(unknown) & ~batch.empty)
+        if not len(k) or not batch.cut.a.shape[1]:
+            return
+        lo, hi, cut = batch.lo[k], batch.hi[k], batch.cut.of(k)
+        found = batched_lp.minimise(np.zeros_like(lo), cut.a, cut.b, lo, hi)
+        self._visit(batch, k[~found.empty & found.done], found.x[~found.empty & found.done])
+        none = np.flatnonzero(found.empty)
+        if len(none):
+            zs = list(self.layout.offsets)
+            start = {
+                z: torch.zeros((len(none), self.layout.graph.nodes[z].size), dtype=torch.float64)
+                for z in zs
+            }
+            rows = to_rows(batch.boxes, torch.from_numpy(k[none]), self.layout, batch.signs)
+            params = self.bounder.start(rows, zs)
+            self.cutter.place(params, cut.of(none), found.duals[none])
+            box = torch.from_numpy(lo[none]), torch.from_numpy(hi[none])
+            with torch.no_grad():
+                value, _, _ = self.bounder.evaluate(rows, start, params, *box)
+            for r, at in enumerate(k[none].tolist()):
+                if value[r] > 1e-9:
+                    batch.empty[at] = True
+                    self._say_empty(batch.domains[at], float(value[r]), params, r)
+
+    def _say_empty(
+        self, domain: Domain, value: float, params: dict[ParamKey, Tensor], r: int
+    ) -> None:
+        if self.proof is not None:
+            packed = pack({key: v[r].numpy() for key, v in params.items()})
+            self.proof.nodes[domain.node].bounds.append(AtomBound(-1, value, packed))
+
+    def _visit(self, batch: _Batch, k: NDArray[np.intp], x: FloatArray) -> None:
+        """Points found on the way: their patterns count where they lie in their domain."""
+        if not len(k):
+            return
+        domains = batch.domains
+        self.offer(x, k, domains)
+        pattern = self.patterns(x)
+        signs = batch.signs[k]
+        mine = ((signs == 0) | (pattern == (signs > 0))).all(axis=1)
+        for r in np.flatnonzero(mine & inside(self.bounder.balls, x)):
+            d = domains[k[r]]
+            if d.seen is None:
+                d.seen = pattern[r : r + 1]
+            elif len(d.seen) < SEEN:
+                d.seen = np.concatenate([d.seen, pattern[r : r + 1]])
+
+    # --- bounds -----------------------------------------------------------------------------------
+
+    def _node(self, batch: _Batch, z: int) -> None:
+        """Bounds of one node's undecided elements, kept by the domains."""
+        inner = self._inner[z]
+        asked, hopeful = self._asked(batch, z, inner)
+        if not len(asked.domain):
+            return
+        size = self.layout.graph.nodes[z].size
+        value, params = self._bounds(batch, z, asked, asked.start(size), hopeful)
+        value = value - 1e-9 * (1.0 + np.abs(value))
+        decides = value >= 0
+        own = asked.tighter(value, batch.boxes.lo[z], batch.boxes.hi[z]) & inner & ~decides
+        self._put(batch.domains, z, asked, value, decides, own=False)
+        self._put(batch.domains, z, asked, value, own, own=True)
+        if self.proof is not None:
+            self._say(self.proof, batch.domains, z, asked, params, decides, own)
+        if decides.any():
+            b = batch
+            local = local_facts(b.domains, own=False)
+            b.boxes = self.layout.propagate(b.lo, b.hi, b.signs, local=local)
+            b.empty |= b.boxes.empty
+
+    def _asked(self, batch: _Batch, z: int, inner: bool) -> tuple[Sides, Flags]:
+        """Both sides of every open element, less those that points show to be open; `hopeful`
+        marks sides that a program might decide."""
+        at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
+        open_ = (batch.boxes.lo[z] < 0) & (batch.boxes.hi[z] > 0) & ~batch.empty[:, None]
+        open_ &= batch.signs[:, at : at + size] == 0
+        on, off = (np.zeros(open_.shape, dtype=bool) for _ in range(2))
+        waits = np.zeros((len(batch.domains), 2, size), dtype=np.int8)
+        for k, d in enumerate(batch.domains):
+            if d.wait is not None:
+                waits[k] = d.wait[:, at : at + size]
+            if d.seen is not None and len(d.seen):
+                mine = d.seen[:, at : at + size]
+                on[k], off[k] = mine.any(axis=0), ~mine.all(axis=0)
+        parts = []
+        for sign, contrary in ((1.0, off), (-1.0, on)):
+            idle = contrary | (waits[:, 0 if sign > 0 else 1] > 0)
+            rows, i = np.nonzero(open_ if inner else open_ & ~idle)
+            parts.append((rows, i, np.full(len(rows), sign), ~idle[rows, i]))
+        domain, element, signs, hopeful = (np.concatenate(v) for v in zip(*parts, strict=True))
+        return Sides(domain, element, signs), hopeful
+
+    def _bounds(
+        self, batch: _Batch, z: int, asked: Sides, start: Tensor, hopeful: Flags
+    ) -> tuple[FloatArray, dict[ParamKey, Tensor]]:
+        """Lower bounds of the rows, first without split multipliers, then with the best ones."""
+        domain = torch.from_numpy(asked.domain)
+        rows = to_rows(batch.boxes, domain, self.layout, batch.signs)
+        lo, hi = torch.from_numpy(batch.lo)[domain], torch.from_numpy(batch.hi)[domain]
+        params = self.bounder.start(rows, [z])
+        with torch.no_grad():
+            bare = Rows(rows.lo, rows.hi, domain, {})
+            value, coefs, _ = self.bounder.evaluate(bare, {z: start}, params, lo, hi)
+            j = np.flatnonzero(hopeful & (value.numpy() < 0))
+            if len(j) and batch.cut.a.shape[1]:
+                pick, cut = torch.from_numpy(j), batch.cut.of(asked.domain[j])
+                found = batched_lp.minimise(
+                    coefs[pick].numpy(), cut.a, cut.b, lo[pick].numpy(), hi[pick].numpy()
+                )
+                some = {key: v[pick] for key, v in params.items()}
+                self.cutter.place(some, cut, found.duals)
+                part = Rows(rows.lo, rows.hi, domain[pick], rows.split)
+                better, _, _ = self.bounder.evaluate(
+                    part, {z: start[pick]}, some, lo[pick], hi[pick]
+                )
+                use = better > value[pick]
+                value[pick[use]] = better[use]
+                reach = (coefs[pick].abs() * (hi - lo)[pick]).sum(dim=1).clamp(min=1e-300)
+                self._put_off(batch, z, asked.of(j), (better / reach).numpy())
+                for key, v in some.items():
+                    params[key][pick[use]] = v[use]
+                good = np.flatnonzero(~found.empty & found.done & (better.numpy() < 0))
+                self._visit(batch, asked.domain[j[good]], found.x[good])
+        return value.numpy(), params
+
+    def _put_off(self, batch: _Batch, z: int, asked: Sides, value: FloatArray) -> None:
+        """Sides that a program did not decide are not asked about for some splits: the more, the
+        farther their bound (in parts of what the form varies by over the box) is from zero."""
+        levels = (-self.patience * np.clip(value, -1.0, 0.0)).astype(np.int8)
+        for k in np.unique(asked.domain[levels > 0]):
+            mine, d = (asked.domain == k) & (levels > 0), batch.domains[k]
+            wait = np.zeros((2, self.layout.gates), dtype=np.int8) if d.wait is None else d.wait
+            side, at = (asked.sign[mine] < 0).astype(np.intp), self.layout.offsets[z]
+            wait[side, at + asked.element[mine]] = levels[mine]
+            d.wait = wait
+
+    def _put(
+        self,
+        domains: list[Domain],
+        z: int,
+        asked: Sides,
+        value: FloatArray,
+        which: Flags,
+        *,
+        own: bool,
+    ) -> None:
+        """Put the bounds `which` into their domains' facts."""
+        size = self.layout.graph.nodes[z].size
+        low, high = (np.full((len(domains), size), v) for v in (-np.inf, np.inf))
+        for sign, side in ((1.0, low), (-1.0, high)):
+            r = which & (asked.sign == sign)
+            side[asked.domain[r], asked.element[r]] = sign * value[r]
+        for k in np.unique(asked.domain[which]):
+            d = domains[k]
+            known = (d.own if own else d.kept).get(z)
+            pair = low[k], high[k]
+            if known is not None:
+                pair = np.maximum(known[0], low[k]), np.minimum(known[1], high[k])
+            if own:
+                d.own = {**d.own, z: pair}
+            else:
+                d.kept = {**d.kept, z: pair}
+
+    @staticmethod
+    def _say(
+        proof: Proof,
+        domains: list[Domain],
+        z: int,
+        asked: Sides,
+        params: dict[ParamKey, Tensor],
+        decides: Flags,
+        own: Flags,
+    ) -> None:
+        """The lines that prove the facts: kept ones at once, own ones if they are ever used."""
+        arrays = {key: v.numpy() for key, v in params.items()}
+        for which, mine in ((decides, False), (own, True)):
+            rows = np.flatnonzero(which)
+            rows = rows[np.argsort(asked.domain[rows], kind="stable")]
+            ends = np.flatnonzero(np.diff(asked.domain[rows])) + 1
+            for part in np.split(rows, ends) if len(rows) else []:
+                facts = _lines(z, asked, part, arrays)
+                d = domains[asked.domain[part[0]]]
+                (d.pending if mine else proof.nodes[d.node].facts).append(facts)
+
+
+def _lines(
+    z: int, asked: Sides, part: NDArray[np.intp], arrays: dict[ParamKey, FloatArray]
+) -> LocalFacts:
+    """Facts of one domain. Fractions begin the same for all rows of a domain and stay so."""
+    sparse = ("split", "rows")
+    shared = pack({k: v[part[0]] for k, v in arrays.items() if k[0] not in sparse})
+    splits: list[Packed] = [
+        pack({k: v[r] for k, v in arrays.items() if k[0] in sparse and v[r].any()}) for r in part
+    ]
+    lines = np.stack([asked.element[part], asked.sign[part]], axis=1).astype(np.int32)
+    return LocalFacts(z, lines, shared, splits)

@@ -1,0 +1,62 @@
+"""What a search leaves to a solver: bounds of all nodes that hold wherever a domain is still open.
+
+A model over these has fewer open gates than one over the region, and is solved faster for it
+(benchmarks/hand_over.py). It speaks of the open domains only: the closed ones are the search's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.search.gates.domain import Domain, local_facts
+from verifex.ir.exact import FloatArray
+from verifex.semantics.claim import NodeBounds
+
+SEARCH_SHARE = 0.9
+"""Of the time, what a search over gates gets where solvers are to follow: wherever it can end,
+going on was faster than the best model of the rest (benchmarks/hand_over.py). What it cannot
+settle, ties and the like, it leaves early."""
+
+_TOGETHER, _MOST = 512, 4096
+"""Domains that are bounded at once; from so many on, their input boxes and the root's facts do."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Open domains of a search."""
+
+    layout: Layout
+    domains: Sequence[Domain]
+
+    def bounds(self, given: NodeBounds) -> NodeBounds:
+        """`given`, cut down to the hull of the open domains: floats, as the search's own."""
+        low, high = dict(given[0]), dict(given[1])
+        hull: dict[int, tuple[FloatArray, FloatArray]] = {}
+        domains = self.domains if len(self.domains) <= _MOST else [_around(self.domains)]
+        for at in range(0, len(domains), _TOGETHER):
+            part = domains[at : at + _TOGETHER]
+            boxes = self.layout.propagate(
+                np.stack([d.lo for d in part]), np.stack([d.hi for d in part]),
+                np.stack([d.signs for d in part]), local=local_facts(part),
+            )
+            for i, lo in boxes.lo.items():
+                pair = lo.min(axis=0), boxes.hi[i].max(axis=0)
+                old = hull.get(i, pair)
+                hull[i] = np.minimum(old[0], pair[0]), np.maximum(old[1], pair[1])
+        for i, (lo, hi) in hull.items():
+            shape = self.layout.graph.nodes[i].shape
+            if i in low:
+                lo = np.maximum(lo.reshape(shape), low[i])
+                hi = np.minimum(hi.reshape(shape), high[i])
+            low[i], high[i] = lo.reshape(shape), np.maximum(lo, hi).reshape(shape)
+        return low, high
+
+
+def _around(domains: Sequence[Domain]) -> Domain:
+    """The box around all domains, with no gate split."""
+    lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
+    return Domain(lo.min(axis=0), hi.max(axis=0), np.zeros_like(domains[0].signs), [], -1)

@@ -1,0 +1,1 @@
+"""Branch and bound over input boxes, for networks with few inputs."""

@@ -1,0 +1,135 @@
+"""The record of a search over input boxes: what was split where, and what closed each leaf.
+
+Kept in flat lists while the search runs; only a finished tree becomes a `Proof`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.bounds.facts import Packed
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.search.inputs.box_claim import Judgement
+from verifex.engine.search.inputs.dense_bounds import Boxes
+from verifex.engine.search.record import AtomBound, Closed, Proof, ProofNode
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import Atom
+
+Index = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+Multipliers = dict[int, float]
+"""Unit -> multiplier of its sign."""
+
+Rows = NDArray[np.int32]
+"""(k, 3): node, element, sign of bounds that a backward pass without multipliers gives."""
+
+
+@dataclass
+class BoxTree:
+    """Node k is split at `at[k]` along input `side[k]`, or a leaf where `side[k]` is -1.
+
+    The part x >= at is node `first[k]`, the part x <= at the one after it. Where `side[k]` is
+    -2 - g it is split on unit g instead: first the part where that is >= 0. `closed` says of a leaf
+    which atoms close it, each with multipliers of units on the path.
+    """
+
+    side: list[int] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    depth: list[int] = field(default_factory=list)
+    facts: dict[int, Rows] = field(default_factory=dict)
+    closed: dict[int, dict[int, Multipliers]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.side)
+
+    def grow(self, depths: list[int]) -> Index:
+        """New leaves."""
+        start, count = self.count, len(depths)
+        self.depth += depths
+        self.side += [-1] * count
+        self.at += [0.0] * count
+        self.first += [-1] * count
+        return np.arange(start, start + count)
+
+    def split(self, nodes: Index, side: Index, at: FloatArray) -> Index:
+        """Split leaves; their children, two by two, the part x >= at first."""
+        start = self.count
+        triples = zip(nodes.tolist(), side.tolist(), at.tolist(), strict=True)
+        for j, (node, i, value) in enumerate(triples):
+            self.side[node], self.at[node], self.first[node] = i, value, start + 2 * j
+        return self.grow([self.depth[n] + 1 for n in nodes.tolist() for _ in range(2)])
+
+    def note(
+        self,
+        nodes: Index,
+        judged: Judgement,
+        boxes: Boxes,
+        shared: Bools,
+        used: Mapping[tuple[int, int], Multipliers],
+    ) -> None:
+        """Keep all facts of boxes that are `shared` or closed, of these also what they rest on.
+
+        `used` are the multipliers of (box, atom).
+        """
+        keep = judged.closed | shared
+        for j, rows in _by_box(boxes, keep).items():
+            self.facts[int(nodes[j])] = rows
+        for j in np.flatnonzero(judged.closed).tolist():
+            rests = [] if boxes.empty[j] else np.flatnonzero(judged.rests[j]).tolist()
+            self.closed[int(nodes[j])] = {k: used.get((j, k), {}) for k in rests}
+
+    def proof(self, layout: Layout) -> Proof:
+        """The tree as the record that certificates are written from."""
+        proof = Proof([ProofNode(parent=-1) for _ in range(self.count)])
+        for k, (i, first) in enumerate(zip(self.side, self.first, strict=True)):
+            node = proof.nodes[k]
+            node.plain = self.facts.get(k)
+            if first < 0:
+                node.closed = "bounds"
+                for row, used in self.closed[k].items():
+                    node.bounds.append(AtomBound(row, 0.0, _packed(layout, used)))
+                continue
+            node.children = (first, first + 1)
+            for child, sign in zip(node.children, (1, -1), strict=True):
+                below = proof.nodes[child]
+                below.parent = k
+                if i >= 0:
+                    below.dimension, below.at = i, self.at[k]
+                else:
+                    below.gate, below.sign = -2 - i, sign
+        return proof
+
+    def finished(self, layout: Layout, atoms: list[Atom]) -> Closed:
+        """The whole as a finished proof; every leaf must be closed."""
+        return Closed(layout, [], self.proof(layout), atoms)
+
+
+def _packed(layout: Layout, used: Multipliers) -> Packed:
+    out: dict[int, dict[int, float]] = {}
+    for gate, value in used.items():
+        z, k = layout.name(gate)
+        out.setdefault(z, {})[k] = value
+    return {("split", z): values for z, values in out.items()}
+
+
+def _by_box(boxes: Boxes, wanted: Bools) -> dict[int, Rows]:
+    """The facts of the wanted boxes, each in order of derivation."""
+    if not boxes.facts:
+        return {}
+    box = np.concatenate([f.box for f in boxes.facts])
+    keep = wanted[box]
+    rows = np.concatenate(
+        [np.stack([np.full(f.box.shape, f.node), f.element, f.sign], axis=1) for f in boxes.facts]
+    ).astype(np.int32)
+    box, rows = box[keep], rows[keep]
+    order = np.argsort(box, kind="stable")
+    box, rows = box[order], rows[order]
+    ends = np.flatnonzero(np.diff(box)) + 1
+    first = box[np.concatenate([[0], ends])] if box.size else box
+    return dict(zip(first.tolist(), np.split(rows, ends), strict=True)) if box.size else {}

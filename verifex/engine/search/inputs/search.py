@@ -1,0 +1,359 @@
+"""Deciding a claim on outputs by splitting the input box: for networks of few inputs.
+
+Best first over boxes, many at once, with the bounds of `dense_bounds`: a closed box is closed in
+outward-rounded arithmetic. A box is halved along the input to which most of its loss belongs: every
+undecided ReLU's relaxation error, weighted by how it reaches the open atoms and shared out by what
+each input adds to that unit's width. That rule closes in hundreds of boxes what the usual one (the
+bound's own coefficients times the widths) leaves open after a million, for it does not starve
+inputs whose effect is hidden in the relaxations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.rounding import Rounding
+from verifex.engine.budget import Budget
+from verifex.engine.falsify.witness import refute
+from verifex.engine.margin import batch_margin
+from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement, refuse_underflow, thresholds
+from verifex.engine.search.inputs.box_rows import ClaimRows
+from verifex.engine.search.inputs.box_tree import BoxTree, Multipliers
+from verifex.engine.search.inputs.dense import DenseNet
+from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds, Passed
+from verifex.engine.search.record import Closed
+from verifex.engine.verdict import Witness
+from verifex.errors import UnsupportedError
+from verifex.ir.exact import FloatArray
+from verifex.ir.formula import atoms
+from verifex.ir.problem import Problem
+from verifex.semantics.support.balls import drawn, float_balls
+
+MOST_INPUTS = 24
+"""Free inputs beyond which halving boxes is hopeless."""
+
+_ROWS = 24_000
+"""Units times boxes in one batch: what fits the cache pays."""
+
+_KEEP = 50_000
+"""Open boxes from which on the search goes deep first, so that memory stays bounded."""
+
+_SHARED = 3
+"""Bounds of units are passed on at every third level of the tree: a certificate states the facts
+behind them once for all boxes below, and the search does not derive them again."""
+
+FEW_UNITS = 16
+UNIT_SHARE = 0.5
+"""A box with at most so many undecided units is split on the one that loses most, if that is at
+least this share of what its best side scores: a unit's error vanishes at once, a side's only
+halves. Measured on the hardest ACAS Xu queries (benchmarks/input_splits.py)."""
+
+_REPLAYS = 400
+
+_TIE = 1e-9
+"""A margin this near to zero, relative to the claim's constants, is not split any further."""
+
+_THREADED = 48
+"""Boxes from which on a batch is worth several threads."""
+
+_FALSE = 1e-300
+"""Stands for a value below zero that is known by comparison, however small."""
+
+_NOT_YET = (np.array([np.inf]), np.array([-1]), np.array([0.0]))
+
+
+@dataclass
+class InputsResult:
+    """`closed` is a finished proof; `lower` bounds the claim's margin from below by floats;
+    `nearest` is the point seen with the least margin."""
+
+    closed: Closed | None
+    witness: Witness | None
+    lower: float
+    boxes: int
+    leaves: int
+    nearest: FloatArray | None = None
+
+
+def free_inputs(problem: Problem) -> int:
+    """Inputs that the region does not fix."""
+    return sum(a < b for a, b in zip(problem.region.lo, problem.region.hi, strict=True))
+
+
+def share_of_time(inputs: int) -> float:
+    """The share of the time limit to spend here before gates are split instead.
+
+    Up to eight inputs this search decides every instance of the suites in docs/benchmarks.md; with
+    more inputs halving soon stops paying, and most of the time is left for gates.
+    """
+    return 0.8 if inputs <= 8 else 0.3
+
+
+def decide_inputs(
+    problem: Problem, budget: Budget, log: Callable[[dict[str, Any]], None] | None = None
+) -> InputsResult:
+    """Search over input boxes. Raises UnsupportedError where the claim is not of this kind."""
+    if free_inputs(problem) > MOST_INPUTS:
+        raise UnsupportedError("too many inputs", expected=f"at most {MOST_INPUTS}")
+    search = InputSearch(problem, budget, log)
+    search.run()
+    closed = search.tree.finished(search.layout, search.claim.atoms) if search.finished else None
+    return InputsResult(
+        closed, search.witness, -search.highest, search.tree.count, len(search.tree.closed),
+        search.nearest,
+    )
+
+
+@dataclass
+class _Open:
+    """Open boxes side by side: corners, bounds of units that they share with other boxes (2, gates)
+    or None, units that they were split on ((gate, sign), ...), tree nodes, upper margins, and
+    where to split (a side of -2 - g: on unit g)."""
+
+    lower: FloatArray
+    upper: FloatArray
+    known: Any
+    cuts: Any
+    node: Any
+    margin: FloatArray
+    side: Any
+    at: FloatArray
+
+    def take(self, chosen: Any) -> _Open:
+        return _Open(*(v[chosen] for v in vars(self).values()))
+
+    def join(self, other: _Open) -> _Open:
+        mine, theirs = vars(self).values(), vars(other).values()
+        return _Open(*(np.concatenate(p) for p in zip(mine, theirs, strict=True)))
+
+    def __len__(self) -> int:
+        return int(self.node.shape[0])
+
+
+@dataclass(frozen=True)
+class _Bounded:
+    """Bounds of a batch, and the multipliers of (box, atom) behind some of them."""
+
+    boxes: Boxes
+    found: Passed
+    judged: Judgement
+    used: dict[tuple[int, int], Multipliers]
+
+
+@dataclass
+class InputSearch:
+    """One run. `finished` where every box was closed; `stuck` boxes are too small to be halved.
+
+    `highest` is an upper bound of the broken claim's margin once the run has ended.
+    """
+
+    problem: Problem
+    budget: Budget
+    log: Callable[[dict[str, Any]], None] | None = None
+    witness: Witness | None = None
+    nearest: FloatArray | None = None
+    finished: bool = False
+    highest: float = -np.inf
+    stuck: int = 0
+    tree: BoxTree = field(default_factory=BoxTree)
+    _replays: int = 0
+    _least: float = np.inf
+
+    def __post_init__(self) -> None:
+        graph = self.problem.graph
+        self.goal = self.problem.broken()
+        targets = self.problem.targets()
+        if next(atoms(self.goal), None) is None:
+            raise UnsupportedError("the claim is constant", expected="atoms to bound")
+        self.net = DenseNet(graph, targets)
+        self.layout = Layout(graph, tuple(targets))
+        self.balls = float_balls(self.problem.region)
+        self.bounds = DenseBounds(self.net, self.balls)
+        sizes = {i: s.size for i, s in self.net.stages.items()}
+        self.claim = BoxClaim(self.goal, sizes, graph.inputs)
+        box = self.problem.region.float_box()
+        self.net.refuse_tiny([*box, self.claim.const, *self.claim.coefs.values()])
+        refuse_underflow(self.claim.atoms)
+        rounding = Rounding(graph, targets, box, ({}, {}))  # nothing smooth is in there
+        self._doubt = max(1e-12, rounding.of_formula(self.goal))
+        self.rows = ClaimRows(self.bounds, self.claim)
+        forms = [a.form for a in self.claim.atoms]
+        self.cuts = thresholds(forms, graph.input_offsets)
+        self.width = int(np.clip(_ROWS // max(self.net.gates, 4 * len(forms), 32), 8, 2048))
+
+    # --- driving --------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Search until everything is closed, a witness is found, or the budget is spent."""
+        lo, hi = self.problem.region.float_box()
+        nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
+        no_cuts[0] = ()
+        first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), *_NOT_YET)
+        open_ = self._digest(first, self._bound(first))
+        with ThreadPoolExecutor(max(1, self.budget.threads)) as pool:
+            while len(open_) and self.witness is None and not self.budget.spent:
+                chosen = self._choose(open_)
+                batch, open_ = open_.take(chosen), open_.take(~chosen)
+                for parts, found in self._bound_all(self._parts(batch), pool):
+                    open_ = open_.join(self._digest(parts, found))
+                self._report(open_)
+        self.highest = max(self.highest, float(open_.margin.max(initial=-np.inf)))
+        self.finished = self.witness is None and not len(open_) and not self.stuck
+
+    def _choose(self, open_: _Open) -> Any:
+        """The boxes to split next: half those nearest to a violation, half the newest."""
+        chosen = np.zeros(len(open_), dtype=bool)
+        if len(open_) <= self.width:
+            chosen[:] = True
+            return chosen
+        chosen[-self.width // 2 :] = True
+        if len(open_) < _KEEP:
+            chosen[np.argpartition(-open_.margin, self.width // 2)[: self.width // 2]] = True
+        return chosen
+
+    def _report(self, open_: _Open) -> None:
+        if self.log is not None:
+            worst = float(open_.margin.max(initial=-np.inf))
+            self.log({
+                "event": "inputs", "t": round(self.budget.elapsed, 4), "domains": self.tree.count,
+                "open": len(open_), "leaves": len(self.tree.closed),
+                "bound": -worst if np.isfinite(worst) else None,
+            })
+
+    def _parts(self, batch: _Open) -> _Open:
+        """Both parts of every box, side by side: x >= at or unit >= 0, then the other."""
+        node = self.tree.split(batch.node, batch.side, batch.at)
+        both = np.repeat(np.arange(len(batch)), 2)
+        parts = batch.take(both)
+        on_input = np.flatnonzero(batch.side >= 0)
+        parts.lower[2 * on_input, batch.side[on_input]] = batch.at[on_input]
+        parts.upper[2 * on_input + 1, batch.side[on_input]] = batch.at[on_input]
+        for j in np.flatnonzero(batch.side < 0).tolist():
+            gate = -2 - int(batch.side[j])
+            for k, sign in ((2 * j, 1), (2 * j + 1, -1)):
+                known = batch.known[j].copy()
+                if sign > 0:
+                    known[0, gate] = max(known[0, gate], 0.0)
+                else:
+                    known[1, gate] = min(known[1, gate], 0.0)
+                parts.known[k], parts.cuts[k] = known, (*batch.cuts[j], (gate, sign))
+        parts.node = node
+        return parts
+
+    # --- bounding -------------------------------------------------------------------------------
+
+    def _bound_all(
+        self, parts: _Open, pool: ThreadPoolExecutor
+    ) -> Iterable[tuple[_Open, _Bounded]]:
+        """Bounds of all boxes, on as many threads as the budget has (numpy lets them run)."""
+        threads = self.budget.threads
+        if threads <= 1 or len(parts) < _THREADED:
+            return [(parts, self._bound(parts))]
+        pieces = [parts.take(at) for at in np.array_split(np.arange(len(parts)), threads)]
+        return zip(pieces, pool.map(self._bound, pieces), strict=True)
+
+    def _bound(self, batch: _Open) -> _Bounded:
+        """What can be said of the boxes; touches nothing but them."""
+        given = None if batch.known[0] is None else np.stack(batch.known.tolist())
+        boxes = self.bounds.boxes(batch.lower, batch.upper, given)
+        count, rows = boxes.count, len(self.claim.atoms)
+        row = np.repeat(np.arange(count), rows)
+        found = self.bounds.lower(boxes, *self.rows.of(np.arange(count), None), row, keep=True)
+        upper = -found.value.reshape(count, rows)
+        for t in self.cuts:
+            false = t.false_on(boxes.lower, boxes.upper)
+            upper[false, t.atom] = np.minimum(upper[false, t.atom], -_FALSE)
+        judged = self.claim.judge(upper, boxes.empty)
+        used: dict[tuple[int, int], Multipliers] = {}
+        split = np.array([bool(c) for c in batch.cuts]) & ~judged.closed
+        if split.any():
+            used = self.rows.improve(boxes, found, judged, upper, split, batch.cuts)
+            judged = self.claim.judge(upper, boxes.empty)
+        return _Bounded(boxes, found, judged, used)
+
+    def _digest(self, batch: _Open, bounded: _Bounded) -> _Open:
+        """Close what closes; what stays open knows where to split."""
+        boxes, found, judged = bounded.boxes, bounded.found, bounded.judged
+        shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in batch.node.tolist()])
+        self.tree.note(batch.node, judged, boxes, shared, bounded.used)
+        left = np.flatnonzero(~judged.closed)
+        for k in np.flatnonzero(shared & ~judged.closed).tolist():
+            batch.known[k] = self.bounds.units(boxes, k)
+        if left.size:
+            self._try_points(boxes, found, judged, left)
+        side, at = self._sides(boxes, found, judged, left)
+        open_ = replace(batch.take(left), margin=judged.margin[left], side=side, at=at)
+        return open_.take(self._can_split(open_))
+
+    def _can_split(self, open_: _Open) -> NDArray[np.bool_]:
+        """Boxes that floats can still halve and that are not within rounding of a tie; the others
+        stay open for good, for exact arithmetic."""
+        row, side = np.arange(len(open_)), np.maximum(open_.side, 0)
+        inside = (open_.lower[row, side] < open_.at) & (open_.at < open_.upper[row, side])
+        tie = _TIE * (1.0 + float(np.abs(self.claim.const).max()))
+        fine: NDArray[np.bool_] = (inside | (open_.side < 0)) & (open_.margin > tie)
+        if not fine.all():
+            self.stuck += int((~fine).sum())
+            self.highest = max(self.highest, float(open_.margin[~fine].max()))
+        return fine
+
+    def _sides(self, boxes: Boxes, found: Passed, judged: Judgement, left: Any) -> tuple[Any, Any]:
+        """Where to split the boxes that stay open: along an input, or on a unit if few are left."""
+        count, rows = judged.rests.shape
+        width = (boxes.upper - boxes.lower)[left]
+        pick = judged.rests[left][:, :, None]
+        coefs = np.abs(found.coefs).reshape(count, rows, -1)[left]
+        score = (coefs * pick).sum(axis=1) * width * 0.5
+        losses = np.zeros((len(left), self.net.gates))
+        undecided = np.zeros(len(left), dtype=np.intp)
+        for i, c in found.reached.items():
+            relaxed, z = boxes.relaxed[i], self.net.stages[i].sources[0]
+            c = c.reshape(count, rows, -1)[left]
+            gap = np.where(c >= 0, relaxed.loss[left, None], relaxed.shift[left, None])
+            loss = (np.abs(c) * gap * pick).sum(axis=1)
+            losses[:, self.net.places(z)] = loss
+            undecided += (relaxed.loss[left] > 0).sum(axis=1)
+            score += np.einsum("bu,bun->bn", loss, boxes.share[z][left])
+        side = np.where(width > 0, score, -1.0).argmax(axis=1)
+        row = np.arange(len(left))
+        lo, hi = boxes.lower[left], boxes.upper[left]
+        at = 0.5 * (lo[row, side] + hi[row, side])
+        for t in self.cuts:  # where an atom on an input alone turns: there first
+            inside = (lo[:, t.side] < t.at) & (t.at < hi[:, t.side])
+            side, at = np.where(inside, t.side, side), np.where(inside, t.at, at)
+        if self.net.gates:
+            best = losses.argmax(axis=1)
+            enough = losses[row, best] > UNIT_SHARE * score.max(axis=1)
+            on_unit = (undecided <= FEW_UNITS) & enough
+            side = np.where(on_unit, -2 - best, side)
+        return side, at
+
+    # --- witnesses ------------------------------------------------------------------------------
+
+    def _try_points(self, boxes: Boxes, found: Passed, judged: Judgement, left: Any) -> None:
+        """The middles, and the corners where the bounds are attained; the best is replayed."""
+        count, rows = judged.rests.shape
+        first = judged.rests[left].argmax(axis=1)
+        coefs = found.coefs.reshape(count, rows, -1)[left, first]
+        lo, hi = boxes.lower[left], boxes.upper[left]
+        x = np.concatenate([0.5 * (lo + hi), np.where(coefs >= 0, lo, hi)])
+        x = drawn(self.balls, x)
+        values = self.net.values(x)
+        score = np.asarray(batch_margin(self.goal, values, np), dtype=np.float64)
+        order = np.argsort(-score)
+        if -score[order[0]] < self._least:
+            self._least, self.nearest = float(-score[order[0]]), x[order[0]].copy()
+        for k in order[:2]:
+            if score[k] < -self._doubt or self._replays > _REPLAYS:
+                return
+            self._replays += 1
+            self.witness = refute(self.problem, x[k].tolist())
+            if self.witness is not None:
+                return

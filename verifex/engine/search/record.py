@@ -1,0 +1,94 @@
+"""The record that a search leaves: its tree, and the multipliers behind everything it concluded.
+
+A certificate is written from this. Node 0 is the root; a node is either split (on a gate's sign or
+on an input at a value) or closed. Bounds may be attached to any node and hold in its subtree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.bounds.facts import Fact, Packed
+from verifex.engine.bounds.layout import Layout
+from verifex.ir.formula import Atom
+
+
+@dataclass(frozen=True)
+class LocalFacts:
+    """Bounds of a node's elements in a subtree: `rows` (k, 2) of element and sign.
+
+    `shared` are the fractions of all rows, `splits` the multipliers of each.
+    """
+
+    node: int
+    rows: NDArray[np.int32]
+    shared: Packed
+    splits: list[Packed]
+
+
+@dataclass(frozen=True)
+class AtomBound:
+    """The form of `row` (of the search's list of forms) is at least `value` in the subtree.
+
+    Row -1 is the form 0: a bound above zero says that the subtree has no points. With `more`, other
+    rows with multipliers, it is the sum that is bounded.
+    """
+
+    row: int
+    value: float
+    params: Packed
+    more: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class ProofNode:
+    """One node: what was split on, or how it was closed ("bounds", "empty"); None while open."""
+
+    parent: int
+    gate: int | None = None
+    sign: int = 0
+    dimension: int | None = None
+    at: float = 0.0
+    bounds: list[AtomBound] = field(default_factory=list)
+    closed: str | None = None
+    children: tuple[int, int] | None = None
+    facts: list[LocalFacts] = field(default_factory=list)
+    plain: NDArray[np.int32] | None = None
+    """(k, 3): node, element, sign of facts by bounds without multipliers; they hold below."""
+
+
+@dataclass
+class Proof:
+    """The tree of one search."""
+
+    nodes: list[ProofNode] = field(default_factory=list)
+
+    def add(self, node: ProofNode) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    @property
+    def leaves(self) -> int:
+        return sum(n.children is None for n in self.nodes)
+
+    @property
+    def open(self) -> int:
+        """Leaves that nothing has closed."""
+        return sum(n.children is None and not n.closed for n in self.nodes)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A claim that was closed, but for leaves marked open: what a certificate is written from.
+
+    `atoms` are those whose negated forms the proof's rows bound. No nodes in `proof` means that
+    the facts and interval bounds close the claim by themselves.
+    """
+
+    layout: Layout
+    facts: list[Fact]
+    proof: Proof
+    atoms: list[Atom]

@@ -1,0 +1,153 @@
+"""Life of a forked search: it works on what it is given, tells what it finds, and ends with the
+process that it was forked from (see team.py)."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any, NoReturn, Protocol
+
+from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.policy import Stats
+from verifex.engine.search.gates.search import Search
+from verifex.engine.search.record import ProofNode
+from verifex.engine.search.workers import parcels
+from verifex.engine.search.workers.wire import Channel
+
+PARCEL = 512
+"""Domains that travel together at most: each costs milliseconds, and its descendants many."""
+
+SIGNALS = signal.SIGINT, signal.SIGTERM
+
+
+class Closes(Protocol):
+    def close(self) -> None: ...
+
+
+class _GoneError(Exception):
+    """The first process is gone."""
+
+
+def serve(
+    search: Search, channel: Channel, domains: list[Domain], foreign: Sequence[Closes]
+) -> NoReturn:
+    """Life of a forked process; it never returns into the code that it was forked from."""
+    code = 1
+    try:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        gc.freeze()  # what was there before is neither searched for garbage nor copied for that
+        for end in foreign:  # held here, they would hide that the first process is gone
+            end.close()
+        Worker(search, channel).run(domains)
+        code = 0
+    except _GoneError:
+        code = 0
+    except MemoryError:
+        code = 3  # the first process sees that we are gone: what we held stays open
+    except Exception as error:
+        channel.send({"error": " ".join(f"{type(error).__name__}: {error}".split())[:500]})
+        while channel.waiting and not channel.closed:
+            channel.pump(None)
+    finally:
+        os._exit(code)
+
+
+class Worker:
+    """A forked search: its proof begins anew at the domains that it is given."""
+
+    def __init__(self, search: Search, channel: Channel) -> None:
+        self.search, self.channel = search, channel
+        search.log, search.unresolved, search.proof.nodes = None, [], []
+        search.deal(1)  # the first process's share is not ours
+        self.at: dict[int, int] = {}
+        """Our nodes that stand for a node of the first process."""
+        self._told = Stats(**vars(search.stats))
+        self._sent, self._again = 0, list[int]()
+        self._seen, self._dry, self._stopped, self._ended = 0, False, False, False
+
+    def run(self, domains: list[Domain]) -> None:
+        """Search, tell, listen, until the other end is closed."""
+        self._adopt(domains)
+        while True:
+            search = self.search
+            while search.open and not (search.over or self._stopped):
+                search.step()
+                self._say({})
+                self._listen(0.0)
+            self._ended = bool(search.over or self._stopped)
+            left, self._dry = search.open_domains(), not search.open
+            search.unresolved = []
+            # The proof of what is left open is of no use; of all else it is.
+            nodes = [] if self._ended and left else self._flush()
+            self._say({"nodes": nodes, "left": parcels.bundle(left)})
+            before = self._seen
+            while self._ended or (self._seen == before and not (self._stopped or search.over)):
+                self._listen(None)
+
+    def _adopt(self, domains: list[Domain]) -> None:
+        for d in domains:
+            there, d.node = d.node, self.search.proof.add(ProofNode(-1))
+            self.at[d.node] = there
+        self.search.adopt(domains)
+        self._seen, self._dry = self._seen + 1, False
+
+    def _say(self, more: dict[str, Any]) -> None:
+        search = self.search
+        now = Stats(**vars(search.stats))
+        report = {
+            "stats": now.since(self._told),
+            "told": search.policy.tell(),
+            "seen": self._seen,
+            "open": search.open,
+            "least": search.least,
+            "dry": self._dry,
+            "ended": self._ended,
+        }
+        self._told = now
+        self.channel.send({**report, **more})
+        while self.channel.waiting:
+            self._pump(None)
+
+    def _pump(self, seconds: float | None) -> None:
+        self.channel.pump(seconds)
+        if self.channel.closed:
+            raise _GoneError
+
+    def _listen(self, seconds: float | None) -> None:
+        message = self.channel.receive()
+        if message is None:  # else one came while we were sending: nothing more may follow it
+            self._pump(seconds)
+            message = self.channel.receive()
+        while message is not None:
+            self.search.policy.hear(message.get("told", {}))
+            self._stopped = self._stopped or "stop" in message
+            if "domains" in message:
+                values = message["domains"]
+                self._adopt([parcels.domain_from(v, v["node"]) for v in values])
+            if "give" in message and not self._ended:
+                self._give()
+            message = self.channel.receive()
+
+    def _give(self) -> None:
+        """Half of what is open at most, with the part of the proof that leads there."""
+        kept, given = self.search.deal(2)
+        kept, given = [*kept, *given[PARCEL:]], given[:PARCEL]
+        self.search.adopt(kept)
+        nodes = self._flush([*kept, *given])
+        self._say({"nodes": nodes, "given": [parcels.domain_to(d) for d in given]})
+
+    def _flush(self, still: list[Domain] | None = None) -> list[dict[str, Any]]:
+        """The proof since the last time. Nodes that are `still` open are told of again later."""
+        nodes = self.search.proof.nodes
+        if not self.search.options.record:
+            return []
+        which = [*self._again, *range(self._sent, len(nodes))]
+        out = [{"id": k, "at": self.at.get(k), **parcels.node_to(nodes[k])} for k in which]
+        for k in which:
+            nodes[k] = ProofNode(-1)
+        self._again, self._sent = sorted({d.node for d in still or []}), len(nodes)
+        return out

@@ -1,0 +1,295 @@
+"""One search on several processes: open domains are dealt out, results come back and are merged.
+
+Python lets one thread at a time run, and two threads together are no faster than one
+(benchmarks/search_threads.py), so the process forks. A forked search has everything that it needs:
+only domains, points, parts of the proof and counts travel, as messages (wire.py). The first process
+goes on searching; between two batches it merges what has come in, and shares out again where one
+process has much and another little.
+
+Sound: a domain that was given away is closed only by the record of whoever closed it, which is
+merged. What a process held that died stays open.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from verifex.engine.budget import Budget
+from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.search import Search
+from verifex.engine.search.record import ProofNode
+from verifex.engine.search.workers import parcels
+from verifex.engine.search.workers.forked import PARCEL, SIGNALS, Closes, serve
+from verifex.engine.search.workers.wire import Channel
+from verifex.engine.solve.child import resident
+from verifex.errors import VerifexError
+
+_LEAST = 16
+"""Open domains that are worth sharing."""
+
+_GRACE = 1.0
+"""Seconds that processes get to say what they leave open when the time is over."""
+
+_LOOK, _WAIT = 1.0, 0.05
+"""Seconds between two looks at memory; seconds to wait where there is nothing to do."""
+
+
+def drive(search: Search) -> None:
+    """Work on the open domains, on as many processes as the budget has threads, once that pays."""
+    started, team = time.monotonic(), None
+    try:
+        while not search.over:
+            late = time.monotonic() - started >= search.options.share_after
+            if team is None and late and may_share(search):
+                team = Team(search, search.budget.threads - 1)
+            if search.open:
+                search.step()
+            elif team is None or team.idle:
+                break
+            if team is not None:
+                team.turn(0.0 if search.open else _WAIT)
+        if team is not None:
+            team.end()
+    finally:
+        if team is not None:
+            team.close()
+
+
+def tensor_threads(options: SearchOptions, budget: Budget) -> int:
+    """Threads inside one process: on networks that are refreshed, which are small, more than one
+    only wait for each other (and several times as long where the processor is busy)."""
+    return 1 if options.refresh else max(1, budget.threads)
+
+
+def may_share(search: Search) -> bool:
+    """Whether other processes may help: several threads, enough to do, and no GPU about.
+
+    A forked process can use neither a GPU nor, where torch sees one, its automatic derivatives.
+    """
+    if search.budget.threads < 2 or search.open < _LEAST or not hasattr(os, "fork"):
+        return False
+    return search.options.device == "cpu" and not torch.accelerator.is_available()
+
+
+# --- the first process ---------------------------------------------------------------------------
+
+
+@dataclass
+class _Member:
+    """Another process: what it was lent since it last had nothing to do, and what it told.
+
+    `ids` maps its proof's nodes to ours. `sent` and `seen` count parcels of domains; `shared` is
+    its memory right after the fork.
+    """
+
+    pid: int
+    channel: Channel
+    lent: list[Domain]
+    ids: dict[int, int] = field(default_factory=dict)
+    sent: int = 1
+    seen: int = 1
+    open: int = 0
+    shared: int = 0
+    least: float = math.inf
+    asked: bool = False
+    ended: bool = False
+    dry: bool = False
+
+    @property
+    def busy(self) -> bool:
+        return not (self.ended or (self.dry and self.seen == self.sent))
+
+
+class Team:
+    """The other processes of a search, seen from the first."""
+
+    def __init__(self, search: Search, others: int) -> None:
+        self.search, self.members = search, list[_Member]()
+        self._look = time.monotonic()
+        self._torch_threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the processor is shared by processes now
+        parts = search.deal(others + 1)
+        search.adopt(parts[0])
+        for part in parts[1:]:
+            try:
+                self._fork(part)
+            except OSError as error:  # no more processes or files: fewer search on
+                search.adopt(part)
+                if search.log is not None:
+                    search.log({"event": "processes", "error": str(error)})
+
+    def _fork(self, part: list[Domain]) -> None:
+        mine, theirs = socket.socketpair()
+        # An interrupt in between must not make the new process run what the old one does then.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                foreign: list[Closes] = [mine, *(m.channel for m in self.members)]
+                serve(self.search, Channel(theirs), part, foreign)
+        except OSError:
+            mine.close()
+            theirs.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        member = _Member(pid, Channel(mine), part, open=len(part), shared=resident(pid))
+        self.members.append(member)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has anything left to do."""
+        return not any(m.busy for m in self.members)
+
+    def turn(self, seconds: float) -> None:
+        """Merge what has come in (waiting for it at most so long), and share out again."""
+        self._move(seconds)
+        self._balance()
+        self._tell()
+        for m in self.members:
+            m.channel.pump(0.0)
+        self._watch_memory()
+
+    def end(self) -> None:
+        """Take over what the others leave open; a finished search has nothing to ask for."""
+        if self.search.policy.finished():
+            return
+        until = time.monotonic() + _GRACE
+        for m in self.members:
+            if m.busy:
+                m.channel.send({"stop": True})
+        while any(m.busy for m in self.members) and time.monotonic() < until:
+            self._move(_WAIT)
+        for m in self.members:
+            if m.busy:  # too slow: what it was given counts as it was then
+                self.search.unresolved += m.lent
+        self.search.report()
+
+    def close(self) -> None:
+        """No process outlives the search."""
+        for m in self.members:
+            m.channel.close()
+            if m.pid:
+                os.kill(m.pid, signal.SIGKILL)
+                os.waitpid(m.pid, 0)
+        self.members = []
+        torch.set_num_threads(self._torch_threads)
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def _move(self, seconds: float) -> None:
+        alive = [m for m in self.members if m.pid]
+        there = [m.channel for m in alive if not m.channel.closed]
+        select.select(there, [c for c in there if c.waiting], [], seconds)
+        for m in alive:
+            m.channel.pump(0.0)
+            while (message := m.channel.receive()) is not None:
+                self._take(m, message)
+            if m.channel.closed:
+                self._lost(m)
+        busy = [m for m in self.members if m.busy]
+        least = min((m.least for m in busy), default=math.inf)
+        self.search.elsewhere = sum(m.open for m in busy), least
+
+    def _take(self, m: _Member, message: dict[str, Any]) -> None:
+        """A report, with whatever else came with it."""
+        search = self.search
+        if "error" in message:
+            raise VerifexError(f"a process of the search failed: {message['error']}")
+        search.stats.add(message["stats"])
+        search.policy.hear(message["told"])
+        if message["seen"] == m.sent:
+            m.open, m.least = message["open"], message["least"]
+        m.seen, m.dry = message["seen"], message["dry"]
+        self._merge(m, message.get("nodes", []))
+        if "given" in message:
+            m.asked = False
+            domains = [self._arrived(m, v) for v in message["given"]]
+            search.adopt(domains)
+        search.unresolved += parcels.unbundle(message.get("left", {}))
+        m.ended = message["ended"]
+        if m.ended and m.seen != m.sent:
+            # Sound: a parcel that was still on its way is neither searched nor told of.
+            search.unresolved += m.lent
+        if not m.busy:
+            m.lent = []
+
+    def _arrived(self, m: _Member, v: dict[str, Any]) -> Domain:
+        node = m.ids[v["node"]] if self.search.options.record else -1
+        return parcels.domain_from(v, node if node >= 0 else self.search.proof.add(ProofNode(-1)))
+
+    def _merge(self, m: _Member, entries: list[dict[str, Any]]) -> None:
+        """Put a part of the proof in; a node that is known already gets what is new."""
+        proof = self.search.proof
+        for e in entries:
+            if e["id"] not in m.ids:
+                at = e["at"]
+                if at is None:
+                    at = proof.add(parcels.node_from(e, m.ids[e["parent"]]))
+                m.ids[e["id"]] = at
+            parcels.add_content(proof.nodes[m.ids[e["id"]]], e)
+        for e in entries:
+            if e["children"] is not None:
+                first, second = e["children"]
+                proof.nodes[m.ids[e["id"]]].children = m.ids[first], m.ids[second]
+
+    def _lost(self, m: _Member) -> None:
+        """A process that is gone: what it was given stays open, and is not tried again."""
+        _, status = os.waitpid(m.pid, 0)
+        m.pid = 0
+        if m.busy:
+            self.search.unresolved += m.lent
+            self.search.stats.lost.append(_cause(status))
+        m.ended = True
+
+    def _tell(self) -> None:
+        if news := self.search.policy.tell():
+            for m in self.members:
+                if not m.ended:
+                    m.channel.send({"told": news})
+
+    def _watch_memory(self) -> None:
+        """Kill what has grown by more than the limit since the fork (it shares what was before)."""
+        if time.monotonic() < self._look:
+            return
+        self._look = time.monotonic() + _LOOK
+        for m in self.members:
+            if m.pid and resident(m.pid) - m.shared > self.search.budget.memory:
+                os.kill(m.pid, signal.SIGKILL)
+
+    # --- shares ---------------------------------------------------------------------------------
+
+    def _balance(self) -> None:
+        """Whoever has less than a fourth of what another has gets some of it."""
+        there, mine = [m for m in self.members if not m.ended], self.search.open
+        poor = [m for m in there if 4 * m.open < mine]
+        if poor and mine >= _LEAST:
+            parts = self.search.deal(len(poor) + 1)
+            self.search.adopt(parts[0])
+            for m, part in zip(poor, parts[1:], strict=True):
+                self.search.adopt(part[PARCEL:])
+                part = part[:PARCEL]
+                m.channel.send({"domains": [parcels.domain_to(d) for d in part]})
+                m.lent = m.lent + part
+                m.sent, m.open, m.dry = m.sent + 1, m.open + len(part), False
+        rich = max((m for m in there if not m.asked), key=lambda m: m.open, default=None)
+        if rich is not None and rich.open >= max(_LEAST, 4 * self.search.open + 1):
+            rich.asked = True
+            rich.channel.send({"give": True})
+
+
+def _cause(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"a process of the search died of signal {os.WTERMSIG(status)}"
+    return f"a process of the search ended with exit status {os.WEXITSTATUS(status)}"

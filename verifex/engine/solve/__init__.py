@@ -1,0 +1,1 @@
+"""Solver processes that can be killed, and the registry of solvers."""

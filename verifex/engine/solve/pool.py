@@ -1,0 +1,83 @@
+"""Solver processes kept warm: one per solver, shared by the stages and queries of a run."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from verifex.engine.solve import registry
+from verifex.engine.solve.child import SolverProcess
+from verifex.errors import MissingSolverError
+from verifex.ir.model.logical import Model
+from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
+
+
+class SolverPool:
+    """Opens solvers on first use and closes them all at the end. Not for use by two threads.
+
+    `replacements` maps a name to a process and its capabilities, for tests that plant a solver.
+    """
+
+    def __init__(
+        self, replacements: dict[str, tuple[SolverProcess, Capabilities]] | None = None
+    ) -> None:
+        self._open: dict[str, SolverProcess] = {}
+        self._planted = replacements or {}
+
+    def __enter__(self) -> SolverPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for process in (*self._open.values(), *(p for p, _ in self._planted.values())):
+            process.close()
+        self._open = {}
+
+    def info(self, name: str) -> tuple[Capabilities, Availability]:
+        """Capabilities and availability; MissingSolverError for an unknown name."""
+        if name in self._planted:
+            return self._planted[name][1], Availability(True, "planted")
+        return registry.info(name)
+
+    def solve(self, name: str, model: Model, limits: SolveLimits) -> Answer:
+        """The answer to a logical model, within the limits whatever the solver does."""
+        return self._ask(name, model, limits)
+
+    def solve_problem(self, name: str, problem: dict[str, Any], limits: SolveLimits) -> Answer:
+        """The answer to a problem in text form, for solvers that read problems."""
+        return self._ask(name, problem, limits)
+
+    def _ask(self, name: str, question: Model | dict[str, Any], limits: SolveLimits) -> Answer:
+        if limits.seconds <= 0:
+            return Answer(Status.UNKNOWN, Stop.TIME, note="no time left")
+        started = time.monotonic()
+        process = self._planted[name][0] if name in self._planted else self._process(name, limits)
+        answer = process.solve(question, limits)
+        if answer.seconds:
+            return answer
+        return Answer(
+            answer.status,
+            answer.stop,
+            answer.objective,
+            answer.bound,
+            answer.point,
+            time.monotonic() - started,
+            answer.note,
+            answer.extra,
+        )
+
+    def _process(self, name: str, limits: SolveLimits) -> SolverProcess:
+        if name not in self._open:
+            _, availability = registry.info(name)
+            if not availability.ok:
+                raise MissingSolverError(f"solver {name}: {availability.reason}")
+            self._open[name] = registry.open(name, memory=limits.memory, threads=limits.threads)
+        return self._open[name]

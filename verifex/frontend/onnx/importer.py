@@ -1,0 +1,395 @@
+"""The walk over an ONNX graph: structure checked whole, nodes lowered on demand, no recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.frontend.limits import Limits
+from verifex.frontend.onnx.lowering import Lowering
+from verifex.frontend.onnx.operators.call import Call, Result, Rule
+from verifex.frontend.onnx.operators.rules import OPSETS, RULES
+from verifex.frontend.onnx.schemas import Schemas
+from verifex.frontend.onnx.structure import (
+    check_name,
+    input_shape,
+    keyed,
+    naming,
+    node_key,
+    printable,
+    prune,
+    tensor_type,
+)
+from verifex.frontend.onnx.tensors import TensorReader
+from verifex.frontend.onnx.values import (
+    FLOATS,
+    Constant,
+    Tensor,
+    Truth,
+    Value,
+    Whole,
+    dtype_name,
+    within,
+)
+from verifex.ir.graph import Graph, GraphError
+from verifex.ir.ops import Input
+
+
+@dataclass
+class Importer:
+    """One file being lowered: names to values, on demand, without recursion."""
+
+    model: Any
+    limits: Limits
+    tensors: TensorReader
+    values: dict[str, Value] = field(default_factory=dict)
+    producer: dict[str, Any] = field(default_factory=dict)
+    initial: dict[str, Any] = field(default_factory=dict)
+    declared: dict[str, Any] = field(default_factory=dict)
+    uses: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.low = Lowering(self.limits)
+        self.opsets = self._opsets()
+        self.schemas = Schemas(self.opsets)
+
+    def run(self, outputs: Sequence[str] | None, every_output: bool = False) -> Graph:
+        graph = self.model.graph
+        self._index(graph)
+        self._order(graph)
+        self._inputs(graph)
+        names = [o.name for o in graph.output] if outputs is None else list(outputs)
+        if not names or len(set(names)) != len(names):
+            raise InputError("no outputs, or one twice", expected="distinct outputs")
+        for n in names:
+            if n not in self.producer and n not in self.initial and n not in self.declared:
+                raise InputError("no such output", key=printable(n),
+                                 expected="a tensor of the model")
+            self.uses[n] = self.uses.get(n, 0) + 1
+        found = {n: self._output(n, names) for n in names}
+        for o in graph.output:
+            if o.name in self.values:
+                self._check_declared(o)
+        return prune(self.low.builder, self._readable(found, outputs is None and not every_output))
+
+    def _readable(self, found: dict[str, int], any_will_do: bool) -> dict[str, int]:
+        """The outputs that a claim can read, those of floats; others are left out if claims name
+        the output that they read."""
+        other = {n: dtype_name(self.values[n].dtype) for n in found
+                 if self.values[n].dtype not in FLOATS}
+        if other and (not any_will_do or len(other) == len(found)):
+            name = next(iter(other))
+            raise UnsupportedError(f"an output of type {other[name]}", key=printable(name),
+                                   expected="floats")
+        for name, kind in other.items():
+            self.low.builder.notes.append(
+                f"output '{printable(name)}' of type {kind} is left out: no claim can read it")
+        return {n: i for n, i in found.items() if n not in other}
+
+    # --- structure --------------------------------------------------------------------------
+
+    def _opsets(self) -> dict[str, int]:
+        model = self.model
+        if not 3 <= model.ir_version <= 14:
+            raise UnsupportedError(f"IR version {model.ir_version}", expected="3 to 14",
+                                   key="ir_version")
+        if len(model.training_info) or len(model.configuration):
+            raise UnsupportedError("training information or device configurations",
+                                   expected="a plain model", key="model")
+        versions: dict[str, int] = {}
+        for entry in self.model.opset_import:
+            check_name(entry.domain)
+            domain = "" if entry.domain == "ai.onnx" else entry.domain
+            if domain in versions:
+                raise InputError(f"operator set '{printable(domain)}' is imported twice",
+                                 expected="once")
+            versions[domain] = int(entry.version)
+        if versions.get("") not in OPSETS:
+            raise UnsupportedError(f"operator set {versions.get('', 'missing')}",
+                                   expected=f"{OPSETS[0]} to {OPSETS[-1]}", key="opset_import")
+        return versions
+
+    def _index(self, graph: Any) -> None:
+        """Who makes each name; no name may be made twice."""
+        if len(graph.node) > self.limits.max_nodes:
+            raise InputError(f"{len(graph.node)} nodes",
+                             expected=f"at most {self.limits.max_nodes}")
+        if len(graph.sparse_initializer):
+            raise UnsupportedError("sparse initialisers", expected="dense ones", key="graph")
+        for t in graph.initializer:
+            check_name(t.name)
+            if t.name in self.initial or not t.name:
+                raise InputError("an initialiser's name is empty or taken", key=printable(t.name),
+                                 expected="distinct names")
+            self.initial[t.name] = t
+        for v in graph.input:
+            check_name(v.name)
+            if v.name in self.declared or not v.name:
+                raise InputError("an input's name is empty or taken", key=printable(v.name),
+                                 expected="distinct names")
+            self.declared[v.name] = v
+        for k, node in enumerate(graph.node):
+            attributes = [a.name for a in node.attribute]
+            check_name(node.name, node.op_type, node.domain, *node.input, *node.output,
+                        *attributes)
+            for n in node.output:
+                if n and (n in self.producer or n in self.initial or n in self.declared):
+                    raise InputError(f"'{printable(n)}' is made twice", key=node_key(node, k),
+                                     expected="distinct names")
+                if n:
+                    self.producer[n] = k
+        check_name(*(o.name for o in graph.output))
+        if len({o.name for o in graph.output}) != len(graph.output):
+            raise InputError("an output is listed twice", key="graph", expected="distinct outputs")
+
+    def _order(self, graph: Any) -> None:
+        """Every input exists and no node needs itself: Kahn's count, over the whole graph."""
+        waiting: list[int] = []
+        readers: dict[int, list[int]] = {}
+        for k, node in enumerate(graph.node):
+            makers = set()
+            for n in node.input:
+                if not n:
+                    continue
+                if n in self.producer:
+                    makers.add(self.producer[n])
+                elif n not in self.initial and n not in self.declared:
+                    raise InputError(f"input '{printable(n)}' does not exist",
+                                     key=node_key(node, k),
+                                     expected="an input, an initialiser or a node's output")
+                self.uses[n] = self.uses.get(n, 0) + 1
+            waiting.append(len(makers))
+            for m in makers:
+                readers.setdefault(m, []).append(k)
+        ready = [k for k, count in enumerate(waiting) if count == 0]
+        done = 0
+        while ready:
+            k = ready.pop()
+            done += 1
+            for r in readers.get(k, ()):
+                waiting[r] -= 1
+                if waiting[r] == 0:
+                    ready.append(r)
+        if done < len(graph.node):
+            stuck = next(k for k, count in enumerate(waiting) if count)
+            raise InputError("the graph has a cycle", key=node_key(graph.node[stuck], stuck),
+                             expected="no cycles")
+
+    def _inputs(self, graph: Any) -> None:
+        for v in graph.input:
+            if v.name in self.initial:
+                self._check_initial(v)
+                continue
+            try:
+                kind, dims = tensor_type(v)
+                if kind not in FLOATS:
+                    raise UnsupportedError(f"an input of type {dtype_name(kind)}",
+                                           expected="floats")
+                fixed = input_shape(dims, self.limits)
+                node = self.low.add(Input(v.name, fixed))
+            except InputError as error:
+                raise keyed(error, printable(v.name)) from None
+            self.low.builder.labels[node] = printable(v.name)
+            self.values[v.name] = Tensor(node, fixed, kind)
+        for name in self.initial:
+            self._initial(name)
+
+    def _check_initial(self, v: Any) -> None:
+        """An input that has an initialiser is that constant; the two must agree."""
+        kind, dims = tensor_type(v)
+        stored = self.initial[v.name]
+        wrong = dims is not None and (
+            len(dims) != len(stored.dims)
+            or any(d is not None and d > 0 and d != s for d, s in zip(dims, stored.dims))
+        )
+        if kind != stored.data_type or wrong:
+            raise InputError("the initialiser does not fit the declared input",
+                             key=printable(v.name), expected="the same type and shape")
+
+    def _initial(self, name: str) -> None:
+        proto = self.initial[name]
+        if self.uses.get(name, 0) == 0 and proto.data_type == 8:
+            return  # class names and the like, for nodes that are gone
+        try:
+            self.values[name] = self.tensors.decode(proto)
+        except UnsupportedError:
+            return  # only an error for a node that needs it: see `_value`
+        except InputError as error:
+            raise keyed(error, printable(name)) from None
+
+    # --- lowering ---------------------------------------------------------------------------
+
+    def _output(self, name: str, names: Sequence[str]) -> int:
+        try:
+            self._require(name)
+            return self._as_output(self._value(name))
+        except UnsupportedError as error:
+            raise self._suggest(error, name, names) from None
+        except InputError as error:
+            raise keyed(error, printable(name)) from None
+
+    def _suggest(self, error: UnsupportedError, name: str, names: Sequence[str]) -> InputError:
+        """Where other outputs may be fine, say how to choose them."""
+        error = UnsupportedError(error.what, expected=error.expected,
+                                 key=error.key or printable(name), file=error.file)
+        what = f"{error.what} (needed for output '{printable(name)}'"
+        others = [n for n in names if n != name]
+        if others:
+            what += f"; choose others with outputs=['{printable(others[0])}']"
+        else:
+            what += "; outputs=[...] can name any tensor before it"
+        return UnsupportedError(what + ")", expected=error.expected, key=error.key)
+
+    def _as_output(self, v: Value) -> int:
+        low = self.low
+        if isinstance(v, Tensor):
+            return v.node
+        if isinstance(v, Constant):
+            return low.const(v.value)
+        if isinstance(v, Truth):
+            return low.combine([(v.node, -1)], np.ones(())) if v.negated else v.node
+        return self._whole_output(v)
+
+    def _whole_output(self, v: Whole) -> int:
+        if any(abs(int(n)) > 2**53 for n in v.array.ravel()):
+            raise UnsupportedError("an integer output beyond 2^53", expected="smaller numbers")
+        return self.low.const(v.array.astype(float))
+
+    def _value(self, name: str) -> Value:
+        if name not in self.values:
+            if name in self.initial:
+                try:
+                    return self.tensors.decode(self.initial[name])
+                except InputError as error:
+                    raise keyed(error, printable(name)) from None
+            node = self.model.graph.node[self.producer[name]]
+            raise UnsupportedError(
+                f"output '{printable(name)}' of {printable(node.op_type)} is not computed",
+                key=node_key(node, self.producer[name]), expected="its first outputs only",
+            )
+        return self.values[name]
+
+    def _require(self, name: str) -> None:
+        """Lower everything that `name` needs, deepest first."""
+        stack, done = [name], set()
+        while stack:
+            top = stack[-1]
+            k = self.producer.get(top)
+            if k is None or k in done or top in self.values:
+                stack.pop()
+                continue
+            node = self.model.graph.node[k]
+            missing = [
+                n for n in node.input
+                if n and n not in self.values and n in self.producer
+                and self.producer[n] not in done
+            ]
+            if missing:
+                stack.extend(missing)
+                continue
+            done.add(k)
+            self._lower(node, k)
+            stack.pop()
+
+    def _lower(self, node: Any, k: int) -> None:
+        key = node_key(node, k)
+        try:
+            rule = self._rule(node)
+            inputs = [self._value(n) if n else None for n in node.input]
+            self._store(node, self._apply(node, rule, inputs))
+        except GraphError as error:
+            raise InputError(f"{printable(node.op_type)}: {error.what} at {error.key}",
+                             expected=error.expected, key=key) from None
+        except InputError as error:
+            raise keyed(naming(error, printable(node.op_type)), key) from None
+        except (ValueError, IndexError, OverflowError, ZeroDivisionError) as error:
+            # numpy's own refusals of sizes and shapes that no check above has named.
+            raise InputError(f"{printable(node.op_type)} does not fit its inputs ({error})",
+                             key=key, expected="consistent shapes") from None
+
+    def _rule(self, node: Any) -> Rule:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if node.overload:
+            raise UnsupportedError(f"an overload of op '{printable(node.op_type)}'",
+                                   expected="none")
+        if any(f.name == node.op_type and f.domain in (domain, node.domain)
+               for f in self.model.functions):
+            raise UnsupportedError(f"op '{printable(node.op_type)}' is a function of the model",
+                                   expected="a model with functions inlined")
+        rule = RULES.get(domain, {}).get(node.op_type)
+        if rule is None:
+            where = f" of domain '{printable(domain)}'" if domain else ""
+            raise UnsupportedError(f"op '{printable(node.op_type)}'{where} is not supported",
+                                   expected="a supported op")
+        if domain not in self.opsets:
+            raise InputError(f"domain '{printable(domain)}' is used but not imported",
+                             expected="an opset_import of it")
+        given = [n for n in node.input if n]
+        most = len(node.input) if rule.most is None else rule.most
+        if len(given) < rule.least or len(node.input) > most:
+            raise InputError(f"{node.op_type} with {len(node.input)} inputs",
+                             expected=f"{rule.least} to {rule.most or 'any number'}")
+        if rule.least and rule.most is None and len(given) != len(node.input):
+            raise InputError(f"{node.op_type} with an input left out", expected="all inputs")
+        return rule
+
+    def _apply(self, node: Any, rule: Rule, inputs: Sequence[Value | None]) -> list[Value]:
+        attributes = {a.name: a for a in node.attribute}
+        if len(attributes) != len(node.attribute):
+            raise InputError(f"{node.op_type} repeats an attribute", expected="each once")
+        if any(a.ref_attr_name for a in node.attribute):
+            raise InputError(f"{node.op_type} refers to a function's attribute",
+                             expected="attribute values")
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        self.schemas.check(node, domain, inputs)
+        call = Call(self.low, node.op_type, self.opsets[""], inputs, attributes,
+                    len(node.output), self.tensors.decode)
+        results = _results(self.low, call, rule.run(call))
+        unread = call.unread()
+        if unread:
+            raise UnsupportedError(f"attribute '{printable(unread[0])}' of {node.op_type}",
+                                   expected="attributes known at this opset")
+        return results
+
+    def _store(self, node: Any, results: list[Value]) -> None:
+        for name, value in zip(node.output, results, strict=False):
+            if not name:
+                continue
+            self.values[name] = value
+            if isinstance(value, Tensor | Truth):
+                self.low.builder.labels.setdefault(value.node, printable(name))
+                if self.uses.get(name, 0) > 1:
+                    self.low.shared.add(value.node)
+
+    def _check_declared(self, o: Any) -> None:
+        """The declared type of an output must be right; a wrong shape is noted (it is a hint)."""
+        if not o.type.HasField("tensor_type"):
+            return
+        kind, dims = tensor_type(o)
+        value = self.values[o.name]
+        if kind not in (value.dtype, 0):
+            raise InputError(f"declared as {dtype_name(kind)}", key=printable(o.name),
+                             expected=dtype_name(value.dtype))
+        if dims is None:
+            return
+        wrong = len(dims) != len(value.shape) or any(
+            d is not None and d > 0 and d != n for d, n in zip(dims, value.shape)
+        )
+        if wrong:
+            text = [d if d and d > 0 else "?" for d in dims]
+            self.low.builder.notes.append(
+                f"output '{printable(o.name)}' is declared with shape {text} but has shape "
+                f"{list(value.shape)}"
+            )
+
+
+def _results(low: Lowering, call: Call, result: Result) -> list[Value]:
+    if isinstance(result, int):
+        result = low.wrap(result, call.dtype)
+    if isinstance(result, Constant | Whole | Tensor | Truth):
+        result = [result]
+    return [within(v) if isinstance(v, Constant) else v for v in result]

@@ -1,0 +1,398 @@
+"""The graph being grown from an ONNX file: broadcasting, exact constants, limits, small fusions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.frontend.limits import Limits
+from verifex.frontend.onnx.values import (
+    Constant,
+    Tensor,
+    Truth,
+    Value,
+    Whole,
+    check_bits,
+    exact_add,
+    exact_scale,
+    float_add,
+    float_parts,
+    rearrange,
+    simplify,
+    uniform,
+)
+from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact
+from verifex.ir.graph import Builder
+from verifex.ir.linmap import (
+    Dense,
+    Diag,
+    Gather,
+    LinearMap,
+    Scaled,
+    ScatterAdd,
+    Shape,
+    fan_in,
+    gather,
+    identity,
+    is_identity,
+)
+from verifex.ir.ops import Affine, Const, Gate, Mul, Op, Relu, Step, Univariate
+
+Rearrangement = Callable[[Any], Any]
+
+
+class Lowering:
+    """A `Builder` with limits. Nodes are named by position, as in the builder.
+
+    `shared` holds nodes that more than one consumer reads: affine steps are merged into their
+    consumer only where nobody else needs them, so that no work is done twice.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.builder = Builder()
+        self.limits = limits
+        self.shared: set[int] = set()
+        self._spent = 0
+        self._counted = 0
+
+    # --- values and nodes -------------------------------------------------------------------
+
+    def shape(self, x: int) -> Shape:
+        return self.builder.shape(x)
+
+    def add(self, op: Op, *args: int) -> int:
+        """Add a node, within the limits; shapes that could be huge are checked by the caller."""
+        i = self.builder.add(op, *args)
+        if i >= self._counted:
+            self._counted = i + 1
+            self._spent += math.prod(self.limits.shape(self.shape(i)))
+            if self._spent > self.limits.max_total:
+                raise InputError(
+                    "the network has too many values", expected=f"at most {self.limits.max_total}"
+                )
+        return i
+
+    def const(self, value: Values) -> int:
+        check_bits(value, self.limits)
+        return self.add(Const(value))
+
+    def fixed(self, x: int) -> Values | None:
+        """The value of a constant node, None for any other."""
+        op = self.builder.node(x).op
+        return op.value if isinstance(op, Const) else None
+
+    def wrap(self, x: int, dtype: int) -> Value:
+        """A node as a value: constant nodes become constants again."""
+        value = self.fixed(x)
+        if value is None:
+            return Tensor(x, self.shape(x), dtype)
+        if isinstance(value, ExactArray):
+            value = simplify(value)
+        check_bits(value, self.limits)
+        return Constant(value, dtype)
+
+    # --- moving elements --------------------------------------------------------------------
+
+    def pick(self, v: Value, index: Any, fill: Number = 0) -> Value:
+        """Elements of `v` at flat positions `index`, `fill` where the index is -1."""
+        index = np.asarray(index)
+        self.limits.shape(index.shape)
+        missing = bool((index < 0).any())
+        exact_fill = missing and Fraction(float(fill)) != fill
+        if isinstance(v, Whole):
+            return Whole(_pick_array(v.array, index, missing, fill), v.dtype, v.computed)
+        if isinstance(v, Constant):
+            if isinstance(v.value, ExactArray) or exact_fill:
+                exact = as_exact(v.value)
+                den = exact.den * Fraction(fill).denominator if missing else exact.den
+                num = _pick_array(exact.over(den), index, missing, int(Fraction(fill) * den))
+                return Constant(ExactArray(np.asarray(num, dtype=object), den), v.dtype)
+            return Constant(_pick_array(v.value, index, missing, float(fill)), v.dtype)
+        if isinstance(v, Truth):
+            if missing and v.negated != bool(fill):
+                raise UnsupportedError("padding of a condition", expected="a Cast before it")
+            node = self.affine(gather(v.shape, index), v.node)
+            return Truth(node, self.shape(node), v.negated)
+        bias: Values | None = None
+        if missing and fill != 0:
+            bias = np.where(index < 0, 1.0, 0.0)
+            bias = exact_scale(bias, fill)
+        return self.wrap(self.affine(gather(v.shape, index), v.node, bias), v.dtype)
+
+    def move(self, v: Value, fn: Rearrangement) -> Value:
+        """Apply a numpy function that only rearranges elements (transpose, take, repeat, ...)."""
+        places = np.arange(math.prod(v.shape)).reshape(v.shape)
+        return self.pick(v, fn(places))
+
+    def move_node(self, x: int, fn: Rearrangement) -> int:
+        """`move` on a float node."""
+        shape = self.shape(x)
+        index = np.asarray(fn(np.arange(math.prod(shape)).reshape(shape)))
+        self.limits.shape(index.shape)
+        return self.affine(gather(shape, index), x)
+
+    def broadcast_shape(self, *shapes: Shape) -> Shape:
+        """The numpy broadcast of the shapes, within the limits."""
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            text = " and ".join(str(list(s)) for s in shapes)
+            raise InputError(f"shapes {text} do not fit together") from None
+        return self.limits.shape(shape)
+
+    def expand(self, x: int, shape: Shape) -> int:
+        """`x` broadcast to `shape`."""
+        if self.shape(x) == shape:
+            return x
+        return self.move_node(x, lambda a: np.broadcast_to(a, shape))
+
+    def expand_const(self, value: Values, shape: Shape) -> Values:
+        return value if value.shape == shape else rearrange(
+            value, lambda a: np.broadcast_to(a, shape).copy()
+        )
+
+    # --- affine steps -----------------------------------------------------------------------
+
+    def affine(self, m: LinearMap, x: int, bias: Values | None = None) -> int:
+        """`m x + bias`, with `x`'s own rearrangement merged into `m` where that is free."""
+        if bias is None and is_identity(m) and m.out_shape == self.shape(x):
+            return x
+        node = self.builder.node(x)
+        if isinstance(node.op, Affine) and node.op.bias is None and len(node.args) == 1:
+            merged = _merge(m, node.op.maps[0], x in self.shared)
+            if merged is not None:
+                return self.affine(merged, node.args[0], bias)
+        if isinstance(node.op, Affine) and x not in self.shared and is_identity(m):
+            maps = tuple(_shaped(inner, m.out_shape) for inner in node.op.maps)
+            own = node.op.bias
+            known = tuple(k for k in maps if k is not None)
+            if len(known) == len(maps):
+                if own is not None:
+                    own = rearrange(own, lambda a: a.reshape(m.out_shape))
+                    bias = own if bias is None else exact_add(own, bias)
+                return self.add(Affine(known, bias), *node.args)
+        if isinstance(node.op, Const):
+            self._check_fold([m])
+        if bias is not None:
+            check_bits(bias, self.limits)
+        return self.add(Affine((m,), bias), x)
+
+    def weighted(self, x: int, weight: Values, make: Callable[[FloatArray], LinearMap]) -> int:
+        """The map that `make` builds from a weight, applied to `x`, for weights of any digits."""
+        check_bits(weight, self.limits)
+        parts, factor = float_parts(weight)
+        if len(parts) == 1:
+            return self.affine(scaled(make(parts[0]), factor), x)
+        maps = tuple(scaled(make(part), factor) for part in parts)
+        if isinstance(self.builder.node(x).op, Const):
+            self._check_fold(maps)
+        return self.add(Affine(maps), *([x] * len(maps)))
+
+    def combine(
+        self, terms: Sequence[tuple[int, Number]], bias: Values | None = None,
+        shape: Shape | None = None,
+    ) -> int:
+        """`sum factor * node + bias`, shapes broadcast (to `shape` if given), constants folded."""
+        shapes = [self.shape(x) for x, _ in terms] + ([bias.shape] if bias is not None else [])
+        shape = self.broadcast_shape(*shapes, *([shape] if shape is not None else []))
+        live: list[tuple[int, Number]] = []
+        for x, factor in _merged_terms(terms):
+            value = self.fixed(x)
+            if value is None:
+                live.append((x, factor))
+            else:
+                part = exact_scale(value, factor)
+                bias = part if bias is None else exact_add(bias, part)
+                check_bits(bias, self.limits)
+        if bias is not None:
+            bias = self.expand_const(bias, shape)
+            if live and uniform(bias) == 0:
+                bias = None
+        if not live:
+            return self.const(np.zeros(shape) if bias is None else bias)
+        if len(live) == 1:
+            return self._combine_one(*live[0], bias, shape)
+        maps = tuple(self._broadcast_map(x, factor, shape) for x, factor in live)
+        return self.add(Affine(maps, bias), *(x for x, _ in live))
+
+    def _combine_one(self, x: int, factor: Number, bias: Values | None, shape: Shape) -> int:
+        if factor == 1 and bias is None and self.shape(x) == shape:
+            return x
+        node = self.builder.node(x)
+        mergeable = isinstance(node.op, Affine) and x not in self.shared
+        if not isinstance(node.op, Affine) or not mergeable or self.shape(x) != shape:
+            return self.affine(self._broadcast_map(x, factor, shape), x, bias)
+        own = node.op.bias if node.op.bias is None else exact_scale(node.op.bias, factor)
+        both = own if bias is None or own is None else float_add(own, bias)
+        if bias is not None and own is not None and both is None:
+            # The sum of the biases is no float: two steps of floats beat one of rationals.
+            return self.affine(self._broadcast_map(x, factor, shape), x, bias)
+        maps = tuple(scaled(m, factor) for m in node.op.maps)
+        return self.add(Affine(maps, bias if own is None else both), *node.args)
+
+    def _broadcast_map(self, x: int, factor: Number, shape: Shape) -> LinearMap:
+        own = self.shape(x)
+        places = np.arange(math.prod(own)).reshape(own)
+        m = identity(shape) if own == shape else gather(own, np.broadcast_to(places, shape))
+        return scaled(m, factor)
+
+    def _check_fold(self, maps: Sequence[LinearMap]) -> None:
+        work = sum(fan_in(m) * math.prod(m.out_shape) for m in maps)
+        if work > self.limits.max_fold:
+            raise InputError(
+                "too much arithmetic on constants", expected="constants computed before export"
+            )
+
+    def times(self, x: int, factor: Values) -> int:
+        """`factor * x` elementwise for a constant factor, shapes broadcast."""
+        shape = self.broadcast_shape(self.shape(x), factor.shape)
+        check_bits(factor, self.limits)
+        same = uniform(factor)
+        if same is not None:
+            return self.combine([(x, same)], shape=shape)
+        return self.affine(Diag(shape, shape, self.expand_const(factor, shape)),
+                           self.expand(x, shape))
+
+    def sum_axes(self, x: int, axes: Sequence[int], factor: Number = 1) -> int:
+        """`factor` times the sum over `axes`, which stay as axes of length one."""
+        shape = self.shape(x)
+        kept = tuple(1 if k in axes else d for k, d in enumerate(shape))
+        if kept == shape:
+            return self.combine([(x, factor)])
+        target = np.broadcast_to(np.arange(math.prod(kept)).reshape(kept), shape)
+        m = ScatterAdd(shape, kept, np.ascontiguousarray(target, dtype=np.int64))
+        return self.affine(scaled(m, factor), x)
+
+    # --- gates and products -----------------------------------------------------------------
+
+    def relu(self, x: int) -> int:
+        value = self.fixed(x)
+        if value is None:
+            return self.add(Relu(), x)
+        clipped = rearrange(value, lambda a: np.maximum(a, 0))
+        return self.const(clipped)
+
+    def step(self, x: int) -> int:
+        value = self.fixed(x)
+        if value is None:
+            return self.add(Step(), x)
+        return self.add(Step(), self.const(value))
+
+    def gate(self, d: int, v: int) -> int:
+        return self.add(Gate(), d, v)
+
+    def mul(self, x: int, y: int) -> int:
+        """`x * y`, shapes broadcast; exact scaling where one side is constant."""
+        for a, b in ((x, y), (y, x)):
+            value = self.fixed(b)
+            if value is not None:
+                return self.times(a, simplify(value) if isinstance(value, ExactArray) else value)
+        shape = self.broadcast_shape(self.shape(x), self.shape(y))
+        for d, v in ((x, y), (y, x)):
+            if self.builder.node(d).boolean:  # a product with a gate is a gate, not bilinear
+                return self.gate(self.expand(d, shape), self.expand(v, shape))
+        if x == y:
+            return self.univariate("square", x)
+        return self.add(Mul(), self.expand(x, shape), self.expand(y, shape))
+
+    def univariate(self, name: str, x: int) -> int:
+        return self.add(Univariate(name), x)
+
+    def maximum(self, x: int, y: int) -> int:
+        """`max(x, y) = y + relu(x - y)`, shapes broadcast."""
+        return self.combine([(y, 1), (self.relu(self.combine([(x, 1), (y, -1)])), 1)])
+
+    def minimum(self, x: int, y: int) -> int:
+        """`min(x, y) = x - relu(x - y)`, shapes broadcast."""
+        return self.combine([(x, 1), (self.relu(self.combine([(x, 1), (y, -1)])), -1)])
+
+
+def scaled(m: LinearMap, factor: Number) -> LinearMap:
+    """`factor` times a map, without nesting factors."""
+    if isinstance(m, Scaled):
+        return scaled(m.inner, m.factor * Fraction(factor))
+    return m if factor == 1 else Scaled(m.in_shape, m.out_shape, m, Fraction(factor))
+
+
+def _merge(outer: LinearMap, inner: LinearMap, shared: bool) -> LinearMap | None:
+    """`outer . inner` as one map of the same kind where no arithmetic is needed, else None."""
+    if isinstance(outer, Scaled):
+        merged = _merge(outer.inner, inner, shared)
+        return None if merged is None else scaled(merged, outer.factor)
+    if not isinstance(inner, Gather):
+        return None
+    if isinstance(outer, Gather):
+        flat = outer.index.ravel()
+        if inner.index.size == 0:
+            picked = np.full(flat.shape, -1, dtype=np.int64)
+        else:
+            picked = np.where(flat < 0, -1, inner.index.ravel()[flat])
+        return gather(inner.in_shape, picked.reshape(outer.out_shape))
+    if isinstance(outer, Dense) and not shared:
+        return _merge_dense(outer, inner)
+    return None
+
+
+def _merged_terms(terms: Sequence[tuple[int, Number]]) -> list[tuple[int, Number]]:
+    """The terms, those of one node added up. What cancels goes: Max(x, x) has no gate."""
+    merged: dict[int, Number] = {}
+    for x, factor in terms:
+        merged[x] = Fraction(merged[x]) + Fraction(factor) if x in merged else factor
+    return [(x, factor) for x, factor in merged.items() if factor != 0]
+
+
+def _shaped(m: LinearMap, shape: Shape) -> LinearMap | None:
+    """The map with its output under another shape, where the map does not care about it."""
+    match m:
+        case Dense():
+            return Dense(m.in_shape, shape, m.weight)
+        case Gather():
+            return gather(m.in_shape, m.index.reshape(shape))
+        case ScatterAdd():
+            return ScatterAdd(m.in_shape, shape, m.index)
+        case Scaled():
+            inner = _shaped(m.inner, shape)
+            return None if inner is None else scaled(inner, m.factor)
+        case _:
+            return None
+
+
+def _merge_dense(outer: Dense, inner: Gather) -> Dense | None:
+    """A dense map after a permutation: the same weights with their columns in another order."""
+    size = math.prod(inner.in_shape)
+    flat = inner.index.ravel()
+    if flat.size != size or (flat < 0).any() or np.unique(flat).size != size:
+        return None
+    weight = outer.weight
+    if not is_identity(inner):
+        weight = np.empty_like(outer.weight)
+        weight[:, flat] = outer.weight
+    return Dense(inner.in_shape, outer.out_shape, weight)
+
+
+def _pick_array(array: Any, index: Any, missing: bool, fill: Any) -> Any:
+    empty = array.size == 0
+    out = np.zeros(index.shape, dtype=array.dtype) if empty else array.ravel()[index]
+    if missing:
+        out[index < 0] = fill
+    return out
+
+
+def floats_of(v: Value) -> Values:
+    """The floats of a constant; InputError for anything that is no constant."""
+    if isinstance(v, Constant):
+        return v.value
+    raise InputError("the value depends on the network's input", expected="a constant")
+
+
+def whole_numbers(v: Value) -> list[int]:
+    """The integers of a constant vector or scalar, flat."""
+    if isinstance(v, Whole):
+        return [int(n) for n in v.array.ravel()]
+    raise InputError("the value is no constant integer tensor", expected="constant integers")
+

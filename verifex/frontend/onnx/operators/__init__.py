@@ -1,0 +1,1 @@
+"""ONNX operators, one small function each, by family."""

@@ -1,0 +1,208 @@
+"""One ONNX node as its lowering function sees it: inputs, attributes, and what is left unread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.frontend.onnx.lowering import Lowering, floats_of, whole_numbers
+from verifex.frontend.onnx.values import (
+    FLOATS,
+    INTEGER_RANGES,
+    Constant,
+    Tensor,
+    Truth,
+    Value,
+    Whole,
+    dtype_name,
+)
+from verifex.ir.exact import Values
+from verifex.ir.linmap import Shape
+
+Result: TypeAlias = int | Value | Sequence[Value]
+"""What a lowering returns: a float node, a value, or one value for each output."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an ONNX op is lowered and how many inputs that reads (`most` None: any number).
+
+    What the standard allows at an operator set is checked before: see schemas.py.
+    """
+
+    run: Callable[[Call], Result]
+    least: int = 1
+    most: int | None = 1
+
+
+@dataclass
+class Call:
+    """An ONNX node with its inputs lowered; attributes are marked as understood when read."""
+
+    low: Lowering
+    op: str
+    opset: int
+    inputs: Sequence[Value | None]
+    attributes: Mapping[str, Any]
+    n_outputs: int
+    decode: Callable[[Any], Value]
+    read: set[str] = field(default_factory=set)
+
+    # --- inputs -----------------------------------------------------------------------------
+
+    def has(self, i: int) -> bool:
+        return i < len(self.inputs) and self.inputs[i] is not None
+
+    def value(self, i: int) -> Value:
+        found = self.inputs[i] if i < len(self.inputs) else None
+        if found is None:
+            raise InputError(f"input {i + 1} of {self.op} is missing", expected="an input there")
+        return found
+
+    def node(self, i: int) -> int:
+        """Input `i` as a float node of the graph."""
+        return self.as_node(self.value(i), f"input {i + 1} of {self.op}")
+
+    def as_node(self, v: Value, what: str = "an input") -> int:
+        """A value as a float node of the graph."""
+        if isinstance(v, Tensor):
+            return v.node
+        if isinstance(v, Constant):
+            return self.low.const(v.value)
+        raise InputError(f"{what} has type {dtype_name(v.dtype)}", expected="floats")
+
+    def const(self, i: int) -> Values:
+        """Input `i` as constant floats."""
+        v = self.value(i)
+        if isinstance(v, Tensor):
+            raise UnsupportedError(
+                f"input {i + 1} of {self.op} depends on the network's input", expected="a constant"
+            )
+        return floats_of(v)
+
+    def ints(self, i: int) -> list[int]:
+        """Input `i` as a flat list of constant integers."""
+        try:
+            return whole_numbers(self.value(i))
+        except InputError as error:
+            raise InputError(
+                f"input {i + 1} of {self.op}: {error.what}", expected=error.expected
+            ) from None
+
+    def shape(self, i: int) -> Shape:
+        return self.value(i).shape
+
+    @property
+    def dtype(self) -> int:
+        """The element type of the first float input (what a float result has)."""
+        return next((v.dtype for v in self.inputs if v is not None and v.dtype in FLOATS), 1)
+
+    @property
+    def all_whole(self) -> bool:
+        """Whether every input is integer or boolean and known at import."""
+        return all(isinstance(v, Whole) for v in self.inputs if v is not None)
+
+    def whole(self, i: int) -> Any:
+        """Input `i` as an array of Python integers (so that nothing wraps around)."""
+        v = self.value(i)
+        if not isinstance(v, Whole):
+            raise InputError(
+                f"input {i + 1} of {self.op} mixes floats with integers", expected="one type"
+            )
+        return v.array.astype(object)
+
+    def integers(self, array: Any) -> Whole:
+        """An integer result of the first input's type; InputError where it does not fit."""
+        dtype = self.value(0).dtype
+        if len({v.dtype for v in self.inputs if v is not None}) > 1:
+            raise InputError(f"the inputs of {self.op} have different types", expected="one type")
+        array = np.asarray(array, dtype=object)
+        self.low.limits.shape(array.shape)
+        low, high = INTEGER_RANGES.get(dtype, (0, 0))
+        if any(not low <= n <= high for n in array.ravel()):
+            raise InputError(f"an integer overflows {dtype_name(dtype)}", expected="smaller ones")
+        return Whole(array.astype(np.int64), dtype, True)
+
+    @property
+    def computed(self) -> bool:
+        """Whether an input holds integers, or booleans, that arithmetic on integers made."""
+        return any(isinstance(v, Whole) and v.computed for v in self.inputs)
+
+    def condition(self, i: int) -> Truth | Whole:
+        """Input `i` as booleans."""
+        v = self.value(i)
+        if isinstance(v, Truth) or (isinstance(v, Whole) and v.array.dtype == np.bool_):
+            return v
+        raise InputError(f"input {i + 1} of {self.op} has type {dtype_name(v.dtype)}",
+                         expected="bool")
+
+    # --- attributes -------------------------------------------------------------------------
+
+    def _attribute(self, name: str, kind: int, wanted: str) -> Any:
+        self.read.add(name)
+        found = self.attributes.get(name)
+        if found is not None and found.type != kind:
+            raise InputError(f"attribute '{name}' of {self.op} has the wrong type", expected=wanted)
+        return found
+
+    def given(self, name: str) -> bool:
+        return name in self.attributes
+
+    def int_(self, name: str, default: int) -> int:
+        found = self._attribute(name, 2, "an integer")
+        return default if found is None else int(found.i)
+
+    def float_(self, name: str, default: float) -> Fraction:
+        """A float attribute at the exact value of its float32."""
+        found = self._attribute(name, 1, "a float")
+        value = float(np.float32(default)) if found is None else float(found.f)
+        if not np.isfinite(value):
+            raise InputError(f"attribute '{name}' of {self.op} is {value}", expected="a number")
+        return Fraction(value)
+
+    def str_(self, name: str, default: str) -> str:
+        found = self._attribute(name, 3, "a string")
+        return default if found is None else bytes(found.s).decode("utf-8", "replace")
+
+    def tensor_(self, name: str) -> Value | None:
+        found = self._attribute(name, 4, "a tensor")
+        return None if found is None else self.decode(found.t)
+
+    def floats_(self, name: str) -> list[float] | None:
+        found = self._attribute(name, 6, "floats")
+        return None if found is None else [float(v) for v in found.floats]
+
+    def ints_(self, name: str) -> list[int] | None:
+        found = self._attribute(name, 7, "integers")
+        return None if found is None else [int(v) for v in found.ints]
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.int_(name, int(default))
+        if value not in (0, 1):
+            raise InputError(f"attribute '{name}' of {self.op} is {value}", expected="0 or 1")
+        return value == 1
+
+    def unread(self) -> list[str]:
+        return [name for name in self.attributes if name not in self.read]
+
+
+def normal_axis(axis: int, rank: int, *, end: bool = False) -> int:
+    """An axis counted from the front; `end` allows the position after the last axis."""
+    top = rank if end else rank - 1
+    found = axis + rank if axis < 0 else axis
+    if not 0 <= found <= top:
+        raise InputError(f"axis {axis}", expected=f"{-rank}..{top}")
+    return found
+
+
+def normal_axes(axes: Sequence[int], rank: int) -> list[int]:
+    """Distinct axes counted from the front."""
+    found = [normal_axis(a, rank) for a in axes]
+    if len(set(found)) != len(found):
+        raise InputError(f"axes {list(axes)} repeat one", expected="distinct axes")
+    return found

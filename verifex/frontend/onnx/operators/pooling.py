@@ -1,0 +1,306 @@
+"""ONNX ops that summarise windows or whole axes: pooling, reductions, softmax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.frontend.onnx.lowering import Lowering, scaled
+from verifex.frontend.onnx.operators.call import Call, Result, Rule, normal_axes, normal_axis
+from verifex.frontend.onnx.operators.linear import Window, positive_ints, read_window
+from verifex.ir.exact import ExactArray, Number
+from verifex.ir.linmap import Conv, Gather, LinearMap, Shape
+from verifex.ir.ops import Affine
+
+MAX_WINDOWS = 2**16
+"""Most elements that the windows along one axis may list together."""
+
+# --- maxima -----------------------------------------------------------------------------------
+
+
+def max_along(low: Lowering, x: int, axis: int, windows: Sequence[Sequence[int]]) -> int:
+    """The maximum over each window of positions along an axis, by pairwise tournaments.
+
+    `max(a, b) = b + relu(a - b)` costs one gate; a pair that several windows compare is compared
+    once. Windows list only elements that exist, so padding never enters a comparison.
+    """
+    while any(len(w) > 1 for w in windows):
+        pairs: dict[tuple[int, int], int] = {}
+        slots: dict[tuple[int, int], int] = {}
+        rounds = []
+        for w in windows:
+            merged = []
+            for a, b in zip(w[::2], w[1::2], strict=False):
+                pairs.setdefault((a, b), len(pairs))
+                merged.append(slots.setdefault((a, b), len(slots)))
+            if len(w) % 2:
+                merged.append(slots.setdefault((w[-1], -1), len(slots)))
+            rounds.append(merged)
+        x = _play(low, x, axis, list(pairs), list(slots))
+        windows = rounds
+    order = [w[0] for w in windows]
+    return low.move_node(x, lambda a: np.take(a, order, axis))
+
+
+def _play(
+    low: Lowering, x: int, axis: int, pairs: list[tuple[int, int]], slots: list[tuple[int, int]]
+) -> int:
+    """One round: the slices `max(x[a], x[b])`, or `x[a]` where b is -1, along the axis."""
+    shape = low.shape(x)
+    sizes = [(*shape[:axis], n, *shape[axis + 1:]) for n in (len(pairs), len(slots))]
+    low.limits.shape(sizes[0])
+    low.limits.shape(sizes[1])
+    places = np.arange(math.prod(shape)).reshape(shape)
+    first, second = (
+        Gather(shape, sizes[0], np.take(places, [p[k] for p in pairs], axis)) for k in (0, 1)
+    )
+    gap = low.relu(low.add(Affine((first, scaled(second, -1))), x, x))
+    base = Gather(shape, sizes[1], np.take(places, [a if b < 0 else b for a, b in slots], axis))
+    known = {pair: k for k, pair in enumerate(pairs)}
+    gaps = np.arange(math.prod(sizes[0])).reshape(sizes[0])
+    lift = np.take(gaps, [known.get(s, 0) for s in slots], axis)
+    lift[(slice(None),) * axis + ([s[1] < 0 for s in slots],)] = -1
+    return low.add(Affine((base, Gather(sizes[0], sizes[1], lift))), x, gap)
+
+
+def reduce_max(low: Lowering, x: int, axes: Sequence[int]) -> int:
+    """The maximum over axes, which stay as axes of length one."""
+    for axis in reversed(axes):
+        size = low.shape(x)[axis]
+        if size == 0:
+            raise InputError("a maximum over no elements", expected="at least one")
+        x = max_along(low, x, axis, [range(size)])
+    return x
+
+
+# --- pooling ----------------------------------------------------------------------------------
+
+
+def _pool_sizes(
+    c: Call, space: Shape, kernel: Shape, w: Window, ceil_mode: bool
+) -> list[int]:
+    """Spatial sizes of a pooling's result."""
+    sizes = []
+    for n, k, s, (a, b), d in zip(space, kernel, w.strides, w.pads, w.dilations, strict=True):
+        room = n + a + b - (k - 1) * d - 1
+        if room < 0:
+            raise InputError(f"a window of {k} over {n + a + b} elements",
+                             expected="a window that fits")
+        size = -(-room // s) + 1 if ceil_mode else room // s + 1
+        if ceil_mode and (size - 1) * s >= n + a:
+            size -= 1  # a window may not start in the padding behind the data
+        sizes.append(size)
+    return sizes
+
+
+def _pool(c: Call) -> tuple[int, Shape, Window, list[int]]:
+    """The node, kernel, window and spatial sizes of a pooling op."""
+    shape = c.shape(0)
+    if len(shape) < 3:
+        raise InputError(f"{c.op} of shape {list(shape)}", expected="(N, C, ...)")
+    if not c.given("kernel_shape"):
+        raise InputError(f"{c.op} without kernel_shape", expected="attribute 'kernel_shape'")
+    kernel = positive_ints(c, "kernel_shape", len(shape) - 2)
+    window = read_window(c, shape[2:], kernel)
+    if any(max(ends) >= k for ends, k in zip(window.pads, kernel, strict=True)):
+        raise UnsupportedError(f"{c.op} with pads {window.pads} of a window of {list(kernel)}",
+                               expected="pads smaller than the window")
+    ceil_mode = c.opset >= 10 and c.flag("ceil_mode", False)
+    if ceil_mode and c.str_("auto_pad", "NOTSET") != "NOTSET":
+        raise UnsupportedError(f"{c.op} with ceil_mode and auto_pad", expected="one of them")
+    sizes = _pool_sizes(c, shape[2:], kernel, window, ceil_mode)
+    c.low.limits.shape((*shape[:2], *sizes))
+    if any(s * k > MAX_WINDOWS for s, k in zip(sizes, kernel, strict=True)):
+        raise InputError(f"{c.op} with windows of {list(kernel)}", expected="smaller windows")
+    return c.node(0), kernel, window, sizes
+
+
+def _axis_windows(n: int, k: int, size: int, w: Window, axis: int) -> list[list[int]]:
+    """For each output position along a spatial axis, the input positions under the kernel."""
+    stride, (before, _), dilation = w.strides[axis], w.pads[axis], w.dilations[axis]
+    starts = range(-before, -before + size * stride, stride)
+    return [[p for p in range(s, s + k * dilation, dilation) if 0 <= p < n] for s in starts]
+
+
+def max_pool(c: Call) -> Result:
+    """Maxima over windows, axis by axis: neighbours share comparisons, padding never wins."""
+    if c.opset >= 8:
+        c.int_("storage_order", 0)  # orders the indices output only, which is not produced
+    x, kernel, window, sizes = _pool(c)
+    for axis in reversed(range(len(kernel))):
+        n = c.low.shape(x)[2 + axis]
+        windows = _axis_windows(n, kernel[axis], sizes[axis], window, axis)
+        if not all(windows):
+            raise InputError("MaxPool has a window of padding only", expected="smaller pads")
+        x = max_along(c.low, x, 2 + axis, windows)
+    return x
+
+
+def average_pool(c: Call) -> Result:
+    """Sums over windows by a convolution with ones, divided by exact counts."""
+    count_pad = c.flag("count_include_pad", False)
+    x, kernel, window, sizes = _pool(c)
+    shape = c.low.shape(x)
+    late = sizes != _pool_sizes(c, shape[2:], kernel, window, False)
+    if late and count_pad:
+        # Readers differ on what a window that ends behind the padding is divided by.
+        raise UnsupportedError("AveragePool with ceil_mode and count_include_pad",
+                               expected="one of them")
+    counts = np.ones((1,) * len(kernel), dtype=object)
+    for axis, (n, k, size) in enumerate(zip(shape[2:], kernel, sizes, strict=True)):
+        line = _axis_counts(n, k, size, window, axis, count_pad)
+        counts = counts * np.array(line, dtype=object).reshape(
+            [-1 if j == axis else 1 for j in range(len(kernel))])
+    if (counts == 0).any():
+        raise InputError("AveragePool has a window of padding only", expected="smaller pads")
+    # Pad (or not) so that the convolution has exactly the pooling's size, ceil_mode included.
+    pads = tuple(
+        (a, max(0, (size - 1) * s + (k - 1) * d + 1 - n - a))
+        for n, k, size, s, (a, _), d in zip(
+            shape[2:], kernel, sizes, window.strides, window.pads, window.dilations, strict=True)
+    )
+    out = (*shape[:2], *sizes)
+    ones = np.ones((shape[1], 1, *kernel))
+    m: LinearMap = Conv(shape, out, ones, window.strides, pads, window.dilations, shape[1])
+    flat = counts.ravel().tolist()
+    if len(set(flat)) == 1:
+        return c.low.affine(scaled(m, Fraction(1, flat[0])), x)
+    share = ExactArray.from_numbers([Fraction(1, n) for n in flat], (1, 1, *sizes))
+    return c.low.times(c.low.affine(m, x), share)
+
+
+def _axis_counts(n: int, k: int, size: int, w: Window, axis: int, count_pad: bool) -> list[int]:
+    """How many elements each window averages over along an axis."""
+    if not count_pad:
+        return [len(p) for p in _axis_windows(n, k, size, w, axis)]
+    stride, (before, after), dilation = w.strides[axis], w.pads[axis], w.dilations[axis]
+    starts = range(-before, -before + size * stride, stride)
+    return [
+        sum(-before <= p < n + after for p in range(s, s + k * dilation, dilation)) for s in starts
+    ]
+
+
+def global_max_pool(c: Call) -> Result:
+    return reduce_max(c.low, c.node(0), _space_axes(c))
+
+
+def global_average_pool(c: Call) -> Result:
+    axes = _space_axes(c)
+    count = math.prod(c.shape(0)[k] for k in axes)
+    if count == 0:
+        raise InputError("an average over no elements", expected="at least one")
+    return c.low.sum_axes(c.node(0), axes, Fraction(1, count))
+
+
+def _space_axes(c: Call) -> list[int]:
+    if len(c.shape(0)) < 3:
+        raise InputError(f"{c.op} of shape {list(c.shape(0))}", expected="(N, C, ...)")
+    return list(range(2, len(c.shape(0))))
+
+
+# --- reductions -------------------------------------------------------------------------------
+
+
+def _reduce_axes(c: Call, since: int) -> list[int] | None:
+    """The axes to reduce; None means that the op leaves its input alone."""
+    rank = len(c.shape(0))
+    if c.opset < since:
+        given = c.ints_("axes")
+        empty_is_noop = False
+    else:
+        given = c.ints(1) if c.has(1) else None
+        empty_is_noop = c.flag("noop_with_empty_axes", False)
+    if given == [] and c.opset < since:  # all axes for some readers, none for others
+        raise UnsupportedError(f"{c.op} over an empty list of axes", expected="axes")
+    if not given:
+        return None if empty_is_noop else list(range(rank))
+    return normal_axes(given, rank)
+
+
+def reduction(kind: str, since: int, c: Call) -> Result:
+    """ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceL1, ReduceL2, ReduceSumSquare."""
+    axes = _reduce_axes(c, since)
+    keep = c.flag("keepdims", True)
+    low, x = c.low, c.node(0)
+    if axes is None:
+        if kind in ("l1", "l2", "sumsquare"):
+            raise UnsupportedError(f"{c.op} over no axes", expected="axes")
+        return x
+    shape = low.shape(x)
+    count = math.prod(shape[k] for k in axes)
+    factor: Number = 1
+    if kind == "mean":
+        if count == 0:
+            raise InputError("a mean over no elements", expected="at least one")
+        factor = Fraction(1, count)
+    if kind == "l1":
+        x = low.combine([(low.relu(x), 2), (x, -1)])
+    elif kind in ("l2", "sumsquare"):
+        x = low.mul(x, x)
+    if kind == "max":
+        out = reduce_max(low, x, axes)
+    elif kind == "min":
+        out = low.combine([(reduce_max(low, low.combine([(x, -1)]), axes), -1)])
+    else:
+        out = low.sum_axes(x, axes, factor)
+    if kind == "l2":
+        out = low.univariate("sqrt", out)
+    if keep:
+        return out
+    left = [d for k, d in enumerate(low.shape(out)) if k not in axes]
+    return low.move_node(out, lambda a: a.reshape(left))
+
+
+# --- softmax ----------------------------------------------------------------------------------
+
+
+def softmax(c: Call, *, logarithm: bool) -> Result:
+    """`1 / sum_j exp(x_j - x_i)`: no exponential of a large positive number cancels another."""
+    x = c.node(0)
+    shape = c.shape(0)
+    if c.opset < 13:
+        axis = normal_axis(c.int_("axis", 1), len(shape))
+        lead, size, tail = math.prod(shape[:axis]), math.prod(shape[axis:]), 1
+    else:
+        axis = normal_axis(c.int_("axis", -1), len(shape))
+        lead, size, tail = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
+    out = _softmax(c.low, x, (lead, size, tail), logarithm)
+    return c.low.move_node(out, lambda a: a.reshape(shape))
+
+
+def _softmax(low: Lowering, x: int, view: tuple[int, int, int], logarithm: bool) -> int:
+    """Softmax over the middle axis of `view`."""
+    lead, size, tail = view
+    wide = low.limits.shape((lead, size, max(size - 1, 0), tail))
+    own = low.shape(x)
+    places = np.arange(math.prod(own)).reshape(view)
+    others = np.array([[j for j in range(size) if j != i] for i in range(size)], dtype=np.int64)
+    others = others.reshape(size, max(size - 1, 0))
+    first = Gather(own, wide, places[:, others, :])
+    second = Gather(own, wide, np.ascontiguousarray(np.broadcast_to(places[:, :, None, :], wide)))
+    gaps = low.add(Affine((first, scaled(second, -1))), x, x)
+    spread = low.sum_axes(low.univariate("exp", gaps), [2])
+    spread = low.combine([(spread, 1)], np.ones(()))  # the term with j = i
+    if logarithm:
+        return low.combine([(low.univariate("log", spread), -1)])
+    return low.univariate("reciprocal", spread)
+
+
+RULES: Mapping[str, Rule] = {
+    "MaxPool": Rule(max_pool), "AveragePool": Rule(average_pool),
+    "GlobalMaxPool": Rule(global_max_pool), "GlobalAveragePool": Rule(global_average_pool),
+    "ReduceSum": Rule(partial(reduction, "sum", 13), 1, 2),
+    "ReduceMean": Rule(partial(reduction, "mean", 18), 1, 2),
+    "ReduceMax": Rule(partial(reduction, "max", 18), 1, 2),
+    "ReduceMin": Rule(partial(reduction, "min", 18), 1, 2),
+    "ReduceL1": Rule(partial(reduction, "l1", 18), 1, 2),
+    "ReduceL2": Rule(partial(reduction, "l2", 18), 1, 2),
+    "ReduceSumSquare": Rule(partial(reduction, "sumsquare", 18), 1, 2),
+    "Softmax": Rule(partial(softmax, logarithm=False)),
+    "LogSoftmax": Rule(partial(softmax, logarithm=True)),
+}

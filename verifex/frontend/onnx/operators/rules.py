@@ -1,0 +1,29 @@
+"""The table of ONNX ops: how each is lowered, by domain and op type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from verifex.frontend.onnx.operators import (
+    constants,
+    elementwise,
+    indexing,
+    linear,
+    logic,
+    pooling,
+    resize,
+    shape,
+)
+from verifex.frontend.onnx.operators.call import Rule
+
+OPSETS = range(7, 24)
+ML_DOMAIN = "ai.onnx.ml"
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    "": {
+        **constants.RULES, **indexing.RULES,
+        **linear.RULES, **elementwise.RULES, **pooling.RULES, **shape.RULES, **logic.RULES,
+        **resize.RULES,
+    },
+    ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES},
+}
+"""How each op is lowered, by domain and op type."""

@@ -1,0 +1,75 @@
+"""ONNX files to graphs: bytes are limited, parsed and handed to the importer, never trusted.
+
+Nothing here runs the standard's own checker or its shape inference: both crash on hostile files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from verifex.errors import InputError
+from verifex.frontend.limits import Limits
+from verifex.frontend.onnx.files import read_limited, too_big
+from verifex.frontend.onnx.importer import Importer
+from verifex.frontend.onnx.tensors import TensorReader
+from verifex.ir.graph import Graph
+
+
+def load(
+    path: str | os.PathLike[str], *, limits: Limits | None = None, external_data: bool = False,
+    outputs: Sequence[str] | None = None, every_output: bool = False,
+) -> Graph:
+    """The network in an ONNX file (`.onnx`, or `.onnx.gz`).
+
+    Inputs are the file's inputs with their shapes, a leading dimension that the file leaves open
+    being 1. Outputs are the file's, or the tensors named in `outputs`; those that are no floats are
+    left out, or refused with `every_output`, where outputs are counted. External data is read only
+    if asked for, and only from the model's folder. Raises InputError (one line, naming the node
+    or tensor) for anything malformed, UnsupportedError for what verifex cannot represent.
+    """
+    limits = limits or Limits()
+    place = Path(path)
+    data = read_limited(place, limits.max_bytes, place.name, "the model")
+    folder = place.parent if external_data else None
+    return _load(data, place.name, limits, folder, outputs, every_output)
+
+
+def load_bytes(
+    data: bytes, name: str, limits: Limits | None = None, *,
+    outputs: Sequence[str] | None = None,
+) -> Graph:
+    """The network in the bytes of an ONNX file; `name` stands for the file in messages."""
+    limits = limits or Limits()
+    if len(data) > limits.max_bytes:
+        raise too_big("the model", limits.max_bytes, name)
+    return _load(data, name, limits, None, outputs)
+
+
+def _load(
+    data: bytes, name: str, limits: Limits, folder: Path | None, outputs: Sequence[str] | None,
+    every_output: bool = False,
+) -> Graph:
+    try:
+        model = _parse(data)
+        reader = Importer(model, limits, TensorReader(limits, folder))
+        return reader.run(outputs, every_output)
+    except InputError as error:
+        raise error.at(file=name) from None
+
+
+def _parse(data: bytes) -> Any:
+    import onnx
+
+    model = onnx.ModelProto()
+    # Every build of protobuf has its own DecodeError; parsing runs no code of ours that could
+    # raise anything else.
+    try:
+        model.ParseFromString(data)
+    except Exception:
+        raise InputError("not an ONNX model", expected="a protobuf ModelProto") from None
+    if not model.HasField("graph"):
+        raise InputError("the model has no graph", expected="an ONNX model")
+    return model

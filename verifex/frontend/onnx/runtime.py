@@ -1,0 +1,103 @@
+"""An ONNX file run by onnxruntime as it is: what a person who feeds it a float32 input gets.
+
+Nothing here decides anything; it tells whether a counterexample shows in the deployed network too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.errors import InputError, MissingSolverError
+from verifex.frontend.limits import Limits
+from verifex.frontend.onnx.files import read_limited
+from verifex.ir.exact import FloatArray
+from verifex.ir.graph import Graph
+from verifex.ir.ops import Input
+from verifex.semantics.evaluate import split_input
+
+_KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+
+
+def available() -> bool:
+    """Whether onnxruntime is installed."""
+    return find_spec("onnxruntime") is not None
+
+
+def session(data: bytes) -> Any:
+    """A silent onnxruntime session over the bytes of an ONNX file, on one thread of the CPU.
+
+    Raises what onnxruntime raises.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def runner(data: bytes, graph: Graph, outputs: Sequence[str]
+           ) -> Callable[[FloatArray], list[NDArray[Any]]]:
+    """A function from one flat input (1, n) to these outputs of a float32 file made of a graph.
+
+    Raises what onnxruntime raises, as does the function.
+    """
+    opened = session(data)
+
+    def run(x: FloatArray) -> list[NDArray[Any]]:
+        feed = {}
+        for i, value in split_input(graph, x.astype(np.float32)).items():
+            op = graph.nodes[i].op
+            if isinstance(op, Input):
+                feed[op.name] = value[0]
+        return [np.asarray(v) for v in opened.run(list(outputs), feed)]
+
+    return run
+
+
+class Runtime:
+    """A session over the bytes of a file (`.onnx`, `.onnx.gz`), no optimisation that the caller
+    could turn off. `hidden` are tensors that are made outputs as well."""
+
+    def __init__(self, path: str | Path, hidden: Sequence[str] = ()) -> None:
+        if not available():
+            raise MissingSolverError("onnxruntime is not installed: nothing can be replayed in it")
+        name = Path(path).name
+        data = read_limited(path, Limits().max_bytes, name, "the model")
+        try:
+            self.session: Any = session(_with_outputs(data, hidden))
+        except Exception as error:  # onnxruntime's errors have no common base of their own
+            raise InputError(f"onnxruntime refuses the file ({type(error).__name__})",
+                             expected="a model that it runs", file=name) from None
+        self.inputs = list(self.session.get_inputs())
+        self.outputs = [o.name for o in self.session.get_outputs()]
+
+    def run(self, values: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs for flat inputs, one array an input of the file, each cast to its type."""
+        feed = {}
+        for given, flat in zip(self.inputs, values, strict=True):
+            shape = [d if isinstance(d, int) and d > 0 else 1 for d in given.shape]
+            kind = _KINDS.get(given.type)
+            if kind is None:
+                raise InputError(f"an input of type {given.type}", expected="floats")
+            feed[given.name] = np.asarray(flat, dtype=kind).reshape(shape)
+        return [np.asarray(v) for v in self.session.run(self.outputs, feed)]
+
+
+def _with_outputs(data: bytes, hidden: Sequence[str]) -> bytes:
+    """The same model with more of its tensors as outputs."""
+    if not hidden:
+        return data
+    import onnx
+
+    model = onnx.ModelProto()
+    model.ParseFromString(data)
+    known = {o.name for o in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=h) for h in hidden if h not in known)
+    return bytes(model.SerializeToString())

@@ -1,0 +1,1 @@
+"""Logical models: variables, rows and implications, and what solvers read them as."""

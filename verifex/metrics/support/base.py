@@ -1,0 +1,91 @@
+"""What a family of properties is: a keyword, the keys it takes, and the formula it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from pydantic import model_validator
+
+from verifex.ir.fields import Exact, Fields, wrong
+from verifex.ir.formula import And, Atom, Form, Formula
+from verifex.metrics.support.setting import Setting
+
+
+class Property(Fields):
+    """Base of the models of `[[require]]` and `[[assume]]` entries."""
+
+
+class Ratio(Property):
+    """Base of the properties that divide by the attribution: where it is zero they are undefined.
+
+    `undefined` says what such a property, and its `not` alike, counts as there. Left out, it
+    "fails" in `[[require]]` and "holds" in `[[assume]]`: what is undefined proves nothing and
+    excludes nothing.
+    """
+
+    undefined: Literal["fails", "holds"] | None = None
+
+    def at_zero(self) -> bool:
+        """Whether the formula that the family builds is true where the attribution is zero."""
+        raise NotImplementedError
+
+
+P = TypeVar("P", bound=Property)
+
+
+@dataclass(frozen=True)
+class Family(Generic[P]):
+    """`build(model, setting)` gives the formula; it may add nodes to `setting.builder`."""
+
+    keyword: str
+    model: type[P]
+    build: Callable[[P, Setting], Formula]
+
+
+class Bounded(Property):
+    """A property that bounds a number: from below, from above, strictly or not."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("at_least", "at_most", "above", "below")
+
+    at_least: Exact | None = None
+    at_most: Exact | None = None
+    above: Exact | None = None
+    below: Exact | None = None
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Bounded:
+        if all(getattr(self, key) is None for key in self.REQUIRED):
+            raise wrong("no bound is given", f"one of {', '.join(self.REQUIRED)}")
+        return self
+
+    def bounds(self) -> Iterator[tuple[str, Fraction]]:
+        """The bounds that are given, as (key, value)."""
+        for key in self.REQUIRED:
+            value = getattr(self, key)
+            if value is not None:
+                yield key, value
+
+
+def shifted(form: Form, by: Fraction) -> Form:
+    """The form plus a constant."""
+    return Form(form.terms, form.const + by)
+
+
+def compare(form: Form, key: str, value: Fraction) -> Atom:
+    """The atom `form KEY value` for a key of `Bounded`."""
+    if key in ("at_least", "above"):
+        return Atom(shifted(form, -value), strict=key == "above")
+    return Atom(shifted(-form, value), strict=key == "below")
+
+
+def within(form: Form, model: Bounded) -> list[Formula]:
+    """All bounds of the model on the form."""
+    return [compare(form, key, value) for key, value in model.bounds()]
+
+
+def conjunction(parts: list[Formula]) -> Formula:
+    """The parts joined by and; one part stays itself."""
+    return parts[0] if len(parts) == 1 else And(tuple(parts))

@@ -1,0 +1,276 @@
+"""From a network and a spec to a `Problem`: attribution, region, reference and formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from verifex.attribution import find
+from verifex.errors import InputError
+from verifex.ir.fields import functional, under
+from verifex.ir.formula import TRUE, And, Formula, Or, negate
+from verifex.ir.graph import Builder, Graph
+from verifex.ir.linmap import ScatterAdd, reshape
+from verifex.ir.ops import Concat, Input
+from verifex.ir.problem import Defined, Problem
+from verifex.ir.region import Region
+from verifex.metrics import registry
+from verifex.metrics.support.base import Property, Ratio
+from verifex.metrics.support.names import Names, blocks_of
+from verifex.metrics.support.reference import Reference
+from verifex.metrics.support.setting import Explanation, Setting, functional_node
+from verifex.problem.spec.data import load_point
+from verifex.problem.spec.messages import spec_error
+from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, load_spec
+from verifex.problem.spec.region import build_region
+from verifex.problem.vnnlib.read import is_vnnlib, load_query
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything of a problem but its claim."""
+
+    spec: Spec
+    graph: Graph
+    setting: Setting
+    region: Region
+    has_point: bool
+
+    def problem(self, require: Formula, assume: Formula = TRUE) -> Problem:
+        """The problem with this claim, over the graph as it has grown."""
+        b, explained = self.setting.builder, self.setting.explained
+        outputs = dict(self.graph.outputs)
+        if explained is not None:
+            outputs[_free_name("attribution", outputs)] = explained.attribution
+        graph = b.build(outputs)
+        point = self.setting.reference.point if self.has_point else None
+        return Problem(graph, self.region, require, assume, point, self.spec.name, graph.notes,
+                       defined=tuple(dict.fromkeys(self.setting.defined)))
+
+
+def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Problem:
+    """The problem that a spec states about a network; raises InputError or UnsupportedError.
+
+    Files that the spec names are looked up in `base_dir`. The attribution is added to the graph's
+    outputs under the name "attribution".
+    """
+    if not spec.require:
+        raise InputError("nothing to prove", expected="at least one [[require]]", key="require")
+    prepared = prepare(graph, spec, Path(base_dir))
+    entries = enumerate(spec.require)
+    require = conjoin([formula_of(p, prepared.setting, f"require[{i}]") for i, p in entries])
+    return prepared.problem(require, assumption(spec, prepared.setting))
+
+
+def load_problem(spec_path: str | Path, network_path: str | Path | None = None) -> Problem:
+    """Read a spec file and its network (or the one given here) into a problem.
+
+    The spec may be a VNN-LIB query (`.vnnlib`, `.vnnlib.gz`).
+    """
+    if is_vnnlib(spec_path):
+        return load_query(spec_path, network_path)
+    spec = load_spec(spec_path)
+    graph = load_network(spec, spec_path, network_path)
+    try:
+        return build_problem(graph, named(spec, spec_path), Path(spec_path).parent)
+    except InputError as error:
+        raise error.at(file=str(spec_path)) from None
+
+
+def load_network(spec: Spec, spec_path: str | Path, network_path: str | Path | None) -> Graph:
+    """The network given, or the one that the spec names (relative to its own folder)."""
+    from verifex import frontend
+
+    if network_path is None:
+        if spec.network is None:
+            raise InputError(
+                "missing", expected="network = a file, here or on the command line", key="network",
+                file=str(spec_path),
+            )
+        network_path = Path(spec_path).parent / spec.network
+        if not network_path.is_file():
+            raise InputError(
+                f"'{spec.network}' is not a file", expected="an ONNX file", key="network",
+                file=str(spec_path),
+            )
+    return frontend.load(network_path)
+
+
+def named(spec: Spec, spec_path: str | Path) -> Spec:
+    """The spec, named after its file if it has no name."""
+    return spec if spec.name else spec.model_copy(update={"name": Path(spec_path).stem})
+
+
+# --- what a claim is built in ---------------------------------------------------------------
+
+
+def prepare(graph: Graph, spec: Spec, folder: Path) -> Prepared:
+    """Load the point, build the region, and put the attribution into the graph."""
+    builder = Builder(graph)
+    ops = [graph.nodes[i].op for i in graph.inputs]
+    names = [op.name for op in ops if isinstance(op, Input)]
+    blocks = blocks_of(names, [graph.nodes[i].shape for i in graph.inputs])
+    with under("input"):
+        point = load_point(spec.input, blocks, folder)
+        with under("names"):
+            features = Names(blocks, point.names)
+    with under("region"):
+        region, notes = build_region(spec.region, features, point.values)
+    builder.notes += [*point.notes, *notes]
+    setting = Setting(
+        builder=builder,
+        inputs=graph.inputs,
+        features=features,
+        logits=_output_node(graph, spec.network_output),
+        output=spec.explain.output if spec.explain else functional("predicted"),
+        reference=Reference(builder, graph, point.values, spec.kink),
+        folder=folder,
+    )
+    if spec.explain is not None:
+        with under("explain"):
+            setting = explained_setting(setting, spec.explain)
+    return Prepared(spec, graph, setting, region, point.values is not None)
+
+
+def _output_node(graph: Graph, name: str | None) -> int:
+    known = list(graph.outputs)
+    if name is None and len(known) == 1:
+        return graph.outputs[known[0]]
+    if name is None:
+        raise InputError(
+            f"the network has {len(known)} outputs",
+            expected=f"one of {', '.join(known)}", key="network_output",
+        )
+    if name not in graph.outputs:
+        raise InputError(
+            f"no output '{name}'", expected=f"one of {', '.join(known)}", key="network_output"
+        )
+    return graph.outputs[name]
+
+
+def explained_setting(s: Setting, spec: ExplainSpec) -> Setting:
+    """The setting with the attribution built, reduced and restricted to the chosen features."""
+    b = s.builder
+    with under("attribution"):
+        attribution = find(spec.attribution)
+    with under("options"):
+        try:
+            options = attribution.options.model_validate(spec.options)
+        except ValidationError as error:
+            raise spec_error(error) from None
+    with under("output"):
+        output = functional_node(b, s.logits, s.output_weights(spec.output))
+    maps = attribution.build(b, output, s.inputs, options)
+    names = s.features
+    if spec.reduce.endswith("channel_sum") or spec.reduce == "channel_abs_sum":
+        with under("reduce"):
+            maps, names = _sum_channels(b, maps, names, spec.reduce == "channel_abs_sum")
+    node = _join(b, maps)
+    if spec.reduce in ("abs", "abs_channel_sum"):
+        node = b.absolute(node)
+    chosen: Sequence[int] = range(names.size)
+    if spec.features is not None:
+        with under("features"):
+            chosen = names.select(spec.features)
+            if not chosen:
+                raise InputError("no feature is named", expected="at least one")
+    return replace(
+        s, explained=Explanation(node, names, tuple(chosen), spec.reduce not in _SIGNED)
+    )
+
+
+_SIGNED = ("signed", "channel_sum")
+
+
+def _join(b: Builder, maps: Sequence[int]) -> int:
+    """One node for all inputs: flat and end to end if there are several."""
+    if len(maps) == 1:
+        return maps[0]
+    flat = [b.affine(reshape(b.shape(m), (b.node(m).size,)), m) for m in maps]
+    return b.add(Concat(0), *flat)
+
+
+def _sum_channels(
+    b: Builder, maps: Sequence[int], names: Names, magnitudes: bool
+) -> tuple[list[int], Names]:
+    """Sum every map (N, C, H, W) or (C, H, W) over C, of absolute values or signed."""
+    out, shapes = [], []
+    for node in maps:
+        shape = b.shape(node)
+        if len(shape) not in (3, 4):
+            raise InputError(f"an input of shape {list(shape)}", expected="(N, C, H, W)")
+        kept = (*shape[:-3], *shape[-2:])
+        place = np.arange(prod(kept)).reshape(*shape[:-3], 1, *shape[-2:])
+        index = np.ascontiguousarray(np.broadcast_to(place, shape))
+        whole = b.absolute(node) if magnitudes else node
+        out.append(b.affine(ScatterAdd(shape, kept, index), whole))
+        shapes.append(kept)
+    return out, Names(blocks_of([block.name for block in names.blocks], shapes))
+
+
+def _free_name(wanted: str, taken: dict[str, int]) -> str:
+    while wanted in taken:
+        wanted += "_"
+    return wanted
+
+
+# --- formulas -------------------------------------------------------------------------------
+
+
+def assumption(spec: Spec, s: Setting) -> Formula:
+    """Every `[[assume]]`; what is undefined excludes nothing."""
+    entries = enumerate(spec.assume)
+    return conjoin([formula_of(p, s, f"assume[{i}]", undefined="holds") for i, p in entries])
+
+
+def formula_of(
+    p: Property, s: Setting, key: str, keep: bool = True, undefined: str = "fails"
+) -> Formula:
+    """The formula of a property, or of its negation where it is not to `keep`.
+
+    `not` is pushed down to the properties, so that what is undefined can count as `undefined` says
+    ("fails" or "holds") in either polarity. Errors carry the property's place in the spec.
+    """
+    match p:
+        case Not():
+            return formula_of(p.not_, s, f"{key}.not", not keep, undefined)
+        case All() | AnyOf():
+            word, inner = ("all", p.all) if isinstance(p, All) else ("any", p.any)
+            parts = [formula_of(q, s, f"{key}.{word}[{i}]", keep, undefined)
+                     for i, q in enumerate(inner)]
+            if isinstance(p, All) == keep:
+                return conjoin(parts)
+            return Or(tuple(parts))
+    family = next(f for f in registry().values() if isinstance(p, f.model))
+    with under(key):
+        built = family.build(p, s)
+        literal = built if keep else negate(built)
+        if not isinstance(p, Ratio):
+            return literal
+        counts = p.undefined or undefined
+        other = "holds" if counts == "fails" else "fails"
+        told = f"{family.keyword} is undefined and {counts}, negated or not"
+        s.defined.append(Defined(
+            s.nonzero(), "the attribution is zero", f'{told} (undefined = "{other}" turns it round)'
+        ))
+        return _where_defined(p, s, literal, keep, counts)
+
+
+def _where_defined(p: Ratio, s: Setting, literal: Formula, keep: bool, counts: str) -> Formula:
+    """The literal where the attribution is not zero; elsewhere true or false, as `counts` says."""
+    # Sound: the literal differs from what is wanted only where the attribution is zero, and there
+    # its truth is known. Where that is what is wanted already, nothing has to be said.
+    if (p.at_zero() == keep) == (counts == "holds"):
+        return literal
+    defined = s.positive_total()
+    return And((defined, literal)) if counts == "fails" else Or((negate(defined), literal))
+
+
+def conjoin(parts: list[Formula]) -> Formula:
+    """All of the parts; one part stays itself, none is true."""
+    return parts[0] if len(parts) == 1 else And(tuple(parts))

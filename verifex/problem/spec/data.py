@@ -1,0 +1,322 @@
+"""The reference point of a spec: written out, or a row of a CSV or NPY file, in exact numbers.
+
+CSV cells mean the decimal they show; NPY floats mean their exact binary value. Scaling is done in
+rationals, so the point of a scaled row is usually not a float: `round = "float32"` moves it to the
+nearest float32, the point a framework would be given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from verifex.errors import InputError
+from verifex.ir.decimals import is_decimal, parse_exact
+from verifex.ir.fields import Array, exact, show, suggestion, under
+from verifex.metrics.support.files import locate, open_npy
+from verifex.metrics.support.names import Block
+from verifex.problem.spec.csv_file import csv_rows, is_number
+from verifex.problem.spec.model import InputSpec
+
+Vector: TypeAlias = tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The reference (None if the spec has none), feature names or none, notes for verdicts."""
+
+    values: tuple[Fraction, ...] | None
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def load_point(spec: InputSpec, blocks: Sequence[Block], folder: Path) -> Point:
+    """The point that `[input]` means for inputs of these shapes; raises InputError."""
+    size = sum(prod(b.shape) for b in blocks)
+    names: tuple[str, ...] = ()
+    if spec.data is not None:
+        with under("data"):
+            path = locate(folder, spec.data)
+        values, names = _from_npy(spec, path, size) if spec.data.endswith(".npy") else (
+            _from_csv(spec, path, size))
+    elif spec.point is not None:
+        with under("point"):
+            values = _from_point(spec.point, blocks)
+    else:
+        return Point(None, spec.names)
+    notes: tuple[str, ...] = ()
+    if spec.scale is not None or spec.minmax_of is not None:
+        values = _scaled(spec, values, folder)
+    if spec.round == "float32":
+        with under("round"):
+            values = tuple(nearest_float32(v) for v in values)
+        notes = ("the reference point was rounded to the nearest float32 values",)
+    return Point(values, spec.names or names, notes)
+
+
+# --- written out ----------------------------------------------------------------------------
+
+
+def _from_point(point: Array | Mapping[str, Array], blocks: Sequence[Block]) -> Vector:
+    if isinstance(point, Array):
+        if len(blocks) == 1:
+            return _fit(point, blocks[0].shape)
+        return _fit(point, (sum(prod(b.shape) for b in blocks),))
+    known = [b.name for b in blocks]
+    for name in point:
+        if name not in known:
+            raise InputError(f"unknown input '{name}'", expected=suggestion(name, known), key=name)
+    values: list[Fraction] = []
+    for b in blocks:
+        if b.name not in point:
+            raise InputError("missing", expected=f"{prod(b.shape)} numbers", key=b.name)
+        with under(b.name):
+            values += _fit(point[b.name], b.shape)
+    return tuple(values)
+
+
+def _fit(given: Array, shape: tuple[int, ...]) -> Vector:
+    """The values if their shape is flat or that of the input (dimensions of 1 do not matter)."""
+    size = prod(shape)
+    if len(given.values) != size:
+        raise InputError(f"{len(given.values)} numbers", expected=f"{size} (shape {list(shape)})")
+    squeezed = [tuple(d for d in s if d != 1) for s in (given.shape, shape)]
+    if len(given.shape) > 1 and squeezed[0] != squeezed[1]:
+        raise InputError(f"shape {list(given.shape)}", expected=f"{list(shape)} or flat")
+    return given.values
+
+
+# --- numpy ----------------------------------------------------------------------------------
+
+
+def _from_npy(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str, ...]]:
+    for key in ("header", "target", "drop"):
+        if getattr(spec, key) not in (None, ()):
+            raise InputError("no such thing in a .npy file", expected="no " + key, key=key)
+    with under("data"):
+        rows = open_npy(path)
+        if rows.dtype.kind == "b":
+            raise InputError(f"'{path.name}' holds true and false", expected="numbers")
+        if spec.row is not None and rows.ndim == 0:
+            raise InputError("a single number has no rows", expected="an array")
+    if spec.row is not None and spec.row >= rows.shape[0]:
+        raise InputError(f"row {spec.row} of {rows.shape[0]}", expected="an earlier row", key="row")
+    with under("data"):
+        found = rows if spec.row is None else rows[spec.row]
+        if found.size != size:
+            raise InputError(f"{found.size} numbers in '{path.name}'", expected=f"{size}")
+        if not np.isfinite(found).all():
+            raise InputError(f"'{path.name}' holds a NaN or an infinity", expected="finite numbers")
+        flat = np.asarray(found).ravel()
+        return tuple(Fraction(v) for v in flat.tolist()), ()
+
+
+# --- CSV ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A CSV file: its header (or none) and which columns are features."""
+
+    path: Path
+    header: tuple[str, ...]
+    skip: int
+    columns: tuple[int, ...]
+
+    def rows(self) -> Iterator[list[str]]:
+        with csv_rows(self.path) as rows:
+            yield from islice(rows, self.skip, None)
+
+
+def _table(spec: InputSpec, path: Path, size: int, key: str) -> _Table:
+    """Find the header and the feature columns of a file."""
+    with under(key), csv_rows(path) as rows:
+        first = next(rows, None)
+    if first is None:
+        raise InputError(f"'{path.name}' is empty", expected="rows of numbers", key=key)
+    header = _header(spec, path, first, key)
+    left_out = _left_out(spec, header, len(first))
+    columns = tuple(i for i in range(len(first)) if i not in left_out)
+    if len(columns) != size:
+        hint = "" if spec.target else " (name the label column with target = ...)"
+        other = next((mark for mark in (";", "\t") if len(first) == 1 and mark in first[0]), "")
+        hint = f", with commas between them, not {other!r}" if other else hint
+        raise InputError(
+            f"{len(columns)} columns of features in '{path.name}'", expected=f"{size}{hint}",
+            key=key,
+        )
+    return _Table(path, header, 1 if header else 0, columns)
+
+
+def _header(spec: InputSpec, path: Path, first: Sequence[str], key: str) -> tuple[str, ...]:
+    """The names in the first row, if that is a header.
+
+    A row of numbers and other cells may be either, a header with years as names or data whose last
+    column is a label: then the spec has to say.
+    """
+    numbers = sum(map(is_number, first))
+    if spec.header is None and 0 < numbers < len(first):
+        raise InputError(
+            f"the first row of '{path.name}' has {numbers} numbers among {len(first)} cells, it "
+            "may be a header or not", expected="header = true or false", key=key,
+        )
+    if not (spec.header if spec.header is not None else numbers == 0):
+        return ()
+    header = tuple(name.strip(" \t") for name in first)
+    if not any(header):
+        raise InputError(f"the header of '{path.name}' has no names", expected="names", key=key)
+    return header
+
+
+def _left_out(spec: InputSpec, header: Sequence[str], width: int) -> set[int]:
+    """The columns of the target and of `drop`."""
+    out: set[int] = set()
+    named = [("target", spec.target)] if spec.target is not None else []
+    for key, name in [*named, *((f"drop[{k}]", d) for k, d in enumerate(spec.drop))]:
+        if isinstance(name, int) and 0 <= name < width:
+            out.add(name)
+        elif header.count(str(name)) > 1:
+            raise InputError(f"two columns are named {show(name)}", expected="one", key=key)
+        elif name in header:
+            out.add(header.index(str(name)))
+        else:
+            known = _known(key, str(name), header, width)
+            raise InputError(f"no column {show(name)}", expected=known, key=key)
+    return out
+
+
+def _known(key: str, name: str, header: Sequence[str], width: int) -> str:
+    """What could have been meant by a column that is not there."""
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        return "commas between the columns, not " + ("';'" if ";" in header[0] else "tabs")
+    if header:
+        return suggestion(name, header)
+    where = f"a position 0..{width - 1}"
+    return f"drop = [{where}], for the file has no header" if key == "target" else where
+
+
+def _from_csv(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str, ...]]:
+    if spec.row is None:
+        raise InputError("missing", expected="row = a row of the data, from 0", key="row")
+    table = _table(spec, path, size, "data")
+    with under("data"):
+        row = next(islice(table.rows(), spec.row, None), None)
+    if row is None:
+        with under("data"):
+            count = sum(1 for _ in table.rows())
+        raise InputError(f"row {spec.row} of {count}", expected="an earlier row", key="row")
+    names = tuple(table.header[i] for i in table.columns) if table.header else ()
+    with under("data"):
+        return tuple(_cell(row, i, table, spec.row) for i in table.columns), names
+
+
+def _cell(row: Sequence[str], i: int, table: _Table, at: int) -> Fraction:
+    column = f"'{table.header[i]}'" if table.header else str(i)
+    try:
+        return parse_exact(row[i])
+    except ValueError as error:
+        raise InputError(
+            f"row {at}, column {column} of '{table.path.name}': {error}", expected="a number"
+        ) from None
+
+
+# --- scaling --------------------------------------------------------------------------------
+
+
+def _scaled(spec: InputSpec, x: Vector, folder: Path) -> Vector:
+    """(x - min) / (max - min) exactly; where max = min, x - min (as scikit-learn does)."""
+    if spec.scale is not None:
+        low, high = spec.scale.min.values, spec.scale.max.values
+        for key, side in (("scale.min", low), ("scale.max", high)):
+            if len(side) != len(x):
+                raise InputError(f"{len(side)} numbers", expected=f"{len(x)}", key=key)
+    else:
+        with under("minmax_of"):
+            path = locate(folder, spec.minmax_of or "")
+        low, high = _minmax(spec, path, len(x), folder)
+    for i, (a, b) in enumerate(zip(low, high, strict=True)):
+        if a > b:
+            what = f"feature {i} has min {show(a)} above max {show(b)}"
+            raise InputError(what, expected="min <= max", key="scale")
+    return tuple((v - a) / ((b - a) or 1) for v, a, b in zip(x, low, high, strict=True))
+
+
+def _minmax(
+    spec: InputSpec, path: Path, size: int, folder: Path
+) -> tuple[Vector, Vector]:
+    """The least and greatest value of every feature column of a CSV file, in the data's order."""
+    if (spec.data or "").endswith(".npy"):
+        raise InputError("scaling by a CSV file of data in a .npy file", expected="scale = {...}")
+    source = _table(spec, folder / (spec.data or ""), size, "data")
+    with under("minmax_of"):
+        table = _table(spec, path, size, "")
+        table = _matched(table, source)
+        return _ends(table)
+
+
+def _matched(table: _Table, source: _Table) -> _Table:
+    """The table with its columns in the order of the data's: by name, or by place without names."""
+    if bool(table.header) != bool(source.header):
+        which = table if table.header else source
+        raise InputError(f"only '{which.path.name}' has a header", expected="two files alike")
+    if not table.header:
+        return table
+    names = [source.header[i] for i in source.columns]
+    place = {table.header[i]: i for i in table.columns}
+    for name in [*names, *(table.header[i] for i in table.columns)]:
+        if name not in place or name not in names:
+            which = table if name not in place else source
+            raise InputError(f"'{which.path.name}' has no column '{name}'",
+                             expected="the same columns in both files")
+    if len(place) < len(table.columns):
+        raise InputError(f"'{table.path.name}' has two columns of a name", expected="distinct ones")
+    return replace(table, columns=tuple(place[name] for name in names))
+
+
+def _ends(table: _Table) -> tuple[Vector, Vector]:
+    """The least and the greatest value of every column."""
+    low: list[Decimal] | None = None
+    high: list[Decimal] = []
+    for at, row in enumerate(table.rows()):
+        values = _decimals(row, at, table)
+        low = values if low is None else [min(a, b) for a, b in zip(low, values, strict=True)]
+        high = [max(a, b) for a, b in zip(high, values, strict=True)] if high else values
+    if low is None:
+        raise InputError(f"'{table.path.name}' has no rows", expected="rows of numbers")
+    return tuple(map(Fraction, low)), tuple(map(Fraction, high))
+
+
+def _decimals(row: Sequence[str], at: int, table: _Table) -> list[Decimal]:
+    """The features of a row as decimals: exact, and quick to compare."""
+    cells = [row[i].strip(" \t") for i in table.columns]
+    for i, cell in zip(table.columns, cells, strict=True):
+        if not is_decimal(cell):
+            raise InputError(f"row {at} of '{table.path.name}': {cell[:40]!r} in column {i}",
+                             expected="a decimal")
+    return [Decimal(cell) for cell in cells]
+
+
+def nearest_float32(value: Fraction) -> Fraction:
+    """The float32 nearest to an exact number, ties to even; InputError beyond its range."""
+    try:
+        with np.errstate(over="ignore"):
+            guess = np.float32(float(value))
+    except OverflowError:
+        guess = np.float32(np.inf)
+    if not np.isfinite(guess):
+        raise InputError(f"{show(value)} is beyond float32", expected="a smaller number")
+    around = [np.nextafter(guess, np.float32(side)) for side in (np.inf, -np.inf)]
+    finite = [f for f in (guess, *around) if np.isfinite(f)]
+
+    def distance(f: np.float32) -> tuple[Fraction, int]:
+        return abs(Fraction(float(f)) - value), int(f.view(np.uint32)) & 1
+
+    return exact(np.float64(min(finite, key=distance)))

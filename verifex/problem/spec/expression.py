@@ -1,0 +1,141 @@
+"""Expressions whose exact worst-case range can be asked for: `component:age`, `distance:l1`, ...
+
+    component:NAME        one component of the attribution (reduced as [explain] says)
+    logit:c  margin:c,j   outputs, and "predicted", "sum" as in [explain] output
+    output                the output functional of [explain]
+    distance:l1 | linf    the norm of A(x) - A(x0) over the chosen components
+    distance:l2_squared   the square of the L2 norm (the norm itself is not rational)
+    norm:l1 | linf | l2_squared   the same of A(x) itself
+    mass:NAME,NAME,...    the sum of |A_i| in the mask (not a share)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
+
+from verifex.errors import InputError
+from verifex.ir.fields import functional, suggestion, under
+from verifex.ir.formula import TRUE, Form
+from verifex.ir.graph import Graph
+from verifex.ir.problem import Problem
+from verifex.metrics.distance import l1_form, l2_squared_form, linf_form, maximum
+from verifex.metrics.mass import mask_positions
+from verifex.metrics.support.setting import Setting, sum_form
+from verifex.problem.spec.build import assumption, load_network, named, prepare
+from verifex.problem.spec.model import Spec, load_spec
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A form over the graph of `problem`, and in words what it measures.
+
+    The problem has the region and the assumptions of the spec and a claim that is always true.
+    """
+
+    problem: Problem
+    form: Form
+    label: str
+
+
+def build_expression(
+    graph: Graph, spec: Spec, text: str, base_dir: str | Path = "."
+) -> Expression:
+    """The expression `text` in the setting of a spec (its `require` is not looked at)."""
+    prepared = prepare(graph, spec, Path(base_dir))
+    with under(f"expression '{text[:60]}'"):
+        form, label = _form(text, prepared.setting)
+    assume = assumption(spec, prepared.setting)
+    return Expression(prepared.problem(TRUE, assume), form, label)
+
+
+def load_expression(
+    spec_path: str | Path, text: str, network_path: str | Path | None = None
+) -> Expression:
+    """As `build_expression`, from files."""
+    spec = load_spec(spec_path)
+    graph = load_network(spec, spec_path, network_path)
+    try:
+        return build_expression(graph, named(spec, spec_path), text, Path(spec_path).parent)
+    except InputError as error:
+        raise error.at(file=str(spec_path)) from None
+
+
+def _form(text: str, s: Setting) -> tuple[Form, str]:
+    head, _, tail = text.strip().partition(":")
+    if head in _KINDS:
+        return _KINDS[head](tail.strip(), s)
+    if head in ("logit", "margin", "predicted", "sum"):
+        try:
+            return s.output_form(functional(text.strip())), text.strip()
+        except PydanticCustomError as error:
+            context = error.context or {}
+            raise InputError(context["what"], expected=context["expected"]) from None
+    known = [*_KINDS, "logit", "margin", "predicted", "sum"]
+    raise InputError("unknown expression", expected=suggestion(head, known))
+
+
+def _component(tail: str, s: Setting) -> tuple[Form, str]:
+    explained = s.explanation()
+    key: str | int = int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else tail
+    if isinstance(key, int) and tail in explained.names.given:
+        key = tail  # a feature that is called "3"
+    i = explained.names.one(key)
+    return Form.of({(explained.attribution, i): 1}), f"component {explained.names.name(i)}"
+
+
+def _output(tail: str, s: Setting) -> tuple[Form, str]:
+    if tail:
+        raise InputError(f"'{tail}' after output", expected="nothing, or logit:c")
+    return s.output_form(s.output), "the explained output"
+
+
+def _distance(tail: str, s: Setting) -> tuple[Form, str]:
+    forms = {"l1": l1_form, "linf": linf_form, "l2_squared": l2_squared_form}
+    return _norm_of(tail)(forms, s), f"distance to the reference, {tail}"
+
+
+def _norm(tail: str, s: Setting) -> tuple[Form, str]:
+    forms = {"l1": _l1_norm, "linf": _linf_norm, "l2_squared": _l2_squared_norm}
+    return _norm_of(tail)(forms, s), f"norm of the attribution, {tail}"
+
+
+def _norm_of(tail: str) -> Callable[[Mapping[str, Callable[[Setting], Form]], Setting], Form]:
+    """Picks the form of the norm called `tail`."""
+
+    def pick(forms: Mapping[str, Callable[[Setting], Form]], s: Setting) -> Form:
+        if tail not in forms:
+            what = "the L2 norm is not rational" if tail == "l2" else f"unknown norm '{tail}'"
+            raise InputError(what, expected=f"one of {', '.join(forms)}")
+        return forms[tail](s)
+
+    return pick
+
+
+def _l1_norm(s: Setting) -> Form:
+    return sum_form(s.magnitude, s.builder.node(s.magnitude).size)
+
+
+def _linf_norm(s: Setting) -> Form:
+    return Form.of({(maximum(s.builder, s.magnitude), 0): 1})
+
+
+def _l2_squared_norm(s: Setting) -> Form:
+    node = s.builder.mul(s.components, s.components)
+    return sum_form(node, s.builder.node(node).size)
+
+
+def _mass(tail: str, s: Setting) -> tuple[Form, str]:
+    parts = [p.strip() for p in tail.split(",") if p.strip()]
+    keys = tuple(int(p) if p.isascii() and p.isdigit() and len(p) < 10 else p for p in parts)
+    inside = mask_positions(keys, s)
+    return Form.of({(s.magnitude, i): 1 for i in inside}), f"absolute attribution in {tail}"
+
+
+_KINDS: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
+    "component": _component, "output": _output, "distance": _distance, "norm": _norm,
+    "mass": _mass,
+}

@@ -1,0 +1,331 @@
+"""Spec files: TOML into frozen models, every number exact, every error one line with its key."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    Field,
+    PlainValidator,
+    StrictBool,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from verifex.errors import InputError, UnsupportedError
+from verifex.ir.fields import (
+    Array,
+    Bounds,
+    Count,
+    Fields,
+    Functional,
+    NumberArray,
+    OutputFunctional,
+    Radii,
+    Radius,
+    Selection,
+    array,
+    functional,
+    keys_of,
+    printable,
+    show,
+    suggestion,
+    toml_float,
+    wrong,
+)
+from verifex.metrics import registry
+from verifex.metrics.support.base import Property
+from verifex.problem.spec.messages import spec_error
+from verifex.problem.vnnlib.read import is_vnnlib
+
+MAX_FILE = 8 << 20
+MAX_DEPTH = 64
+MAX_PROPERTIES = 10_000
+
+
+# --- input ----------------------------------------------------------------------------------
+
+
+def _point(value: object) -> Array | dict[str, Array]:
+    if isinstance(value, Mapping):
+        return {str(name): array(v) for name, v in value.items()}
+    return array(value)
+
+
+_POINT = {"description": "numbers in the input's shape or flat; a table for several inputs",
+          "anyOf": [{"type": "array"}, {"type": "object"}]}
+
+
+class Scale(Fields):
+    """Min-max scaling: (x - min) / (max - min); where max = min, x - min."""
+
+    min: NumberArray
+    max: NumberArray
+
+
+class InputSpec(Fields):
+    """The reference point: written out, or a row of a data file."""
+
+    point: Annotated[Any, PlainValidator(_point), WithJsonSchema(_POINT)] = None
+    data: str | None = None
+    row: Count | None = None
+    header: StrictBool | None = None
+    target: str | None = None
+    drop: Selection = ()
+    scale: Scale | None = None
+    minmax_of: str | None = None
+    round: Literal["float32"] | None = None
+    names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> InputSpec:
+        if self.point is not None and self.data is not None:
+            raise wrong("both point and data", "one of them")
+        if self.scale is not None and self.minmax_of is not None:
+            raise wrong("both scale and minmax_of", "one of them")
+        for key in ("row", "header", "target", "minmax_of") if self.data is None else ():
+            if getattr(self, key) is not None:
+                raise wrong(f"{key} without data", "data = a file", key)
+        if self.drop and self.data is None:
+            raise wrong("drop without data", "data = a file", "drop")
+        return self
+
+
+# --- region ---------------------------------------------------------------------------------
+
+
+class Box(Fields):
+    """Lower and upper bounds; a feature that a table leaves out has none."""
+
+    lo: Bounds = None
+    hi: Bounds = None
+
+
+def _interval(value: object) -> object:
+    """`[lo, hi]` is short for `{ lo = ..., hi = ... }`."""
+    if isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise wrong(show(value), "[lo, hi]")
+        return {"lo": value[0], "hi": value[1]}
+    return value
+
+
+class RegionSpec(Fields):
+    """Which inputs a claim speaks about: everything given here at once (an intersection)."""
+
+    linf: Radii = None
+    l1: Radius | None = None
+    l2: Radius | None = None
+    box: Box | None = None
+    clip: Box | None = None
+    freeze: Selection = ()
+    only: Selection | None = None
+    integer: Selection = ()
+    one_hot: tuple[Selection, ...] = ()
+    linear: tuple[str, ...] = ()
+
+    @field_validator("box", "clip", mode="before")
+    @classmethod
+    def _pair(cls, value: object) -> object:
+        return _interval(value)
+
+    @field_validator("linear", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+# --- explanation ----------------------------------------------------------------------------
+
+
+class ExplainSpec(Fields):
+    """The attribution: of which output, reduced how, over which features."""
+
+    attribution: str = "gradient"
+    output: OutputFunctional = Field(default_factory=lambda: functional("predicted"))
+    reduce: Literal["signed", "abs", "channel_sum", "abs_channel_sum", "channel_abs_sum"] = "signed"
+    features: Selection | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+# --- properties -----------------------------------------------------------------------------
+
+
+class All(Property):
+    """`all = [...]`: every property of the list."""
+
+    all: Annotated[tuple[AnyProperty, ...], Field(min_length=1)]
+
+
+class AnyOf(Property):
+    """`any = [...]`: at least one property of the list."""
+
+    any: Annotated[tuple[AnyProperty, ...], Field(min_length=1)]
+
+
+class Not(Property):
+    """`not = { ... }`: the property does not hold."""
+
+    not_: AnyProperty = Field(alias="not")
+
+
+COMBINATORS: Mapping[str, type[Property]] = {"all": All, "any": AnyOf, "not": Not}
+
+
+def properties() -> dict[str, type[Property]]:
+    """The model of every kind of property, by keyword."""
+    return {**{k: f.model for k, f in registry().items()}, **COMBINATORS}
+
+
+def parse_property(value: object) -> Property:
+    """The property that a table writes; its keyword is the one key that no other explains."""
+    if isinstance(value, Property):
+        return value
+    if not isinstance(value, Mapping):
+        raise wrong(show(value), 'a table such as { class = "unchanged" }')
+    known = properties()
+    found = [key for key in value if key in known]
+    if not found:
+        unknown = next((str(key) for key in value), "")
+        near = suggestion(unknown, list(known))
+        raise wrong(f"no property in a table of {show(list(value))}", near, unknown)
+    fitting = [k for k in found if set(found) <= set(keys_of(known[k]))]
+    if len(fitting) != 1:
+        raise wrong(f"{' and '.join(found)} in one table", "one property a table")
+    return known[fitting[0]].model_validate(value)
+
+
+AnyProperty: TypeAlias = Annotated[
+    Property, PlainValidator(parse_property), WithJsonSchema({"x-verifex": "property"})
+]
+
+
+# --- the whole ------------------------------------------------------------------------------
+
+
+class Spec(Fields):
+    """A whole spec: for all inputs of the region with every `assume`: every `require`.
+
+    Built from keyword arguments it raises InputError, not pydantic's own error.
+    """
+
+    verifex: Literal[1] = 1
+    name: str = ""
+    network: str | None = None
+    network_output: str | None = None
+    arithmetic: str = "real"
+    kink: Literal["error", "zero"] = "error"
+    input: InputSpec = Field(default_factory=InputSpec)
+    region: RegionSpec = Field(default_factory=RegionSpec)
+    explain: ExplainSpec | None = None
+    require: tuple[AnyProperty, ...] = ()
+    assume: tuple[AnyProperty, ...] = ()
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise spec_error(error) from None
+
+    @field_validator("verifex", mode="before")
+    @classmethod
+    def _a_whole_number(cls, value: object) -> object:
+        if type(value) is not int:  # True and 1.0 are equal to 1
+            raise wrong(show(value), "verifex = 1 (the version)")
+        return value
+
+    @field_validator("require", "assume", mode="before")
+    @classmethod
+    def _a_list(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            raise wrong("a single table", "a list of tables: [[require]] or [[assume]]")
+        return (value,) if isinstance(value, Property) else value
+
+    @field_validator("require", "assume")
+    @classmethod
+    def _not_too_many(cls, value: tuple[Property, ...]) -> tuple[Property, ...]:
+        if len(value) > MAX_PROPERTIES:
+            raise wrong(f"{len(value)} properties", f"at most {MAX_PROPERTIES}")
+        return value
+
+
+for _model in (All, AnyOf, Not, Spec):
+    _model.model_rebuild()
+
+
+def load_spec(path: str | Path) -> Spec:
+    """Read a spec file; every fault is an InputError that names the file and the key."""
+    file = Path(path)
+    if is_vnnlib(file):
+        raise InputError("a VNN-LIB query, which names neither a network nor features",
+                         expected="a network before it, or a TOML spec", file=str(path))
+    try:
+        return parse_spec(_read(file))
+    except InputError as error:
+        raise error.at(file=str(path), key="file") from None
+
+
+def parse_spec(text: str) -> Spec:
+    """Read the text of a spec."""
+    try:
+        data = tomllib.loads(text, parse_float=toml_float)
+    except RecursionError:
+        what, most = "nested too deeply", f"at most {MAX_DEPTH} levels"
+        raise InputError(what, expected=most, key="syntax") from None
+    except ValueError as error:
+        reason = printable(str(error))[:200]
+        if "int string conversion" in reason:
+            reason = "a whole number of over 4300 digits"
+        raise InputError(f"not TOML: {reason}", key="syntax") from None
+    _check_depth(data)
+    if "verifex" not in data:
+        raise InputError("missing", expected="verifex = 1 (the version)", key="verifex")
+    spec = Spec(**data)
+    if spec.arithmetic != "real":
+        raise UnsupportedError(
+            f"arithmetic {show(spec.arithmetic)}", expected='"real"', key="arithmetic"
+        )
+    return spec
+
+
+def _read(file: Path) -> str:
+    try:
+        info = file.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise InputError("not a regular file", expected="a TOML file")
+        if info.st_size > MAX_FILE:
+            raise InputError(f"{info.st_size} bytes", expected=f"at most {MAX_FILE}")
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"byte {error.start} is not UTF-8", expected="UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot be read: {reason}", expected="a TOML file") from None
+
+
+def _check_depth(data: object) -> None:
+    """Refuse nesting that would recurse deeply later (iterative: it cannot overflow itself)."""
+    level: list[object] = [data]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner.extend(v for v in value.values() if isinstance(v, dict | list))
+            elif isinstance(value, list):
+                inner.extend(v for v in value if isinstance(v, dict | list))
+        if not inner:
+            return
+        level = inner
+    raise InputError("nested too deeply", expected=f"at most {MAX_DEPTH} levels", key="syntax")
+
+
+__all__ = [
+    "All", "AnyOf", "Box", "ExplainSpec", "Functional", "InputSpec", "Not", "RegionSpec", "Scale",
+    "Spec", "load_spec", "parse_property", "parse_spec",
+]

@@ -1,0 +1,97 @@
+"""VNN-LIB files of either version: what a file is, its text, and the problem that it states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from verifex.errors import InputError, UsageError
+from verifex.frontend.onnx.files import read_limited
+from verifex.ir.graph import Graph
+from verifex.ir.problem import Problem
+from verifex.problem.vnnlib.stated import Network, Stated, Variable
+
+Networks: TypeAlias = "str | Path | Graph | Mapping[str, str | Path | Graph]"
+
+MAX_BYTES = 1 << 28
+_NAME = re.compile(r"\.vnnlib(\.gz)?\Z")
+_VERSION = re.compile(r"\s*(?:;[^\r\n]*[\r\n]\s*)*\(\s*vnnlib-version\b")
+
+
+def is_vnnlib(path: str | Path) -> bool:
+    """Whether a file is a VNN-LIB query by its name (the checker's rule)."""
+    return _NAME.search(str(path)) is not None
+
+
+def title(path: str | Path) -> str:
+    """What a query is called: the file's name without its ending."""
+    return _NAME.sub("", Path(path).name)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a query file, unzipped if need be; raises InputError."""
+    file = str(path)
+    try:
+        return read_limited(path, MAX_BYTES, file, "the query").decode()
+    except UnicodeDecodeError:
+        raise InputError("not a text", expected="UTF-8", file=file) from None
+
+
+def is_version_2(text: str) -> bool:
+    """Whether the text begins with a version: 1.0 has none."""
+    return _VERSION.match(text) is not None
+
+
+def load_query(path: str | Path, network: Networks | None) -> Problem:
+    """The problem that a query states about the network in an ONNX file, or a graph.
+
+    Raises InputError (`FILE:LINE: what, expected what`) for a file that is wrong, UnsupportedError
+    for what is outside what is supported (docs/vnnlib.md).
+    """
+    return load_stated(path, network).problem
+
+
+def load_stated(
+    path: str | Path, network: Networks | None, *, as_real: bool = False, cut: bool = False
+) -> Stated:
+    """The problem of a query and where its variables are.
+
+    `network` is a file, a graph, or a mapping from network names to those (VNN-LIB 2.0). With
+    `as_real` floating point element types of VNN-LIB 2.0 are read as `real`. With `cut` inputs may
+    lack bounds in VNN-LIB 2.0: they are cut off, and `Stated.cut` says so.
+    """
+    if network is None:
+        raise InputError("a VNN-LIB query names no network",
+                         expected="the network, before the query", file=str(path))
+    text = read_text(path)
+    if is_version_2(text):
+        from verifex.problem.vnnlib.version_2 import state
+
+        return state(text, str(path), network, title(path), as_real, cut)
+    return _state_1(text, path, network)
+
+
+def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
+    from verifex import frontend
+    from verifex.problem.vnnlib.version_1 import parse_query
+
+    if isinstance(network, Mapping):
+        if len(network) != 1:
+            raise UsageError(f"{len(network)} networks for a VNN-LIB 1.0 query, expected one")
+        network = next(iter(network.values()))
+    graph = network if isinstance(network, Graph) else frontend.load(network, every_output=True)
+    problem = parse_query(text, graph, str(path), title(path))
+    variables = [
+        Variable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
+        for side, kind, found in (("X", "input", graph.inputs),
+                                  ("Y", "output", graph.outputs.values()))
+        for k, n in enumerate(found)
+    ]
+    names = {kind: tuple(v.name for v in variables if v.kind == kind)
+             for kind in ("input", "output")}
+    nets = () if isinstance(network, Graph) else (
+        Network("network", network, names["input"], names["output"]),
+    )
+    return Stated(problem, tuple(variables), nets, 1)

@@ -1,0 +1,362 @@
+"""VNN-LIB 2.0 queries as one `Problem`: the networks grafted into one graph over shared inputs.
+
+Inputs that the query equates (`(== X[0] Z[0])`, or `<=` and `>=`, demanded and not inside an `or`)
+become one, so a query about two networks on the same input has that input once. Polynomials become
+`Mul` nodes; `or` stays `or`, nothing is expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from verifex.errors import InputError, UnsupportedError, UsageError
+from verifex.ir.formula import And, Cell, Formula, Or
+from verifex.ir.graft import graft
+from verifex.ir.graph import Builder, Graph
+from verifex.ir.linmap import gather, reshape
+from verifex.ir.ops import Concat
+from verifex.ir.problem import Problem
+from verifex.problem.vnnlib.polynomial import Forms, Poly, constant, total, variable
+from verifex.problem.vnnlib.query import build, is_bounded, trace, with_implied
+from verifex.problem.vnnlib.stated import Network, Stated, Variable
+from verifex.problem.vnnlib.version_2_text import Declared, Parsed, Tensor, conjuncts, parse
+
+Files: TypeAlias = "Mapping[str, str | Path | Graph]"
+"""Network name -> its ONNX file, or a graph."""
+
+_Element: TypeAlias = tuple[str, int]
+"""A tensor's name and a flat position."""
+
+
+REACH = Fraction(1024)
+"""Where inputs without a bound are cut off, if they may be."""
+
+
+def state(text: str, file: str, files: Files | str | Path | Graph, title: str,
+          as_real: bool = False, cut: bool = False) -> Stated:
+    """The problem that a query states about networks, and where its variables are.
+
+    `as_real` and `cut` as for `load_stated`. `files` is one network where the query declares one,
+    or a network for every declaration that is not `equal-to` another. Raises InputError,
+    UnsupportedError, UsageError.
+    """
+    parsed = parse(text, file, as_real)
+    merged = _Merged(parsed, _sources(parsed, files), cut)
+    try:
+        return merged.stated(title)
+    except InputError as error:
+        raise error.at(file=file) from None
+
+
+# --- which network is which --------------------------------------------------------------------
+
+
+def _origin(parsed: Parsed, name: str) -> str:
+    """The network whose file a declaration uses: itself, or what it is equal to."""
+    by_name = {n.name: n for n in parsed.networks}
+    while by_name[name].equal_to:
+        name = by_name[name].equal_to
+    return name
+
+
+def _sources(
+    parsed: Parsed, files: Files | str | Path | Graph
+) -> dict[str, str | Path | Graph]:
+    """Network name -> file, for every network that has its own; UsageError unless just those."""
+    wanted = [n.name for n in parsed.networks if not n.equal_to]
+    if isinstance(files, str | Path | Graph):
+        if len(wanted) > 1:
+            raise UsageError(f"{parsed.file} declares the networks {', '.join(wanted)}, expected "
+                             "a file for each: verifex-vnnlib verify QUERY --network NAME=FILE ...")
+        return {wanted[0]: files}
+    for name in files:
+        if name not in wanted:
+            equal = any(n.name == name for n in parsed.networks)
+            why = "is equal to another and takes no file" if equal else "is not declared"
+            raise UsageError(f"network '{name}' {why}, expected a file for {', '.join(wanted)}")
+    missing = [name for name in wanted if name not in files]
+    if missing:
+        raise UsageError(f"no file for network {', '.join(missing)}, expected one --network "
+                         "NAME=FILE for each")
+    return dict(files)
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network of a file: its graph, whose outputs are the file's (`outputs`) and hidden ones."""
+
+    graph: Graph
+    outputs: tuple[str, ...]
+
+
+def _load(source: str | Path | Graph, hidden: Sequence[str], key: str) -> _Network:
+    """A network with its outputs and the hidden tensors asked for."""
+    from verifex import frontend
+
+    graph = source if isinstance(source, Graph) else frontend.load(
+        source, every_output=True)
+    own = tuple(graph.outputs)
+    more = [h for h in dict.fromkeys(hidden) if h not in own]
+    if not more:
+        return _Network(graph, own)
+    if isinstance(source, Graph):
+        raise UnsupportedError("hidden nodes of a network in memory", expected="a file", key=key)
+    try:
+        return _Network(frontend.load(source, outputs=[*own, *more]), own)
+    except InputError as error:
+        raise InputError(f"hidden node: {error}", key=key) from None
+
+
+def _skeleton(graph: Graph) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    return [(type(n.op).__name__, n.args, n.shape) for n in graph.nodes]
+
+
+# --- one graph ---------------------------------------------------------------------------------
+
+
+@dataclass
+class _Merged:
+    """All networks of a query in one builder."""
+
+    parsed: Parsed
+    sources: Mapping[str, str | Path | Graph]
+    may_cut: bool = False
+    builder: Builder = field(default_factory=Builder)
+    cells: dict[str, list[Cell]] = field(default_factory=dict)
+    nodes: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shapes = {t.name: t.shape for n in self.parsed.networks for t in n.tensors}
+
+    def stated(self, title: str) -> Stated:
+        found = self._networks()
+        roots = _Roots(self.parsed)
+        for net in self.parsed.networks:
+            source = found[_origin(self.parsed, net.name)]
+            graph, outputs = source.graph, [source.graph.outputs[k] for k in source.outputs]
+            self._fit(net, net.of("input"), [graph.nodes[i].size for i in graph.inputs], "inputs")
+            self._fit(net, net.of("output"), [graph.nodes[i].size for i in outputs], "outputs")
+            inputs = [
+                self._input(t, graph.nodes[i].shape, roots)
+                for t, i in zip(net.of("input"), graph.inputs, strict=True)
+            ]
+            place = graft(self.builder, graph, inputs, f"{net.name}." if len(found) > 1 else "")
+            for t, i in zip(net.of("output"), outputs, strict=True):
+                self._define(t, place[i])
+            for t in net.of("hidden"):
+                i = graph.outputs[t.onnx]
+                self._fit(net, [t], [graph.nodes[i].size], "hidden nodes")
+                self._define(t, place[i])
+        return self._problem(title)
+
+    def _problem(self, title: str) -> Stated:
+        shown = {t.name: self.nodes[t.name] for n in self.parsed.networks for t in n.of("output")}
+        graph = self.builder.build(shown)
+        self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
+        forms = Forms(self.builder)
+        reader = _Reader(forms, self._cell)
+        broken = with_implied(
+            And(tuple(reader.formula(e) for e in conjuncts(self.parsed.assertions))), graph)
+        cut = self.may_cut and not is_bounded(broken, graph)
+        problem: Problem = build(
+            self.builder.build(shown), broken, self.names, title, tuple(self.notes),
+            REACH if cut else None,
+        )
+        declared = [
+            Variable(t.name, t.element, t.kind, t.shape, self.nodes[t.name])
+            for n in self.parsed.networks for t in n.tensors
+        ]
+        networks = tuple(
+            Network(n.name, source, tuple(t.name for t in n.of("input")),
+                    tuple(t.name for t in n.of("output")),
+                    tuple((t.name, t.onnx) for t in n.of("hidden")))
+            for n in self.parsed.networks
+            if not isinstance(source := self.sources[_origin(self.parsed, n.name)], Graph)
+        )
+        return Stated(problem, tuple(declared), networks, 2, cut)
+
+    def _cell(self, e: Any) -> Cell:
+        """The element of the graph that a variable of an assertion stands for."""
+        return self.cells[e.name][position(e, self.shapes[e.name])]
+
+    def _networks(self) -> dict[str, _Network]:
+        """The networks of the files, each with the hidden tensors that any declaration names."""
+        hidden: dict[str, list[str]] = {name: [] for name in self.sources}
+        for n in self.parsed.networks:
+            hidden[_origin(self.parsed, n.name)] += [t.onnx for t in n.of("hidden")]
+        found = {k: _load(v, hidden[k], k) for k, v in self.sources.items()}
+        for n in self.parsed.networks:
+            if n.isomorphic_to:
+                like = found[_origin(self.parsed, n.isomorphic_to)]
+                if _skeleton(found[n.name].graph) != _skeleton(like.graph):
+                    self.notes.append(f"network {n.name} is declared isomorphic to "
+                                      f"{n.isomorphic_to}, but its operations differ")
+        return found
+
+    def _fit(self, net: Declared, tensors: Sequence[Tensor], sizes: Sequence[int], what: str
+             ) -> None:
+        """The declared tensors must be those of the file: as many, of as many elements."""
+        if len(tensors) != len(sizes):
+            raise InputError(f"network {net.name} has {len(sizes)} {what}, {len(tensors)} are "
+                             "declared", expected="as many", key=net.name)
+        for t, size in zip(tensors, sizes, strict=True):
+            if t.size != size:
+                raise InputError(f"'{t.name}' is declared with shape {list(t.shape)}",
+                                 expected=f"{size} elements, as in the network", key=net.name)
+
+    def _define(self, t: Tensor, node: int) -> None:
+        self.nodes[t.name] = node
+        self.cells[t.name] = [(node, k) for k in range(t.size)]
+
+    def _input(self, t: Tensor, shape: tuple[int, ...], roots: _Roots) -> int:
+        """The node of an input tensor: an input of its own, elements of earlier ones, or both."""
+        mine = [roots.of((t.name, k)) for k in range(t.size)]
+        free = [k for k, root in enumerate(mine) if root == (t.name, k)]
+        self.names += [_shown(t, k) for k in free]
+        if len(free) == t.size:
+            node = self.builder.input(t.name, shape)
+            self._define(t, node)
+            return node
+        b, parts, offset, at = self.builder, list[int](), 0, dict[Cell, int]()
+        if free:
+            parts.append(b.input(t.name, (len(free),)))
+            at = {(parts[0], k): k for k in range(len(free))}
+            offset = len(free)
+        own = dict(zip(free, at, strict=True))
+        cells = [own[k] if name == t.name else self.cells[name][k] for name, k in mine]
+        for source in dict.fromkeys(node for node, _ in cells if node not in parts):
+            size = b.node(source).size
+            at |= {(source, k): offset + k for k in range(size)}
+            parts.append(b.affine(reshape(b.shape(source), (size,)), source))
+            offset += size
+        whole = parts[0] if len(parts) == 1 else b.add(Concat(0), *parts)
+        index = np.array([at[c] for c in cells], dtype=np.int64).reshape(shape)
+        node = b.affine(gather((offset,), index), whole, label=t.name)
+        self.nodes[t.name], self.cells[t.name] = node, cells
+        return node
+
+
+def _shown(t: Tensor, k: int) -> str:
+    if not t.shape:
+        return t.name
+    return f"{t.name}[{','.join(str(int(i)) for i in np.unravel_index(k, t.shape))}]"
+
+
+class _Roots:
+    """Input elements that a query equates, each standing for the first declared."""
+
+    def __init__(self, parsed: Parsed) -> None:
+        tensors = [t for n in parsed.networks for t in n.of("input")]
+        self.order = {t.name: k for k, t in enumerate(tensors)}
+        self.shapes = {t.name: t.shape for t in tensors}
+        self.up: dict[_Element, _Element] = {}
+        ordered: set[tuple[_Element, _Element]] = set()  # first <= second
+        for e in conjuncts(parsed.assertions):
+            pair = self._pair(e)
+            if pair is None:
+                continue
+            kind = type(e).__name__
+            ordered |= {pair} if kind == "LessEqual" else {pair[::-1]}
+            if kind == "Equal" or {pair, pair[::-1]} <= ordered:
+                self._join(*pair)
+
+    def _pair(self, e: Any) -> tuple[_Element, _Element] | None:
+        """The two inputs that a comparison is about, `X[0]` and `Z[0]`; None for any other."""
+        if type(e).__name__ not in ("Equal", "LessEqual", "GreaterEqual"):
+            return None
+        a, b = self._element(e.lhs), self._element(e.rhs)
+        return None if a is None or b is None else (a, b)
+
+    def _element(self, e: Any) -> _Element | None:
+        if type(e).__name__ != "Var" or e.name not in self.order:
+            return None
+        return e.name, position(e, self.shapes[e.name])
+
+    def of(self, element: _Element) -> _Element:
+        while element in self.up:
+            element = self.up[element]
+        return element
+
+    def _join(self, a: _Element, b: _Element) -> None:
+        a, b = self.of(a), self.of(b)
+        first, second = sorted((a, b), key=lambda e: (self.order[e[0]], e[1]))
+        if first != second:
+            self.up[second] = first
+
+
+def position(e: Any, shape: tuple[int, ...]) -> int:
+    """The flat position of a variable's indices; InputError where there is no such element."""
+    place, indices = 0, tuple(e.indices)
+    if len(indices) != len(shape) or not all(0 <= i < n for i, n in zip(indices, shape,
+                                                                       strict=True)):
+        raise InputError(f"{e.name}{list(indices)} is no element", key=_line(e),
+                         expected=f"indices within {list(shape)}")
+    for i, n in zip(indices, shape, strict=True):
+        place = place * n + int(i)
+    return place
+
+
+# --- formulas ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The package's trees as formulas."""
+
+    forms: Forms
+    cell: Callable[[Any], Cell]
+
+    def formula(self, e: Any) -> Formula:
+        kind = type(e).__name__
+        if kind in ("And", "Or"):
+            parts = tuple(self.formula(p) for p in e.args)
+            return And(parts) if kind == "And" else Or(parts)
+        try:
+            up = total(((self.term(e.rhs), 1), (self.term(e.lhs), -1)))
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{error.what} in {str(e)[:60]}", expected=error.expected,
+                                   key=_line(e)) from None
+        down: Poly = {m: -c for m, c in up.items()}
+        match kind:
+            case "LessEqual" | "LessThan":
+                return self.forms.atom(up, kind == "LessThan")
+            case "GreaterEqual" | "GreaterThan":
+                return self.forms.atom(down, kind == "GreaterThan")
+            case "Equal":
+                return And((self.forms.atom(up, False), self.forms.atom(down, False)))
+            case "NotEqual":
+                return Or((self.forms.atom(up, True), self.forms.atom(down, True)))
+        raise UnsupportedError(f"'{kind}'", expected="and, or or a comparison", key=_line(e))
+
+    def term(self, e: Any) -> Poly:
+        match type(e).__name__:
+            case "Var":
+                return variable(self.cell(e))
+            case "Float" | "Int" | "Literal" | "IntExpr":
+                return constant(Fraction(e.lexeme))
+            case "Negate":
+                return total([(self.term(e.expr), -1)])
+            case "Plus":
+                return total((self.term(p), 1) for p in e.args)
+            case "Minus":
+                rest = ((self.term(p), -1) for p in e.rest)
+                return total([(self.term(e.head), 1), *rest])
+            case "Multiply":
+                return self.forms.product(self.term(p) for p in e.args)
+            case kind:
+                raise UnsupportedError(f"term '{kind}'", expected="+, - or *")
+
+
+def _line(e: Any) -> str:
+    """The line of the first leaf of a tree, as far as the package tells."""
+    while e.children():
+        e = e.children()[0]
+    return str(getattr(e, "line", ""))

@@ -1,0 +1,1 @@
+"""What several meanings share: the table class, array backends, forms over balls."""
