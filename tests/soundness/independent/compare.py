@@ -1,4 +1,4 @@
-"""Compares two records of `run.py`, question by question: what one state said and the other did not.
+"""Compares two records of `run.py`, question by question: what changed from one state to another.
 
     python tests/soundness/independent/compare.py BEFORE.jsonl AFTER.jsonl
 
