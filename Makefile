@@ -29,10 +29,10 @@ types: venv
 		--cache-dir "$(CURDIR)/.mypy_cache" -p verifex
 
 fuzz: venv
-	$(PY) tests/soundness/fuzz.py --questions 2000 $(ARGS)
+	$(PY) -m tests.soundness.fuzz --questions 2000 $(ARGS)
 
 bench: venv
-	$(PY) benchmarks/run_all.py $(ARGS)
+	$(PY) -m benchmarks.run_all $(ARGS)
 
 wheel: venv
 	rm -rf build/lib build/bdist.* dist

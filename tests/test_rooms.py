@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.test_layering import ROOT, imported, shipped
+from tests.helpers.layering import ROOT, imported, shipped
 
 MOST_FILES = 12
 REGISTRIES = {

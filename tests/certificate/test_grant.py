@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from spec_nets import pair
 
 import verifex
+from tests.helpers.spec_nets import pair
 from verifex import Outcome
 from verifex.api import named_files
 from verifex.certificate import grant

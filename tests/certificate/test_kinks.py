@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from onnx import helper, numpy_helper
-from test_checker import save_graph
 
+from tests.helpers.checker_nets import save_graph
 from verifex import api, checker
 from verifex.certificate.write import Files, witness_lines, write
 from verifex.engine.falsify.witness import replay

@@ -8,16 +8,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from test_search import network
 
+from tests.helpers.gradient_nets import network
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
 from verifex.engine.run import Options, node_bounds
+from verifex.engine.search import handover
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
-from verifex.engine.search.gates.search import SearchOptions, handover
+from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome

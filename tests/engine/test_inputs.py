@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -13,15 +12,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
-
-from questions import Question, question
-from small_nets import relu_net
-from strategies import boxes as drawn_boxes
-from strategies import formulas, graphs, points_in
-
 import verifex
+from tests.helpers.questions import Question, question
+from tests.helpers.small_nets import relu_net
+from tests.helpers.strategies import boxes as drawn_boxes
+from tests.helpers.strategies import formulas, graphs, points_in
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.run import Options

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
-from spec_nets import checked, pair, truth
-
+from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import Files, proof_lines
 from verifex.engine.bounds import batched_lp, half_spaces
 from verifex.engine.bounds.half_spaces import Cutter

@@ -3,7 +3,6 @@ written, and the end of the process."""
 
 from __future__ import annotations
 
-import importlib
 import random
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.vnncomp_suite import table
 from verifex.cli.vnnlib import answer as vnnlib_answer
 from verifex.cli.vnnlib.answer import nearest_double
 from verifex.cli.vnnlib.main import run
@@ -251,11 +251,7 @@ def test_the_deadline_leaves_nothing_behind(say: str, code: int, tmp_path: Path)
 # --- the benchmark's table ----------------------------------------------------------------------
 
 
-def test_the_longest_instance_counts_though_its_check_was_stopped(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    table = importlib.import_module("vnncomp_suite").table
+def test_the_longest_instance_counts_though_its_check_was_stopped() -> None:
     row = {"word": "unsat", "expected": "unsat", "check": "valid", "check_seconds": 1.0}
     result = {"suite": "some", "checked": True, "rows": [
         {**row, "wall": 3.0, "cpu": 3.0},
