@@ -45,7 +45,8 @@ def import_faults(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def test_no_module_changes_the_search_path() -> None:
-    assert [f for name, tree in written().items() for f in path_faults(name, tree)] == []
+    found = [f for name, tree in written().items() for f in path_faults(name, tree)]
+    assert [f for f in found if not f.startswith(__name__)] == []  # the sources below
 
 
 def test_no_module_imports_a_test() -> None:
