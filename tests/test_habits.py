@@ -1,4 +1,7 @@
-"""What tests and benchmarks never do: change where Python looks for modules, import a test."""
+"""What tests never do: change where Python looks for modules, import a test, tell the time.
+
+The first two hold for benchmarks too.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,11 @@ from tests.helpers.layering import ROOT, imported
 PLACES = ("tests", "benchmarks")
 SEARCHED = {"sys.path", "monkeypatch.syspath_prepend", "site.addsitedir"}
 """What tells Python where to look for modules. A helper is imported by its full name instead."""
+
+CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "time", "monotonic_ns",
+          "perf_counter_ns", "process_time_ns", "time_ns"}
+TIMES = {"elapsed", "seconds", "wall", "duration", "took"}
+"""Attributes and keys that hold seconds which have passed."""
 
 
 @cache
@@ -42,6 +50,48 @@ def import_faults(name: str, tree: ast.Module) -> Iterator[str]:
         parts = target.split(".")
         if parts[0] == "tests" and any(part.startswith("test_") for part in parts):
             yield f"{name}:{line}: imports {target}"
+
+
+def reads_clock(node: ast.AST, known: set[str]) -> bool:
+    """Whether an expression tells how late it is: a clock, a time that passed, a name for one."""
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Call(func=ast.Attribute(value=ast.Name("time"), attr=name)) if name in CLOCKS:
+                return True
+            case ast.Call(func=ast.Name(name)) if name in CLOCKS - {"time"}:
+                return True
+            case ast.Attribute(attr=name) | ast.Subscript(slice=ast.Constant(name)):
+                if name in TIMES:
+                    return True
+            case ast.Name(name) if name in known:
+                return True
+    return False
+
+
+def clock_faults(name: str, tree: ast.Module) -> Iterator[str]:
+    """Assertions that compare a time that passed: on a busy machine they fail."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        known: set[str] = set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and reads_clock(node.value, known):
+                named = [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+                # `answer, start = ask(), time.monotonic()` names one clock and one answer.
+                known |= set(named[-1:] if len(named) > 1 else named)
+            if isinstance(node, ast.Assert):
+                for compared in ast.walk(node.test):
+                    if (
+                        isinstance(compared, ast.Compare)
+                        and isinstance(compared.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+                        and reads_clock(compared, known)
+                    ):
+                        yield f"{name}:{node.lineno}: {ast.unparse(node)}"
+
+
+def test_no_test_tells_the_time() -> None:
+    """Deadlines are tested with `Ticks` of tests/helpers/waiting.py, or by what is left undone."""
+    assert [f for name, tree in written().items() for f in clock_faults(name, tree)] == []
 
 
 def test_no_module_changes_the_search_path() -> None:
@@ -80,3 +130,23 @@ def test_the_path_rule_itself(source: str, faulty: bool) -> None:
 )
 def test_the_import_rule_itself(source: str, faulty: bool) -> None:
     assert bool(list(import_faults("tests.engine.x", ast.parse(source)))) is faulty
+
+
+@pytest.mark.parametrize(
+    ("source", "faulty"),
+    [
+        ("start = time.monotonic()\n    ASSERT time.monotonic() - start < 30", True),
+        ("took = time.monotonic() - start\n    ASSERT took < 3", True),
+        ("ASSERT perf_counter() - start <= 1", True),
+        ("ASSERT answer.seconds < 4", True),
+        ("ASSERT budget.elapsed < 10.0", True),
+        ("ASSERT document['seconds'] < 5", True),
+        ("end = time.monotonic() + 60\n    while time.monotonic() < end: work()", False),
+        ("ASSERT clock.readings < 100", False),
+        ("ASSERT settings.seconds == 30", False),
+    ],
+)
+def test_the_clock_rule_itself(source: str, faulty: bool) -> None:
+    source = source.replace("ASSERT", "assert")  # whoever searches for such lines finds none here
+    tree = ast.parse(f"def test_it():\n    {source}")
+    assert bool(list(clock_faults("tests.x", tree))) is faulty

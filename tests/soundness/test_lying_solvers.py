@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -109,11 +108,12 @@ def test_misbehaviour_is_unknown_and_the_next_solver_decides(
 
 @pytest.mark.parametrize("mode", ["hang", "silent_half", "never_reads"])
 def test_a_silent_solver_ends_at_the_deadline(mode: str, planted: list[SolverPool]) -> None:
-    pool, start = liar(mode, "exact", planted), time.monotonic()
+    """It is silent for longer than a test may take."""
+    pool = liar(mode, "exact", planted)
     options = Options(seconds=1.5, solvers=("liar",), attack=False, search=False)
     verdict = decide(TRUE, options, pool)
-    assert time.monotonic() - start < 30
     assert verdict.outcome is Outcome.UNKNOWN
+    assert "liar: time" in verdict.reason
 
 
 @pytest.mark.parametrize("lie", ["low_bound", "high_bound", "corner", "outside", "huge_bound"])
