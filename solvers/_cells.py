@@ -172,11 +172,11 @@ class _Compiler:
         self.codes.append(code)
         return len(self.codes) - 1
 
-    def sign(self, z: Cell, stepped: bool) -> int:
-        if z not in self.signs:
-            code = Code("sign", (self.at[z],), cell=z, stepped=stepped)
-            self.signs[z] = self.emit(code)
-        return self.signs[z]
+    def sign(self, cell: Cell, stepped: bool) -> int:
+        if cell not in self.signs:
+            code = Code("sign", (self.at[cell],), cell=cell, stepped=stepped)
+            self.signs[cell] = self.emit(code)
+        return self.signs[cell]
 
     def add(self, cell: Cell, stepped: set[Cell]) -> int:
         """Emit the instructions of one element; the position of its value."""
@@ -289,14 +289,14 @@ class Cells:
         other = b if a is FREE else a if b is FREE else FREE
         return None if isinstance(other, str) or is_constant(other) else other
 
-    def _zero_or_free(self, factor: Line, t: Tableau) -> list[tuple[int, Tableau]]:
+    def _zero_or_free(self, factor: Line, tableau: Tableau) -> list[tuple[int, Tableau]]:
         """Where the factor is zero so is the product; all of the cell, where it may not be."""
-        zero = self._where_zero(factor, t)
-        return [*([(0, zero)] if zero is not None else []), (ON_KINK, t)]
+        zero = self._where_zero(factor, tableau)
+        return [*([(0, zero)] if zero is not None else []), (ON_KINK, tableau)]
 
-    def _where_zero(self, value: Line, t: Tableau) -> Tableau | None:
+    def _where_zero(self, value: Line, tableau: Tableau) -> Tableau | None:
         """The part of the polyhedron where the function is zero; None where there is none."""
-        child = t.copy()
+        child = tableau.copy()
         for ints in (value[1], [-a for a in value[1]]):
             child.add(*half(ints, child.columns, False))
         return child if habitable(child) else None
@@ -340,65 +340,65 @@ class Cells:
             case _:
                 return self._univariate(code, values[code.args[0]])
 
-    def _product(self, code: Code, v: Value, w: Value) -> Value:
-        for a, b in ((v, w), (w, v)):
+    def _product(self, code: Code, value: Value, other: Value) -> Value:
+        for a, b in ((value, other), (other, value)):
             if not isinstance(a, str) and is_constant(a):
                 if a[1][-1] == 0:
                     return self._constant(0)
                 if isinstance(b, str):
                     return b
                 return reduced(a[0] * b[0], [a[1][-1] * c for c in b[1]])
-        if v is FREE or w is FREE:
+        if value is FREE or other is FREE:
             return FREE
         return f"Mul node {code.cell[0]}: a product of two values that vary within a cell"
 
-    def _univariate(self, code: Code, v: Value) -> Value:
-        if isinstance(v, str):
-            return v
-        if is_constant(v):
-            x = Fraction(v[1][-1], v[0])
+    def _univariate(self, code: Code, value: Value) -> Value:
+        if isinstance(value, str):
+            return value
+        if is_constant(value):
+            x = Fraction(value[1][-1], value[0])
             if code.name == "square":
                 return line([0] * (self.width - 1) + [x * x])
             if code.name == "reciprocal" and x != 0:
                 return line([0] * (self.width - 1) + [1 / x])
         return f"{code.name} (node {code.cell[0]}) is not piecewise linear"
 
-    def _sides(self, code: Code, t: Tableau) -> list[tuple[int, Tableau]]:
+    def _sides(self, code: Code, tableau: Tableau) -> list[tuple[int, Tableau]]:
         """The sides on which the polyhedron goes on, each with its polyhedron."""
         z = self.values[code.args[0]]
         if z is FREE:
-            return [(ON_KINK, t)]
+            return [(ON_KINK, tableau)]
         if isinstance(z, str):
             raise UnsupportedError(z, key="regions")
         lo, hi = span(z[1])
         if lo > 0 or (lo == 0 and not code.stepped):
-            return [(1, t)]
+            return [(1, tableau)]
         if hi < 0 or (hi == 0 and not code.stepped):
-            return [(0, t)]
+            return [(0, tableau)]
         self.check_time()
         room = code.stepped and self.kinks
         first = self.prefer.get(code.cell, 1)
         alive = []
         for side in (first, 1 - first):
-            child = t.copy()
+            child = tableau.copy()
             child.add(*half(z[1] if side else [-a for a in z[1]], child.columns, room))
             if habitable(child):
                 alive.append((side, child))
         if room:
-            zero = self._where_zero(z, t)
+            zero = self._where_zero(z, tableau)
             alive += [] if zero is None else [(ON_KINK, zero)]
         if len(alive) == 1 and not room:
-            return [(alive[0][0], t)]  # the other side is empty, so the new row says nothing
+            return [(alive[0][0], tableau)]  # the other side is empty, so the new row says nothing
         return alive if code.stepped else self._beyond(z, alive)
 
-    def _beyond(self, z: Line, alive: list[tuple[int, Tableau]]) -> list[tuple[int, Tableau]]:
+    def _beyond(self, line: Line, alive: list[tuple[int, Tableau]]) -> list[tuple[int, Tableau]]:
         """The sides that reach past z = 0. Sound: a Relu alone is the same on both at z = 0."""
         kept = []
         for side, child in alive:
             pad = [0] * (child.columns - self.width + 1)
-            goal = [a if side else -a for a in z[1][:-1]] + pad
+            goal = [a if side else -a for a in line[1][:-1]] + pad
             best = child.copy().maximise(goal)
-            if best is None or best + (z[1][-1] if side else -z[1][-1]) > 0:
+            if best is None or best + (line[1][-1] if side else -line[1][-1]) > 0:
                 kept.append((side, child))
         return kept or alive[:1]
 
@@ -410,9 +410,9 @@ def half(ints: list[int], columns: int, room: bool) -> tuple[list[int], int]:
     return [-a // g for a in ints[:-1]] + pad, ints[-1] // g
 
 
-def habitable(t: Tableau) -> bool:
+def habitable(tableau: Tableau) -> bool:
     """Whether some point satisfies all rows, those with room strictly."""
-    if not t.feasible():
+    if not tableau.feasible():
         return False
-    room = t.maximise([0] * (t.columns - 1) + [1])
+    room = tableau.maximise([0] * (tableau.columns - 1) + [1])
     return room is None or room > 0

@@ -26,25 +26,29 @@ class Goal:
     parts: tuple[Goal, ...] | None = None
 
 
-def goal_of(f: Formula, program: Program) -> Goal:
+def goal_of(formula: Formula, program: Program) -> Goal:
     """The formula with its cells replaced by positions of the program."""
-    match f:
+    match formula:
         case Atom():
-            form = f.form
+            form = formula.form
             den = math.lcm(form.const.denominator, *(c.denominator for _, c in form.terms))
             terms = tuple(
                 (c.numerator * (den // c.denominator), program.at[cell]) for cell, c in form.terms
             )
             bias = form.const.numerator * (den // form.const.denominator)
-            return Goal(den, terms, bias, f.strict)
+            return Goal(den, terms, bias, formula.strict)
         case And():
-            return Goal(count=len(f.parts), parts=tuple(goal_of(p, program) for p in f.parts))
+            return Goal(
+                count=len(formula.parts), parts=tuple(goal_of(p, program) for p in formula.parts)
+            )
         case Or():
-            return Goal(count=1, parts=tuple(goal_of(p, program) for p in f.parts))
+            return Goal(count=1, parts=tuple(goal_of(p, program) for p in formula.parts))
         case AtLeast():
-            return Goal(count=f.count, parts=tuple(goal_of(p, program) for p in f.parts))
+            return Goal(
+                count=formula.count, parts=tuple(goal_of(p, program) for p in formula.parts)
+            )
         case Dominance():
-            return goal_of(f.expand(), program)
+            return goal_of(formula.expand(), program)
 
 
 @dataclass(frozen=True)
@@ -93,24 +97,24 @@ def satisfy(goal: Goal, walk: Cells, cell: Tableau) -> Iterator[Tableau]:
         yield from _conjunction((settled,), cell, walk)
 
 
-def _conjunction(goals: tuple[_Open, ...], t: Tableau, walk: Cells) -> Iterator[Tableau]:
+def _conjunction(goals: tuple[_Open, ...], tableau: Tableau, walk: Cells) -> Iterator[Tableau]:
     if not goals:
-        yield t
+        yield tableau
         return
     first, rest = goals[0], goals[1:]
     if isinstance(first, _Count):
         if first.count == len(first.parts):
-            yield from _conjunction((*first.parts, *rest), t, walk)
+            yield from _conjunction((*first.parts, *rest), tableau, walk)
         elif first.count <= 0:
-            yield from _conjunction(rest, t, walk)
+            yield from _conjunction(rest, tableau, walk)
         else:  # the first part holds, or the others make up the count without it
             part, others = first.parts[0], first.parts[1:]
-            yield from _conjunction((part, _Count(first.count - 1, others), *rest), t, walk)
-            yield from _conjunction((_Count(first.count, others), *rest), t, walk)
+            yield from _conjunction((part, _Count(first.count - 1, others), *rest), tableau, walk)
+            yield from _conjunction((_Count(first.count, others), *rest), tableau, walk)
         return
     walk.check_time()
     ints, strict = first
-    child = t.copy()
+    child = tableau.copy()
     child.add(*half(list(ints), child.columns, strict))
     if habitable(child):
         yield from _conjunction(rest, child, walk)

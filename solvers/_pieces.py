@@ -32,9 +32,9 @@ class Piece:
     hi: tuple[Fraction, ...]
     tableau: Tableau
 
-    def point(self, t: Tableau) -> tuple[Fraction, ...]:
+    def point(self, tableau: Tableau) -> tuple[Fraction, ...]:
         """The input at which a tableau of this piece stands."""
-        x, y = list(self.lo), t.point()
+        x, y = list(self.lo), tableau.point()
         for k, i in enumerate(self.free):
             x[i] += (self.hi[i] - self.lo[i]) * y[k]
         return tuple(x)

@@ -53,28 +53,28 @@ class Tableau:
                 row = [a - f * b for a, b in zip(row, other, strict=True)]
         return row
 
-    def _pivot(self, r: int, s: int) -> None:
+    def _pivot(self, leaving: int, entering: int) -> None:
         """Exchange basis[r] and nonbasic[s]."""
-        pivot_row, old = self.rows[r], self.den
-        p = pivot_row[s]
+        pivot_row, old = self.rows[leaving], self.den
+        p = pivot_row[entering]
         sign = 1 if p > 0 else -1
         for i, row in enumerate(self.rows):
-            if i == r:
+            if i == leaving:
                 continue
-            f = row[s]
+            f = row[entering]
             if f:
                 new = [
                     sign * (a * p - f * b) // old for a, b in zip(row, pivot_row, strict=True)
                 ]
-                new[s] = -sign * f
+                new[entering] = -sign * f
             else:
                 new = [sign * a * p // old for a in row] if p != sign * old else row
             self.rows[i] = new
         new = pivot_row.copy() if sign > 0 else [-a for a in pivot_row]
-        new[s] = sign * old
-        self.rows[r] = new
+        new[entering] = sign * old
+        self.rows[leaving] = new
         self.den = sign * p
-        self.basis[r], self.nonbasic[s] = self.nonbasic[s], self.basis[r]
+        self.basis[leaving], self.nonbasic[entering] = self.nonbasic[entering], self.basis[leaving]
 
     def feasible(self) -> bool:
         """Make the dictionary feasible by dual pivots; False if the polyhedron is empty."""
@@ -138,18 +138,18 @@ def whole(row: Sequence[Rational]) -> list[int]:
 
 
 def maximise(
-    c: Sequence[Rational],
+    objective: Sequence[Rational],
     rows: Sequence[Sequence[Rational]],
     rhs: Sequence[Rational],
     strict: Sequence[bool] | None = None,
 ) -> tuple[str, Fraction | None, list[Fraction] | None]:
-    """The supremum of `c . x` over `{x : rows[i] . x <= rhs[i]}`, x free, in exact arithmetic.
+    """The supremum of `objective . x` over `{x : rows[i] . x <= rhs[i]}`, x free, exactly.
 
     Rows with `strict[i]` are meant as `<`. Returns (status, value, point), status one of
     "optimal", "unbounded", "infeasible". With strict rows the set decides feasibility and the
     value is the supremum, but the point may lie on the boundary that the set leaves out.
     """
-    n = len(c)
+    n = len(objective)
     # Free x: x_i = y_i - y_n with all y >= 0; y_{n+1} is the room that strict rows leave.
     t = Tableau(n + 2)
     strict = strict or [False] * len(rows)
@@ -159,8 +159,8 @@ def maximise(
     room = [0] * (n + 1) + [1]
     if not t.feasible() or (any(strict) and t.maximise(room) == 0):
         return "infeasible", None, None
-    scale = math.lcm(*(v.denominator for v in c)) if n else 1
-    goal = [int(v * scale) for v in c]
+    scale = math.lcm(*(v.denominator for v in objective)) if n else 1
+    goal = [int(v * scale) for v in objective]
     value = t.maximise([*goal, -sum(goal), 0])
     y = t.point()
     point = [v - y[n] for v in y[:n]]

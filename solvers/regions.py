@@ -103,7 +103,7 @@ class _Question:
         return best
 
     def _climb(
-        self, walk: Cells, top: Goal, assume: Goal, leaf: Any, piece: Piece, k: int,
+        self, walk: Cells, top: Goal, assume: Goal, leaf: Any, piece: Piece, depth: int,
         best: tuple[Fraction, _Hit] | None,
     ) -> tuple[Fraction, _Hit] | None:
         """The better of `best` and what the form reaches on one cell."""
@@ -119,7 +119,7 @@ class _Question:
                 raise ArithmeticError("a linear form is unbounded over a box")
             reached = (climbed + ints[-1]) / den
             if best is None or reached > best[0]:
-                best = reached, _Hit(piece.point(t), walk.signs(), k)
+                best = reached, _Hit(piece.point(t), walk.signs(), depth)
         return best
 
 

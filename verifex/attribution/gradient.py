@@ -9,9 +9,9 @@ from verifex.ir.graph import Builder
 from verifex.semantics.vjp import gradients
 
 
-def build(b: Builder, output: int, inputs: Sequence[int], options: NoOptions) -> list[int]:
+def build(builder: Builder, output: int, inputs: Sequence[int], options: NoOptions) -> list[int]:
     """Nodes d output / d input, one per input and of its shape."""
-    return gradients(b, output, inputs)
+    return gradients(builder, output, inputs)
 
 
 ATTRIBUTION = Attribution(

@@ -9,10 +9,10 @@ from verifex.ir.graph import Builder
 from verifex.semantics.vjp import gradients
 
 
-def build(b: Builder, output: int, inputs: Sequence[int], options: NoOptions) -> list[int]:
+def build(builder: Builder, output: int, inputs: Sequence[int], options: NoOptions) -> list[int]:
     """Nodes input * d output / d input, one per input and of its shape."""
-    found = gradients(b, output, inputs)
-    return [b.mul(x, g) for x, g in zip(inputs, found, strict=True)]
+    found = gradients(builder, output, inputs)
+    return [builder.mul(x, g) for x, g in zip(inputs, found, strict=True)]
 
 
 ATTRIBUTION = Attribution(

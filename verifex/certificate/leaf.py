@@ -111,22 +111,22 @@ def restrict(problem: Problem, leaf: Leaf) -> Problem:
     return replace(problem, region=region, assume=And(tuple(known)), require=require)
 
 
-def _sign(problem: Problem, node: int, k: int, above: bool) -> list[Formula]:
+def _sign(problem: Problem, node: int, index: int, above: bool) -> list[Formula]:
     """z >= 0 or z <= 0 for the unit of a Relu or Step, and the gate that this decides.
 
     Sound: at z = 0 both gates are allowed, and the other one belongs to the leaf's sibling.
     """
     graph = problem.graph
-    if not isinstance(graph.nodes[node].op, Relu | Step) or k < 0:
+    if not isinstance(graph.nodes[node].op, Relu | Step) or index < 0:
         raise LookupError
     z = graph.nodes[node].args[0]
-    if k >= graph.nodes[z].size:
+    if index >= graph.nodes[z].size:
         raise LookupError
-    form = Form.of({(z, k): 1 if above else -1})
+    form = Form.of({(z, index): 1 if above else -1})
     known: list[Formula] = [Atom(form)]
     for i in graph.ancestors(problem.targets()):
         if isinstance(graph.nodes[i].op, Step) and graph.nodes[i].args[0] == z:
-            known.append(Atom(Form.of({(i, k): 1}, -1) if above else Form.of({(i, k): -1})))
+            known.append(Atom(Form.of({(i, index): 1}, -1) if above else Form.of({(i, index): -1})))
     return known
 
 

@@ -69,9 +69,9 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
     answers: list[Answer] = []
     broken: list[Witness] = []
 
-    def once(k: int, share: float) -> Statement | None:
+    def once(attempt: int, share: float) -> Statement | None:
         limits = _limits(run)
-        limits = replace(limits, seconds=budget.left * share, seed=limits.seed + k)
+        limits = replace(limits, seconds=budget.left * share, seed=limits.seed + attempt)
         answers.append(run.pool.solve(name, question.model, limits))
         # A point that breaks the claim exactly beats whatever a solver states.
         if (witness := _exact_witness(run, question, answers[-1])) is not None:

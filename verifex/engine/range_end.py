@@ -53,9 +53,9 @@ class Best:
         self.problem, self.objective = problem, objective
         self.best: tuple[Fraction, tuple[Fraction, ...], bool] | None = None
 
-    def offer(self, x: list[float | int | Fraction]) -> None:
+    def offer(self, vector: list[float | int | Fraction]) -> None:
         """Replay a point exactly and keep it if it is better (off the kinks before on them)."""
-        point = snap(self.problem.region, x)
+        point = snap(self.problem.region, vector)
         at = replay(self.problem, point)
         if not (at.inside and at.assumed) or not at.values:
             return
@@ -219,8 +219,8 @@ class End(Best):
         question, left = self._question(capabilities)
         answers: list[Answer] = []
 
-        def ask(k: int, share: float) -> Statement:
-            limits = self._limits(share, self.options.seed + k)
+        def ask(attempt: int, share: float) -> Statement:
+            limits = self._limits(share, self.options.seed + attempt)
             answers.append(self.pool.solve(name, question.model, limits))
             return self._take(answers[-1], question.inputs, left, exact=capabilities.exact)
 
@@ -244,8 +244,8 @@ class End(Best):
         """The hearing of a floating-point solver; what it said in vain is remembered."""
         final: list[float] = []
 
-        def noted(k: int, share: float) -> Statement:
-            said = ask(k, share)
+        def noted(attempt: int, share: float) -> Statement:
+            said = ask(attempt, share)
             if said.final and said.bound is not None and not said.against:
                 final.append(said.bound)
             return said

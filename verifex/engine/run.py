@@ -84,9 +84,9 @@ class Run:
         self.violated = self.violated or (at.inside and at.assumed and at.violated)
         return None
 
-    def attained(self, x: FloatArray | None) -> Witness | None:
+    def attained(self, point: FloatArray | None) -> Witness | None:
         """The same of what a search saw come nearest, if it saw anything."""
-        return None if x is None else self.attain(snap(self.problem.region, x.tolist()))
+        return None if point is None else self.attain(snap(self.problem.region, point.tolist()))
 
     def doubt(self, told: Sequence[str]) -> None:
         """Keep what a solver said in vain: reasons of an unknown verdict, notes of any other."""

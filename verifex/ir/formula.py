@@ -121,109 +121,117 @@ TRUE: Formula = And(())
 FALSE: Formula = Or(())
 
 
-def negate(f: Formula) -> Formula:
+def negate(formula: Formula) -> Formula:
     """The negation, with every negation pushed into the atoms."""
-    match f:
+    match formula:
         case Atom():
-            return Atom(-f.form, not f.strict)
+            return Atom(-formula.form, not formula.strict)
         case And():
-            return Or(tuple(negate(p) for p in f.parts))
+            return Or(tuple(negate(p) for p in formula.parts))
         case Or():
-            return And(tuple(negate(p) for p in f.parts))
+            return And(tuple(negate(p) for p in formula.parts))
         case AtLeast():
-            return AtLeast(len(f.parts) - f.count + 1, tuple(negate(p) for p in f.parts))
+            return AtLeast(
+                len(formula.parts) - formula.count + 1, tuple(negate(p) for p in formula.parts)
+            )
         case Dominance():
             return Dominance(
-                f.node,
-                f.winners,
-                f.losers,
-                len(f.winners) - f.outer + 1,
-                len(f.losers) - f.inner + 1,
-                not f.strict,
-                -f.sense,
+                formula.node,
+                formula.winners,
+                formula.losers,
+                len(formula.winners) - formula.outer + 1,
+                len(formula.losers) - formula.inner + 1,
+                not formula.strict,
+                -formula.sense,
             )
 
 
-def holds(f: Formula, values: Mapping[int, ExactArray]) -> bool:
+def holds(formula: Formula, values: Mapping[int, ExactArray]) -> bool:
     """The truth of the formula at exact node values (unbatched)."""
-    match f:
+    match formula:
         case Atom():
-            value = f.form.value(values)
-            return value > 0 if f.strict else value >= 0
+            value = formula.form.value(values)
+            return value > 0 if formula.strict else value >= 0
         case And():
-            return all(holds(p, values) for p in f.parts)
+            return all(holds(p, values) for p in formula.parts)
         case Or():
-            return any(holds(p, values) for p in f.parts)
+            return any(holds(p, values) for p in formula.parts)
         case AtLeast():
-            return sum(holds(p, values) for p in f.parts) >= f.count
+            return sum(holds(p, values) for p in formula.parts) >= formula.count
         case Dominance():
-            flat = values[f.node].num.ravel()
-            diff = f.sense * (flat[list(f.winners)][:, None] - flat[list(f.losers)][None, :])
-            wins = np.asarray(diff > 0 if f.strict else diff >= 0, dtype=bool)
-            return int((wins.sum(axis=1) >= f.inner).sum()) >= f.outer
+            flat = values[formula.node].num.ravel()
+            diff = formula.sense * (
+                flat[list(formula.winners)][:, None] - flat[list(formula.losers)][None, :]
+            )
+            wins = np.asarray(diff > 0 if formula.strict else diff >= 0, dtype=bool)
+            return int((wins.sum(axis=1) >= formula.inner).sum()) >= formula.outer
 
 
-def atoms(f: Formula) -> Iterator[Atom]:
+def atoms(formula: Formula) -> Iterator[Atom]:
     """All atoms, dominance blocks written out."""
-    match f:
+    match formula:
         case Atom():
-            yield f
+            yield formula
         case Dominance():
-            yield from atoms(f.expand())
+            yield from atoms(formula.expand())
         case And() | Or() | AtLeast():
-            for p in f.parts:
+            for p in formula.parts:
                 yield from atoms(p)
 
 
-def cells(f: Formula) -> set[Cell]:
+def cells(formula: Formula) -> set[Cell]:
     """The node elements that the formula reads."""
-    match f:
+    match formula:
         case Atom():
-            return {cell for cell, _ in f.form.terms}
+            return {cell for cell, _ in formula.form.terms}
         case Dominance():
-            return {(f.node, i) for i in (*f.winners, *f.losers)}
+            return {(formula.node, i) for i in (*formula.winners, *formula.losers)}
         case And() | Or() | AtLeast():
-            return set().union(*(cells(p) for p in f.parts))
+            return set().union(*(cells(p) for p in formula.parts))
 
 
-def nodes(f: Formula) -> set[int]:
+def nodes(formula: Formula) -> set[int]:
     """The nodes that the formula reads."""
-    match f:
+    match formula:
         case Atom():
-            return {node for (node, _), _ in f.form.terms}
+            return {node for (node, _), _ in formula.form.terms}
         case Dominance():
-            return {f.node}
+            return {formula.node}
         case And() | Or() | AtLeast():
-            return set().union(*(nodes(p) for p in f.parts))
+            return set().union(*(nodes(p) for p in formula.parts))
 
 
-def simplify(f: Formula, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]) -> Formula:
+def simplify(
+    formula: Formula, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
+) -> Formula:
     """What is left open under bounds of the node values: TRUE, FALSE or a smaller formula.
 
     `lo` and `hi` map nodes to float64 arrays of the node's shape that contain the exact values.
     Sound: an atom is decided only by exact arithmetic on the bounds (differences of floats are
     compared as floats without subtracting, which is exact).
     """
-    match f:
+    match formula:
         case Atom():
-            return _simplify_atom(f, lo, hi)
+            return _simplify_atom(formula, lo, hi)
         case And():
-            return _at_least(len(f.parts), [simplify(p, lo, hi) for p in f.parts])
+            return _at_least(len(formula.parts), [simplify(p, lo, hi) for p in formula.parts])
         case Or():
-            return _at_least(1, [simplify(p, lo, hi) for p in f.parts])
+            return _at_least(1, [simplify(p, lo, hi) for p in formula.parts])
         case AtLeast():
-            return _at_least(f.count, [simplify(p, lo, hi) for p in f.parts])
+            return _at_least(formula.count, [simplify(p, lo, hi) for p in formula.parts])
         case Dominance():
-            return _simplify_dominance(f, lo, hi)
+            return _simplify_dominance(formula, lo, hi)
 
 
-def _simplify_atom(f: Atom, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]) -> Formula:
-    low, high = f.form.bounds(lo, hi)
-    if low is not None and (low > 0 or (low == 0 and not f.strict)):
+def _simplify_atom(
+    atom: Atom, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
+) -> Formula:
+    low, high = atom.form.bounds(lo, hi)
+    if low is not None and (low > 0 or (low == 0 and not atom.strict)):
         return TRUE
-    if high is not None and (high < 0 or (high == 0 and f.strict)):
+    if high is not None and (high < 0 or (high == 0 and atom.strict)):
         return FALSE
-    return f
+    return atom
 
 
 def _at_least(count: int, parts: list[Formula]) -> Formula:
@@ -247,18 +255,20 @@ def _at_least(count: int, parts: list[Formula]) -> Formula:
 
 
 def _simplify_dominance(
-    f: Dominance, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
+    dominance: Dominance, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
 ) -> Formula:
-    low, high = lo[f.node].ravel(), hi[f.node].ravel()
-    w, x = list(f.winners), list(f.losers)
+    low, high = lo[dominance.node].ravel(), hi[dominance.node].ravel()
+    w, x = list(dominance.winners), list(dominance.losers)
     w_lo, w_hi, x_lo, x_hi = low[w][:, None], high[w][:, None], low[x][None], high[x][None]
     # The comparison is a - b > 0 (or >= 0), with rows for winners and columns for losers.
-    a_lo, a_hi, b_lo, b_hi = (w_lo, w_hi, x_lo, x_hi) if f.sense > 0 else (x_lo, x_hi, w_lo, w_hi)
-    sure = a_lo > b_hi if f.strict else a_lo >= b_hi
-    never = a_hi <= b_lo if f.strict else a_hi < b_lo
+    a_lo, a_hi, b_lo, b_hi = (
+        (w_lo, w_hi, x_lo, x_hi) if dominance.sense > 0 else (x_lo, x_hi, w_lo, w_hi)
+    )
+    sure = a_lo > b_hi if dominance.strict else a_lo >= b_hi
+    never = a_hi <= b_lo if dominance.strict else a_hi < b_lo
     wins, open_ = sure.sum(axis=1), ~(sure | never)
-    row_true, row_false = wins >= f.inner, wins + open_.sum(axis=1) < f.inner
-    outer = f.outer - int(row_true.sum())
+    row_true, row_false = wins >= dominance.inner, wins + open_.sum(axis=1) < dominance.inner
+    outer = dominance.outer - int(row_true.sum())
     rows = np.flatnonzero(~(row_true | row_false))
     if outer <= 0:
         return TRUE
@@ -266,6 +276,6 @@ def _simplify_dominance(
         return FALSE
     parts: list[Formula] = []
     for r in rows:
-        pairs: list[Formula] = [f.pair(w[r], x[c]) for c in np.flatnonzero(open_[r])]
-        parts.append(_at_least(f.inner - int(wins[r]), pairs))
+        pairs: list[Formula] = [dominance.pair(w[r], x[c]) for c in np.flatnonzero(open_[r])]
+        parts.append(_at_least(dominance.inner - int(wins[r]), pairs))
     return _at_least(outer, parts)

@@ -104,10 +104,12 @@ class Graph:
                     stack.extend(a for m, a in pairs if not is_zero(m))
         return sorted(needed)
 
-    def describe(self, i: int) -> str:
+    def describe(self, index: int) -> str:
         """A node as a person would name it."""
-        label = self.labels.get(i)
-        return f"{type(self.nodes[i].op).__name__} node {i}" + (f" ({label})" if label else "")
+        label = self.labels.get(index)
+        return f"{type(self.nodes[index].op).__name__} node {index}" + (
+            f" ({label})" if label else ""
+        )
 
 
 class Builder:
@@ -127,11 +129,11 @@ class Builder:
             self.labels, self.notes = dict(start.labels), list(start.notes)
             self.outputs = dict(start.outputs)
 
-    def node(self, i: int) -> Node:
-        return self._nodes[i]
+    def node(self, index: int) -> Node:
+        return self._nodes[index]
 
-    def shape(self, i: int) -> Shape:
-        return self._nodes[i].shape
+    def shape(self, index: int) -> Shape:
+        return self._nodes[index].shape
 
     def build(self, outputs: Mapping[str, int] | None = None) -> Graph:
         """The finished graph; `outputs` defaults to those set on the builder."""
@@ -172,11 +174,13 @@ class Builder:
     def const(self, value: Values, label: str = "") -> int:
         return self.add(Const(value), label=label)
 
-    def affine(self, m: LinearMap, x: int, bias: Values | None = None, label: str = "") -> int:
-        """`m x + bias`; a map that keeps everything in place and shape adds no node."""
-        if bias is None and is_identity(m) and m.out_shape == self.shape(x):
-            return x
-        return self.add(Affine((m,), bias), x, label=label)
+    def affine(
+        self, linear_map: LinearMap, node: int, bias: Values | None = None, label: str = ""
+    ) -> int:
+        """`linear_map node + bias`; a map that keeps everything in place and shape adds no node."""
+        if bias is None and is_identity(linear_map) and linear_map.out_shape == self.shape(node):
+            return node
+        return self.add(Affine((linear_map,), bias), node, label=label)
 
     def sum(self, terms: Sequence[int], signs: Sequence[int] | None = None, label: str = "") -> int:
         """`sum_i signs[i] * terms[i]` of tensors of one shape; equal terms become one, or none.
@@ -194,30 +198,30 @@ class Builder:
             return terms[0]
         return self.add(Affine(maps), *terms, label=label)
 
-    def scaled(self, x: int, factor: int | float, label: str = "") -> int:
-        return self.affine(scale(self.shape(x), factor), x, label=label)
+    def scaled(self, node: int, factor: int | float, label: str = "") -> int:
+        return self.affine(scale(self.shape(node), factor), node, label=label)
 
-    def relu(self, z: int, label: str = "") -> int:
-        return self.add(Relu(), z, label=label)
+    def relu(self, preact: int, label: str = "") -> int:
+        return self.add(Relu(), preact, label=label)
 
-    def step(self, z: int, label: str = "") -> int:
-        return self.add(Step(), z, label=label)
+    def step(self, preact: int, label: str = "") -> int:
+        return self.add(Step(), preact, label=label)
 
-    def gate(self, d: int, v: int, label: str = "") -> int:
-        return self.add(Gate(), d, v, label=label)
+    def gate(self, gate_node: int, value: int, label: str = "") -> int:
+        return self.add(Gate(), gate_node, value, label=label)
 
-    def mul(self, v: int, w: int, label: str = "") -> int:
-        return self.add(Mul(), v, w, label=label)
+    def mul(self, value: int, other: int, label: str = "") -> int:
+        return self.add(Mul(), value, other, label=label)
 
-    def univariate(self, name: str, x: int, label: str = "") -> int:
-        return self.add(Univariate(name), x, label=label)
+    def univariate(self, name: str, node: int, label: str = "") -> int:
+        return self.add(Univariate(name), node, label=label)
 
-    def absolute(self, x: int, label: str = "") -> int:
-        """`|x| = 2 relu(x) - x`, exactly."""
+    def absolute(self, node: int, label: str = "") -> int:
+        """`|node| = 2 relu(node) - node`, exactly."""
         return self.add(
-            Affine((scale(self.shape(x), 2), scale(self.shape(x), -1))),
-            self.relu(x),
-            x,
+            Affine((scale(self.shape(node), 2), scale(self.shape(node), -1))),
+            self.relu(node),
+            node,
             label=label,
         )
 

@@ -152,17 +152,17 @@ class Scaled(_Map):
 LinearMap: TypeAlias = Dense | Conv | Gather | ScatterAdd | Diag | Scaled
 
 
-def is_zero(m: LinearMap) -> bool:
+def is_zero(linear_map: LinearMap) -> bool:
     """Whether a map takes everything to zero."""
-    match m:
+    match linear_map:
         case Dense() | Conv():
-            return not m.weight.any()
+            return not linear_map.weight.any()
         case Gather() | ScatterAdd():
-            return not (m.index >= 0).any()
+            return not (linear_map.index >= 0).any()
         case Diag():
-            return not m.exact.num.any()
+            return not linear_map.exact.num.any()
         case Scaled():
-            return m.factor == 0 or is_zero(m.inner)
+            return linear_map.factor == 0 or is_zero(linear_map.inner)
 
 
 # --- makers ---------------------------------------------------------------------------------
@@ -201,141 +201,186 @@ def scale(shape: Shape, factor: Number) -> Scaled:
     return Scaled(shape, shape, identity(shape), Fraction(factor))
 
 
-def is_identity(m: LinearMap) -> bool:
+def is_identity(linear_map: LinearMap) -> bool:
     """Whether the map keeps every element in place (the shape may change)."""
-    if isinstance(m, Scaled):
-        return m.factor == 1 and is_identity(m.inner)
-    if not isinstance(m, Gather) or m.index.size != math.prod(m.in_shape):
+    if isinstance(linear_map, Scaled):
+        return linear_map.factor == 1 and is_identity(linear_map.inner)
+    if not isinstance(linear_map, Gather) or linear_map.index.size != math.prod(
+        linear_map.in_shape
+    ):
         return False
-    return bool((m.index.ravel() == np.arange(m.index.size)).all())
+    return bool((linear_map.index.ravel() == np.arange(linear_map.index.size)).all())
 
 
 # --- algebra --------------------------------------------------------------------------------
 
 
-def transpose(m: LinearMap) -> LinearMap:
+def transpose(linear_map: LinearMap) -> LinearMap:
     """The adjoint map."""
-    match m:
+    match linear_map:
         case Dense():
-            return Dense(m.out_shape, m.in_shape, np.ascontiguousarray(m.weight.T))
+            return Dense(
+                linear_map.out_shape, linear_map.in_shape, np.ascontiguousarray(linear_map.weight.T)
+            )
         case Conv():
             return Conv(
-                m.out_shape,
-                m.in_shape,
-                m.weight,
-                m.strides,
-                m.pads,
-                m.dilations,
-                m.groups,
-                not m.transposed,
+                linear_map.out_shape,
+                linear_map.in_shape,
+                linear_map.weight,
+                linear_map.strides,
+                linear_map.pads,
+                linear_map.dilations,
+                linear_map.groups,
+                not linear_map.transposed,
             )
         case Gather():
-            if m.index.size == math.prod(m.in_shape) and (m.index >= 0).all():
-                inverse = np.full(m.index.size, -1, dtype=np.int64)
-                inverse[m.index.ravel()] = np.arange(m.index.size)
+            if (
+                linear_map.index.size == math.prod(linear_map.in_shape)
+                and (linear_map.index >= 0).all()
+            ):
+                inverse = np.full(linear_map.index.size, -1, dtype=np.int64)
+                inverse[linear_map.index.ravel()] = np.arange(linear_map.index.size)
                 if (inverse >= 0).all():  # a permutation: its adjoint is a Gather too
-                    return Gather(m.out_shape, m.in_shape, inverse.reshape(m.in_shape))
-            return ScatterAdd(m.out_shape, m.in_shape, m.index)
+                    return Gather(
+                        linear_map.out_shape,
+                        linear_map.in_shape,
+                        inverse.reshape(linear_map.in_shape),
+                    )
+            return ScatterAdd(linear_map.out_shape, linear_map.in_shape, linear_map.index)
         case ScatterAdd():
-            return Gather(m.out_shape, m.in_shape, m.index)
+            return Gather(linear_map.out_shape, linear_map.in_shape, linear_map.index)
         case Diag():
-            return m
+            return linear_map
         case Scaled():
-            return Scaled(m.out_shape, m.in_shape, transpose(m.inner), m.factor)
+            return Scaled(
+                linear_map.out_shape,
+                linear_map.in_shape,
+                transpose(linear_map.inner),
+                linear_map.factor,
+            )
 
 
-def absolute(m: LinearMap) -> LinearMap:
+def absolute(linear_map: LinearMap) -> LinearMap:
     """The map with the absolute value of every coefficient."""
-    match m:
+    match linear_map:
         case Dense():
-            return Dense(m.in_shape, m.out_shape, np.abs(m.weight))
+            return Dense(linear_map.in_shape, linear_map.out_shape, np.abs(linear_map.weight))
         case Conv():
             return Conv(
-                m.in_shape,
-                m.out_shape,
-                np.abs(m.weight),
-                m.strides,
-                m.pads,
-                m.dilations,
-                m.groups,
-                m.transposed,
+                linear_map.in_shape,
+                linear_map.out_shape,
+                np.abs(linear_map.weight),
+                linear_map.strides,
+                linear_map.pads,
+                linear_map.dilations,
+                linear_map.groups,
+                linear_map.transposed,
             )
         case Diag():
-            if isinstance(m.scale, ExactArray):
-                flipped = ExactArray(np.asarray(np.abs(m.scale.num), dtype=object), m.scale.den)
-                return Diag(m.in_shape, m.out_shape, flipped)
-            return Diag(m.in_shape, m.out_shape, np.abs(m.scale))
+            if isinstance(linear_map.scale, ExactArray):
+                flipped = ExactArray(
+                    np.asarray(np.abs(linear_map.scale.num), dtype=object), linear_map.scale.den
+                )
+                return Diag(linear_map.in_shape, linear_map.out_shape, flipped)
+            return Diag(linear_map.in_shape, linear_map.out_shape, np.abs(linear_map.scale))
         case Scaled():
-            return Scaled(m.in_shape, m.out_shape, absolute(m.inner), abs(m.factor))
+            return Scaled(
+                linear_map.in_shape,
+                linear_map.out_shape,
+                absolute(linear_map.inner),
+                abs(linear_map.factor),
+            )
         case _:
-            return m
+            return linear_map
 
 
-def fan_in(m: LinearMap) -> int:
+def fan_in(linear_map: LinearMap) -> int:
     """An upper bound of the number of terms summed into one output element."""
-    match m:
+    match linear_map:
         case Dense():
-            return int(m.weight.shape[1])
+            return int(linear_map.weight.shape[1])
         case Conv():
-            kernel = math.prod(m.weight.shape[2:])
-            channels = m.weight.shape[0] // m.groups if m.transposed else m.weight.shape[1]
+            kernel = math.prod(linear_map.weight.shape[2:])
+            channels = (
+                linear_map.weight.shape[0] // linear_map.groups
+                if linear_map.transposed
+                else linear_map.weight.shape[1]
+            )
             return int(kernel * channels)
         case ScatterAdd():
-            used = m.index[m.index >= 0]
+            used = linear_map.index[linear_map.index >= 0]
             return int(np.bincount(used.ravel()).max(initial=1)) if used.size else 1
         case Scaled():
-            return fan_in(m.inner)
+            return fan_in(linear_map.inner)
         case _:
             return 1
 
 
-def entries(m: LinearMap) -> Iterator[tuple[int, list[tuple[int, Number]]]]:
+def entries(linear_map: LinearMap) -> Iterator[tuple[int, list[tuple[int, Number]]]]:
     """The rows of the matrix: (flat output index, [(flat input index, exact coefficient), ...])."""
-    match m:
+    match linear_map:
         case Dense():
-            for j, row in enumerate(m.weight):
+            for j, row in enumerate(linear_map.weight):
                 cols = np.flatnonzero(row)
                 yield j, list(zip(cols.tolist(), row[cols].tolist(), strict=True))
         case Conv():
-            yield from _conv_entries(m)
+            yield from _conv_entries(linear_map)
         case Gather():
-            for j, i in enumerate(m.index.ravel().tolist()):
+            for j, i in enumerate(linear_map.index.ravel().tolist()):
                 yield j, [(i, 1)] if i >= 0 else []
         case ScatterAdd():
-            rows: list[list[tuple[int, Number]]] = [[] for _ in range(math.prod(m.out_shape))]
-            for i, j in enumerate(m.index.ravel().tolist()):
+            rows: list[list[tuple[int, Number]]] = [
+                [] for _ in range(math.prod(linear_map.out_shape))
+            ]
+            for i, j in enumerate(linear_map.index.ravel().tolist()):
                 if j >= 0:
                     rows[j].append((i, 1))
             yield from enumerate(rows)
         case Diag():
-            for j, v in enumerate(numbers(m.scale)):
+            for j, v in enumerate(numbers(linear_map.scale)):
                 yield j, [(j, v)] if v != 0 else []
         case Scaled():
-            for j, inner in entries(m.inner):
-                yield j, [(i, Fraction(c) * m.factor) for i, c in inner if m.factor != 0]
+            for j, inner in entries(linear_map.inner):
+                yield (
+                    j,
+                    [
+                        (i, Fraction(c) * linear_map.factor)
+                        for i, c in inner
+                        if linear_map.factor != 0
+                    ],
+                )
 
 
-def _conv_entries(m: Conv) -> Iterator[tuple[int, list[tuple[int, Number]]]]:
+def _conv_entries(linear_map: Conv) -> Iterator[tuple[int, list[tuple[int, Number]]]]:
     """Rows of a convolution: index the input by itself to learn which element feeds what."""
-    fwd_in, fwd_out = m.forward_shapes
+    fwd_in, fwd_out = linear_map.forward_shapes
     places = np.arange(1, math.prod(fwd_in) + 1, dtype=np.int64).reshape(1, *fwd_in)
-    rows: list[list[tuple[int, Number]]] = [[] for _ in range(math.prod(m.out_shape))]
+    rows: list[list[tuple[int, Number]]] = [[] for _ in range(math.prod(linear_map.out_shape))]
     n, outs, space = fwd_out[0], fwd_out[1], math.prod(fwd_out[2:])
-    flat_out = np.arange(math.prod(fwd_out)).reshape(n, m.groups, outs // m.groups, space)
-    padded: Any = _pad(places, m.pads, _Np)
-    weight: Any = m.weight.reshape(
-        m.groups, outs // m.groups, m.weight.shape[1], *m.weight.shape[2:]
+    flat_out = np.arange(math.prod(fwd_out)).reshape(
+        n, linear_map.groups, outs // linear_map.groups, space
     )
-    for offset in product(*(range(k) for k in m.weight.shape[2:])):
-        window = padded[(slice(None), slice(None), slice(None), *_window(m, offset, fwd_out[2:]))]
-        window = window.reshape(n, m.groups, m.weight.shape[1], space)
+    padded: Any = _pad(places, linear_map.pads, _Np)
+    weight: Any = linear_map.weight.reshape(
+        linear_map.groups,
+        outs // linear_map.groups,
+        linear_map.weight.shape[1],
+        *linear_map.weight.shape[2:],
+    )
+    for offset in product(*(range(k) for k in linear_map.weight.shape[2:])):
+        window = padded[
+            (slice(None), slice(None), slice(None), *_window(linear_map, offset, fwd_out[2:]))
+        ]
+        window = window.reshape(n, linear_map.groups, linear_map.weight.shape[1], space)
         w = weight[(slice(None), slice(None), slice(None), *offset)]
-        for b, g, o, c, s in product(*map(range, (n, m.groups, w.shape[1], w.shape[2], space))):
+        for b, g, o, c, s in product(
+            *map(range, (n, linear_map.groups, w.shape[1], w.shape[2], space))
+        ):
             source, coef = int(window[b, g, c, s]) - 1, float(w[g, o, c])
             if source < 0 or coef == 0.0:
                 continue
             target = int(flat_out[b, g, o, s])
-            row, col = (source, target) if m.transposed else (target, source)
+            row, col = (source, target) if linear_map.transposed else (target, source)
             rows[row].append((col, coef))
     yield from enumerate(rows)
 
@@ -359,119 +404,144 @@ class _Torch:
         return like.new_zeros(shape)
 
 
-def _window(m: Conv, offset: Shape, out_space: Shape) -> tuple[slice, ...]:
+def _window(linear_map: Conv, offset: Shape, out_space: Shape) -> tuple[slice, ...]:
     """Where, in the padded input, the elements lie that kernel position `offset` touches."""
     return tuple(
         slice(o * d, o * d + (n - 1) * s + 1, s)
-        for o, d, n, s in zip(offset, m.dilations, out_space, m.strides, strict=True)
+        for o, d, n, s in zip(
+            offset, linear_map.dilations, out_space, linear_map.strides, strict=True
+        )
     )
 
 
-def _pad(x: Any, pads: tuple[tuple[int, int], ...], lib: Any) -> Any:
+def _pad(values: Any, pads: tuple[tuple[int, int], ...], lib: Any) -> Any:
     """Zero padding of the spatial axes of (B, N, C, *space)."""
     if not any(map(any, pads)):
-        return x
-    space = tuple(n + a + b for n, (a, b) in zip(x.shape[3:], pads, strict=True))
-    out = lib.zeros((*x.shape[:3], *space), x)
-    inner = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape[3:], pads, strict=True))
-    out[(slice(None), slice(None), slice(None), *inner)] = x
+        return values
+    space = tuple(n + a + b for n, (a, b) in zip(values.shape[3:], pads, strict=True))
+    out = lib.zeros((*values.shape[:3], *space), values)
+    inner = tuple(slice(a, a + n) for n, (a, _) in zip(values.shape[3:], pads, strict=True))
+    out[(slice(None), slice(None), slice(None), *inner)] = values
     return out
 
 
-def convolve(m: Conv, x: Any, weight: Any, lib: Any) -> Any:
+def convolve(linear_map: Conv, values: Any, weight: Any, lib: Any) -> Any:
     """Convolution as a loop over kernel positions: one code for floats, integers and torch."""
-    (_, chans, *_), (n, outs, *out_space) = m.forward_shapes
-    batch, space = x.shape[0], math.prod(out_space)
-    w = weight.reshape(m.groups, outs // m.groups, chans // m.groups, *weight.shape[2:])
+    (_, chans, *_), (n, outs, *out_space) = linear_map.forward_shapes
+    batch, space = values.shape[0], math.prod(out_space)
+    w = weight.reshape(
+        linear_map.groups, outs // linear_map.groups, chans // linear_map.groups, *weight.shape[2:]
+    )
     full = tuple(slice(None) for _ in range(3))
-    if not m.transposed:
-        padded = _pad(x, m.pads, lib)
+    if not linear_map.transposed:
+        padded = _pad(values, linear_map.pads, lib)
         out: Any = None
         for offset in product(*(range(k) for k in weight.shape[2:])):
-            window = padded[(*full, *_window(m, offset, tuple(out_space)))]
-            window = window.reshape(batch * n, m.groups, chans // m.groups, space)
+            window = padded[(*full, *_window(linear_map, offset, tuple(out_space)))]
+            window = window.reshape(batch * n, linear_map.groups, chans // linear_map.groups, space)
             term = w[(*full, *offset)] @ window
             out = term if out is None else out + term
-        return out.reshape(batch, *m.out_shape)
-    padded_space = tuple(k + a + b for k, (a, b) in zip(m.out_shape[2:], m.pads, strict=True))
-    acc = lib.zeros((batch, n, chans, *padded_space), x)
-    cotangent = x.reshape(batch * n, m.groups, outs // m.groups, space)
+        return out.reshape(batch, *linear_map.out_shape)
+    padded_space = tuple(
+        k + a + b for k, (a, b) in zip(linear_map.out_shape[2:], linear_map.pads, strict=True)
+    )
+    acc = lib.zeros((batch, n, chans, *padded_space), values)
+    cotangent = values.reshape(batch * n, linear_map.groups, outs // linear_map.groups, space)
     for offset in product(*(range(k) for k in weight.shape[2:])):
         kernel = w[(*full, *offset)].swapaxes(-1, -2)
         term = (kernel @ cotangent).reshape(batch, n, chans, *out_space)
-        where = (*full, *_window(m, offset, tuple(out_space)))
+        where = (*full, *_window(linear_map, offset, tuple(out_space)))
         acc[where] = acc[where] + term
-    inner = tuple(slice(a, a + k) for k, (a, _) in zip(m.out_shape[2:], m.pads, strict=True))
+    inner = tuple(
+        slice(a, a + k) for k, (a, _) in zip(linear_map.out_shape[2:], linear_map.pads, strict=True)
+    )
     return acc[(*full, *inner)]
 
 
-def apply_numpy(m: LinearMap, x: FloatArray) -> FloatArray:
-    """`m x` in float64 for x of shape (B, *in_shape)."""
-    batch = x.shape[0]
-    match m:
+def apply_numpy(linear_map: LinearMap, values: FloatArray) -> FloatArray:
+    """`linear_map values` in float64 for x of shape (B, *in_shape)."""
+    batch = values.shape[0]
+    match linear_map:
         case Dense():
-            return (x.reshape(batch, -1) @ m.weight.T).reshape(batch, *m.out_shape)
+            return (values.reshape(batch, -1) @ linear_map.weight.T).reshape(
+                batch, *linear_map.out_shape
+            )
         case Conv():
-            return np.asarray(convolve(m, x, m.weight, _Np))
+            return np.asarray(convolve(linear_map, values, linear_map.weight, _Np))
         case Gather():
-            return np.asarray(_gather(m, x.reshape(batch, -1)))
+            return np.asarray(_gather(linear_map, values.reshape(batch, -1)))
         case ScatterAdd():
-            out = np.zeros((batch, math.prod(m.out_shape)))
-            _scatter(m, x.reshape(batch, -1), out)
-            return out.reshape(batch, *m.out_shape)
+            out = np.zeros((batch, math.prod(linear_map.out_shape)))
+            _scatter(linear_map, values.reshape(batch, -1), out)
+            return out.reshape(batch, *linear_map.out_shape)
         case Diag():
-            factor = m.scale.to_float() if isinstance(m.scale, ExactArray) else m.scale
-            return x * factor
+            factor = (
+                linear_map.scale.to_float()
+                if isinstance(linear_map.scale, ExactArray)
+                else linear_map.scale
+            )
+            return values * factor
         case Scaled():
-            return apply_numpy(m.inner, x) * float(m.factor)
+            return apply_numpy(linear_map.inner, values) * float(linear_map.factor)
 
 
-def apply_exact(m: LinearMap, x: ExactArray) -> ExactArray:
-    """`m x` in exact arithmetic for x of shape (B, *in_shape)."""
-    batch = x.shape[0]
-    flat = x.num.reshape(batch, -1)
-    match m:
+def apply_exact(linear_map: LinearMap, values: ExactArray) -> ExactArray:
+    """`linear_map values` in exact arithmetic for x of shape (B, *in_shape)."""
+    batch = values.shape[0]
+    flat = values.num.reshape(batch, -1)
+    match linear_map:
         case Dense():
-            num = np.asarray(flat.dot(m.exact.num.T), dtype=object)
-            return ExactArray(num.reshape(batch, *m.out_shape), x.den * m.exact.den)
+            num = np.asarray(flat.dot(linear_map.exact.num.T), dtype=object)
+            return ExactArray(
+                num.reshape(batch, *linear_map.out_shape), values.den * linear_map.exact.den
+            )
         case Conv():
-            out = np.asarray(convolve(m, x.num, m.exact.num, _Np), dtype=object)
-            return ExactArray(out, x.den * m.exact.den)
+            out = np.asarray(
+                convolve(linear_map, values.num, linear_map.exact.num, _Np), dtype=object
+            )
+            return ExactArray(out, values.den * linear_map.exact.den)
         case Gather():
-            return ExactArray(np.asarray(_gather(m, flat), dtype=object), x.den)
+            return ExactArray(np.asarray(_gather(linear_map, flat), dtype=object), values.den)
         case ScatterAdd():
-            acc = np.zeros((batch, math.prod(m.out_shape)), dtype=object)
-            _scatter(m, flat, acc)
-            return ExactArray(acc.reshape(batch, *m.out_shape), x.den)
+            acc = np.zeros((batch, math.prod(linear_map.out_shape)), dtype=object)
+            _scatter(linear_map, flat, acc)
+            return ExactArray(acc.reshape(batch, *linear_map.out_shape), values.den)
         case Diag():
-            return ExactArray(np.asarray(x.num * m.exact.num, dtype=object), x.den * m.exact.den)
+            return ExactArray(
+                np.asarray(values.num * linear_map.exact.num, dtype=object),
+                values.den * linear_map.exact.den,
+            )
         case Scaled():
-            return apply_exact(m.inner, x).scaled(m.factor)
+            return apply_exact(linear_map.inner, values).scaled(linear_map.factor)
 
 
-def apply_torch(m: LinearMap, x: Any, const: Any) -> Any:
-    """`m x` on a torch tensor; `const(values)` turns constants into tensors of x's kind."""
-    batch = x.shape[0]
-    match m:
+def apply_torch(linear_map: LinearMap, values: Any, const: Any) -> Any:
+    """The map of a torch tensor; `const(array)` turns constants into tensors of the same kind."""
+    batch = values.shape[0]
+    match linear_map:
         case Dense():
-            return (x.reshape(batch, -1) @ const(m.weight).T).reshape(batch, *m.out_shape)
+            return (values.reshape(batch, -1) @ const(linear_map.weight).T).reshape(
+                batch, *linear_map.out_shape
+            )
         case Conv():
-            return convolve(m, x, const(m.weight), _Torch)
+            return convolve(linear_map, values, const(linear_map.weight), _Torch)
         case Gather():
-            flat = x.reshape(batch, -1)
-            index = const(m.index)
-            if m.index.size == 0 or (m.index >= 0).all():
-                return flat[:, index.reshape(-1)].reshape(batch, *m.out_shape)
+            flat = values.reshape(batch, -1)
+            index = const(linear_map.index)
+            if linear_map.index.size == 0 or (linear_map.index >= 0).all():
+                return flat[:, index.reshape(-1)].reshape(batch, *linear_map.out_shape)
             padded = _append_zero(flat)
-            return padded[:, index.reshape(-1)].reshape(batch, *m.out_shape)
+            return padded[:, index.reshape(-1)].reshape(batch, *linear_map.out_shape)
         case ScatterAdd():
-            out = x.new_zeros((batch, math.prod(m.out_shape) + 1))
-            out = out.index_add(1, const(m.index).reshape(-1) % out.shape[1], x.reshape(batch, -1))
-            return out[:, :-1].reshape(batch, *m.out_shape)
+            out = values.new_zeros((batch, math.prod(linear_map.out_shape) + 1))
+            out = out.index_add(
+                1, const(linear_map.index).reshape(-1) % out.shape[1], values.reshape(batch, -1)
+            )
+            return out[:, :-1].reshape(batch, *linear_map.out_shape)
         case Diag():
-            return x * const(m.scale)
+            return values * const(linear_map.scale)
         case Scaled():
-            return apply_torch(m.inner, x, const) * float(m.factor)
+            return apply_torch(linear_map.inner, values, const) * float(linear_map.factor)
 
 
 def _append_zero(flat: Any) -> Any:
@@ -481,17 +551,17 @@ def _append_zero(flat: Any) -> Any:
     return out
 
 
-def _gather(m: Gather, flat: Any) -> Any:
+def _gather(linear_map: Gather, flat: Any) -> Any:
     if flat.shape[1] == 0:
-        return np.zeros((flat.shape[0], *m.out_shape), dtype=flat.dtype)
-    picked = flat[:, m.index.ravel()]
-    missing = m.index.ravel() < 0
+        return np.zeros((flat.shape[0], *linear_map.out_shape), dtype=flat.dtype)
+    picked = flat[:, linear_map.index.ravel()]
+    missing = linear_map.index.ravel() < 0
     if missing.any():
         picked[:, missing] = 0
-    return picked.reshape(flat.shape[0], *m.out_shape)
+    return picked.reshape(flat.shape[0], *linear_map.out_shape)
 
 
-def _scatter(m: ScatterAdd, flat: Any, out: Any) -> None:
-    used = np.flatnonzero(m.index.ravel() >= 0)
+def _scatter(linear_map: ScatterAdd, flat: Any, out: Any) -> None:
+    used = np.flatnonzero(linear_map.index.ravel() >= 0)
     every: Any = slice(None)
-    np.add.at(out, (every, m.index.ravel()[used]), flat[:, used])
+    np.add.at(out, (every, linear_map.index.ravel()[used]), flat[:, used])

@@ -23,8 +23,8 @@ class LinearRow:
     coefs: Mapping[int, Fraction]
     rhs: Fraction
 
-    def holds(self, x: Sequence[Fraction]) -> bool:
-        return sum((c * x[i] for i, c in self.coefs.items()), Fraction(0)) <= self.rhs
+    def holds(self, point: Sequence[Fraction]) -> bool:
+        return sum((c * point[i] for i, c in self.coefs.items()), Fraction(0)) <= self.rhs
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Ball:
     center: tuple[Fraction, ...]
     radius: Fraction
 
-    def holds(self, x: Sequence[Fraction]) -> bool:
-        diffs = [x[i] - c for i, c in zip(self.indices, self.center, strict=True)]
+    def holds(self, point: Sequence[Fraction]) -> bool:
+        diffs = [point[i] - c for i, c in zip(self.indices, self.center, strict=True)]
         if self.norm == "l1":
             return sum(map(abs, diffs), Fraction(0)) <= self.radius
         return sum((d * d for d in diffs), Fraction(0)) <= self.radius**2
@@ -79,26 +79,26 @@ class Region:
     def size(self) -> int:
         return len(self.lo)
 
-    def name(self, i: int) -> str:
-        """The feature's name, or `x[i]`."""
-        return self.names[i] if i < len(self.names) else f"x[{i}]"
+    def name(self, index: int) -> str:
+        """The feature's name, or `x[index]`."""
+        return self.names[index] if index < len(self.names) else f"x[{index}]"
 
     @property
     def is_box(self) -> bool:
         return not (self.rows or self.balls or self.integers or self.one_hot)
 
-    def contains(self, x: Sequence[Fraction]) -> bool:
+    def contains(self, point: Sequence[Fraction]) -> bool:
         """Whether the exact point lies in the region."""
-        if len(x) != self.size:
+        if len(point) != self.size:
             return False
-        if any(not a <= v <= b for a, v, b in zip(self.lo, x, self.hi, strict=True)):
+        if any(not a <= v <= b for a, v, b in zip(self.lo, point, self.hi, strict=True)):
             return False
-        if any(x[i].denominator != 1 for i in self.integers):
+        if any(point[i].denominator != 1 for i in self.integers):
             return False
         for group in self.one_hot:
-            if sorted(x[i] for i in group) != [Fraction(0)] * (len(group) - 1) + [Fraction(1)]:
+            if sorted(point[i] for i in group) != [Fraction(0)] * (len(group) - 1) + [Fraction(1)]:
                 return False
-        return all(r.holds(x) for r in self.rows) and all(b.holds(x) for b in self.balls)
+        return all(r.holds(point) for r in self.rows) and all(b.holds(point) for b in self.balls)
 
     def float_box(self) -> tuple[FloatArray, FloatArray]:
         """Outward rounded float bounds of the box, each of shape (size,); InputError for those

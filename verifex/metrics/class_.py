@@ -35,15 +35,15 @@ class Class(Property):
     tie: Literal["error", "index"] = "error"
 
 
-def build(p: Class, s: Setting) -> Formula:
+def build(wanted: Class, setting: Setting) -> Formula:
     """f_c - f_j > 0 for all j != c."""
-    if s.classes < 2:
+    if setting.classes < 2:
         raise InputError("the network has one output", expected="at least two", key="class")
-    c = s.ranked_classes(p.tie)[0] if isinstance(p.class_, str) else p.class_
-    if c >= s.classes:
-        raise InputError(f"class {c}", expected=f"0..{s.classes - 1}", key="class")
-    node = s.logits
-    others = [j for j in range(s.classes) if j != c]
+    c = setting.ranked_classes(wanted.tie)[0] if isinstance(wanted.class_, str) else wanted.class_
+    if c >= setting.classes:
+        raise InputError(f"class {c}", expected=f"0..{setting.classes - 1}", key="class")
+    node = setting.logits
+    others = [j for j in range(setting.classes) if j != c]
     return conjunction([Atom(Form.of({(node, c): 1, (node, j): -1}), True) for j in others])
 
 

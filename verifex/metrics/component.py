@@ -15,15 +15,15 @@ class Component(Bounded):
     component: Selection
 
 
-def build(p: Component, s: Setting) -> Formula:
+def build(wanted: Component, setting: Setting) -> Formula:
     """Every selected component within the bounds."""
-    explained = s.explanation()
+    explained = setting.explanation()
     with under("component"):
-        picked = explained.names.select(p.component)
+        picked = explained.names.select(wanted.component)
         if not picked:
             raise InputError("no component is named", expected="at least one")
     forms = [Form.of({(explained.attribution, i): 1}) for i in picked]
-    return conjunction([atom for form in forms for atom in within(form, p)])
+    return conjunction([atom for form in forms for atom in within(form, wanted)])
 
 
 FAMILY = Family("component", Component, build)

@@ -28,38 +28,38 @@ class Similarity(Ratio):
 
     @field_validator("at_least")
     @classmethod
-    def _in_range(cls, c: Fraction) -> Fraction:
-        if not -1 <= c <= 1:
-            raise wrong(f"{show(c)} is no cosine", "a number from -1 to 1")
-        return c
+    def _in_range(cls, coef: Fraction) -> Fraction:
+        if not -1 <= coef <= 1:
+            raise wrong(f"{show(coef)} is no cosine", "a number from -1 to 1")
+        return coef
 
     def at_zero(self) -> bool:
         """Cross-multiplied, everything is zero there: dot > 0 fails, dot >= 0 holds."""
         return self.at_least <= 0
 
 
-def build(p: Similarity, s: Setting) -> Formula:
+def build(wanted: Similarity, setting: Setting) -> Formula:
     """Cross-multiplied, with dot = <A, A0>: no division, and right wherever A is not zero.
 
     c > 0: dot > 0 and dot^2 >= c^2 |A0|^2 |A|^2.   c = 0: dot >= 0.
     c < 0: dot >= 0 or dot^2 <= c^2 |A0|^2 |A|^2.
     """
-    c, base = p.at_least, s.component_reference()
+    c, base = wanted.at_least, setting.component_reference()
     length = sum((a * a for a in base), Fraction(0))
     if length == 0:
         raise InputError("the reference is zero: it has no direction", key="similarity")
-    dot = Form.of({(s.components, i): a for i, a in enumerate(base)})
+    dot = Form.of({(setting.components, i): a for i, a in enumerate(base)})
     if c == 0:
         return Atom(dot)
-    gap = _gap(s, base, c * c * length)
+    gap = _gap(setting, base, c * c * length)
     if c > 0:
         return And((Atom(dot, strict=True), Atom(gap)))
     return Or((Atom(dot), Atom(-gap)))
 
 
-def _gap(s: Setting, base: tuple[Fraction, ...], factor: Fraction) -> Form:
+def _gap(setting: Setting, base: tuple[Fraction, ...], factor: Fraction) -> Form:
     """dot^2 - factor * |A|^2 as a form, through product nodes."""
-    b, node = s.builder, s.components
+    b, node = setting.builder, setting.components
     shape = b.shape(node)
     weights = Diag(shape, shape, ExactArray.from_numbers(base, shape))
     # One component that is 1 at the reference is the dot product itself: equal values, one node.

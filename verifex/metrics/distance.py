@@ -27,42 +27,42 @@ class Distance(Bounded):
     relative: StrictBool = False
 
 
-def build(p: Distance, s: Setting) -> Formula:
+def build(wanted: Distance, setting: Setting) -> Formula:
     """Every bound of the norm; a lower bound is the negation of an upper one."""
-    if p.relative and not any(s.component_reference()):
+    if wanted.relative and not any(setting.component_reference()):
         raise InputError("the reference is zero: nothing can be measured in units of its norm",
                          expected="another reference, or relative = false", key="relative")
     parts: list[Formula] = []
-    for key, value in p.bounds():
+    for key, value in wanted.bounds():
         if value < 0:
             raise InputError(f"{show(value)} is negative", expected="a number >= 0", key=key)
         strict = key in ("below", "at_least")  # at_least t is "not below t"
-        upper = _UPPER[p.distance](s, value, strict, p.relative)
+        upper = _UPPER[wanted.distance](setting, value, strict, wanted.relative)
         parts.append(upper if key in ("below", "at_most") else negate(upper))
     return conjunction(parts)
 
 
-def _l1(s: Setting, bound: Fraction, strict: bool, relative: bool) -> Formula:
+def _l1(setting: Setting, bound: Fraction, strict: bool, relative: bool) -> Formula:
     """sum |A - A0| <= t, or t * sum |A0|."""
     if relative:
-        bound *= sum(map(abs, s.component_reference()), Fraction(0))
-    return Atom(shifted(-l1_form(s), bound), strict)
+        bound *= sum(map(abs, setting.component_reference()), Fraction(0))
+    return Atom(shifted(-l1_form(setting), bound), strict)
 
 
-def _l2(s: Setting, bound: Fraction, strict: bool, relative: bool) -> Formula:
+def _l2(setting: Setting, bound: Fraction, strict: bool, relative: bool) -> Formula:
     """sum (A - A0)^2 <= t^2, or t^2 * sum A0^2."""
     limit = bound**2
     if relative:
-        limit *= sum((a * a for a in s.component_reference()), Fraction(0))
-    return Atom(shifted(-l2_squared_form(s), limit), strict)
+        limit *= sum((a * a for a in setting.component_reference()), Fraction(0))
+    return Atom(shifted(-l2_squared_form(setting), limit), strict)
 
 
-def _linf(s: Setting, bound: Fraction, strict: bool, relative: bool) -> Formula:
+def _linf(setting: Setting, bound: Fraction, strict: bool, relative: bool) -> Formula:
     """-t <= A_i - A0_i <= t for every i, or t * max |A0|: two atoms a component, no extra nodes."""
-    base = s.component_reference()
+    base = setting.component_reference()
     if relative:
         bound *= max(map(abs, base))
-    cells = [(Form.of({(s.components, i): 1}), a) for i, a in enumerate(base)]
+    cells = [(Form.of({(setting.components, i): 1}), a) for i, a in enumerate(base)]
     high = [Atom(shifted(-form, a + bound), strict) for form, a in cells]
     low = [Atom(shifted(form, bound - a), strict) for form, a in cells]
     return And((*high, *low))
@@ -71,34 +71,34 @@ def _linf(s: Setting, bound: Fraction, strict: bool, relative: bool) -> Formula:
 _UPPER = {"l1": _l1, "l2": _l2, "linf": _linf}
 
 
-def l1_form(s: Setting) -> Form:
+def l1_form(setting: Setting) -> Form:
     """||A - A0||_1 as a form."""
-    node = s.builder.absolute(s.change())
-    return sum_form(node, s.builder.node(node).size)
+    node = setting.builder.absolute(setting.change())
+    return sum_form(node, setting.builder.node(node).size)
 
 
-def l2_squared_form(s: Setting) -> Form:
+def l2_squared_form(setting: Setting) -> Form:
     """||A - A0||_2 squared as a form, through a product node."""
-    change = s.change()
-    node = s.builder.mul(change, change)
-    return sum_form(node, s.builder.node(node).size)
+    change = setting.change()
+    node = setting.builder.mul(change, change)
+    return sum_form(node, setting.builder.node(node).size)
 
 
-def linf_form(s: Setting) -> Form:
+def linf_form(setting: Setting) -> Form:
     """||A - A0||_inf as a form, through a tournament of maxima."""
-    return Form.of({(maximum(s.builder, s.builder.absolute(s.change())), 0): 1})
+    return Form.of({(maximum(setting.builder, setting.builder.absolute(setting.change())), 0): 1})
 
 
-def maximum(b: Builder, node: int) -> int:
+def maximum(builder: Builder, node: int) -> int:
     """A node of one element: the largest element of `node`, by max(u, v) = v + relu(u - v)."""
-    node = b.affine(gather(b.shape(node), range(b.node(node).size)), node)
-    while (n := b.node(node).size) > 1:
+    node = builder.affine(gather(builder.shape(node), range(builder.node(node).size)), node)
+    while (n := builder.node(node).size) > 1:
         half = n // 2
-        first, second = (b.affine(gather((n,), range(k, k + half)), node) for k in (0, half))
-        winner = b.sum([second, b.relu(b.sum([first, second], [1, -1]))])
+        first, second = (builder.affine(gather((n,), range(k, k + half)), node) for k in (0, half))
+        winner = builder.sum([second, builder.relu(builder.sum([first, second], [1, -1]))])
         if n % 2:
-            rest = b.affine(gather((n,), [n - 1]), node)
-            winner = b.add(Concat(0), winner, rest)
+            rest = builder.affine(gather((n,), [n - 1]), node)
+            winner = builder.add(Concat(0), winner, rest)
         node = winner
     return node
 

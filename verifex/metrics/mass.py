@@ -52,31 +52,31 @@ class Mass(Bounded, Ratio):
         return self.above is None and self.below is None
 
 
-def build(p: Mass, s: Setting) -> Formula:
+def build(wanted: Mass, setting: Setting) -> Formula:
     """sum_mask |A| - q sum |A| against 0, for every bound q."""
-    inside = set(mask_positions(p.mass, s))
+    inside = set(mask_positions(wanted.mass, setting))
     parts: list[Formula] = []
-    for key, share in p.bounds():
+    for key, share in wanted.bounds():
         if not 0 <= share <= 1:
             raise InputError(f"{show(share)} is no share", expected="0..1", key=key)
         sense = 1 if key in ("at_least", "above") else -1
-        form = _balance(s, inside, share, sense)
+        form = _balance(setting, inside, share, sense)
         parts.append(Atom(form, strict=key in ("above", "below")))
     return conjunction(parts)
 
 
-def _balance(s: Setting, inside: set[int], share: Fraction, sense: int) -> Form:
-    size = len(s.explanation().chosen)
+def _balance(setting: Setting, inside: set[int], share: Fraction, sense: int) -> Form:
+    size = len(setting.explanation().chosen)
     weights = {i: (Fraction(i in inside) - share) * sense for i in range(size)}
-    return Form.of({(s.magnitude, i): w for i, w in weights.items()})
+    return Form.of({(setting.magnitude, i): w for i, w in weights.items()})
 
 
-def mask_positions(mask: tuple[str | int, ...] | MaskFile, s: Setting) -> list[int]:
+def mask_positions(mask: tuple[str | int, ...] | MaskFile, setting: Setting) -> list[int]:
     """The positions (in the node of chosen components) inside the mask."""
-    explained = s.explanation()
+    explained = setting.explanation()
     position = {c: k for k, c in enumerate(explained.chosen)}
     with under("mass"):
-        picked = _from_file(mask, s) if isinstance(mask, MaskFile) else (
+        picked = _from_file(mask, setting) if isinstance(mask, MaskFile) else (
             explained.names.select(mask))
         if not picked:
             raise InputError("an empty mask", expected="at least one feature")
@@ -87,11 +87,11 @@ def mask_positions(mask: tuple[str | int, ...] | MaskFile, s: Setting) -> list[i
     return [position[i] for i in picked]
 
 
-def _from_file(mask: MaskFile, s: Setting) -> list[int]:
+def _from_file(mask: MaskFile, setting: Setting) -> list[int]:
     """The components where the mask in the file is not zero."""
-    size = s.explanation().names.size
+    size = setting.explanation().names.size
     with under("file"):
-        found = open_npy(locate(s.folder, mask.file))
+        found = open_npy(locate(setting.folder, mask.file))
         if found.size != size:
             raise InputError(f"{found.size} elements", expected=f"{size}, one a component")
         return [int(i) for i in np.flatnonzero(found)]

@@ -24,17 +24,21 @@ class Monotone(Property):
     output: OutputFunctional | None = None
 
 
-def build(p: Monotone, s: Setting) -> Formula:
+def build(wanted: Monotone, setting: Setting) -> Formula:
     """The sign of d output / d feature, for every feature named."""
     with under("feature"):
-        picked = s.features.select(p.feature)
+        picked = setting.features.select(wanted.feature)
         if not picked:
             raise InputError("no feature is named", expected="at least one")
     with under("output"):
-        weights = s.output_weights(p.output or s.output)
-        slopes = gradients(s.builder, functional_node(s.builder, s.logits, weights), s.inputs)
-    sense = 1 if p.monotone == "increasing" else -1
-    cells = [(node, k) for node in slopes for k in range(s.builder.node(node).size)]
+        weights = setting.output_weights(wanted.output or setting.output)
+        slopes = gradients(
+            setting.builder,
+            functional_node(setting.builder, setting.logits, weights),
+            setting.inputs,
+        )
+    sense = 1 if wanted.monotone == "increasing" else -1
+    cells = [(node, k) for node in slopes for k in range(setting.builder.node(node).size)]
     return conjunction([Atom(Form.of({cells[i]: sense})) for i in picked])
 
 

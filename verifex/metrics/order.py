@@ -36,14 +36,14 @@ class Order(Property):
     ]
 
 
-def build(p: Order, s: Setting) -> Formula:
+def build(wanted: Order, setting: Setting) -> Formula:
     """One strict comparison between neighbours in the order."""
-    explained = s.explanation()
-    if isinstance(p.order, str):
-        node, ranked = s.components, _reference_order(s)
+    explained = setting.explanation()
+    if isinstance(wanted.order, str):
+        node, ranked = setting.components, _reference_order(setting)
     else:
         node, ranked = explained.attribution, []
-        for k, key in enumerate(p.order):
+        for k, key in enumerate(wanted.order):
             with under(f"order[{k}]"):
                 ranked.append(explained.names.one(key))
                 if ranked[-1] in ranked[:-1]:
@@ -52,8 +52,8 @@ def build(p: Order, s: Setting) -> Formula:
     return conjunction([Atom(Form.of({(node, a): 1, (node, b): -1}), True) for a, b in pairs])
 
 
-def _reference_order(s: Setting) -> list[int]:
-    explained, values = s.explanation(), s.component_reference()
+def _reference_order(setting: Setting) -> list[int]:
+    explained, values = setting.explanation(), setting.component_reference()
     order = top(values, range(len(values)))
     if len(order) < 2:
         raise InputError("one component", expected="at least two", key="order")

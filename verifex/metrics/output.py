@@ -14,11 +14,11 @@ class Output(Bounded):
     output: OutputFunctional
 
 
-def build(p: Output, s: Setting) -> Formula:
+def build(wanted: Output, setting: Setting) -> Formula:
     """The functional of the outputs against its bounds."""
     with under("output"):
-        form = s.output_form(p.output)
-    return conjunction(within(form, p))
+        form = setting.output_form(wanted.output)
+    return conjunction(within(form, wanted))
 
 
 FAMILY = Family("output", Output, build)

@@ -27,28 +27,32 @@ class Sign(Property):
     at_least: Count | None = None
 
 
-def build(p: Sign, s: Setting) -> Formula:
+def build(wanted: Sign, setting: Setting) -> Formula:
     """One strict atom a component with a sign, joined by and or by at-least."""
-    parts = [part for i in _positions(p, s) if (part := _kept(p, s, i)) is not None]
+    parts = [
+        part for i in _positions(wanted, setting) if (part := _kept(wanted, setting, i)) is not None
+    ]
     if not parts:
         raise InputError("no component is left to compare", expected="at least one", key="sign")
-    if p.at_least is None:
+    if wanted.at_least is None:
         return conjunction(parts)
-    if p.at_least > len(parts):
+    if wanted.at_least > len(parts):
         raise InputError(
-            f"{p.at_least} of {len(parts)} components", expected=f"0..{len(parts)}", key="at_least"
+            f"{wanted.at_least} of {len(parts)} components",
+            expected=f"0..{len(parts)}",
+            key="at_least",
         )
-    return AtLeast(p.at_least, tuple(parts))
+    return AtLeast(wanted.at_least, tuple(parts))
 
 
-def _positions(p: Sign, s: Setting) -> list[int]:
+def _positions(wanted: Sign, setting: Setting) -> list[int]:
     """The positions (in the node of chosen components) that are compared."""
-    explained = s.explanation()
-    if p.which is None:
+    explained = setting.explanation()
+    if wanted.which is None:
         return list(range(len(explained.chosen)))
     with under("which"):
         position = {c: k for k, c in enumerate(explained.chosen)}
-        picked = explained.names.select(p.which)
+        picked = explained.names.select(wanted.which)
         for i in picked:
             if i not in position:
                 name = explained.names.name(i)
@@ -56,20 +60,20 @@ def _positions(p: Sign, s: Setting) -> list[int]:
         return [position[i] for i in picked]
 
 
-def _kept(p: Sign, s: Setting, i: int) -> Formula | None:
+def _kept(wanted: Sign, setting: Setting, index: int) -> Formula | None:
     """The atom that component i keeps its sign; None where it is left out."""
-    value, cell = s.component_reference()[i], (s.components, i)
-    if abs(value) < p.threshold:
+    value, cell = setting.component_reference()[index], (setting.components, index)
+    if abs(value) < wanted.threshold:
         return None
-    if value == 0 and p.zero == "error":
-        explained = s.explanation()
+    if value == 0 and wanted.zero == "error":
+        explained = setting.explanation()
         raise InputError(
-            f"component '{explained.names.name(explained.chosen[i])}' is 0 at the reference",
+            f"component '{explained.names.name(explained.chosen[index])}' is 0 at the reference",
             expected='zero = "ignore" or "keep"', key="sign",
         )
     if value == 0:
         both = (Atom(Form.of({cell: 1})), Atom(Form.of({cell: -1})))
-        return And(both) if p.zero == "keep" else None
+        return And(both) if wanted.zero == "keep" else None
     return Atom(Form.of({cell: 1 if value > 0 else -1}), strict=True)
 
 

@@ -27,7 +27,7 @@ class TopK(Property):
     tie: Literal["error", "index"] = Field(default="error")
 
 
-def build(p: TopK, s: Setting) -> Formula:
+def build(wanted: TopK, setting: Setting) -> Formula:
     """Overlap >= m as one block of comparisons between the reference top-k R and the rest.
 
     Let r_1 >= r_2 >= ... be the values in R and o_1 >= o_2 >= ... those outside. The overlap is at
@@ -36,32 +36,34 @@ def build(p: TopK, s: Setting) -> Formula:
     so the top k can hold m-1 of R only. That is: at least m elements of R are strictly above at
     least (n-k) - (k-m) elements outside.
     """
-    n, k = len(s.explanation().chosen), p.top_k
-    m = k if p.overlap_at_least is None else p.overlap_at_least
+    n, k = len(setting.explanation().chosen), wanted.top_k
+    m = k if wanted.overlap_at_least is None else wanted.overlap_at_least
     if not 1 <= k <= n:
         raise InputError(f"{k} of {n} components", expected=f"1..{n}", key="top_k")
     if not 1 <= m <= k:
         raise InputError(f"{m} of {k}", expected=f"1..{k}", key="overlap_at_least")
-    winners, losers = reference_top(p, s)
+    winners, losers = reference_top(wanted, setting)
     inner = (n - k) - (k - m)
     if inner <= 0:
         return TRUE  # any two sets of k among n share m elements
-    return Dominance(s.components, tuple(winners), tuple(losers), outer=m, inner=inner, strict=True)
+    return Dominance(
+        setting.components, tuple(winners), tuple(losers), outer=m, inner=inner, strict=True
+    )
 
 
-def reference_top(p: TopK, s: Setting) -> tuple[list[int], list[int]]:
+def reference_top(wanted: TopK, setting: Setting) -> tuple[list[int], list[int]]:
     """The positions in the reference top-k, and all others."""
-    values = s.component_reference()
+    values = setting.component_reference()
     order = top(values, range(len(values)))
-    winners, losers = order[: p.top_k], order[p.top_k :]
+    winners, losers = order[: wanted.top_k], order[wanted.top_k :]
     if losers and values[winners[-1]] == values[losers[0]]:
-        explained = s.explanation()
-        if p.tie == "error":
+        explained = setting.explanation()
+        if wanted.tie == "error":
             what = same_value(
                 values, winners[-1], losers[0], lambda i: explained.names.name(explained.chosen[i])
             )
             raise InputError(what, expected='another k, or tie = "index"', key="top_k")
-        s.builder.notes.append("a tie at the edge of the reference top-k was cut by position")
+        setting.builder.notes.append("a tie at the edge of the reference top-k was cut by position")
     return sorted(winners), sorted(losers)
 
 

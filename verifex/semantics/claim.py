@@ -199,26 +199,26 @@ class _Writer:
             raise UnsupportedError("no finite bounds", key=self.encoder.graph.describe(node))
         return low, high
 
-    def demand(self, f: Formula, margin: int | None, premise: int | None = None) -> None:
-        """Make `f` hold (by `margin`), if `premise` is 1 or always."""
-        match f:
+    def demand(self, formula: Formula, margin: int | None, premise: int | None = None) -> None:
+        """Make `formula` hold (by `margin`), if `premise` is 1 or always."""
+        match formula:
             case Atom():
-                self._demand_atom(f, margin, premise)
+                self._demand_atom(formula, margin, premise)
             case And():
-                for part in f.parts:
+                for part in formula.parts:
                     self.demand(part, margin, premise)
             case Or():
-                self._demand_count(1, f.parts, margin, premise)
+                self._demand_count(1, formula.parts, margin, premise)
             case AtLeast():
-                self._demand_count(f.count, f.parts, margin, premise)
+                self._demand_count(formula.count, formula.parts, margin, premise)
             case Dominance():
-                self.demand(f.expand(), margin, premise)
+                self.demand(formula.expand(), margin, premise)
 
-    def _demand_atom(self, f: Atom, margin: int | None, premise: int | None) -> None:
-        coefs, const = self.linear(f.form)
-        low, _ = self._range(f.form)
+    def _demand_atom(self, atom: Atom, margin: int | None, premise: int | None) -> None:
+        coefs, const = self.linear(atom.form)
+        low, _ = self._range(atom.form)
         slack = max(Fraction(0), -low)
-        strict = f.strict
+        strict = atom.strict
         if margin is not None:
             coefs[margin] = plus(coefs.get(margin, 0), -1)
             slack += Fraction(self.model.variables[margin].hi or 0)

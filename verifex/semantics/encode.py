@@ -53,18 +53,18 @@ class Range:
         return Range(min(ends), max(ends))
 
 
-def times(a: Number, b: Number) -> Number:
+def times(left: Number, right: Number) -> Number:
     """The exact product; keeps floats as they are when a factor is 1."""
-    if a == 1:
-        return b
-    return a if b == 1 else Fraction(a) * Fraction(b)
+    if left == 1:
+        return right
+    return left if right == 1 else Fraction(left) * Fraction(right)
 
 
-def plus(a: Number, b: Number) -> Number:
+def plus(left: Number, right: Number) -> Number:
     """The exact sum; keeps floats as they are when a term is 0."""
-    if a == 0:
-        return b
-    return a if b == 0 else Fraction(a) + Fraction(b)
+    if left == 0:
+        return right
+    return left if right == 0 else Fraction(left) + Fraction(right)
 
 
 encode: Table[Callable[..., Expr]] = Table("encode")
@@ -128,22 +128,22 @@ class Encoder:
             self._lists[id(values)] = numbers(values)
         return self._lists[id(values)][index]
 
-    def relu_tied(self, z: int, index: int) -> None:
+    def relu_tied(self, preact: int, index: int) -> None:
         """A Relu's rows tie its gate to the sign of z already: no further rows are needed."""
-        if z not in self._open:
-            self._linked.add((z, index))
+        if preact not in self._open:
+            self._linked.add((preact, index))
 
-    def map_row(self, m: LinearMap, j: int) -> list[tuple[int, Number]]:
+    def map_row(self, linear_map: LinearMap, index: int) -> list[tuple[int, Number]]:
         """Row j of a linear map as (flat input index, coefficient) pairs."""
-        if isinstance(m, Dense):
-            cols = np.flatnonzero(m.weight[j])
-            return list(zip(cols.tolist(), m.weight[j, cols].tolist(), strict=True))
-        if isinstance(m, Gather):
-            i = int(m.index.flat[j])
+        if isinstance(linear_map, Dense):
+            cols = np.flatnonzero(linear_map.weight[index])
+            return list(zip(cols.tolist(), linear_map.weight[index, cols].tolist(), strict=True))
+        if isinstance(linear_map, Gather):
+            i = int(linear_map.index.flat[index])
             return [(i, 1)] if i >= 0 else []
-        if m not in self._rows:
-            self._rows[m] = [row for _, row in entries(m)]
-        return self._rows[m][j]
+        if linear_map not in self._rows:
+            self._rows[linear_map] = [row for _, row in entries(linear_map)]
+        return self._rows[linear_map][index]
 
     def total(self, terms: list[tuple[Number, Expr]], const: Number, box: Range, name: str) -> Expr:
         """`sum c * expr + const`: kept as it is when it has one variable, else a new variable."""
@@ -163,54 +163,56 @@ class Encoder:
         self.model.add(coefs, "==", -const)
         return Expr(z)
 
-    def gate_var(self, z: int, index: int, link: bool) -> Expr:
+    def gate_var(self, preact: int, index: int, link: bool) -> Expr:
         """The 0/1 value of the gate of element `index` of node z: a constant or a shared binary.
 
         `link` ties the binary to the sign of z; a Relu's own rows do that already.
         """
-        box, is_open = self.bounds(z, index), z in self._open
+        box, is_open = self.bounds(preact, index), preact in self._open
         if box.lo > 0 or box.hi < 0:
             return Expr.number(1 if box.lo > 0 else 0)
-        cell = (z, index)
+        cell = (preact, index)
         if cell not in self._gates:
-            s = self.model.new(f"s{z}_{index}", 0, 1, integer=True)
+            s = self.model.new(f"s{preact}_{index}", 0, 1, integer=True)
             self._gates[cell] = Expr(s)
         gate = self._gates[cell]
         if (link or is_open) and cell not in self._linked and gate.var is not None:
             self._linked.add(cell)
-            e = self.expr(z, index)
+            e = self.expr(preact, index)
             self.when(gate.var, 1, e, ">=", max(Fraction(0), -box.lo), is_open)
             self.when(gate.var, 0, e, "<=", max(Fraction(0), box.hi), is_open)
         return gate
 
     def when(
-        self, var: int, value: int, e: Expr, sense: str, slack: Number, strict: bool = False
+        self, var: int, value: int, expr: Expr, sense: str, slack: Number, strict: bool = False
     ) -> None:
-        """`var == value -> e (sense) 0`."""
-        coefs = () if e.var is None else ((e.var, e.coef),)
-        row = Row(coefs, sense, times(-1, e.const) if e.const != 0 else 0, strict)
+        """`var == value -> expr (sense) 0`."""
+        coefs = () if expr.var is None else ((expr.var, expr.coef),)
+        row = Row(coefs, sense, times(-1, expr.const) if expr.const != 0 else 0, strict)
         self.model.imply(var, value, row, slack)
 
-    def gated(self, d: Expr, v: Expr, box: Range, name: str, integer: bool = False) -> Expr:
-        """`d * v` for a 0/1 expression d and v within `box`."""
-        if d.var is None:
-            return v if d.const == 1 else Expr.number(0)
-        if v.var is None:
-            return Expr(d.var, v.const) if v.const != 0 else Expr.number(0)
+    def gated(self, gate: Expr, value: Expr, box: Range, name: str, integer: bool = False) -> Expr:
+        """`gate * value` for a 0/1 expression d and v within `box`."""
+        if gate.var is None:
+            return value if gate.const == 1 else Expr.number(0)
+        if value.var is None:
+            return Expr(gate.var, value.const) if value.const != 0 else Expr.number(0)
         lo, hi = min(box.lo, Fraction(0)), max(box.hi, Fraction(0))
         w = self.model.new(name, lo, hi, integer)
-        self.tie(d.var, 1, w, v, "<=", -lo)
-        self.tie(d.var, 1, w, v, ">=", hi)
-        self.when(d.var, 0, Expr(w), "<=", hi)
-        self.when(d.var, 0, Expr(w), ">=", -lo)
+        self.tie(gate.var, 1, w, value, "<=", -lo)
+        self.tie(gate.var, 1, w, value, ">=", hi)
+        self.when(gate.var, 0, Expr(w), "<=", hi)
+        self.when(gate.var, 0, Expr(w), ">=", -lo)
         return Expr(w)
 
-    def tie(self, var: int, value: int, w: int, v: Expr, sense: str, slack: Number) -> None:
-        """`var == value -> w - v (sense) 0`."""
-        coefs: dict[int, Number] = {w: 1}
-        if v.var is not None:
-            coefs[v.var] = plus(coefs.get(v.var, 0), times(-1, v.coef))
-        self.model.imply(var, value, Row(tuple(coefs.items()), sense, v.const), slack)
+    def tie(
+        self, var: int, value: int, gated: int, value_expr: Expr, sense: str, slack: Number
+    ) -> None:
+        """`var == value -> gated - value_expr (sense) 0`."""
+        coefs: dict[int, Number] = {gated: 1}
+        if value_expr.var is not None:
+            coefs[value_expr.var] = plus(coefs.get(value_expr.var, 0), times(-1, value_expr.coef))
+        self.model.imply(var, value, Row(tuple(coefs.items()), sense, value_expr.const), slack)
 
     # --- products that stay linear --------------------------------------------------------------
 
@@ -230,68 +232,68 @@ class Encoder:
             self._gated[node] = answer
         return self._gated[node]
 
-    def times_gated(self, f: Expr, f_box: Range, node: int, index: int) -> Expr:
-        """`f * value(node)[index]` for a node with `is_gated`; f has bounds `f_box`."""
-        if f.var is None:
-            return _scale(self.expr(node, index), f.const)
-        known = self._scaled.get(((node, index), f))
+    def times_gated(self, factor: Expr, f_box: Range, node: int, index: int) -> Expr:
+        """`factor * value(node)[index]` for a node with `is_gated`; f has bounds `f_box`."""
+        if factor.var is None:
+            return _scale(self.expr(node, index), factor.const)
+        known = self._scaled.get(((node, index), factor))
         if known is not None:
             return known
         n, box = self.graph.nodes[node], f_box.times(self.bounds(node, index))
-        name = f"p{f.var}_{node}_{index}"
+        name = f"p{factor.var}_{node}_{index}"
         match n.op:
             case Const():
-                out = _scale(f, self.number(n.op.value, index))
+                out = _scale(factor, self.number(n.op.value, index))
             case Step():
-                out = self.gated(self.expr(node, index), f, f_box, name)
+                out = self.gated(self.expr(node, index), factor, f_box, name)
             case Gate():
                 d = self.expr(n.args[0], index)
                 out = Expr.number(0)
                 if d.var is not None or d.const != 0:
-                    inner = self.times_gated(f, f_box, n.args[1], index)
+                    inner = self.times_gated(factor, f_box, n.args[1], index)
                     inner_box = f_box.times(self.bounds(n.args[1], index))
                     out = self.gated(d, inner, inner_box, name)
             case Affine():
                 terms = [
-                    (c, self.times_gated(f, f_box, a, i))
+                    (c, self.times_gated(factor, f_box, a, i))
                     for m, a in zip(n.op.maps, n.args, strict=True)
                     for i, c in self.map_row(m, index)
                 ]
                 if n.op.bias is not None:
-                    terms.append((self.number(n.op.bias, index), f))
+                    terms.append((self.number(n.op.bias, index), factor))
                 out = self.total(terms, 0, box, name)
             case _:
-                out = self.times_gated(f, f_box, *concat_part(self.graph, node, index))
-        self._scaled[((node, index), f)] = out
+                out = self.times_gated(factor, f_box, *concat_part(self.graph, node, index))
+        self._scaled[((node, index), factor)] = out
         return out
 
-    def product(self, a: Expr, b: Expr, box: Range, name: str) -> Expr:
-        """`a * b` as a bilinear term, if the solver takes them."""
+    def product(self, left_node: Expr, right_node: Expr, box: Range, name: str) -> Expr:
+        """`left_node * right_node` as a bilinear term, if the solver takes them."""
         if not self._products:
             raise UnsupportedError(
                 "a product of two variables", expected="a solver that takes them"
             )
-        left, right = self._as_var(a, name + "l"), self._as_var(b, name + "r")
+        left, right = self._as_var(left_node, name + "l"), self._as_var(right_node, name + "r")
         out = self.model.new(name, box.lo, box.hi)
         self.model.products.append(Product(out, left, right))
         return Expr(out)
 
-    def _as_var(self, e: Expr, name: str) -> int:
-        if e.var is not None and e.coef == 1 and e.const == 0:
-            return e.var
+    def _as_var(self, expr: Expr, name: str) -> int:
+        if expr.var is not None and expr.coef == 1 and expr.const == 0:
+            return expr.var
         v = self.model.new(name)
         coefs: dict[int, Number] = {v: -1}
-        if e.var is not None:
-            coefs[e.var] = e.coef
-        self.model.add(coefs, "==", times(-1, e.const) if e.const != 0 else 0)
+        if expr.var is not None:
+            coefs[expr.var] = expr.coef
+        self.model.add(coefs, "==", times(-1, expr.const) if expr.const != 0 else 0)
         return v
 
 
-def _scale(e: Expr, c: Number) -> Expr:
-    """`c * e`."""
-    if c == 0 or e.var is None:
-        return Expr.number(0 if c == 0 else times(c, e.const))
-    return Expr(e.var, times(c, e.coef), times(c, e.const) if e.const != 0 else 0)
+def _scale(expr: Expr, coef: Number) -> Expr:
+    """`coef * expr`."""
+    if coef == 0 or expr.var is None:
+        return Expr.number(0 if coef == 0 else times(coef, expr.const))
+    return Expr(expr.var, times(coef, expr.coef), times(coef, expr.const) if expr.const != 0 else 0)
 
 
 def concat_part(graph: Graph, node: int, index: int) -> Cell:
@@ -311,89 +313,89 @@ def concat_part(graph: Graph, node: int, index: int) -> Cell:
 
 
 @encode.rule(Input)
-def _input(op: Input, e: Encoder, node: int, index: int) -> Expr:
-    return Expr(e.inputs[e.graph.input_offsets[node] + index])
+def _input(op: Input, encoder: Encoder, node: int, index: int) -> Expr:
+    return Expr(encoder.inputs[encoder.graph.input_offsets[node] + index])
 
 
 @encode.rule(Const)
-def _const(op: Const, e: Encoder, node: int, index: int) -> Expr:
-    return Expr.number(e.number(op.value, index))
+def _const(op: Const, encoder: Encoder, node: int, index: int) -> Expr:
+    return Expr.number(encoder.number(op.value, index))
 
 
 @encode.rule(Affine)
-def _affine(op: Affine, e: Encoder, node: int, index: int) -> Expr:
-    args = e.graph.nodes[node].args
+def _affine(op: Affine, encoder: Encoder, node: int, index: int) -> Expr:
+    args = encoder.graph.nodes[node].args
     terms = [
-        (c, e.expr(a, i))
+        (c, encoder.expr(a, i))
         for m, a in zip(op.maps, args, strict=True)
-        for i, c in e.map_row(m, index)
+        for i, c in encoder.map_row(m, index)
     ]
-    bias = 0 if op.bias is None else e.number(op.bias, index)
-    return e.total(terms, bias, e.bounds(node, index), f"z{node}_{index}")
+    bias = 0 if op.bias is None else encoder.number(op.bias, index)
+    return encoder.total(terms, bias, encoder.bounds(node, index), f"z{node}_{index}")
 
 
 @encode.rule(Relu)
-def _relu(op: Relu, e: Encoder, node: int, index: int) -> Expr:
+def _relu(op: Relu, encoder: Encoder, node: int, index: int) -> Expr:
     """y = max(z, 0): y >= z, y >= 0; gate on -> y <= z; gate off -> y <= 0."""
-    z = e.graph.nodes[node].args[0]
-    box = e.bounds(z, index)
+    z = encoder.graph.nodes[node].args[0]
+    box = encoder.bounds(z, index)
     if box.hi <= 0:
         return Expr.number(0)
-    v = e.expr(z, index)
+    v = encoder.expr(z, index)
     if box.lo >= 0 or v.var is None:
         return v if v.var is not None else Expr.number(max(Fraction(v.const), Fraction(0)))
-    s = e.gate_var(z, index, link=False)
-    e.relu_tied(z, index)
-    y = e.model.new(f"y{node}_{index}", 0, box.hi)
-    e.model.add({y: 1, v.var: times(-1, v.coef)}, ">=", v.const)
+    s = encoder.gate_var(z, index, link=False)
+    encoder.relu_tied(z, index)
+    y = encoder.model.new(f"y{node}_{index}", 0, box.hi)
+    encoder.model.add({y: 1, v.var: times(-1, v.coef)}, ">=", v.const)
     if s.var is not None:
-        e.tie(s.var, 1, y, v, "<=", -box.lo)
-        e.when(s.var, 0, Expr(y), "<=", box.hi)
+        encoder.tie(s.var, 1, y, v, "<=", -box.lo)
+        encoder.when(s.var, 0, Expr(y), "<=", box.hi)
     return Expr(y)
 
 
 @encode.rule(Step)
-def _step(op: Step, e: Encoder, node: int, index: int) -> Expr:
-    z = e.graph.nodes[node].args[0]
-    return e.gate_var(z, index, link=True)
+def _step(op: Step, encoder: Encoder, node: int, index: int) -> Expr:
+    z = encoder.graph.nodes[node].args[0]
+    return encoder.gate_var(z, index, link=True)
 
 
 @encode.rule(Gate)
-def _gate(op: Gate, e: Encoder, node: int, index: int) -> Expr:
-    n = e.graph.nodes[node]
-    d = e.expr(n.args[0], index)
+def _gate(op: Gate, encoder: Encoder, node: int, index: int) -> Expr:
+    n = encoder.graph.nodes[node]
+    d = encoder.expr(n.args[0], index)
     if d.var is None:
-        return e.expr(n.args[1], index) if d.const == 1 else Expr.number(0)
-    box = e.bounds(n.args[1], index)
-    return e.gated(d, e.expr(n.args[1], index), box, f"w{node}_{index}", n.boolean)
+        return encoder.expr(n.args[1], index) if d.const == 1 else Expr.number(0)
+    box = encoder.bounds(n.args[1], index)
+    return encoder.gated(d, encoder.expr(n.args[1], index), box, f"w{node}_{index}", n.boolean)
 
 
 @encode.rule(Mul)
-def _mul(op: Mul, e: Encoder, node: int, index: int) -> Expr:
-    left, right = e.graph.nodes[node].args
-    a, b = e.expr(left, index), e.expr(right, index)
+def _mul(op: Mul, encoder: Encoder, node: int, index: int) -> Expr:
+    left, right = encoder.graph.nodes[node].args
+    a, b = encoder.expr(left, index), encoder.expr(right, index)
     if a.var is None or b.var is None:
         return _scale(b, a.const) if a.var is None else _scale(a, b.const)
-    if e.is_gated(right):
-        return e.times_gated(a, e.bounds(left, index), right, index)
-    if e.is_gated(left):
-        return e.times_gated(b, e.bounds(right, index), left, index)
-    return e.product(a, b, e.bounds(node, index), f"m{node}_{index}")
+    if encoder.is_gated(right):
+        return encoder.times_gated(a, encoder.bounds(left, index), right, index)
+    if encoder.is_gated(left):
+        return encoder.times_gated(b, encoder.bounds(right, index), left, index)
+    return encoder.product(a, b, encoder.bounds(node, index), f"m{node}_{index}")
 
 
 @encode.rule(Concat)
-def _concat(op: Concat, e: Encoder, node: int, index: int) -> Expr:
-    return e.expr(*concat_part(e.graph, node, index))
+def _concat(op: Concat, encoder: Encoder, node: int, index: int) -> Expr:
+    return encoder.expr(*concat_part(encoder.graph, node, index))
 
 
 @encode.rule(Univariate)
-def _univariate(op: Univariate, e: Encoder, node: int, index: int) -> Expr:
-    x = e.graph.nodes[node].args[0]
-    value = e.expr(x, index)
+def _univariate(op: Univariate, encoder: Encoder, node: int, index: int) -> Expr:
+    x = encoder.graph.nodes[node].args[0]
+    value = encoder.expr(x, index)
     if op.name != "square":
         raise UnsupportedError(f"no exact solver here decides {op.name}")
     if value.var is None:
         return Expr.number(times(value.const, value.const))
-    if e.is_gated(x):
-        return e.times_gated(value, e.bounds(x, index), x, index)
-    return e.product(value, value, e.bounds(node, index), f"m{node}_{index}")
+    if encoder.is_gated(x):
+        return encoder.times_gated(value, encoder.bounds(x, index), x, index)
+    return encoder.product(value, value, encoder.bounds(node, index), f"m{node}_{index}")

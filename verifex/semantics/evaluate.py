@@ -24,13 +24,13 @@ class Backend(Protocol):
     """Arithmetic on batched arrays of one kind."""
 
     def const(self, value: Values) -> Any: ...
-    def linear(self, m: LinearMap, x: Any) -> Any: ...
-    def add(self, a: Any, b: Any) -> Any: ...
-    def mul(self, a: Any, b: Any) -> Any: ...
-    def relu(self, z: Any) -> Any: ...
-    def step(self, z: Any) -> Any: ...
+    def linear(self, linear_map: LinearMap, operand: Any) -> Any: ...
+    def add(self, left: Any, right: Any) -> Any: ...
+    def mul(self, left: Any, right: Any) -> Any: ...
+    def relu(self, preact: Any) -> Any: ...
+    def step(self, preact: Any) -> Any: ...
     def concat(self, parts: Sequence[Any], axis: int) -> Any: ...
-    def univariate(self, name: str, x: Any) -> Any: ...
+    def univariate(self, name: str, operand: Any) -> Any: ...
 
 
 evaluate: Table[Callable[..., Any]] = Table("evaluate")
@@ -50,23 +50,23 @@ def _affine(op: Affine, xp: Backend, *args: Any) -> Any:
 
 
 @evaluate.rule(Relu)
-def _relu(op: Relu, xp: Backend, z: Any) -> Any:
-    return xp.relu(z)
+def _relu(op: Relu, xp: Backend, preact: Any) -> Any:
+    return xp.relu(preact)
 
 
 @evaluate.rule(Step)
-def _step(op: Step, xp: Backend, z: Any) -> Any:
-    return xp.step(z)
+def _step(op: Step, xp: Backend, preact: Any) -> Any:
+    return xp.step(preact)
 
 
 @evaluate.rule(Gate)
-def _gate(op: Gate, xp: Backend, d: Any, v: Any) -> Any:
-    return xp.mul(d, v)
+def _gate(op: Gate, xp: Backend, gate: Any, value: Any) -> Any:
+    return xp.mul(gate, value)
 
 
 @evaluate.rule(Mul)
-def _mul(op: Mul, xp: Backend, v: Any, w: Any) -> Any:
-    return xp.mul(v, w)
+def _mul(op: Mul, xp: Backend, value: Any, other: Any) -> Any:
+    return xp.mul(value, other)
 
 
 @evaluate.rule(Concat)
@@ -75,8 +75,8 @@ def _concat(op: Concat, xp: Backend, *args: Any) -> Any:
 
 
 @evaluate.rule(Univariate)
-def _univariate(op: Univariate, xp: Backend, x: Any) -> Any:
-    return xp.univariate(op.name, x)
+def _univariate(op: Univariate, xp: Backend, operand: Any) -> Any:
+    return xp.univariate(op.name, operand)
 
 
 evaluate.refuse(Input, "an input has no value of its own; it is supplied by the caller")
@@ -108,39 +108,43 @@ class NumpyBackend:
     def const(self, value: Values) -> FloatArray:
         return as_float(value)[None]
 
-    def linear(self, m: LinearMap, x: FloatArray) -> FloatArray:
-        return apply_numpy(m, x)
+    def linear(self, linear_map: LinearMap, operand: FloatArray) -> FloatArray:
+        return apply_numpy(linear_map, operand)
 
-    def add(self, a: FloatArray, b: FloatArray) -> FloatArray:
-        return a + b
+    def add(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        return left + right
 
-    def mul(self, a: FloatArray, b: FloatArray) -> FloatArray:
-        return a * b
+    def mul(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        return left * right
 
-    def relu(self, z: FloatArray) -> FloatArray:
-        return np.maximum(z, 0.0)
+    def relu(self, preact: FloatArray) -> FloatArray:
+        return np.maximum(preact, 0.0)
 
-    def step(self, z: FloatArray) -> FloatArray:
-        return (z > 0).astype(np.float64)
+    def step(self, preact: FloatArray) -> FloatArray:
+        return (preact > 0).astype(np.float64)
 
     def concat(self, parts: Sequence[FloatArray], axis: int) -> FloatArray:
         batch = max(p.shape[0] for p in parts)
         full = [np.broadcast_to(p, (batch, *p.shape[1:])) for p in parts]
         return np.concatenate(full, axis=axis)
 
-    def univariate(self, name: str, x: FloatArray) -> FloatArray:
-        return NUMPY_UNIVARIATES[name](x)
+    def univariate(self, name: str, operand: FloatArray) -> FloatArray:
+        return NUMPY_UNIVARIATES[name](operand)
 
 
-def _sigmoid(x: FloatArray) -> FloatArray:
+def _sigmoid(operand: FloatArray) -> FloatArray:
     with np.errstate(over="ignore"):
-        return np.asarray(np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x))))
+        return np.asarray(
+            np.where(
+                operand >= 0, 1 / (1 + np.exp(-operand)), np.exp(operand) / (1 + np.exp(operand))
+            )
+        )
 
 
-def _erf(x: FloatArray) -> FloatArray:
+def _erf(operand: FloatArray) -> FloatArray:
     import math
 
-    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(operand))
 
 
 NUMPY_UNIVARIATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
@@ -157,19 +161,23 @@ NUMPY_UNIVARIATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
 }
 
 
-def split_input(graph: Graph, x: Any) -> dict[int, Any]:
+def split_input(graph: Graph, point: Any) -> dict[int, Any]:
     """A batch of flat input vectors (B, n) as one array per input node."""
     return {
-        i: x[:, at : at + graph.nodes[i].size].reshape(x.shape[0], *graph.nodes[i].shape)
+        i: point[:, at : at + graph.nodes[i].size].reshape(point.shape[0], *graph.nodes[i].shape)
         for i, at in graph.input_offsets.items()
     }
 
 
-def evaluate_float(graph: Graph, x: FloatArray, targets: Iterable[int]) -> dict[int, FloatArray]:
+def evaluate_float(
+    graph: Graph, points: FloatArray, targets: Iterable[int]
+) -> dict[int, FloatArray]:
     """float64 values of `targets` at flat inputs x of shape (B, n); each (B, *shape)."""
     wanted = list(targets)
-    values = run(graph, NumpyBackend(), split_input(graph, np.asarray(x, dtype=np.float64)), wanted)
-    shape = {i: (x.shape[0], *graph.nodes[i].shape) for i in wanted}
+    values = run(
+        graph, NumpyBackend(), split_input(graph, np.asarray(points, dtype=np.float64)), wanted
+    )
+    shape = {i: (points.shape[0], *graph.nodes[i].shape) for i in wanted}
     return {i: np.broadcast_to(values[i], shape[i]) for i in wanted}
 
 
@@ -183,20 +191,20 @@ class ExactBackend:
         exact = as_exact(value)
         return exact.reshape((1, *exact.shape))
 
-    def linear(self, m: LinearMap, x: ExactArray) -> ExactArray:
-        return apply_exact(m, x)
+    def linear(self, linear_map: LinearMap, operand: ExactArray) -> ExactArray:
+        return apply_exact(linear_map, operand)
 
-    def add(self, a: ExactArray, b: ExactArray) -> ExactArray:
-        return a + b
+    def add(self, left: ExactArray, right: ExactArray) -> ExactArray:
+        return left + right
 
-    def mul(self, a: ExactArray, b: ExactArray) -> ExactArray:
-        return a * b
+    def mul(self, left: ExactArray, right: ExactArray) -> ExactArray:
+        return left * right
 
-    def relu(self, z: ExactArray) -> ExactArray:
-        return ExactArray(np.asarray(np.maximum(z.num, 0), dtype=object), z.den)
+    def relu(self, preact: ExactArray) -> ExactArray:
+        return ExactArray(np.asarray(np.maximum(preact.num, 0), dtype=object), preact.den)
 
-    def step(self, z: ExactArray) -> ExactArray:
-        return ExactArray((z.num > 0).astype(int).astype(object))
+    def step(self, preact: ExactArray) -> ExactArray:
+        return ExactArray((preact.num > 0).astype(int).astype(object))
 
     def concat(self, parts: Sequence[ExactArray], axis: int) -> ExactArray:
         den = 1
@@ -206,30 +214,30 @@ class ExactBackend:
         full = [np.broadcast_to(p.over(den), (batch, *p.shape[1:])) for p in parts]
         return ExactArray(np.concatenate(full, axis=axis), den)
 
-    def univariate(self, name: str, x: ExactArray) -> ExactArray:
+    def univariate(self, name: str, operand: ExactArray) -> ExactArray:
         if name == "square":
-            return x * x
+            return operand * operand
         if name == "reciprocal":
-            if (x.num == 0).any():
+            if (operand.num == 0).any():
                 raise UnsupportedError("reciprocal of an exact zero", key="evaluate")
-            return ExactArray.from_numbers((1 / f for f in x.fractions()), x.shape)
+            return ExactArray.from_numbers((1 / f for f in operand.fractions()), operand.shape)
         raise UnsupportedError(f"{name} has no exact rational value", key="evaluate")
 
 
-def exact_inputs(graph: Graph, x: Sequence[Fraction]) -> dict[int, ExactArray]:
+def exact_inputs(graph: Graph, point: Sequence[Fraction]) -> dict[int, ExactArray]:
     """One exact point of the flat input vector as a batch of one per input node."""
-    if len(x) != graph.input_size:
-        raise ValueError(f"{len(x)} values for {graph.input_size} inputs")
+    if len(point) != graph.input_size:
+        raise ValueError(f"{len(point)} values for {graph.input_size} inputs")
     return {
-        i: ExactArray.from_numbers(x[at : at + graph.nodes[i].size], (1, *graph.nodes[i].shape))
+        i: ExactArray.from_numbers(point[at : at + graph.nodes[i].size], (1, *graph.nodes[i].shape))
         for i, at in graph.input_offsets.items()
     }
 
 
 def evaluate_exact(
-    graph: Graph, x: Sequence[Fraction], targets: Iterable[int]
+    graph: Graph, point: Sequence[Fraction], targets: Iterable[int]
 ) -> dict[int, ExactArray]:
     """Exact values of `targets` at the flat input x; each has the node's shape (no batch axis)."""
     wanted = list(targets)
-    values = run(graph, ExactBackend(), exact_inputs(graph, x), wanted)
+    values = run(graph, ExactBackend(), exact_inputs(graph, point), wanted)
     return {i: values[i].reshape(graph.nodes[i].shape) for i in wanted}

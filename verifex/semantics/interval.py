@@ -51,14 +51,14 @@ class Interval:
         return np.asarray(np.maximum(np.abs(self.lo), np.abs(self.hi)))
 
 
-def down(x: Any) -> FloatArray:
+def down(operand: Any) -> FloatArray:
     """The next float below."""
-    return np.asarray(np.nextafter(x, -np.inf))
+    return np.asarray(np.nextafter(operand, -np.inf))
 
 
-def up(x: Any) -> FloatArray:
+def up(operand: Any) -> FloatArray:
     """The next float above."""
-    return np.asarray(np.nextafter(x, np.inf))
+    return np.asarray(np.nextafter(operand, np.inf))
 
 
 def constant(value: Values) -> Interval:
@@ -83,11 +83,11 @@ def _affine(op: Affine, *args: Interval) -> Interval:
     return out if op.bias is None else add(out, constant(op.bias))
 
 
-def add(a: Interval, b: Interval) -> Interval:
+def add(left: Interval, right: Interval) -> Interval:
     """The sum; exact zeros add nothing and so cost no rounding."""
-    lo, hi = a.lo + b.lo, a.hi + b.hi
-    lo = np.where((a.lo == 0) | (b.lo == 0), lo, down(lo))
-    hi = np.where((a.hi == 0) | (b.hi == 0), hi, up(hi))
+    lo, hi = left.lo + right.lo, left.hi + right.hi
+    lo = np.where((left.lo == 0) | (right.lo == 0), lo, down(lo))
+    hi = np.where((left.hi == 0) | (right.hi == 0), hi, up(hi))
     return _clean(lo, hi)
 
 
@@ -96,23 +96,23 @@ def _clean(lo: FloatArray, hi: FloatArray) -> Interval:
     return Interval(np.where(np.isnan(lo), -np.inf, lo), np.where(np.isnan(hi), np.inf, hi))
 
 
-def linear_image(m: LinearMap, x: Interval) -> Interval:
+def linear_image(linear_map: LinearMap, operand: Interval) -> Interval:
     """The image of a box under a linear map, rounded outward."""
-    if isinstance(m, Gather):  # moves elements: nothing rounds
-        return Interval(apply_numpy(m, x.lo), apply_numpy(m, x.hi))
-    _refuse_subnormal(m)
-    mag = absolute(m)
-    infinite = ~(np.isfinite(x.lo) & np.isfinite(x.hi))
-    lo, hi = np.where(infinite, 0.0, x.lo), np.where(infinite, 0.0, x.hi)
+    if isinstance(linear_map, Gather):  # moves elements: nothing rounds
+        return Interval(apply_numpy(linear_map, operand.lo), apply_numpy(linear_map, operand.hi))
+    _refuse_subnormal(linear_map)
+    mag = absolute(linear_map)
+    infinite = ~(np.isfinite(operand.lo) & np.isfinite(operand.hi))
+    lo, hi = np.where(infinite, 0.0, operand.lo), np.where(infinite, 0.0, operand.hi)
     centre = lo + (hi - lo) / 2
     # Sound: each difference rounds by half an ulp at most, which `up` covers.
     radius = np.where(lo == hi, 0.0, up(np.maximum(hi - centre, centre - lo)))
-    slack = (fan_in(m) + 4) * _ULP
+    slack = (fan_in(linear_map) + 4) * _ULP
     with np.errstate(over="ignore", invalid="ignore"):
-        mid = apply_numpy(m, centre)
+        mid = apply_numpy(linear_map, centre)
         spread = apply_numpy(mag, radius + slack * np.abs(centre)) * (1 + 2 * slack)
         # Sound: where no product can underflow, a zero spread means that every product is zero.
-        exact_zero = (spread == 0) & (_least(m) * _least_nonzero(centre) > 1e-280)
+        exact_zero = (spread == 0) & (_least(linear_map) * _least_nonzero(centre) > 1e-280)
         spread = np.where(exact_zero, 0.0, spread + _TINY)
         low, high = mid - spread, mid + spread
     low, high = np.where(spread == 0, mid, down(low)), np.where(spread == 0, mid, up(high))
@@ -128,57 +128,63 @@ def _least_nonzero(values: FloatArray) -> float:
     return float(mag.min(where=mag > 0, initial=1.0))
 
 
-def _least(m: LinearMap) -> float:
+def _least(linear_map: LinearMap) -> float:
     """The least nonzero coefficient magnitude of a map."""
-    match m:
+    match linear_map:
         case Dense() | Conv():
-            return _least_nonzero(m.weight)
+            return _least_nonzero(linear_map.weight)
         case Diag():
-            return _least_nonzero(as_float(m.scale))
+            return _least_nonzero(as_float(linear_map.scale))
         case Scaled():
-            return abs(float(m.factor)) * _least(m.inner) if m.factor else 1.0
+            return (
+                abs(float(linear_map.factor)) * _least(linear_map.inner)
+                if linear_map.factor
+                else 1.0
+            )
         case _:
             return 1.0
 
 
-def _refuse_subnormal(m: LinearMap) -> None:
+def _refuse_subnormal(linear_map: LinearMap) -> None:
     """A rational factor's relative rounding error is only bounded for normal floats."""
-    if isinstance(m, Scaled):
-        if m.factor != 0 and abs(float(m.factor)) < _TINY:
-            raise UnsupportedError(f"factor {float(m.factor)!r} is too small", key="interval")
-        _refuse_subnormal(m.inner)
-    elif isinstance(m, Diag) and isinstance(m.scale, ExactArray):
-        small = np.abs(m.scale.to_float()) < _TINY
-        if (small & (m.scale.num != 0)).any():
+    if isinstance(linear_map, Scaled):
+        if linear_map.factor != 0 and abs(float(linear_map.factor)) < _TINY:
+            raise UnsupportedError(
+                f"factor {float(linear_map.factor)!r} is too small", key="interval"
+            )
+        _refuse_subnormal(linear_map.inner)
+    elif isinstance(linear_map, Diag) and isinstance(linear_map.scale, ExactArray):
+        small = np.abs(linear_map.scale.to_float()) < _TINY
+        if (small & (linear_map.scale.num != 0)).any():
             raise UnsupportedError("a rational factor is too small", key="interval")
 
 
 @interval.rule(Relu)
-def _relu(op: Relu, z: Interval) -> Interval:
-    return Interval(np.maximum(z.lo, 0.0), np.maximum(z.hi, 0.0))
+def _relu(op: Relu, preact: Interval) -> Interval:
+    return Interval(np.maximum(preact.lo, 0.0), np.maximum(preact.hi, 0.0))
 
 
 @interval.rule(Step)
-def _step(op: Step, z: Interval) -> Interval:
+def _step(op: Step, preact: Interval) -> Interval:
     # Sound: at z = 0 both gate values are allowed, so 0 lies in both branches.
-    return Interval((z.lo > 0).astype(np.float64), (z.hi >= 0).astype(np.float64))
+    return Interval((preact.lo > 0).astype(np.float64), (preact.hi >= 0).astype(np.float64))
 
 
 @interval.rule(Gate)
-def _gate(op: Gate, d: Interval, v: Interval) -> Interval:
+def _gate(op: Gate, gate: Interval, value: Interval) -> Interval:
     """[d*v] for a gate d: v where open, 0 where shut, the hull of both where undecided."""
-    on, off = d.lo == 1, d.hi == 0
-    lo = np.where(on, v.lo, np.where(off, 0.0, np.minimum(v.lo, 0.0)))
-    hi = np.where(on, v.hi, np.where(off, 0.0, np.maximum(v.hi, 0.0)))
+    on, off = gate.lo == 1, gate.hi == 0
+    lo = np.where(on, value.lo, np.where(off, 0.0, np.minimum(value.lo, 0.0)))
+    hi = np.where(on, value.hi, np.where(off, 0.0, np.maximum(value.hi, 0.0)))
     return Interval(lo, hi)
 
 
 @interval.rule(Mul)
-def _mul(op: Mul, v: Interval, w: Interval) -> Interval:
-    if v is w:  # one node times itself
-        return square(v)
-    ends = np.stack(np.broadcast_arrays(v.lo, v.lo, v.hi, v.hi))
-    other = np.stack(np.broadcast_arrays(w.lo, w.hi, w.lo, w.hi))
+def _mul(op: Mul, value: Interval, gated: Interval) -> Interval:
+    if value is gated:  # one node times itself
+        return square(value)
+    ends = np.stack(np.broadcast_arrays(value.lo, value.lo, value.hi, value.hi))
+    other = np.stack(np.broadcast_arrays(gated.lo, gated.hi, gated.lo, gated.hi))
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         product = ends * other
     # Sound: 0 times an infinite bound is 0, since every actual value is finite.
@@ -190,13 +196,15 @@ def _mul(op: Mul, v: Interval, w: Interval) -> Interval:
     )
 
 
-def square(x: Interval) -> Interval:
+def square(operand: Interval) -> Interval:
     """The square of a box."""
     with np.errstate(over="ignore", under="ignore"):
-        a, b = x.lo * x.lo, x.hi * x.hi
-    inside = (x.lo <= 0) & (x.hi >= 0)
+        a, b = operand.lo * operand.lo, operand.hi * operand.hi
+    inside = (operand.lo <= 0) & (operand.hi >= 0)
     low = np.maximum(down(np.minimum(a, b)), 0.0)
-    zero = (x.lo == 0) & (x.hi == 0)  # not `a == 0`: a tiny number's square underflows to zero
+    zero = (operand.lo == 0) & (
+        operand.hi == 0
+    )  # not `a == 0`: a tiny number's square underflows to zero
     return Interval(np.where(inside, 0.0, low), np.where(zero, 0.0, up(np.maximum(a, b))))
 
 
@@ -218,14 +226,14 @@ interval.refuse(Input, "an input's interval is its region; it is supplied by the
 
 
 @interval.rule(Univariate)
-def _univariate(op: Univariate, x: Interval) -> Interval:
+def _univariate(op: Univariate, operand: Interval) -> Interval:
     if op.name == "square":
-        return square(x)
+        return square(operand)
     if op.name == "reciprocal":
-        return _reciprocal(x)
+        return _reciprocal(operand)
     if op.name in ("sin", "cos"):
-        return _wave(x, 0.0 if op.name == "cos" else -0.25)
-    return _increasing(op.name, x)
+        return _wave(operand, 0.0 if op.name == "cos" else -0.25)
+    return _increasing(op.name, operand)
 
 
 _RANGE: Mapping[str, tuple[float, float]] = {
@@ -238,28 +246,31 @@ _RANGE: Mapping[str, tuple[float, float]] = {
 }
 
 
-def _increasing(name: str, x: Interval) -> Interval:
+def _increasing(name: str, operand: Interval) -> Interval:
     """An increasing function: the ends, widened by what the maths library may err."""
     function = NUMPY_UNIVARIATES[name]
     with np.errstate(all="ignore"):
-        lo, hi = function(x.lo), function(x.hi)
+        lo, hi = function(operand.lo), function(operand.hi)
     least, most = _RANGE[name]
     lo = np.maximum(down(lo - _LIBM * np.abs(lo) - _TINY), least)
     hi = np.minimum(up(hi + _LIBM * np.abs(hi) + _TINY), most)
     if name in ("log", "sqrt"):  # undefined below zero: say nothing on that side
-        lo = np.where(x.lo <= 0, -np.inf if name == "log" else 0.0, lo)
-        hi = np.where(x.hi < 0, np.inf, hi)
+        lo = np.where(operand.lo <= 0, -np.inf if name == "log" else 0.0, lo)
+        hi = np.where(operand.hi < 0, np.inf, hi)
     return _clean(np.asarray(lo), np.asarray(hi))
 
 
-def _reciprocal(x: Interval) -> Interval:
-    crosses = (x.lo <= 0) & (x.hi >= 0)
+def _reciprocal(operand: Interval) -> Interval:
+    crosses = (operand.lo <= 0) & (operand.hi >= 0)
     with np.errstate(divide="ignore", over="ignore"):
-        lo, hi = down(1.0 / np.where(crosses, 1.0, x.hi)), up(1.0 / np.where(crosses, 1.0, x.lo))
+        lo, hi = (
+            down(1.0 / np.where(crosses, 1.0, operand.hi)),
+            up(1.0 / np.where(crosses, 1.0, operand.lo)),
+        )
     return Interval(np.where(crosses, -np.inf, lo), np.where(crosses, np.inf, hi))
 
 
-def _wave(x: Interval, shift: float) -> Interval:
+def _wave(operand: Interval, shift: float) -> Interval:
     """cos(2 pi (t - shift))-like functions in units of turns: cos for shift 0, sin for shift -1/4.
 
     Sound: the turn count is widened by far more than the error of the division, so an extremum
@@ -267,13 +278,13 @@ def _wave(x: Interval, shift: float) -> Interval:
     """
     function = np.cos if shift == 0.0 else np.sin
     with np.errstate(invalid="ignore"):
-        t_lo, t_hi = x.lo / (2 * np.pi) + shift, x.hi / (2 * np.pi) + shift
+        t_lo, t_hi = operand.lo / (2 * np.pi) + shift, operand.hi / (2 * np.pi) + shift
         pad = 1e-12 * (1 + np.maximum(np.abs(t_lo), np.abs(t_hi)))
-        a, b = function(x.lo), function(x.hi)
+        a, b = function(operand.lo), function(operand.hi)
     t_lo, t_hi = t_lo - pad, t_hi + pad
     top = np.floor(t_hi) >= np.ceil(t_lo)
     bottom = np.floor(t_hi - 0.5) >= np.ceil(t_lo - 0.5)
-    wide = ~(np.isfinite(x.lo) & np.isfinite(x.hi)) | (x.mag > 1e8)
+    wide = ~(np.isfinite(operand.lo) & np.isfinite(operand.hi)) | (operand.mag > 1e8)
     lo = np.where(bottom | wide, -1.0, np.maximum(np.minimum(a, b) - _LIBM, -1.0))
     hi = np.where(top | wide, 1.0, np.minimum(np.maximum(a, b) + _LIBM, 1.0))
     return Interval(lo, hi)

@@ -40,29 +40,36 @@ class HullBackend:
     def const(self, value: Values) -> Hull:
         return ExactBackend().const(value), None
 
-    def linear(self, m: LinearMap, x: Hull) -> Hull:
-        centre, radius = x
-        moved = None if radius is None else apply_exact(absolute(m), radius)
-        return apply_exact(m, centre), moved
+    def linear(self, linear_map: LinearMap, operand: Hull) -> Hull:
+        centre, radius = operand
+        moved = None if radius is None else apply_exact(absolute(linear_map), radius)
+        return apply_exact(linear_map, centre), moved
 
-    def add(self, a: Hull, b: Hull) -> Hull:
-        return a[0] + b[0], _plus(a[1], b[1])
+    def add(self, left: Hull, right: Hull) -> Hull:
+        return left[0] + right[0], _plus(left[1], right[1])
 
-    def mul(self, a: Hull, b: Hull) -> Hull:
-        cross = None if a[1] is None or b[1] is None else a[1] * b[1]
-        left = None if b[1] is None else _abs(a[0]) * b[1]
-        right = None if a[1] is None else _abs(b[0]) * a[1]
-        return a[0] * b[0], _plus(_plus(left, right), cross)
+    def mul(self, first: Hull, second: Hull) -> Hull:
+        cross = None if first[1] is None or second[1] is None else first[1] * second[1]
+        left = None if second[1] is None else _abs(first[0]) * second[1]
+        right = None if first[1] is None else _abs(second[0]) * first[1]
+        return first[0] * second[0], _plus(_plus(left, right), cross)
 
-    def relu(self, z: Hull) -> Hull:
-        if z[1] is None:
-            return ExactBackend().relu(z[0]), None
-        low, high = ExactBackend().relu(z[0] - z[1]), ExactBackend().relu(z[0] + z[1])
+    def relu(self, preact: Hull) -> Hull:
+        if preact[1] is None:
+            return ExactBackend().relu(preact[0]), None
+        low, high = (
+            ExactBackend().relu(preact[0] - preact[1]),
+            ExactBackend().relu(preact[0] + preact[1]),
+        )
         half = Fraction(1, 2)
         return (low + high).scaled(half), (high - low).scaled(half)
 
-    def step(self, z: Hull) -> Hull:
-        low, high = (z[0], z[0]) if z[1] is None else (z[0] - z[1], z[0] + z[1])
+    def step(self, preact: Hull) -> Hull:
+        low, high = (
+            (preact[0], preact[0])
+            if preact[1] is None
+            else (preact[0] - preact[1], preact[0] + preact[1])
+        )
         on, off = low.num > 0, high.num < 0
         centre = ExactArray(np.where(on, 2, np.where(off, 0, 1)).astype(object), 2)
         return centre, ExactArray(np.where(on | off, 0, 1).astype(object), 2)
@@ -72,31 +79,31 @@ class HullBackend:
         xp = ExactBackend()
         return xp.concat([p[0] for p in parts], axis), xp.concat(zero, axis)
 
-    def univariate(self, name: str, x: Hull) -> Hull:
+    def univariate(self, name: str, operand: Hull) -> Hull:
         if name == "square":
-            return self.mul(x, x)
-        if x[1] is not None and x[1].num.any():
+            return self.mul(operand, operand)
+        if operand[1] is not None and operand[1].num.any():
             raise UnsupportedError(f"{name} of a value that depends on a gate on its kink")
-        return ExactBackend().univariate(name, x[0]), None
+        return ExactBackend().univariate(name, operand[0]), None
 
 
-def _abs(a: ExactArray) -> ExactArray:
-    return ExactArray(np.asarray(np.abs(a.num), dtype=object), a.den)
+def _abs(left: ExactArray) -> ExactArray:
+    return ExactArray(np.asarray(np.abs(left.num), dtype=object), left.den)
 
 
-def _plus(a: ExactArray | None, b: ExactArray | None) -> ExactArray | None:
-    if a is None or b is None:
-        return a if b is None else b
-    return a + b
+def _plus(left: ExactArray | None, right: ExactArray | None) -> ExactArray | None:
+    if left is None or right is None:
+        return left if right is None else right
+    return left + right
 
 
-def varying(graph: Graph, x: Sequence[Fraction], cells: Iterable[Cell]) -> set[Cell]:
+def varying(graph: Graph, point: Sequence[Fraction], cells: Iterable[Cell]) -> set[Cell]:
     """The cells whose values at the flat input x may depend on a gate on its kink.
 
     The others certainly do not. UnsupportedError where a smooth function has no exact value.
     """
     asked = sorted(set(cells))
-    inputs: dict[int, Hull] = {i: (v, None) for i, v in exact_inputs(graph, x).items()}
+    inputs: dict[int, Hull] = {i: (v, None) for i, v in exact_inputs(graph, point).items()}
     hulls = run(graph, HullBackend(), inputs, sorted({node for node, _ in asked}))
     radii = {node: hulls[node][1] for node, _ in asked}
     return {(n, i) for n, i in asked if (r := radii[n]) is not None and r.num.flat[i] != 0}
@@ -123,10 +130,10 @@ def varying_in(
 
 
 def _reached(
-    graph: Graph, i: int, boxes: Mapping[int, Interval], masks: Mapping[int, Mask]
+    graph: Graph, target: int, boxes: Mapping[int, Interval], masks: Mapping[int, Mask]
 ) -> Mask:
     """Which elements of a node may depend on a free gate, from those of its arguments."""
-    node = graph.nodes[i]
+    node = graph.nodes[target]
     ends = [(boxes[a].lo[0], boxes[a].hi[0]) for a in node.args]
     came = [masks[a] for a in node.args]
     match node.op:

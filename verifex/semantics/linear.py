@@ -94,9 +94,9 @@ class Pass:
         """Add (R, size) amounts to the constants."""
         self.const = self.const + amount.sum(dim=1)
 
-    def relu_of(self, z: int, before: int) -> int | None:
+    def relu_of(self, preact: int, before: int) -> int | None:
         """The Relu of z, if it comes before node `before` (and so is substituted after it)."""
-        found = self.relus.get(z)
+        found = self.relus.get(preact)
         return found if found is not None and found < before else None
 
     def param(self, kind: str, node: int, default: Callable[[], Tensor]) -> Tensor:
@@ -130,35 +130,37 @@ linear: Table[Callable[..., None]] = Table("linear")
 
 
 @cache
-def _adjoint(m: LinearMap) -> LinearMap:
-    return transpose(m)
+def _adjoint(linear_map: LinearMap) -> LinearMap:
+    return transpose(linear_map)
 
 
 @linear.rule(Const)
-def _const(op: Const, p: Pass, node: int, c: Tensor) -> None:
-    p.offset(c * p.xp.tensor(op.value).reshape(1, -1))
+def _const(op: Const, walk: Pass, node: int, coefs: Tensor) -> None:
+    walk.offset(coefs * walk.xp.tensor(op.value).reshape(1, -1))
 
 
 @linear.rule(Affine)
-def _affine(op: Affine, p: Pass, node: int, c: Tensor) -> None:
-    n = p.graph.nodes[node]
-    shaped = c.reshape(c.shape[0], *n.shape)
+def _affine(op: Affine, walk: Pass, node: int, coefs: Tensor) -> None:
+    n = walk.graph.nodes[node]
+    shaped = coefs.reshape(coefs.shape[0], *n.shape)
     for m, a in zip(op.maps, n.args, strict=True):
-        p.give(a, apply_torch(_adjoint(m), shaped, p.xp.tensor).reshape(c.shape[0], -1))
+        walk.give(a, apply_torch(_adjoint(m), shaped, walk.xp.tensor).reshape(coefs.shape[0], -1))
     if op.bias is not None:
-        p.const = p.const + c @ p.xp.tensor(op.bias).reshape(-1)
+        walk.const = walk.const + coefs @ walk.xp.tensor(op.bias).reshape(-1)
 
 
 @linear.rule(Relu)
-def _relu(op: Relu, p: Pass, node: int, c: Tensor) -> None:
+def _relu(op: Relu, walk: Pass, node: int, coefs: Tensor) -> None:
     """slope * z <= relu(z) <= u (z - l) / (u - l) for l < 0 < u; the identity or 0 elsewhere."""
-    z = p.graph.nodes[node].args[0]
-    lo, hi = p.rows.box(z)
+    z = walk.graph.nodes[node].args[0]
+    lo, hi = walk.rows.box(z)
     below, above, open_ = relu_planes(lo, hi)
-    slope = p.param("slope", node, lambda: below)
+    slope = walk.param("slope", node, lambda: below)
     slope = torch.where(open_, slope, below)
-    p.give(z, c * torch.where(c >= 0, slope, above))
-    p.offset(torch.where(open_, torch.clamp(c, max=0) * -above * lo, torch.zeros_like(c)))
+    walk.give(z, coefs * torch.where(coefs >= 0, slope, above))
+    walk.offset(
+        torch.where(open_, torch.clamp(coefs, max=0) * -above * lo, torch.zeros_like(coefs))
+    )
 
 
 def relu_planes(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,57 +174,61 @@ def relu_planes(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @linear.rule(Step)
-def _step(op: Step, p: Pass, node: int, c: Tensor) -> None:
+def _step(op: Step, walk: Pass, node: int, coefs: Tensor) -> None:
     """An open gate is tied to its z: tie * z / u <= s <= 1 - tie * z / l.
 
     Where y = relu(z) is in the graph the tie goes through y, which is stronger: s >= y / u and
     s <= 1 - (y - z) / (-l), and y's own plane is chosen later, on what all its uses sum up to.
     """
-    z = p.graph.nodes[node].args[0]
-    lo, hi = p.rows.box(z)
-    s_lo, s_hi = p.rows.box(node)
+    z = walk.graph.nodes[node].args[0]
+    lo, hi = walk.rows.box(z)
+    s_lo, s_hi = walk.rows.box(node)
     on, off = s_lo >= 1, s_hi <= 0
     # Sound: where l >= 0 or u <= 0 the tie on that side would divide by zero or tilt the wrong way.
     open_ = ~(on | off)
     can_lo, can_hi = open_ & (hi > 0), open_ & (lo < 0)
-    tie = p.param("tie", node, lambda: torch.zeros_like(c))
+    tie = walk.param("tie", node, lambda: torch.zeros_like(coefs))
     up = torch.where(
-        can_lo, tie / torch.where(can_lo, hi, torch.ones_like(hi)), torch.zeros_like(c)
+        can_lo, tie / torch.where(can_lo, hi, torch.ones_like(hi)), torch.zeros_like(coefs)
     )
     dn = torch.where(
-        can_hi, tie / torch.where(can_hi, -lo, torch.ones_like(lo)), torch.zeros_like(c)
+        can_hi, tie / torch.where(can_hi, -lo, torch.ones_like(lo)), torch.zeros_like(coefs)
     )
-    y = p.relu_of(z, node)
+    y = walk.relu_of(z, node)
     if y is None:
-        p.give(z, c * torch.where(c >= 0, up, dn))
+        walk.give(z, coefs * torch.where(coefs >= 0, up, dn))
     else:
-        p.give(z, torch.clamp(c, max=0) * dn)
-        p.give(y, torch.where(c >= 0, c * up, -c * dn))
-    p.offset(torch.where(on, c, torch.where(open_, torch.clamp(c, max=0), torch.zeros_like(c))))
+        walk.give(z, torch.clamp(coefs, max=0) * dn)
+        walk.give(y, torch.where(coefs >= 0, coefs * up, -coefs * dn))
+    walk.offset(
+        torch.where(
+            on, coefs, torch.where(open_, torch.clamp(coefs, max=0), torch.zeros_like(coefs))
+        )
+    )
 
 
 @linear.rule(Gate)
-def _gate(op: Gate, p: Pass, node: int, c: Tensor) -> None:
+def _gate(op: Gate, walk: Pass, node: int, coefs: Tensor) -> None:
     """w = s g for an open gate: mixtures of the McCormick planes below and above.
 
     below: mix * (gl s) + (1 - mix) (g + gu s - gu)
     above: mix * (gu s) + (1 - mix) (g + gl s - gl)
     """
-    d, v = p.graph.nodes[node].args
-    s_lo, s_hi = p.rows.box(d)
+    d, v = walk.graph.nodes[node].args
+    s_lo, s_hi = walk.rows.box(d)
     on, off = s_lo >= 1, s_hi <= 0
     open_ = ~(on | off)
-    lo, hi = p.rows.box(v)
-    first = p.param("mix_lo", node, lambda: gate_mix(lo, hi)[0])
-    other = p.param("mix_hi", node, lambda: gate_mix(lo, hi)[1])
-    positive = c >= 0
+    lo, hi = walk.rows.box(v)
+    first = walk.param("mix_lo", node, lambda: gate_mix(lo, hi)[0])
+    other = walk.param("mix_hi", node, lambda: gate_mix(lo, hi)[1])
+    positive = coefs >= 0
     mix = torch.where(positive, first, other)
     near, far = torch.where(positive, lo, hi), torch.where(positive, hi, lo)
-    zero = torch.zeros_like(c)
-    rest = torch.where(open_, c * (1 - mix), zero)
-    p.give(v, torch.where(on, c, rest))
-    p.give(d, torch.where(open_, c * mix * near, zero) + rest * far)
-    p.offset(-rest * far)
+    zero = torch.zeros_like(coefs)
+    rest = torch.where(open_, coefs * (1 - mix), zero)
+    walk.give(v, torch.where(on, coefs, rest))
+    walk.give(d, torch.where(open_, coefs * mix * near, zero) + rest * far)
+    walk.offset(-rest * far)
 
 
 def gate_mix(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,62 +238,62 @@ def gate_mix(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @linear.rule(Mul)
-def _mul(op: Mul, p: Pass, node: int, c: Tensor) -> None:
+def _mul(op: Mul, walk: Pass, node: int, coefs: Tensor) -> None:
     """v w over a box: mixtures of the two McCormick planes on each side (McCormick, 1976)."""
-    a, b = p.graph.nodes[node].args
+    a, b = walk.graph.nodes[node].args
     if a == b:
-        _square(p, node, a, c)
+        _square(walk, node, a, coefs)
         return
-    (vl, vu), (wl, wu) = p.rows.box(a), p.rows.box(b)
-    positive = c >= 0
-    half = torch.full_like(c, 0.5)
+    (vl, vu), (wl, wu) = walk.rows.box(a), walk.rows.box(b)
+    positive = coefs >= 0
+    half = torch.full_like(coefs, 0.5)
     mix = torch.where(
-        positive, p.param("mix_lo", node, lambda: half), p.param("mix_hi", node, lambda: half)
+        positive, walk.param("mix_lo", node, lambda: half), walk.param("mix_hi", node, lambda: half)
     )
     # below: (vl, wl) and (vu, wu); above: (vu, wl) and (vl, wu)
     v1, v2 = torch.where(positive, vl, vu), torch.where(positive, vu, vl)
-    p.give(b, c * (mix * v1 + (1 - mix) * v2))
-    p.give(a, c * (mix * wl + (1 - mix) * wu))
-    p.offset(-c * (mix * v1 * wl + (1 - mix) * v2 * wu))
+    walk.give(b, coefs * (mix * v1 + (1 - mix) * v2))
+    walk.give(a, coefs * (mix * wl + (1 - mix) * wu))
+    walk.offset(-coefs * (mix * v1 * wl + (1 - mix) * v2 * wu))
 
 
-def _square(p: Pass, node: int, x: int, c: Tensor) -> None:
+def _square(walk: Pass, node: int, operand: int, coefs: Tensor) -> None:
     """x^2 >= 2 t x - t^2 for t in [l, u], and x^2 <= (l + u) x - l u."""
-    lo, hi = p.rows.box(x)
-    mix = p.param("mix_lo", node, lambda: torch.full_like(c, 0.5))
+    lo, hi = walk.rows.box(operand)
+    mix = walk.param("mix_lo", node, lambda: torch.full_like(coefs, 0.5))
     t = lo + mix * (hi - lo)
-    positive = c >= 0
-    p.give(x, c * torch.where(positive, 2 * t, lo + hi))
-    p.offset(-c * torch.where(positive, t * t, lo * hi))
+    positive = coefs >= 0
+    walk.give(operand, coefs * torch.where(positive, 2 * t, lo + hi))
+    walk.offset(-coefs * torch.where(positive, t * t, lo * hi))
 
 
 @linear.rule(Concat)
-def _concat(op: Concat, p: Pass, node: int, c: Tensor) -> None:
-    n = p.graph.nodes[node]
-    sizes = [p.graph.nodes[a].shape[op.axis] for a in n.args]
-    parts = torch.split(c.reshape(c.shape[0], *n.shape), sizes, dim=op.axis + 1)
+def _concat(op: Concat, walk: Pass, node: int, coefs: Tensor) -> None:
+    n = walk.graph.nodes[node]
+    sizes = [walk.graph.nodes[a].shape[op.axis] for a in n.args]
+    parts = torch.split(coefs.reshape(coefs.shape[0], *n.shape), sizes, dim=op.axis + 1)
     for a, part in zip(n.args, parts, strict=True):
-        p.give(a, part.reshape(c.shape[0], -1))
+        walk.give(a, part.reshape(coefs.shape[0], -1))
 
 
 linear.refuse(Input, "an input ends the substitution; its coefficients are the result")
 
 
 @linear.rule(Univariate)
-def _univariate(op: Univariate, p: Pass, node: int, c: Tensor) -> None:
+def _univariate(op: Univariate, walk: Pass, node: int, coefs: Tensor) -> None:
     from verifex.semantics.smooth import planes
 
-    x = p.graph.nodes[node].args[0]
+    x = walk.graph.nodes[node].args[0]
     if op.name == "square":
-        _square(p, node, x, c)
+        _square(walk, node, x, coefs)
         return
-    lo, hi = p.rows.box(x)
-    where = p.param("mix_lo", node, lambda: torch.full_like(c, 0.5))
-    value_lo, value_hi = p.rows.box(node)
+    lo, hi = walk.rows.box(x)
+    where = walk.param("mix_lo", node, lambda: torch.full_like(coefs, 0.5))
+    value_lo, value_hi = walk.rows.box(node)
     below, above = planes(op.name, lo, hi, value_lo, value_hi, where)
-    positive = c >= 0
-    p.give(x, c * torch.where(positive, below[0], above[0]))
-    p.offset(c * torch.where(positive, below[1], above[1]))
+    positive = coefs >= 0
+    walk.give(x, coefs * torch.where(positive, below[0], above[0]))
+    walk.offset(coefs * torch.where(positive, below[1], above[1]))
 
 
 def substitute(

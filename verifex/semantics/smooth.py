@@ -17,30 +17,30 @@ Plane = tuple[Tensor, Tensor]
 _S_SHAPED = ("sigmoid", "tanh", "erf")
 
 
-def value(name: str, x: Tensor) -> Tensor:
+def value(name: str, points: Tensor) -> Tensor:
     """The function itself."""
-    out: Tensor = torch.sigmoid(x) if name == "sigmoid" else getattr(torch, name)(x)
+    out: Tensor = torch.sigmoid(points) if name == "sigmoid" else getattr(torch, name)(points)
     return out
 
 
-def slope(name: str, x: Tensor) -> Tensor:
+def slope(name: str, points: Tensor) -> Tensor:
     """Its derivative."""
     match name:
         case "sigmoid":
-            y = torch.sigmoid(x)
+            y = torch.sigmoid(points)
             return y * (1 - y)
         case "tanh":
-            return 1 - torch.tanh(x) ** 2
+            return 1 - torch.tanh(points) ** 2
         case "erf":
-            return 1.1283791670955126 * torch.exp(-(x**2))
+            return 1.1283791670955126 * torch.exp(-(points**2))
         case "exp":
-            return torch.exp(x)
+            return torch.exp(points)
         case "log":
-            return 1 / x
+            return 1 / points
         case "sqrt":
-            return 0.5 / torch.sqrt(x)
+            return 0.5 / torch.sqrt(points)
         case _:
-            return -1 / x**2
+            return -1 / points**2
 
 
 def planes(
@@ -106,11 +106,13 @@ def _chord(name: str, lo: Tensor, hi: Tensor) -> Plane:
 
 
 def _choose(
-    first: Tensor, a: Plane, second: Tensor, b: Plane, third: Tensor, c: Plane, rest: Plane
+    first: Tensor, one: Plane, second: Tensor, two: Plane, third: Tensor, three: Plane, rest: Plane
 ) -> Plane:
-    def pick(k: int) -> Tensor:
+    def pick(index: int) -> Tensor:
         return torch.where(
-            first, a[k], torch.where(second, b[k], torch.where(third, c[k], rest[k]))
+            first,
+            one[index],
+            torch.where(second, two[index], torch.where(third, three[index], rest[index])),
         )
 
     return pick(0), pick(1)

@@ -66,9 +66,9 @@ class Steady:
             if box.lo != box.hi:
                 self._asked.setdefault(node, {}).setdefault(index, []).append(premise)
 
-    def _settle(self, i: int, index: int, premises: list[Premise]) -> None:
+    def _settle(self, target: int, index: int, premises: list[Premise]) -> None:
         """What it asks of the arguments that element `index` of node i is steady."""
-        node, p = self.graph.nodes[i], self._any(premises, f"steady{i}_{index}")
+        node, p = self.graph.nodes[target], self._any(premises, f"steady{target}_{index}")
         match node.op:
             case Affine():
                 for m, a in zip(node.op.maps, node.args, strict=True):
@@ -76,93 +76,96 @@ class Steady:
                         if c != 0:
                             self._ask(a, k, p)
             case Concat():
-                self._ask(*concat_part(self.graph, i, index), p)
+                self._ask(*concat_part(self.graph, target, index), p)
             case Step():
                 self._argument(node.args[0], index, p)
                 side = self._side(node.args[0], index)
                 if side is not None:
                     self._forbid(side.free, p)
             case Gate():
-                self._gate(i, index, p)
+                self._gate(target, index, p)
             case Mul() if node.args[0] != node.args[1]:
-                self._product(i, index, p)
+                self._product(target, index, p)
             case Relu():
                 if self.encoder.bounds(node.args[0], index).hi > 0:
                     self._relu(node.args[0], index, premises, p)
             case Mul() | Univariate():
                 self._ask(node.args[0], index, p)
 
-    def _argument(self, z: int, index: int, p: Premise) -> None:
+    def _argument(self, preact: int, index: int, premise: Premise) -> None:
         """The argument of a gate is steady: more than needed, where its sign would do."""
-        self.whole &= z not in self._moving
-        self._ask(z, index, p)
+        self.whole &= preact not in self._moving
+        self._ask(preact, index, premise)
 
-    def _relu(self, z: int, index: int, premises: list[Premise], p: Premise) -> None:
+    def _relu(self, preact: int, index: int, premises: list[Premise], premise: Premise) -> None:
         """The same for a Relu; in an absolute value, 2 relu(z) - z, z is needed anyway."""
-        needed = self._asked.get(z, {}).get(index, [])
-        self.whole &= z not in self._moving or None in needed or set(premises) <= set(needed)
-        self._ask(z, index, p)
+        needed = self._asked.get(preact, {}).get(index, [])
+        self.whole &= preact not in self._moving or None in needed or set(premises) <= set(needed)
+        self._ask(preact, index, premise)
 
-    def _gate(self, i: int, index: int, p: Premise) -> None:
+    def _gate(self, node: int, index: int, premise: Premise) -> None:
         """A shut gate hides v, an open one passes it on, a free one is to multiply a zero."""
-        d, v = self.graph.nodes[i].args
+        d, v = self.graph.nodes[node].args
         op = self.graph.nodes[d].op
         if not isinstance(op, Step):  # gates that were moved or joined: all of it is to be steady
             self.whole = False
-            self._ask(d, index, p)
-            self._ask(v, index, p)
+            self._ask(d, index, premise)
+            self._ask(v, index, premise)
             return
         z = self.graph.nodes[d].args[0]
-        self._argument(z, index, p)
+        self._argument(z, index, premise)
         side = self._side(z, index)
         if side is None:
             if self.encoder.bounds(z, index).lo > 0:
-                self._ask(v, index, p)
+                self._ask(v, index, premise)
             return
-        self._zero(v, index, side.free, p)
-        passes = self._new(f"passes{i}_{index}")
-        self._at_least({passes: 1, side.off: 1}, p)
+        self._zero(v, index, side.free, premise)
+        passes = self._new(f"passes{node}_{index}")
+        self._at_least({passes: 1, side.off: 1}, premise)
         self._ask(v, index, passes)
 
-    def _product(self, i: int, index: int, p: Premise) -> None:
+    def _product(self, node: int, index: int, premise: Premise) -> None:
         """Both factors steady, or one steady and zero."""
-        a, b = self.graph.nodes[i].args
+        a, b = self.graph.nodes[node].args
         for one, other in ((a, b), (b, a)):
             if other not in self._moving:
                 continue
             box = self.encoder.bounds(one, index)
             if box.lo > 0 or box.hi < 0:
-                self._ask(other, index, p)
+                self._ask(other, index, premise)
                 continue
-            hidden = self._new(f"hidden{i}_{other}_{index}")
+            hidden = self._new(f"hidden{node}_{other}_{index}")
             self._zero(one, index, hidden, None)
             self._ask(one, index, hidden)
-            needed = self._new(f"needed{i}_{other}_{index}")
-            self._at_least({needed: 1, hidden: 1}, p)
+            needed = self._new(f"needed{node}_{other}_{index}")
+            self._at_least({needed: 1, hidden: 1}, premise)
             self._ask(other, index, needed)
 
-    def _zero(self, v: int, index: int, r: int, p: Premise) -> None:
+    def _zero(self, node: int, index: int, row: int, premise: Premise) -> None:
         """Element `index` of node v is zero where r and p are 1."""
-        box = self.encoder.bounds(v, index)
+        box = self.encoder.bounds(node, index)
         if box.lo > 0 or box.hi < 0:
-            self._forbid(r, p)
+            self._forbid(row, premise)
         elif box.lo != box.hi:
-            if p is not None:
-                both = self._new(f"zero{v}_{index}_{r}_{p}")
-                self.model.add({both: 1, r: -1, p: -1}, ">=", -1)
-                r = both
-            value = self.encoder.expr(v, index)
-            self.encoder.when(r, 1, value, "<=", max(Fraction(0), box.hi))
-            self.encoder.when(r, 1, value, ">=", max(Fraction(0), -box.lo))
+            if premise is not None:
+                both = self._new(f"zero{node}_{index}_{row}_{premise}")
+                self.model.add({both: 1, row: -1, premise: -1}, ">=", -1)
+                row = both
+            value = self.encoder.expr(node, index)
+            self.encoder.when(row, 1, value, "<=", max(Fraction(0), box.hi))
+            self.encoder.when(row, 1, value, ">=", max(Fraction(0), -box.lo))
 
-    def _side(self, z: int, index: int) -> _Side | None:
+    def _side(self, preact: int, index: int) -> _Side | None:
         """The side of a gate: z > 0, z < 0 or free; None where bounds decide it."""
-        box, cell = self.encoder.bounds(z, index), (z, index)
+        box, cell = self.encoder.bounds(preact, index), (preact, index)
         if box.lo > 0 or box.hi < 0:
             return None
         if cell not in self._sides:
-            gate, e = self.encoder.gate_var(z, index, link=True), self.encoder.expr(z, index)
-            side = _Side(*(self._new(f"{word}{z}_{index}") for word in ("on", "off", "free")))
+            gate, e = (
+                self.encoder.gate_var(preact, index, link=True),
+                self.encoder.expr(preact, index),
+            )
+            side = _Side(*(self._new(f"{word}{preact}_{index}") for word in ("on", "off", "free")))
             self.model.add(dict.fromkeys(side, 1), "==", 1)
             self.encoder.when(side.on, 1, e, ">=", max(Fraction(0), -box.lo), True)
             self.encoder.when(side.off, 1, e, "<=", max(Fraction(0), box.hi), True)
@@ -172,13 +175,17 @@ class Steady:
             self._sides[cell] = side
         return self._sides[cell]
 
-    def _forbid(self, r: int, p: Premise) -> None:
+    def _forbid(self, row: int, premise: Premise) -> None:
         """Not both r and p."""
-        self.model.add({r: 1} if p is None else {r: 1, p: 1}, "<=", 0 if p is None else 1)
+        self.model.add(
+            {row: 1} if premise is None else {row: 1, premise: 1}, "<=", 0 if premise is None else 1
+        )
 
-    def _at_least(self, coefs: dict[int, Number], p: Premise) -> None:
+    def _at_least(self, coefs: dict[int, Number], premise: Premise) -> None:
         """The sum of these variables is at least p."""
-        self.model.add(coefs if p is None else {**coefs, p: -1}, ">=", 1 if p is None else 0)
+        self.model.add(
+            coefs if premise is None else {**coefs, premise: -1}, ">=", 1 if premise is None else 0
+        )
 
     def _any(self, premises: list[Premise], name: str) -> Premise:
         """One premise for several."""

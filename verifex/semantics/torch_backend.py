@@ -46,41 +46,41 @@ class TorchBackend:
     def const(self, value: Any) -> torch.Tensor:
         return self.tensor(value)[None]
 
-    def linear(self, m: LinearMap, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = apply_torch(m, x, self.tensor)
+    def linear(self, linear_map: LinearMap, operand: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = apply_torch(linear_map, operand, self.tensor)
         return out
 
-    def add(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return a + b
+    def add(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return left + right
 
-    def mul(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return a * b
+    def mul(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return left * right
 
-    def relu(self, z: torch.Tensor) -> torch.Tensor:
-        return torch.relu(z)
+    def relu(self, preact: torch.Tensor) -> torch.Tensor:
+        return torch.relu(preact)
 
-    def step(self, z: torch.Tensor) -> torch.Tensor:
-        hard = (z > 0).to(z.dtype)
+    def step(self, preact: torch.Tensor) -> torch.Tensor:
+        hard = (preact > 0).to(preact.dtype)
         if not self.soft_step:
             return hard
-        soft = torch.sigmoid(z / self.soft_step)
+        soft = torch.sigmoid(preact / self.soft_step)
         return hard.detach() + soft - soft.detach()
 
     def concat(self, parts: Sequence[torch.Tensor], axis: int) -> torch.Tensor:
         batch = max(p.shape[0] for p in parts)
         return torch.cat([p.expand(batch, *p.shape[1:]) for p in parts], dim=axis)
 
-    def univariate(self, name: str, x: torch.Tensor) -> torch.Tensor:
+    def univariate(self, name: str, operand: torch.Tensor) -> torch.Tensor:
         function = torch.sigmoid if name == "sigmoid" else getattr(torch, name)
-        out: torch.Tensor = function(x)
+        out: torch.Tensor = function(operand)
         return out
 
 
 def evaluate_torch(
-    graph: Graph, x: torch.Tensor, targets: Iterable[int], backend: TorchBackend | None = None
+    graph: Graph, points: torch.Tensor, targets: Iterable[int], backend: TorchBackend | None = None
 ) -> dict[int, torch.Tensor]:
     """Values of `targets` at flat inputs x of shape (B, n), with gradients; each (B, *shape)."""
     wanted = list(targets)
-    xp = backend or TorchBackend(x.dtype, str(x.device))
-    values = run(graph, xp, split_input(graph, x), wanted)
-    return {i: values[i].expand(x.shape[0], *graph.nodes[i].shape) for i in wanted}
+    xp = backend or TorchBackend(points.dtype, str(points.device))
+    values = run(graph, xp, split_input(graph, points), wanted)
+    return {i: values[i].expand(points.shape[0], *graph.nodes[i].shape) for i in wanted}

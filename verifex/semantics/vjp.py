@@ -22,60 +22,62 @@ vjp: Table[Callable[..., Cotangents]] = Table("vjp")
 
 
 @vjp.rule(Input)
-def _input(op: Input, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+def _input(op: Input, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
     return ()
 
 
 @vjp.rule(Const)
-def _const(op: Const, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+def _const(op: Const, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
     return ()
 
 
 @vjp.rule(Affine)
-def _affine(op: Affine, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
-    return [b.affine(transpose(m), g) for m in op.maps]
+def _affine(op: Affine, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
+    return [builder.affine(transpose(m), grad) for m in op.maps]
 
 
 @vjp.rule(Relu)
-def _relu(op: Relu, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
-    return [b.gate(b.step(args[0]), g)]
+def _relu(op: Relu, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
+    return [builder.gate(builder.step(args[0]), grad)]
 
 
 @vjp.rule(Step)
-def _step(op: Step, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
+def _step(op: Step, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
     return [None]  # constant off the kink; on the kink a gate has no derivative
 
 
 @vjp.rule(Gate)
-def _gate(op: Gate, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
-    return [None, b.gate(args[0], g)]  # d is locally constant
+def _gate(op: Gate, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
+    return [None, builder.gate(args[0], grad)]  # d is locally constant
 
 
 @vjp.rule(Mul)
-def _mul(op: Mul, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
-    return [b.mul(args[1], g), b.mul(args[0], g)]
+def _mul(op: Mul, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
+    return [builder.mul(args[1], grad), builder.mul(args[0], grad)]
 
 
 @vjp.rule(Concat)
-def _concat(op: Concat, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
-    whole = np.arange(b.node(out).size).reshape(b.shape(out))
+def _concat(op: Concat, builder: Builder, args: tuple[int, ...], out: int, grad: int) -> Cotangents:
+    whole = np.arange(builder.node(out).size).reshape(builder.shape(out))
     parts, at = [], 0
     for a in args:
-        n = b.shape(a)[op.axis]
+        n = builder.shape(a)[op.axis]
         picked = np.take(whole, range(at, at + n), axis=op.axis)
-        parts.append(b.affine(gather(b.shape(out), picked), g))
+        parts.append(builder.affine(gather(builder.shape(out), picked), grad))
         at += n
     return parts
 
 
 @vjp.rule(Univariate)
-def _univariate(op: Univariate, b: Builder, args: tuple[int, ...], out: int, g: int) -> Cotangents:
-    return [b.mul(DERIVATIVES[op.name](b, args[0], out), g)]
+def _univariate(
+    op: Univariate, builder: Builder, args: tuple[int, ...], out: int, grad: int
+) -> Cotangents:
+    return [builder.mul(DERIVATIVES[op.name](builder, args[0], out), grad)]
 
 
-def _one_minus(b: Builder, v: int) -> int:
-    ones = b.const(np.ones(b.shape(v)))
-    return b.sum([ones, v], [1, -1])
+def _one_minus(builder: Builder, node: int) -> int:
+    ones = builder.const(np.ones(builder.shape(node)))
+    return builder.sum([ones, node], [1, -1])
 
 
 DERIVATIVES: dict[str, Callable[[Builder, int, int], int]] = {
@@ -99,40 +101,40 @@ TWO_OVER_SQRT_PI = 1.1283791670955126
 """2/sqrt(pi) rounded to float64: a derivative of erf is that of the rounded function."""
 
 
-def gradients(b: Builder, output: int, wrt: Sequence[int]) -> list[int]:
+def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
     """Nodes holding d output / d wrt[k], one per entry of `wrt`; `output` must have one element.
 
     Walks back over the nodes between; nodes that do not depend on `wrt` are left alone.
     """
-    if b.node(output).size != 1:
-        raise ValueError(f"the output has {b.node(output).size} elements, not one")
-    below = _reachable(b, output, set(wrt))
-    cotangent: dict[int, list[int]] = {output: [b.const(np.ones(b.shape(output)))]}
+    if builder.node(output).size != 1:
+        raise ValueError(f"the output has {builder.node(output).size} elements, not one")
+    below = _reachable(builder, output, set(wrt))
+    cotangent: dict[int, list[int]] = {output: [builder.const(np.ones(builder.shape(output)))]}
     totals: dict[int, int] = {}
     for i in sorted(below, reverse=True):
         if i not in cotangent:
             continue
-        totals[i] = g = b.sum(cotangent.pop(i))
-        node = b.node(i)
+        totals[i] = g = builder.sum(cotangent.pop(i))
+        node = builder.node(i)
         if i in wrt and not node.args:
             continue
-        for a, part in zip(node.args, vjp[node.op](node.op, b, node.args, i, g), strict=True):
+        for a, part in zip(node.args, vjp[node.op](node.op, builder, node.args, i, g), strict=True):
             if part is not None and a in below:
                 cotangent.setdefault(a, []).append(part)
-    return [totals[w] if w in totals else b.const(np.zeros(b.shape(w))) for w in wrt]
+    return [totals[w] if w in totals else builder.const(np.zeros(builder.shape(w))) for w in wrt]
 
 
-def _reachable(b: Builder, output: int, wrt: set[int]) -> set[int]:
+def _reachable(builder: Builder, output: int, wrt: set[int]) -> set[int]:
     """Ancestors of `output` that depend on one of `wrt`."""
     seen, order, stack = set(), [], [output]
     while stack:
         i = stack.pop()
         if i not in seen:
             seen.add(i)
-            stack.extend(b.node(i).args)
+            stack.extend(builder.node(i).args)
     order = sorted(seen)
     depends: set[int] = set()
     for i in order:
-        if i in wrt or any(a in depends for a in b.node(i).args):
+        if i in wrt or any(a in depends for a in builder.node(i).args):
             depends.add(i)
     return depends

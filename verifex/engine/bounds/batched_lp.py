@@ -37,20 +37,20 @@ class Programs:
 
 def minimise(
     cost: FloatArray,
-    a: FloatArray,
-    b: FloatArray,
+    left: FloatArray,
+    right: FloatArray,
     lo: FloatArray,
     hi: FloatArray,
     iterations: int = 60,
 ) -> Programs:
     """Minimise cost . x over lo <= x <= hi, a x >= b: cost (B, n), a (B, m, n), b (B, m)."""
-    count, m, n = a.shape
+    count, m, n = left.shape
     duals, x = np.zeros((count, m)), np.where(cost >= 0, lo, hi)
     empty, done = np.zeros(count, dtype=bool), np.ones(count, dtype=bool)
     size = max(64, _FLOATS // ((m + 1) * (n + 1)))
     for at in range(0, count if m else 0, size):
         part = slice(at, at + size)
-        state = _Tableaus(cost[part], a[part], b[part], lo[part], hi[part])
+        state = _Tableaus(cost[part], left[part], right[part], lo[part], hi[part])
         for _ in range(iterations):
             if not state.step():
                 break
@@ -68,14 +68,14 @@ class _Tableaus:
     """
 
     def __init__(
-        self, cost: FloatArray, a: FloatArray, b: FloatArray, lo: FloatArray, hi: FloatArray
+        self, cost: FloatArray, left: FloatArray, right: FloatArray, lo: FloatArray, hi: FloatArray
     ) -> None:
-        count, m, n = a.shape
+        count, m, n = left.shape
         self.m, self.n = m, n
         width = hi - lo
         t = np.zeros((count, m + 1, n + 1))
-        t[:, :m, :n] = a * width[:, None, :]
-        t[:, :m, n] = (a @ lo[:, :, None])[:, :, 0] - b
+        t[:, :m, :n] = left * width[:, None, :]
+        t[:, :m, n] = (left @ lo[:, :, None])[:, :, 0] - right
         t[:, m, :n] = cost * width
         # Rows are scaled so that one tolerance fits them all; multipliers are scaled back.
         self.scale = np.abs(t[:, :m, :n]).max(axis=2, initial=0.0)

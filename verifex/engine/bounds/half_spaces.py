@@ -36,9 +36,9 @@ class Cut:
     b: FloatArray
     gate: NDArray[np.intp]
 
-    def of(self, k: NDArray[np.intp]) -> Cut:
+    def of(self, picked: NDArray[np.intp]) -> Cut:
         """The rows of some domains."""
-        return Cut(self.a[k], self.b[k], self.gate[k])
+        return Cut(self.a[picked], self.b[picked], self.gate[picked])
 
 
 class Cutter:
@@ -48,19 +48,19 @@ class Cutter:
         self.layout, self.bounder = layout, bounder
         self._affine: dict[int, tuple[FloatArray, FloatArray]] = {}
 
-    def _table(self, z: int) -> tuple[FloatArray, FloatArray] | None:
+    def _table(self, preact: int) -> tuple[FloatArray, FloatArray] | None:
         """Coefficients (size, n) and constants of a node that is affine in the inputs, made once;
         None where it is not, or where that would take much memory."""
-        size, n = self.layout.graph.nodes[z].size, self.layout.graph.input_size
-        if not self.layout.exact(z) or size * max(size, n) > _TABLE:
+        size, n = self.layout.graph.nodes[preact].size, self.layout.graph.input_size
+        if not self.layout.exact(preact) or size * max(size, n) > _TABLE:
             return None
-        if z not in self._affine:
+        if preact not in self._affine:
             nothing = Rows({}, {}, torch.zeros(size, dtype=torch.long))
             box = torch.zeros((size, n), dtype=torch.float64)
             one = torch.eye(size, dtype=torch.float64)
-            _, w, c = self.bounder.evaluate(nothing, {z: one}, {}, box, box)
-            self._affine[z] = w.numpy(), c.numpy()
-        return self._affine[z]
+            _, w, c = self.bounder.evaluate(nothing, {preact: one}, {}, box, box)
+            self._affine[preact] = w.numpy(), c.numpy()
+        return self._affine[preact]
 
     def cut(self, boxes: Boxes, lo: FloatArray, hi: FloatArray, signs: Signs) -> Cut:
         """All rows of D domains."""

@@ -79,9 +79,9 @@ class Layout:
             i for i in wanted if not self.exact(i) or (direct and self.graph.nodes[i].args)
         )
 
-    def exact(self, i: int) -> bool:
+    def exact(self, index: int) -> bool:
         """Whether a node's interval is exact over a box: constants, inputs, one affine step."""
-        node = self.graph.nodes[i]
+        node = self.graph.nodes[index]
         if isinstance(node.op, Affine):
             return len(node.args) == 1 and isinstance(self.graph.nodes[node.args[0]].op, Input)
         return not node.args
@@ -91,9 +91,9 @@ class Layout:
         z = max((z for z in self.offsets if self.offsets[z] <= gate), key=self.offsets.__getitem__)
         return z, gate - self.offsets[z]
 
-    def signs_of(self, signs: Signs, z: int) -> Signs:
-        at = self.offsets[z]
-        return signs[:, at : at + self.graph.nodes[z].size]
+    def signs_of(self, signs: Signs, preact: int) -> Signs:
+        at = self.offsets[preact]
+        return signs[:, at : at + self.graph.nodes[preact].size]
 
     def propagate(
         self,
@@ -108,19 +108,19 @@ class Layout:
         empty = np.zeros(domains, dtype=bool)
         local = local or {}
 
-        def refine(i: int, box: Interval) -> Interval:
-            fact, mine, z = self.facts.get(i), local.get(i), self.steps.get(i)
-            if fact is None and mine is None and z is None and i not in self.offsets:
+        def refine(node: int, box: Interval) -> Interval:
+            fact, mine, z = self.facts.get(node), local.get(node), self.steps.get(node)
+            if fact is None and mine is None and z is None and node not in self.offsets:
                 return box
-            shape = self.graph.nodes[i].shape
+            shape = self.graph.nodes[node].shape
             low = np.broadcast_to(box.lo, (domains, *shape)).reshape(domains, -1)
             high = np.broadcast_to(box.hi, (domains, *shape)).reshape(domains, -1)
             if fact is not None:
                 low, high = np.maximum(low, fact[0]), np.minimum(high, fact[1])
             if mine is not None:
                 low, high = np.maximum(low, mine[0]), np.minimum(high, mine[1])
-            if i in self.offsets:
-                sign = self.signs_of(signs, i)
+            if node in self.offsets:
+                sign = self.signs_of(signs, node)
                 low = np.where(sign > 0, np.maximum(low, 0.0), low)
                 high = np.where(sign < 0, np.minimum(high, 0.0), high)
             if z is not None:

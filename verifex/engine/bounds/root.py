@@ -93,10 +93,10 @@ def _worth(layout: Layout, boxes: Boxes, node: int) -> list[int]:
     return [int(k) for k in np.flatnonzero(matters & (lo < hi))]
 
 
-def _relaxed_operand(layout: Layout, i: int) -> bool:
+def _relaxed_operand(layout: Layout, node: int) -> bool:
     from verifex.ir.ops import Mul, Univariate
 
-    return isinstance(layout.graph.nodes[i].op, Mul | Univariate)
+    return isinstance(layout.graph.nodes[node].op, Mul | Univariate)
 
 
 def _improve(

@@ -76,13 +76,13 @@ def attack(
     return AttackResult(None, tried, best_x, -best)
 
 
-def margins(problem: Problem, target: Formula, x: FloatArray) -> FloatArray:
+def margins(problem: Problem, target: Formula, points: FloatArray) -> FloatArray:
     """Margins (B,) of the counterexample formula at flat inputs (B, n), in float64; -inf where
     they are not numbers."""
     with np.errstate(all="ignore"):
-        values = evaluate_float(problem.graph, x, problem.targets())
+        values = evaluate_float(problem.graph, points, problem.targets())
         score = np.asarray(batch_margin(target, values, np), dtype=np.float64)
-    return np.where(np.isnan(score), -np.inf, np.broadcast_to(score, (len(x),)))
+    return np.where(np.isnan(score), -np.inf, np.broadcast_to(score, (len(points),)))
 
 
 def _replay_best(

@@ -28,11 +28,11 @@ class Deployed:
         ]
         self.satisfied = raw_query(query, stated)
 
-    def values(self, x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def values(self, points: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Every declared tensor (flat) at a flat float32 input: what is fed, what comes out."""
         graph = self.stated.problem.graph
         inputs = [v for v in self.stated.variables if v.kind == "input"]
-        moved = evaluate_float(graph, np.asarray(x, dtype=np.float64)[None],
+        moved = evaluate_float(graph, np.asarray(points, dtype=np.float64)[None],
                                [v.node for v in inputs])
         out: dict[str, NDArray[Any]] = {
             v.name: moved[v.node].reshape(-1).astype(np.float32) for v in inputs
@@ -45,14 +45,14 @@ class Deployed:
                 out[name] = found[onnx].reshape(-1)
         return out
 
-    def breaks(self, x: NDArray[np.float32], point: Sequence[Fraction]) -> bool:
+    def breaks(self, points: NDArray[np.float32], point: Sequence[Fraction]) -> bool:
         """Whether the query, as it is written, is satisfied at a point with what onnxruntime makes
         of the float32 input beside it.
 
         Inputs are the point's. Outputs and hidden tensors are what came out, also where the
         network only copies its inputs there.
         """
-        found = self.values(x)
+        found = self.values(points)
         if not all(np.isfinite(flat).all() for flat in found.values()):
             return False
         values = {name: [Fraction(n) for n in flat.tolist()] for name, flat in found.items()}

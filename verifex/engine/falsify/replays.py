@@ -31,69 +31,87 @@ class SingleBackend:
     def const(self, value: Values) -> Single:
         return as_float(value).astype(np.float32)[None]
 
-    def linear(self, m: LinearMap, x: Single) -> Single:
-        return _linear(m, x)
+    def linear(self, linear_map: LinearMap, operand: Single) -> Single:
+        return _linear(linear_map, operand)
 
-    def add(self, a: Single, b: Single) -> Single:
-        return a + b
+    def add(self, left: Single, right: Single) -> Single:
+        return left + right
 
-    def mul(self, a: Single, b: Single) -> Single:
-        return a * b
+    def mul(self, left: Single, right: Single) -> Single:
+        return left * right
 
-    def relu(self, z: Single) -> Single:
-        return np.maximum(z, np.float32(0))
+    def relu(self, preact: Single) -> Single:
+        return np.maximum(preact, np.float32(0))
 
-    def step(self, z: Single) -> Single:
-        return (z > 0).astype(np.float32)
+    def step(self, preact: Single) -> Single:
+        return (preact > 0).astype(np.float32)
 
     def concat(self, parts: Sequence[Single], axis: int) -> Single:
         batch = max(p.shape[0] for p in parts)
         full = [np.broadcast_to(p, (batch, *p.shape[1:])) for p in parts]
         return np.concatenate(full, axis=axis)
 
-    def univariate(self, name: str, x: Single) -> Single:
+    def univariate(self, name: str, operand: Single) -> Single:
         # Rounded to float32 from float64: libraries differ in the last bits of these anyway.
-        return NUMPY_UNIVARIATES[name](x.astype(np.float64)).astype(np.float32)
+        return NUMPY_UNIVARIATES[name](operand.astype(np.float64)).astype(np.float32)
 
 
-def _linear(m: LinearMap, x: Single) -> Single:
-    """`m x` with float32 coefficients and float32 sums, for x of shape (B, *in_shape)."""
-    match m:
+def _linear(linear_map: LinearMap, operand: Single) -> Single:
+    """The map with float32 coefficients and float32 sums; `operand` has shape (B, *in_shape)."""
+    match linear_map:
         case Dense():
-            weight: Any = m.weight.astype(np.float32)
-            return np.asarray(apply_numpy(Dense(m.in_shape, m.out_shape, weight), _plain(x)))
+            weight: Any = linear_map.weight.astype(np.float32)
+            return np.asarray(
+                apply_numpy(
+                    Dense(linear_map.in_shape, linear_map.out_shape, weight), _plain(operand)
+                )
+            )
         case Conv():
-            kernel: Any = m.weight.astype(np.float32)
-            rest = (m.strides, m.pads, m.dilations, m.groups, m.transposed)
-            return np.asarray(apply_numpy(Conv(m.in_shape, m.out_shape, kernel, *rest), _plain(x)))
+            kernel: Any = linear_map.weight.astype(np.float32)
+            rest = (
+                linear_map.strides,
+                linear_map.pads,
+                linear_map.dilations,
+                linear_map.groups,
+                linear_map.transposed,
+            )
+            return np.asarray(
+                apply_numpy(
+                    Conv(linear_map.in_shape, linear_map.out_shape, kernel, *rest), _plain(operand)
+                )
+            )
         case ScatterAdd():
-            out = np.zeros((x.shape[0], int(np.prod(m.out_shape))), dtype=np.float32)
-            used = np.flatnonzero(m.index.ravel() >= 0)
+            out = np.zeros((operand.shape[0], int(np.prod(linear_map.out_shape))), dtype=np.float32)
+            used = np.flatnonzero(linear_map.index.ravel() >= 0)
             every: Any = slice(None)
-            np.add.at(out, (every, m.index.ravel()[used]), x.reshape(x.shape[0], -1)[:, used])
-            return out.reshape(x.shape[0], *m.out_shape)
+            np.add.at(
+                out,
+                (every, linear_map.index.ravel()[used]),
+                operand.reshape(operand.shape[0], -1)[:, used],
+            )
+            return out.reshape(operand.shape[0], *linear_map.out_shape)
         case Diag():
-            return x * as_float(m.scale).astype(np.float32)
+            return operand * as_float(linear_map.scale).astype(np.float32)
         case Scaled():
-            return _linear(m.inner, x) * np.float32(float(m.factor))
+            return _linear(linear_map.inner, operand) * np.float32(float(linear_map.factor))
         case _:  # Gather moves numbers and does no arithmetic
-            return np.asarray(apply_numpy(m, _plain(x)))
+            return np.asarray(apply_numpy(linear_map, _plain(operand)))
 
 
-def _plain(x: Single) -> Any:
+def _plain(operand: Single) -> Any:
     """The same array: `apply_numpy` keeps the float type that its operands agree on."""
-    return x
+    return operand
 
 
-def evaluate_single(problem: Problem, x: FloatArray) -> dict[int, Single]:
+def evaluate_single(problem: Problem, points: FloatArray) -> dict[int, Single]:
     """float32 values of the nodes that the claim reads, at flat inputs (B, n)."""
     graph, wanted = problem.graph, problem.targets()
-    inputs = split_input(graph, x.astype(np.float32))
+    inputs = split_input(graph, points.astype(np.float32))
     values = run(graph, SingleBackend(), inputs, wanted)
-    return {i: np.broadcast_to(values[i], (len(x), *graph.nodes[i].shape)) for i in wanted}
+    return {i: np.broadcast_to(values[i], (len(points), *graph.nodes[i].shape)) for i in wanted}
 
 
-def evaluate_onnxruntime(problem: Problem, x: FloatArray) -> dict[int, Any]:
+def evaluate_onnxruntime(problem: Problem, points: FloatArray) -> dict[int, Any]:
     """The same nodes by onnxruntime, from the graph written as a float32 ONNX file.
 
     Raises what onnx and onnxruntime raise; `replays` records it.
@@ -102,7 +120,7 @@ def evaluate_onnxruntime(problem: Problem, x: FloatArray) -> dict[int, Any]:
 
     graph, wanted = problem.graph, problem.targets()
     outputs = {f"node{i}": i for i in wanted}
-    found = runner(to_onnx(graph, outputs, dtype="float32"), graph, list(outputs))(x)
+    found = runner(to_onnx(graph, outputs, dtype="float32"), graph, list(outputs))(points)
     return dict(zip(wanted, (v[None] for v in found), strict=True))
 
 
@@ -130,11 +148,11 @@ def replays(problem: Problem, point: Sequence[Fraction]) -> dict[str, str]:
     return found
 
 
-def _onnxruntime(problem: Problem, x: FloatArray) -> str:
+def _onnxruntime(problem: Problem, points: FloatArray) -> str:
     if not available():
         return "not installed"
     try:
-        return outcome(problem, evaluate_onnxruntime(problem, x))
+        return outcome(problem, evaluate_onnxruntime(problem, points))
     except VerifexError as error:
         return f"not run: {error}"
     except Exception as error:  # another project's code: what it raises is a result, not ours

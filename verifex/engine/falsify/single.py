@@ -65,9 +65,9 @@ class SingleBox:
     hi: Single
     between: tuple[int, ...]
 
-    def point(self, region: Region, x: Single) -> Point:
+    def point(self, region: Region, points: Single) -> Point:
         """The point of the box that is nearest to a float32 input: itself but in `between`."""
-        rows = zip(x.tolist(), region.lo, region.hi, strict=True)
+        rows = zip(points.tolist(), region.lo, region.hi, strict=True)
         return tuple(min(max(Fraction(v), lo), hi) for v, lo, hi in rows)
 
 
@@ -138,17 +138,17 @@ def _candidates(
 
 
 def _climbed(
-    problem: Problem, broken: Formula, x: Single, radius: FloatArray, rng: np.random.Generator
+    problem: Problem, broken: Formula, points: Single, radius: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
     """Points along the slope of the margin, by differences in a few directions."""
-    n = len(x)
+    n = len(points)
     chosen = rng.permutation(n)[:_DIRECTIONS]
-    ahead = np.repeat(x[None].astype(np.float64), len(chosen), axis=0)
+    ahead = np.repeat(points[None].astype(np.float64), len(chosen), axis=0)
     step = np.maximum(radius[chosen] * 1e-3, 1e-9)
     ahead[np.arange(len(chosen)), chosen] += step
-    score = margins(problem, broken, np.concatenate([x[None].astype(np.float64), ahead]))
+    score = margins(problem, broken, np.concatenate([points[None].astype(np.float64), ahead]))
     slope = np.zeros(n)
     if np.isfinite(score).all():
         slope[chosen] = (score[1:] - score[0]) / step
     sizes = np.array([1.0, 0.3, 0.1, 0.03])[:, None]
-    return np.asarray(x + sizes * radius * np.sign(slope))
+    return np.asarray(points + sizes * radius * np.sign(slope))

@@ -85,10 +85,10 @@ def _interval_replay(problem: Problem, point: Point, inside: bool) -> Replay:
     )
 
 
-def snap(region: Region, x: Sequence[Number]) -> Point:
-    """The point of the box and the integer grid nearest to `x`, exactly (rows and balls: no)."""
+def snap(region: Region, point: Sequence[Number]) -> Point:
+    """The nearest point of the box and the integer grid, exactly (rows and balls do not count)."""
     out = []
-    for i, value in enumerate(x):
+    for i, value in enumerate(point):
         v = Fraction(value)
         if i in region.integers:
             v = Fraction(round(v))
@@ -101,9 +101,9 @@ def snap(region: Region, x: Sequence[Number]) -> Point:
     return tuple(out)
 
 
-def candidates(problem: Problem, x: Sequence[Number]) -> Iterator[Point]:
-    """Exact points near `x` that are worth replaying: short decimals, snapped, drawn inward."""
-    point = snap(problem.region, x)
+def candidates(problem: Problem, vector: Sequence[Number]) -> Iterator[Point]:
+    """Exact points near `vector` worth replaying: short decimals, snapped, drawn inward."""
+    point = snap(problem.region, vector)
     tried = {point}
     for digits in (4, 9):
         short = snap(problem.region, [
@@ -133,9 +133,9 @@ def _short(value: Fraction, lo: Fraction, hi: Fraction, digits: int) -> Fraction
     return Fraction(round(value * scale), scale)
 
 
-def refute(problem: Problem, x: Sequence[Number]) -> Witness | None:
-    """A witness at or next to `x`, if one of the candidates refutes."""
-    for point in candidates(problem, x):
+def refute(problem: Problem, vector: Sequence[Number]) -> Witness | None:
+    """A witness at or next to `vector`, if one of the candidates refutes."""
+    for point in candidates(problem, vector):
         found = replay(problem, point)
         if found.refutes:
             return make_witness(problem, point, found)

@@ -102,45 +102,45 @@ class FormulaPolicy:
             domain.rows = sorted(left)
         return False
 
-    def _open(self, f: Formula, false: NDArray[np.bool_]) -> set[int] | None:
+    def _open(self, formula: Formula, false: NDArray[np.bool_]) -> set[int] | None:
         """The atoms that still matter, or None where the formula is false."""
-        match f:
+        match formula:
             case Atom():
-                k = self._index[f]
+                k = self._index[formula]
                 return None if false[k] else {k}
             case And():
                 out: set[int] = set()
-                for p in f.parts:
+                for p in formula.parts:
                     mine = self._open(p, false)
                     if mine is None:
                         return None
                     out |= mine
                 return out
             case Or() | AtLeast():
-                count = 1 if isinstance(f, Or) else f.count
-                parts = [self._open(p, false) for p in f.parts]
+                count = 1 if isinstance(formula, Or) else formula.count
+                parts = [self._open(p, false) for p in formula.parts]
                 alive = [p for p in parts if p is not None]
                 return None if len(alive) < count else set().union(*alive)
             case Dominance():
-                return self._open(f.expand(), false)
+                return self._open(formula.expand(), false)
 
-    def candidates(self, x: FloatArray, rows: list[int]) -> None:
+    def candidates(self, points: FloatArray, rows: list[int]) -> None:
         """Evaluate the claim at the points; replay the most promising exactly."""
-        x = drawn(self._balls, x)
-        values = evaluate_float(self.problem.graph, x, self.problem.targets())
+        points = drawn(self._balls, points)
+        values = evaluate_float(self.problem.graph, points, self.problem.targets())
         score = np.asarray(batch_margin(self._goal, values, np))
         best = int(np.nanargmax(score))
         if -score[best] < self.worst:
-            self.worst, self.nearest = float(-score[best]), x[best].copy()
+            self.worst, self.nearest = float(-score[best]), points[best].copy()
         for i in np.argsort(-score)[:2]:
             if score[i] < -self._doubt or self.witness is not None or self._replays > 400:
                 return
             self._replays += 1
-            self.witness = refute(self.problem, x[i].tolist())
+            self.witness = refute(self.problem, points[i].tolist())
             if self.witness is not None:
-                self._broken_at = x[i].copy()
+                self._broken_at = points[i].copy()
 
-    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
+    def leaf_value(self, domain: Domain, row: int, value: float, point: FloatArray) -> bool:
         return False  # an atom that can be true on a leaf is not settled by that
 
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:
@@ -154,24 +154,24 @@ class FormulaPolicy:
         # Sound: a claim that is only broken where all of them hold is not broken where they cannot.
         return sorted(self._must(self.broken, domain.state) or ())
 
-    def _must(self, f: Formula, false: NDArray[np.bool_]) -> set[int] | None:
+    def _must(self, formula: Formula, false: NDArray[np.bool_]) -> set[int] | None:
         """Atoms without any one of which the formula is false; None where it is false anyway."""
-        match f:
+        match formula:
             case Atom():
-                k = self._index[f]
+                k = self._index[formula]
                 return None if false[k] else {k}
             case And():
-                parts = [self._must(p, false) for p in f.parts]
+                parts = [self._must(p, false) for p in formula.parts]
                 return None if None in parts else set[int]().union(*(p for p in parts if p))
             case Or() | AtLeast():
-                count = 1 if isinstance(f, Or) else f.count
-                alive = [p for p in (self._must(q, false) for q in f.parts) if p is not None]
+                count = 1 if isinstance(formula, Or) else formula.count
+                alive = [p for p in (self._must(q, false) for q in formula.parts) if p is not None]
                 if len(alive) < count:
                     return None
                 join = set.union if len(alive) == count else set.intersection
                 return join(set(alive[0]), *alive[1:]) if alive else set()
             case Dominance():
-                return self._must(f.expand(), false)
+                return self._must(formula.expand(), false)
 
     def tell(self) -> dict[str, Any]:
         x, self._broken_at = self._broken_at, None

@@ -79,58 +79,63 @@ class RangePolicy:
             return True
         return False
 
-    def candidates(self, x: FloatArray, rows: list[int]) -> None:
+    def candidates(self, points: FloatArray, rows: list[int]) -> None:
         if self._balls:
-            x = drawn(self._balls, x)
-            x = x[self._inside(x)]
-        if not len(x):
+            points = drawn(self._balls, points)
+            points = points[self._inside(points)]
+        if not len(points):
             return
-        values = self.evaluate(x)
+        values = self.evaluate(points)
         for row in set(rows):
-            self._offer(row, x, values[row])
+            self._offer(row, points, values[row])
 
-    def _inside(self, x: FloatArray) -> NDArray[np.bool_]:
+    def _inside(self, points: FloatArray) -> NDArray[np.bool_]:
         """Which points are in the box and in all balls: drawing to a ball may leave the others."""
         lo, hi = self._box
-        out: NDArray[np.bool_] = ((lo <= x) & (x <= hi)).all(axis=1) & inside(self._balls, x)
+        out: NDArray[np.bool_] = ((lo <= points) & (points <= hi)).all(axis=1) & inside(
+            self._balls, points
+        )
         return out
 
-    def evaluate(self, x: FloatArray) -> FloatArray:
+    def evaluate(self, points: FloatArray) -> FloatArray:
         """(forms, k) values of all forms at points (k, n)."""
-        nodes = evaluate_float(self.problem.graph, x, self.problem.targets())
-        out = np.zeros((len(self.forms), x.shape[0]))
+        nodes = evaluate_float(self.problem.graph, points, self.problem.targets())
+        out = np.zeros((len(self.forms), points.shape[0]))
         for r, form in enumerate(self.forms):
             out[r] = float(form.const)
             for (node, index), c in form.terms:
-                out[r] += float(c) * nodes[node].reshape(x.shape[0], -1)[:, index]
+                out[r] += float(c) * nodes[node].reshape(points.shape[0], -1)[:, index]
         return out
 
-    def offer_all(self, x: FloatArray) -> None:
+    def offer_all(self, points: FloatArray) -> None:
         """Try points for every form."""
-        values = self.evaluate(x)
+        values = self.evaluate(points)
         for row in range(len(self.forms)):
-            self._offer(row, x, values[row])
+            self._offer(row, points, values[row])
 
-    def _offer(self, row: int, x: FloatArray, values: FloatArray) -> None:
+    def _offer(self, row: int, points: FloatArray, values: FloatArray) -> None:
         if self.linear is not None:  # a point that a row cuts off attains nothing
             a, b = self.linear.a.numpy(), self.linear.b.numpy()
-            cut = (x @ a.T > b + 1e-9 * (1.0 + np.abs(b))).any(axis=1)
+            cut = (points @ a.T > b + 1e-9 * (1.0 + np.abs(b))).any(axis=1)
             values = np.where(cut, np.inf, values)
         if not len(values):
             return
         k = int(values.argmin())
         if values[k] < self.best[row]:
-            self._better(row, float(values[k]), x[k])
+            self._better(row, float(values[k]), points[k])
 
-    def _better(self, row: int, value: float, x: FloatArray) -> None:
-        self.best[row], self.points[row] = value, x.copy()
+    def _better(self, row: int, value: float, point: FloatArray) -> None:
+        self.best[row], self.points[row] = value, point.copy()
         self._news.add(row)
 
-    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
+    def leaf_value(self, domain: Domain, row: int, value: float, point: FloatArray) -> bool:
         # The closed cell attains its value, if only on a kink: the range includes it. A point
         # inside the cell that is as good up to rounding is worth more, since it replays.
-        if value < self.best[row] - 1e-9 * (1.0 + abs(value)) and inside(self._balls, x[None])[0]:
-            self._better(row, value, drawn(self._balls, x[None])[0])
+        if (
+            value < self.best[row] - 1e-9 * (1.0 + abs(value))
+            and inside(self._balls, point[None])[0]
+        ):
+            self._better(row, value, drawn(self._balls, point[None])[0])
         return True
 
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:

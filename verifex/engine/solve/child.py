@@ -86,9 +86,12 @@ class SolverProcess:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
-        if e is None:
+        if error is None:
             self.close()
         else:
             self.kill()

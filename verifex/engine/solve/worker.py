@@ -142,8 +142,8 @@ def _reply(build: Callable[[], Any], request: dict[str, Any]) -> dict[str, Any]:
     return answer_to_json(answer)
 
 
-def _one_line(e: BaseException) -> str:
-    return " ".join(f"{type(e).__name__}: {e}".split())[:500]
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
 def _write_all(fd: int, data: bytes) -> None:

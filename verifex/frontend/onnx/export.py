@@ -99,10 +99,10 @@ class _Writer:
     def elem(self) -> int:
         return 11 if self.dtype == "float64" else 1
 
-    def value_info(self, name: str, i: int) -> Any:
+    def value_info(self, name: str, index: int) -> Any:
         from onnx import helper
 
-        return helper.make_tensor_value_info(name, self.elem, list(self.graph.nodes[i].shape))
+        return helper.make_tensor_value_info(name, self.elem, list(self.graph.nodes[index].shape))
 
     def fresh(self) -> str:
         while True:
@@ -140,9 +140,9 @@ class _Writer:
     def ints(self, values: Any) -> str:
         return self.store(np.asarray(values, dtype=np.int64))
 
-    def reshape(self, x: str, shape: Shape) -> str:
+    def reshape(self, source: str, shape: Shape) -> str:
         # A 0 in the target would mean "keep": allowzero says that it is a length.
-        return self.emit("Reshape", [x, self.ints(shape)], allowzero=1)
+        return self.emit("Reshape", [source, self.ints(shape)], allowzero=1)
 
     # --- nodes ------------------------------------------------------------------------------
 
@@ -167,13 +167,13 @@ class _Writer:
             case Input():
                 raise ValueError("inputs are named, not computed")
 
-    def univariate(self, name: str, x: str) -> str:
+    def univariate(self, name: str, source: str) -> str:
         if name == "square":
-            return self.emit("Mul", [x, x])
+            return self.emit("Mul", [source, source])
         if name in SINGLE_ONLY and self.dtype == "float64":
-            single = self.emit("Cast", [x], to=1)
+            single = self.emit("Cast", [source], to=1)
             return self.emit("Cast", [self.emit(UNIVARIATE_OPS[name], [single])], to=11)
-        return self.emit(UNIVARIATE_OPS[name], [x])
+        return self.emit(UNIVARIATE_OPS[name], [source])
 
     def affine(self, op: Affine, args: list[str]) -> str:
         first = op.maps[0]
@@ -185,111 +185,133 @@ class _Writer:
             out = self.emit("Add", [out, self.linear(m, x)])
         return out if op.bias is None else self.emit("Add", [out, self.floats(op.bias)])
 
-    def linear(self, m: LinearMap, x: str) -> str:
-        match m:
+    def linear(self, linear_map: LinearMap, source: str) -> str:
+        match linear_map:
             case Dense():
-                return self.dense(m, x, [])
+                return self.dense(linear_map, source, [])
             case Conv():
-                return self.conv(m, x)
+                return self.conv(linear_map, source)
             case Gather():
-                return self.gather(m, x)
+                return self.gather(linear_map, source)
             case ScatterAdd():
-                return self.scatter(m, x)
+                return self.scatter(linear_map, source)
             case Diag():
-                return self.emit("Mul", [x, self.floats(m.scale)])
+                return self.emit("Mul", [source, self.floats(linear_map.scale)])
             case Scaled():
-                factor = self.floats(np.array(float(m.factor)))
-                return self.emit("Mul", [self.linear(m.inner, x), factor])
+                factor = self.floats(np.array(float(linear_map.factor)))
+                return self.emit("Mul", [self.linear(linear_map.inner, source), factor])
 
-    def dense(self, m: Dense, x: str, bias: list[str]) -> str:
-        flat = (1, math.prod(m.in_shape))
-        x = x if m.in_shape == flat else self.reshape(x, flat)
-        out = self.emit("Gemm", [x, self.floats(m.weight), *bias], transB=1)
-        return out if m.out_shape == (1, m.weight.shape[0]) else self.reshape(out, m.out_shape)
+    def dense(self, linear_map: Dense, source: str, bias: list[str]) -> str:
+        flat = (1, math.prod(linear_map.in_shape))
+        source = source if linear_map.in_shape == flat else self.reshape(source, flat)
+        out = self.emit("Gemm", [source, self.floats(linear_map.weight), *bias], transB=1)
+        return (
+            out
+            if linear_map.out_shape == (1, linear_map.weight.shape[0])
+            else self.reshape(out, linear_map.out_shape)
+        )
 
-    def gather(self, m: Gather, x: str) -> str:
-        if is_identity(m):
-            return x if m.in_shape == m.out_shape else self.reshape(x, m.out_shape)
-        size = math.prod(m.in_shape)
-        flat = x if len(m.in_shape) == 1 else self.reshape(x, (size,))
-        index = m.index
+    def gather(self, linear_map: Gather, source: str) -> str:
+        if is_identity(linear_map):
+            return (
+                source
+                if linear_map.in_shape == linear_map.out_shape
+                else self.reshape(source, linear_map.out_shape)
+            )
+        size = math.prod(linear_map.in_shape)
+        flat = source if len(linear_map.in_shape) == 1 else self.reshape(source, (size,))
+        index = linear_map.index
         if (index < 0).any():
             flat = self.emit("Concat", [flat, self.floats(np.zeros(1))], axis=0)
             index = np.where(index < 0, size, index)
         return self.emit("Gather", [flat, self.ints(index)], axis=0)
 
-    def scatter(self, m: ScatterAdd, x: str) -> str:
+    def scatter(self, linear_map: ScatterAdd, source: str) -> str:
         """Sums: elements that are dropped go to one extra place, which is then cut off."""
-        size, index = math.prod(m.out_shape), m.index.ravel()
-        flat = x if len(m.in_shape) == 1 else self.reshape(x, (index.size,))
+        size, index = math.prod(linear_map.out_shape), linear_map.index.ravel()
+        flat = source if len(linear_map.in_shape) == 1 else self.reshape(source, (index.size,))
         if size == 1 and (index == 0).all():
             total = self.emit("ReduceSum", [flat], keepdims=1)
-            return total if m.out_shape == (1,) else self.reshape(total, m.out_shape)
+            return (
+                total if linear_map.out_shape == (1,) else self.reshape(total, linear_map.out_shape)
+            )
         spare = bool((index < 0).any())
         zeros = self.floats(np.zeros(size + spare))
         target = self.ints(np.where(index < 0, size, index))
         out = self.emit("ScatterElements", [zeros, target, flat], axis=0, reduction="add")
         if spare:
             out = self.emit("Gather", [out, self.ints(np.arange(size))], axis=0)
-        return out if m.out_shape == (size,) else self.reshape(out, m.out_shape)
+        return out if linear_map.out_shape == (size,) else self.reshape(out, linear_map.out_shape)
 
     # --- convolutions -----------------------------------------------------------------------
 
-    def conv(self, m: Conv, x: str) -> str:
+    def conv(self, linear_map: Conv, source: str) -> str:
         """A native convolution in float32; onnxruntime has none in float64."""
-        if self.dtype == "float64" or len(m.weight.shape) < 3:
-            return self.conv_by_matmul(m, x)
-        pads = [a for a, _ in m.pads] + [b for _, b in m.pads]
+        if self.dtype == "float64" or len(linear_map.weight.shape) < 3:
+            return self.conv_by_matmul(linear_map, source)
+        pads = [a for a, _ in linear_map.pads] + [b for _, b in linear_map.pads]
         rest: dict[str, Any] = {
-            "strides": list(m.strides), "dilations": list(m.dilations), "group": m.groups,
+            "strides": list(linear_map.strides),
+            "dilations": list(linear_map.dilations),
+            "group": linear_map.groups,
         }
-        weight = self.floats(m.weight)
-        if not m.transposed:
+        weight = self.floats(linear_map.weight)
+        if not linear_map.transposed:
             # Elements behind the last window are read by nobody; the sizes agree without them.
-            out = self.emit("Conv", [x, weight], pads=pads, **rest)
+            out = self.emit("Conv", [source, weight], pads=pads, **rest)
             return out
         extra = [
             n + a + b - (s * (k_in - 1) + (k - 1) * d + 1)
             for n, k_in, k, s, (a, b), d in zip(
-                m.out_shape[2:], m.in_shape[2:], m.weight.shape[2:], m.strides, m.pads,
-                m.dilations, strict=True)
+                linear_map.out_shape[2:],
+                linear_map.in_shape[2:],
+                linear_map.weight.shape[2:],
+                linear_map.strides,
+                linear_map.pads,
+                linear_map.dilations,
+                strict=True,
+            )
         ]
-        return self.emit("ConvTranspose", [x, weight], pads=pads, output_padding=extra, **rest)
+        return self.emit("ConvTranspose", [source, weight], pads=pads, output_padding=extra, **rest)
 
-    def conv_by_matmul(self, m: Conv, x: str) -> str:
+    def conv_by_matmul(self, linear_map: Conv, source: str) -> str:
         """Gather the windows (or scatter into them) around a stack of matrix products."""
-        fwd_in, fwd_out = m.forward_shapes
-        n, space, g = fwd_in[0], math.prod(fwd_out[2:]), m.groups
-        index = _windows(m)  # (n, groups, channels of a group * kernel, space), -1 in the padding
-        weight = m.weight.reshape(1, g, m.weight.shape[0] // g, -1)
-        if not m.transposed:
-            window = self.gather(Gather(m.in_shape, index.shape, index), x)
+        fwd_in, fwd_out = linear_map.forward_shapes
+        n, space, g = fwd_in[0], math.prod(fwd_out[2:]), linear_map.groups
+        index = _windows(
+            linear_map
+        )  # (n, groups, channels of a group * kernel, space), -1 in the padding
+        weight = linear_map.weight.reshape(1, g, linear_map.weight.shape[0] // g, -1)
+        if not linear_map.transposed:
+            window = self.gather(Gather(linear_map.in_shape, index.shape, index), source)
             out = self.emit("MatMul", [self.floats(weight), window])
-            return self.reshape(out, m.out_shape)
-        grouped = self.reshape(x, (n, g, weight.shape[2], space))
+            return self.reshape(out, linear_map.out_shape)
+        grouped = self.reshape(source, (n, g, weight.shape[2], space))
         turned = np.ascontiguousarray(weight.swapaxes(-1, -2))
         spread = self.emit("MatMul", [self.floats(turned), grouped])
-        return self.scatter(ScatterAdd(index.shape, m.out_shape, index), spread)
+        return self.scatter(ScatterAdd(index.shape, linear_map.out_shape, index), spread)
 
 
-def _windows(m: Conv) -> Any:
+def _windows(linear_map: Conv) -> Any:
     """Flat input positions under each kernel position of the forward convolution."""
-    fwd_in, fwd_out = m.forward_shapes
+    fwd_in, fwd_out = linear_map.forward_shapes
     places = np.arange(math.prod(fwd_in), dtype=np.int64).reshape(fwd_in)
-    rank = len(m.pads)
-    padded = np.pad(places, [(0, 0), (0, 0), *m.pads], constant_values=-1)
-    kernel = m.weight.shape[2:]
+    rank = len(linear_map.pads)
+    padded = np.pad(places, [(0, 0), (0, 0), *linear_map.pads], constant_values=-1)
+    kernel = linear_map.weight.shape[2:]
     parts = []
     for offset in product(*(range(k) for k in kernel)):
         cut = tuple(
             slice(o * d, o * d + (size - 1) * s + 1, s)
-            for o, d, size, s in zip(offset, m.dilations, fwd_out[2:], m.strides, strict=True)
+            for o, d, size, s in zip(
+                offset, linear_map.dilations, fwd_out[2:], linear_map.strides, strict=True
+            )
         )
         parts.append(padded[(slice(None), slice(None), *cut)])
     stacked = np.stack(parts, axis=2)  # (n, channels, kernel positions, *space)
     n, channels = fwd_in[0], fwd_in[1]
     if stacked.ndim != 3 + rank:
         raise ValueError("a convolution's axes do not fit together")
-    per = channels // m.groups * len(parts)
-    return np.ascontiguousarray(stacked.reshape(n, m.groups, per, math.prod(fwd_out[2:])))
+    per = channels // linear_map.groups * len(parts)
+    return np.ascontiguousarray(stacked.reshape(n, linear_map.groups, per, math.prod(fwd_out[2:])))
 

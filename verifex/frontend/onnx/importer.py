@@ -198,17 +198,17 @@ class Importer:
         for name in self.initial:
             self._initial(name)
 
-    def _check_initial(self, v: Any) -> None:
+    def _check_initial(self, value: Any) -> None:
         """An input that has an initialiser is that constant; the two must agree."""
-        kind, dims = tensor_type(v)
-        stored = self.initial[v.name]
+        kind, dims = tensor_type(value)
+        stored = self.initial[value.name]
         wrong = dims is not None and (
             len(dims) != len(stored.dims)
             or any(d is not None and d > 0 and d != s for d, s in zip(dims, stored.dims))
         )
         if kind != stored.data_type or wrong:
             raise InputError("the initialiser does not fit the declared input",
-                             key=printable(v.name), expected="the same type and shape")
+                             key=printable(value.name), expected="the same type and shape")
 
     def _initial(self, name: str) -> None:
         proto = self.initial[name]
@@ -244,20 +244,20 @@ class Importer:
             what += "; outputs=[...] can name any tensor before it"
         return UnsupportedError(what + ")", expected=error.expected, key=error.key)
 
-    def _as_output(self, v: Value) -> int:
+    def _as_output(self, value: Value) -> int:
         low = self.low
-        if isinstance(v, Tensor):
-            return v.node
-        if isinstance(v, Constant):
-            return low.const(v.value)
-        if isinstance(v, Truth):
-            return low.combine([(v.node, -1)], np.ones(())) if v.negated else v.node
-        return self._whole_output(v)
+        if isinstance(value, Tensor):
+            return value.node
+        if isinstance(value, Constant):
+            return low.const(value.value)
+        if isinstance(value, Truth):
+            return low.combine([(value.node, -1)], np.ones(())) if value.negated else value.node
+        return self._whole_output(value)
 
-    def _whole_output(self, v: Whole) -> int:
-        if any(abs(int(n)) > 2**53 for n in v.array.ravel()):
+    def _whole_output(self, value: Whole) -> int:
+        if any(abs(int(n)) > 2**53 for n in value.array.ravel()):
             raise UnsupportedError("an integer output beyond 2^53", expected="smaller numbers")
-        return self.low.const(v.array.astype(float))
+        return self.low.const(value.array.astype(float))
 
     def _value(self, name: str) -> Value:
         if name not in self.values:
@@ -295,8 +295,8 @@ class Importer:
             self._lower(node, k)
             stack.pop()
 
-    def _lower(self, node: Any, k: int) -> None:
-        key = node_key(node, k)
+    def _lower(self, node: Any, index: int) -> None:
+        key = node_key(node, index)
         try:
             rule = self._rule(node)
             inputs = [self._value(n) if n else None for n in node.input]
@@ -365,14 +365,14 @@ class Importer:
                 if self.uses.get(name, 0) > 1:
                     self.low.shared.add(value.node)
 
-    def _check_declared(self, o: Any) -> None:
+    def _check_declared(self, output: Any) -> None:
         """The declared type of an output must be right; a wrong shape is noted (it is a hint)."""
-        if not o.type.HasField("tensor_type"):
+        if not output.type.HasField("tensor_type"):
             return
-        kind, dims = tensor_type(o)
-        value = self.values[o.name]
+        kind, dims = tensor_type(output)
+        value = self.values[output.name]
         if kind not in (value.dtype, 0):
-            raise InputError(f"declared as {dtype_name(kind)}", key=printable(o.name),
+            raise InputError(f"declared as {dtype_name(kind)}", key=printable(output.name),
                              expected=dtype_name(value.dtype))
         if dims is None:
             return
@@ -382,7 +382,7 @@ class Importer:
         if wrong:
             text = [d if d and d > 0 else "?" for d in dims]
             self.low.builder.notes.append(
-                f"output '{printable(o.name)}' is declared with shape {text} but has shape "
+                f"output '{printable(output.name)}' is declared with shape {text} but has shape "
                 f"{list(value.shape)}"
             )
 

@@ -62,8 +62,8 @@ class Lowering:
 
     # --- values and nodes -------------------------------------------------------------------
 
-    def shape(self, x: int) -> Shape:
-        return self.builder.shape(x)
+    def shape(self, node: int) -> Shape:
+        return self.builder.shape(node)
 
     def add(self, op: Op, *args: int) -> int:
         """Add a node, within the limits; shapes that could be huge are checked by the caller."""
@@ -81,16 +81,16 @@ class Lowering:
         check_bits(value, self.limits)
         return self.add(Const(value))
 
-    def fixed(self, x: int) -> Values | None:
+    def fixed(self, node: int) -> Values | None:
         """The value of a constant node, None for any other."""
-        op = self.builder.node(x).op
+        op = self.builder.node(node).op
         return op.value if isinstance(op, Const) else None
 
-    def wrap(self, x: int, dtype: int) -> Value:
+    def wrap(self, node: int, dtype: int) -> Value:
         """A node as a value: constant nodes become constants again."""
-        value = self.fixed(x)
+        value = self.fixed(node)
         if value is None:
-            return Tensor(x, self.shape(x), dtype)
+            return Tensor(node, self.shape(node), dtype)
         if isinstance(value, ExactArray):
             value = simplify(value)
         check_bits(value, self.limits)
@@ -98,43 +98,45 @@ class Lowering:
 
     # --- moving elements --------------------------------------------------------------------
 
-    def pick(self, v: Value, index: Any, fill: Number = 0) -> Value:
-        """Elements of `v` at flat positions `index`, `fill` where the index is -1."""
+    def pick(self, value: Value, index: Any, fill: Number = 0) -> Value:
+        """Elements of `value` at flat positions `index`, `fill` where the index is -1."""
         index = np.asarray(index)
         self.limits.shape(index.shape)
         missing = bool((index < 0).any())
         exact_fill = missing and Fraction(float(fill)) != fill
-        if isinstance(v, Whole):
-            return Whole(_pick_array(v.array, index, missing, fill), v.dtype, v.computed)
-        if isinstance(v, Constant):
-            if isinstance(v.value, ExactArray) or exact_fill:
-                exact = as_exact(v.value)
+        if isinstance(value, Whole):
+            return Whole(
+                _pick_array(value.array, index, missing, fill), value.dtype, value.computed
+            )
+        if isinstance(value, Constant):
+            if isinstance(value.value, ExactArray) or exact_fill:
+                exact = as_exact(value.value)
                 den = exact.den * Fraction(fill).denominator if missing else exact.den
                 num = _pick_array(exact.over(den), index, missing, int(Fraction(fill) * den))
-                return Constant(ExactArray(np.asarray(num, dtype=object), den), v.dtype)
-            return Constant(_pick_array(v.value, index, missing, float(fill)), v.dtype)
-        if isinstance(v, Truth):
-            if missing and v.negated != bool(fill):
+                return Constant(ExactArray(np.asarray(num, dtype=object), den), value.dtype)
+            return Constant(_pick_array(value.value, index, missing, float(fill)), value.dtype)
+        if isinstance(value, Truth):
+            if missing and value.negated != bool(fill):
                 raise UnsupportedError("padding of a condition", expected="a Cast before it")
-            node = self.affine(gather(v.shape, index), v.node)
-            return Truth(node, self.shape(node), v.negated)
+            node = self.affine(gather(value.shape, index), value.node)
+            return Truth(node, self.shape(node), value.negated)
         bias: Values | None = None
         if missing and fill != 0:
             bias = np.where(index < 0, 1.0, 0.0)
             bias = exact_scale(bias, fill)
-        return self.wrap(self.affine(gather(v.shape, index), v.node, bias), v.dtype)
+        return self.wrap(self.affine(gather(value.shape, index), value.node, bias), value.dtype)
 
-    def move(self, v: Value, fn: Rearrangement) -> Value:
+    def move(self, value: Value, fn: Rearrangement) -> Value:
         """Apply a numpy function that only rearranges elements (transpose, take, repeat, ...)."""
-        places = np.arange(math.prod(v.shape)).reshape(v.shape)
-        return self.pick(v, fn(places))
+        places = np.arange(math.prod(value.shape)).reshape(value.shape)
+        return self.pick(value, fn(places))
 
-    def move_node(self, x: int, fn: Rearrangement) -> int:
+    def move_node(self, node: int, fn: Rearrangement) -> int:
         """`move` on a float node."""
-        shape = self.shape(x)
+        shape = self.shape(node)
         index = np.asarray(fn(np.arange(math.prod(shape)).reshape(shape)))
         self.limits.shape(index.shape)
-        return self.affine(gather(shape, index), x)
+        return self.affine(gather(shape, index), node)
 
     def broadcast_shape(self, *shapes: Shape) -> Shape:
         """The numpy broadcast of the shapes, within the limits."""
@@ -145,11 +147,11 @@ class Lowering:
             raise InputError(f"shapes {text} do not fit together") from None
         return self.limits.shape(shape)
 
-    def expand(self, x: int, shape: Shape) -> int:
-        """`x` broadcast to `shape`."""
-        if self.shape(x) == shape:
-            return x
-        return self.move_node(x, lambda a: np.broadcast_to(a, shape))
+    def expand(self, node: int, shape: Shape) -> int:
+        """`node` broadcast to `shape`."""
+        if self.shape(node) == shape:
+            return node
+        return self.move_node(node, lambda a: np.broadcast_to(a, shape))
 
     def expand_const(self, value: Values, shape: Shape) -> Values:
         return value if value.shape == shape else rearrange(
@@ -158,40 +160,40 @@ class Lowering:
 
     # --- affine steps -----------------------------------------------------------------------
 
-    def affine(self, m: LinearMap, x: int, bias: Values | None = None) -> int:
-        """`m x + bias`, with `x`'s own rearrangement merged into `m` where that is free."""
-        if bias is None and is_identity(m) and m.out_shape == self.shape(x):
-            return x
-        node = self.builder.node(x)
+    def affine(self, linear_map: LinearMap, source: int, bias: Values | None = None) -> int:
+        """The map of `source` plus a bias; a rearrangement that `source` is merges into the map."""
+        if bias is None and is_identity(linear_map) and linear_map.out_shape == self.shape(source):
+            return source
+        node = self.builder.node(source)
         if isinstance(node.op, Affine) and node.op.bias is None and len(node.args) == 1:
-            merged = _merge(m, node.op.maps[0], x in self.shared)
+            merged = _merge(linear_map, node.op.maps[0], source in self.shared)
             if merged is not None:
                 return self.affine(merged, node.args[0], bias)
-        if isinstance(node.op, Affine) and x not in self.shared and is_identity(m):
-            maps = tuple(_shaped(inner, m.out_shape) for inner in node.op.maps)
+        if isinstance(node.op, Affine) and source not in self.shared and is_identity(linear_map):
+            maps = tuple(_shaped(inner, linear_map.out_shape) for inner in node.op.maps)
             own = node.op.bias
             known = tuple(k for k in maps if k is not None)
             if len(known) == len(maps):
                 if own is not None:
-                    own = rearrange(own, lambda a: a.reshape(m.out_shape))
+                    own = rearrange(own, lambda a: a.reshape(linear_map.out_shape))
                     bias = own if bias is None else exact_add(own, bias)
                 return self.add(Affine(known, bias), *node.args)
         if isinstance(node.op, Const):
-            self._check_fold([m])
+            self._check_fold([linear_map])
         if bias is not None:
             check_bits(bias, self.limits)
-        return self.add(Affine((m,), bias), x)
+        return self.add(Affine((linear_map,), bias), source)
 
-    def weighted(self, x: int, weight: Values, make: Callable[[FloatArray], LinearMap]) -> int:
-        """The map that `make` builds from a weight, applied to `x`, for weights of any digits."""
+    def weighted(self, node: int, weight: Values, make: Callable[[FloatArray], LinearMap]) -> int:
+        """The map that `make` builds from a weight of any digits, applied to `node`."""
         check_bits(weight, self.limits)
         parts, factor = float_parts(weight)
         if len(parts) == 1:
-            return self.affine(scaled(make(parts[0]), factor), x)
+            return self.affine(scaled(make(parts[0]), factor), node)
         maps = tuple(scaled(make(part), factor) for part in parts)
-        if isinstance(self.builder.node(x).op, Const):
+        if isinstance(self.builder.node(node).op, Const):
             self._check_fold(maps)
-        return self.add(Affine(maps), *([x] * len(maps)))
+        return self.add(Affine(maps), *([node] * len(maps)))
 
     def combine(
         self, terms: Sequence[tuple[int, Number]], bias: Values | None = None,
@@ -220,23 +222,23 @@ class Lowering:
         maps = tuple(self._broadcast_map(x, factor, shape) for x, factor in live)
         return self.add(Affine(maps, bias), *(x for x, _ in live))
 
-    def _combine_one(self, x: int, factor: Number, bias: Values | None, shape: Shape) -> int:
-        if factor == 1 and bias is None and self.shape(x) == shape:
-            return x
-        node = self.builder.node(x)
-        mergeable = isinstance(node.op, Affine) and x not in self.shared
-        if not isinstance(node.op, Affine) or not mergeable or self.shape(x) != shape:
-            return self.affine(self._broadcast_map(x, factor, shape), x, bias)
+    def _combine_one(self, source: int, factor: Number, bias: Values | None, shape: Shape) -> int:
+        if factor == 1 and bias is None and self.shape(source) == shape:
+            return source
+        node = self.builder.node(source)
+        mergeable = isinstance(node.op, Affine) and source not in self.shared
+        if not isinstance(node.op, Affine) or not mergeable or self.shape(source) != shape:
+            return self.affine(self._broadcast_map(source, factor, shape), source, bias)
         own = node.op.bias if node.op.bias is None else exact_scale(node.op.bias, factor)
         both = own if bias is None or own is None else float_add(own, bias)
         if bias is not None and own is not None and both is None:
             # The sum of the biases is no float: two steps of floats beat one of rationals.
-            return self.affine(self._broadcast_map(x, factor, shape), x, bias)
+            return self.affine(self._broadcast_map(source, factor, shape), source, bias)
         maps = tuple(scaled(m, factor) for m in node.op.maps)
         return self.add(Affine(maps, bias if own is None else both), *node.args)
 
-    def _broadcast_map(self, x: int, factor: Number, shape: Shape) -> LinearMap:
-        own = self.shape(x)
+    def _broadcast_map(self, node: int, factor: Number, shape: Shape) -> LinearMap:
+        own = self.shape(node)
         places = np.arange(math.prod(own)).reshape(own)
         m = identity(shape) if own == shape else gather(own, np.broadcast_to(places, shape))
         return scaled(m, factor)
@@ -248,75 +250,79 @@ class Lowering:
                 "too much arithmetic on constants", expected="constants computed before export"
             )
 
-    def times(self, x: int, factor: Values) -> int:
-        """`factor * x` elementwise for a constant factor, shapes broadcast."""
-        shape = self.broadcast_shape(self.shape(x), factor.shape)
+    def times(self, node: int, factor: Values) -> int:
+        """`factor * node` elementwise for a constant factor, shapes broadcast."""
+        shape = self.broadcast_shape(self.shape(node), factor.shape)
         check_bits(factor, self.limits)
         same = uniform(factor)
         if same is not None:
-            return self.combine([(x, same)], shape=shape)
+            return self.combine([(node, same)], shape=shape)
         return self.affine(Diag(shape, shape, self.expand_const(factor, shape)),
-                           self.expand(x, shape))
+                           self.expand(node, shape))
 
-    def sum_axes(self, x: int, axes: Sequence[int], factor: Number = 1) -> int:
+    def sum_axes(self, node: int, axes: Sequence[int], factor: Number = 1) -> int:
         """`factor` times the sum over `axes`, which stay as axes of length one."""
-        shape = self.shape(x)
+        shape = self.shape(node)
         kept = tuple(1 if k in axes else d for k, d in enumerate(shape))
         if kept == shape:
-            return self.combine([(x, factor)])
+            return self.combine([(node, factor)])
         target = np.broadcast_to(np.arange(math.prod(kept)).reshape(kept), shape)
         m = ScatterAdd(shape, kept, np.ascontiguousarray(target, dtype=np.int64))
-        return self.affine(scaled(m, factor), x)
+        return self.affine(scaled(m, factor), node)
 
     # --- gates and products -----------------------------------------------------------------
 
-    def relu(self, x: int) -> int:
-        value = self.fixed(x)
+    def relu(self, node: int) -> int:
+        value = self.fixed(node)
         if value is None:
-            return self.add(Relu(), x)
+            return self.add(Relu(), node)
         clipped = rearrange(value, lambda a: np.maximum(a, 0))
         return self.const(clipped)
 
-    def step(self, x: int) -> int:
-        value = self.fixed(x)
+    def step(self, node: int) -> int:
+        value = self.fixed(node)
         if value is None:
-            return self.add(Step(), x)
+            return self.add(Step(), node)
         return self.add(Step(), self.const(value))
 
-    def gate(self, d: int, v: int) -> int:
-        return self.add(Gate(), d, v)
+    def gate(self, gate_node: int, value: int) -> int:
+        return self.add(Gate(), gate_node, value)
 
-    def mul(self, x: int, y: int) -> int:
-        """`x * y`, shapes broadcast; exact scaling where one side is constant."""
-        for a, b in ((x, y), (y, x)):
+    def mul(self, node: int, other: int) -> int:
+        """`node * other`, shapes broadcast; exact scaling where one side is constant."""
+        for a, b in ((node, other), (other, node)):
             value = self.fixed(b)
             if value is not None:
                 return self.times(a, simplify(value) if isinstance(value, ExactArray) else value)
-        shape = self.broadcast_shape(self.shape(x), self.shape(y))
-        for d, v in ((x, y), (y, x)):
+        shape = self.broadcast_shape(self.shape(node), self.shape(other))
+        for d, v in ((node, other), (other, node)):
             if self.builder.node(d).boolean:  # a product with a gate is a gate, not bilinear
                 return self.gate(self.expand(d, shape), self.expand(v, shape))
-        if x == y:
-            return self.univariate("square", x)
-        return self.add(Mul(), self.expand(x, shape), self.expand(y, shape))
+        if node == other:
+            return self.univariate("square", node)
+        return self.add(Mul(), self.expand(node, shape), self.expand(other, shape))
 
-    def univariate(self, name: str, x: int) -> int:
-        return self.add(Univariate(name), x)
+    def univariate(self, name: str, node: int) -> int:
+        return self.add(Univariate(name), node)
 
-    def maximum(self, x: int, y: int) -> int:
-        """`max(x, y) = y + relu(x - y)`, shapes broadcast."""
-        return self.combine([(y, 1), (self.relu(self.combine([(x, 1), (y, -1)])), 1)])
+    def maximum(self, node: int, other: int) -> int:
+        """`max(node, other) = other + relu(node - other)`, shapes broadcast."""
+        return self.combine([(other, 1), (self.relu(self.combine([(node, 1), (other, -1)])), 1)])
 
-    def minimum(self, x: int, y: int) -> int:
-        """`min(x, y) = x - relu(x - y)`, shapes broadcast."""
-        return self.combine([(x, 1), (self.relu(self.combine([(x, 1), (y, -1)])), -1)])
+    def minimum(self, node: int, other: int) -> int:
+        """`min(node, other) = node - relu(node - other)`, shapes broadcast."""
+        return self.combine([(node, 1), (self.relu(self.combine([(node, 1), (other, -1)])), -1)])
 
 
-def scaled(m: LinearMap, factor: Number) -> LinearMap:
+def scaled(linear_map: LinearMap, factor: Number) -> LinearMap:
     """`factor` times a map, without nesting factors."""
-    if isinstance(m, Scaled):
-        return scaled(m.inner, m.factor * Fraction(factor))
-    return m if factor == 1 else Scaled(m.in_shape, m.out_shape, m, Fraction(factor))
+    if isinstance(linear_map, Scaled):
+        return scaled(linear_map.inner, linear_map.factor * Fraction(factor))
+    return (
+        linear_map
+        if factor == 1
+        else Scaled(linear_map.in_shape, linear_map.out_shape, linear_map, Fraction(factor))
+    )
 
 
 def _merge(outer: LinearMap, inner: LinearMap, shared: bool) -> LinearMap | None:
@@ -346,18 +352,18 @@ def _merged_terms(terms: Sequence[tuple[int, Number]]) -> list[tuple[int, Number
     return [(x, factor) for x, factor in merged.items() if factor != 0]
 
 
-def _shaped(m: LinearMap, shape: Shape) -> LinearMap | None:
+def _shaped(linear_map: LinearMap, shape: Shape) -> LinearMap | None:
     """The map with its output under another shape, where the map does not care about it."""
-    match m:
+    match linear_map:
         case Dense():
-            return Dense(m.in_shape, shape, m.weight)
+            return Dense(linear_map.in_shape, shape, linear_map.weight)
         case Gather():
-            return gather(m.in_shape, m.index.reshape(shape))
+            return gather(linear_map.in_shape, linear_map.index.reshape(shape))
         case ScatterAdd():
-            return ScatterAdd(m.in_shape, shape, m.index)
+            return ScatterAdd(linear_map.in_shape, shape, linear_map.index)
         case Scaled():
-            inner = _shaped(m.inner, shape)
-            return None if inner is None else scaled(inner, m.factor)
+            inner = _shaped(linear_map.inner, shape)
+            return None if inner is None else scaled(inner, linear_map.factor)
         case _:
             return None
 
@@ -383,16 +389,16 @@ def _pick_array(array: Any, index: Any, missing: bool, fill: Any) -> Any:
     return out
 
 
-def floats_of(v: Value) -> Values:
+def floats_of(value: Value) -> Values:
     """The floats of a constant; InputError for anything that is no constant."""
-    if isinstance(v, Constant):
-        return v.value
+    if isinstance(value, Constant):
+        return value.value
     raise InputError("the value depends on the network's input", expected="a constant")
 
 
-def whole_numbers(v: Value) -> list[int]:
+def whole_numbers(value: Value) -> list[int]:
     """The integers of a constant vector or scalar, flat."""
-    if isinstance(v, Whole):
-        return [int(n) for n in v.array.ravel()]
+    if isinstance(value, Whole):
+        return [int(n) for n in value.array.ravel()]
     raise InputError("the value is no constant integer tensor", expected="constant integers")
 

@@ -50,9 +50,9 @@ def runner(data: bytes, graph: Graph, outputs: Sequence[str]
     """
     opened = session(data)
 
-    def run(x: FloatArray) -> list[NDArray[Any]]:
+    def run(points: FloatArray) -> list[NDArray[Any]]:
         feed = {}
-        for i, value in split_input(graph, x.astype(np.float32)).items():
+        for i, value in split_input(graph, points.astype(np.float32)).items():
             op = graph.nodes[i].op
             if isinstance(op, Input):
                 feed[op.name] = value[0]

@@ -14,11 +14,11 @@ from verifex.ir.linmap import Shape, is_zero
 from verifex.ir.ops import Affine, Const, Op
 
 
-def tensor_type(v: Any) -> tuple[int, list[int | None] | None]:
+def tensor_type(value: Any) -> tuple[int, list[int | None] | None]:
     """Element type and dimensions (None where open) of a declared value."""
-    if not v.type.HasField("tensor_type"):
-        raise UnsupportedError("not a tensor", key=printable(v.name), expected="a tensor")
-    kind = v.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        raise UnsupportedError("not a tensor", key=printable(value.name), expected="a tensor")
+    kind = value.type.tensor_type
     if not kind.HasField("shape"):
         return int(kind.elem_type), None
     dims: list[int | None] = [
@@ -84,9 +84,9 @@ def naming(error: InputError, op: str) -> InputError:
     return type(error)(what, expected=error.expected, key=error.key, file=error.file)
 
 
-def node_key(node: Any, k: int) -> str:
+def node_key(node: Any, index: int) -> str:
     """A node as messages name it: its name, else its first output, else its place."""
-    return printable(node.name or next((n for n in node.output if n), "") or f"node {k}")
+    return printable(node.name or next((n for n in node.output if n), "") or f"node {index}")
 
 
 def check_name(*names: Any) -> None:

@@ -115,116 +115,116 @@ def simplify(values: ExactArray) -> Values:
     return reduced
 
 
-def float_add(a: Values, b: Values) -> FloatArray | None:
-    """`a + b` where every sum is a float, else None."""
-    if isinstance(a, ExactArray) or isinstance(b, ExactArray):
+def float_add(left: Values, right: Values) -> FloatArray | None:
+    """`left + right` where every sum is a float, else None."""
+    if isinstance(left, ExactArray) or isinstance(right, ExactArray):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        total = a + b
-        part = total - a  # Knuth's error-free sum: the rounding error is itself a float
-        error = (a - (total - part)) + (b - part)
+        total = left + right
+        part = total - left  # Knuth's error-free sum: the rounding error is itself a float
+        error = (left - (total - part)) + (right - part)
     return np.asarray(total) if np.isfinite(total).all() and not error.any() else None
 
 
-def float_mul(a: Values, b: Values) -> FloatArray | None:
-    """`a * b` where every product is a float, else None."""
-    if isinstance(a, ExactArray) or isinstance(b, ExactArray):
+def float_mul(left: Values, right: Values) -> FloatArray | None:
+    """`left * right` where every product is a float, else None."""
+    if isinstance(left, ExactArray) or isinstance(right, ExactArray):
         return None
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        product = a * b
+        product = left * right
         size = np.abs(product)
         # Dekker's error-free product needs room at both ends of the exponent range.
-        room = (size == 0) & ((a == 0) | (b == 0)) | (size > 2.0**-900) & (size < 2.0**900)
-        (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+        room = (size == 0) & ((left == 0) | (right == 0)) | (size > 2.0**-900) & (size < 2.0**900)
+        (a_high, a_low), (b_high, b_low) = _halves(left), _halves(right)
         error = a_low * b_low - (
             ((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
     return np.asarray(product) if room.all() and not error.any() else None
 
 
-def _halves(a: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _halves(left: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Veltkamp's split of a float into two of 26 bits."""
-    spread = a * (2.0**27 + 1)
-    high = spread - (spread - a)
-    return high, a - high
+    spread = left * (2.0**27 + 1)
+    high = spread - (spread - left)
+    return high, left - high
 
 
-def exact_add(a: Values, b: Values) -> Values:
-    """`a + b` without rounding, shapes broadcast."""
-    quick = float_add(a, b)
-    return simplify(as_exact(a) + as_exact(b)) if quick is None else quick
+def exact_add(left: Values, right: Values) -> Values:
+    """`left + right` without rounding, shapes broadcast."""
+    quick = float_add(left, right)
+    return simplify(as_exact(left) + as_exact(right)) if quick is None else quick
 
 
-def exact_mul(a: Values, b: Values) -> Values:
-    """`a * b` without rounding, shapes broadcast."""
-    quick = float_mul(a, b)
-    return simplify(as_exact(a) * as_exact(b)) if quick is None else quick
+def exact_mul(left: Values, right: Values) -> Values:
+    """`left * right` without rounding, shapes broadcast."""
+    quick = float_mul(left, right)
+    return simplify(as_exact(left) * as_exact(right)) if quick is None else quick
 
 
-def exact_scale(a: Values, factor: Number) -> Values:
-    """`factor * a` without rounding."""
+def exact_scale(values: Values, factor: Number) -> Values:
+    """`factor * values` without rounding."""
     if factor == 1:
-        return a
+        return values
     if factor == -1:
-        return -a
+        return -values
     if Fraction(float(factor)) == factor:
-        return exact_mul(a, np.array(float(factor)))
-    return simplify(as_exact(a).scaled(Fraction(factor)))
+        return exact_mul(values, np.array(float(factor)))
+    return simplify(as_exact(values).scaled(Fraction(factor)))
 
 
-def exact_reciprocal(a: Values) -> Values:
-    """`1 / a` without rounding; InputError where an element is zero."""
-    exact = as_exact(a)
+def exact_reciprocal(values: Values) -> Values:
+    """`1 / values` without rounding; InputError where an element is zero."""
+    exact = as_exact(values)
     if np.any(exact.num == 0):
         raise InputError("a division by a constant zero", expected="non-zero constants")
     return simplify(ExactArray.from_numbers((1 / f for f in exact.fractions()), exact.shape))
 
 
-def within(v: Constant) -> Constant:
+def within(value: Constant) -> Constant:
     """The constant itself; InputError where a number lies beyond its element type's range."""
-    top = LARGEST[v.dtype]
-    if isinstance(v.value, ExactArray):
-        most = Fraction(top) * v.value.den
-        fits = all(abs(n) <= most for n in v.value.num.ravel().tolist())
+    top = LARGEST[value.dtype]
+    if isinstance(value.value, ExactArray):
+        most = Fraction(top) * value.value.den
+        fits = all(abs(n) <= most for n in value.value.num.ravel().tolist())
     else:
-        fits = bool((np.abs(v.value) <= top).all())
+        fits = bool((np.abs(value.value) <= top).all())
     if not fits:
-        raise InputError(f"a constant beyond the range of {dtype_name(v.dtype)}",
+        raise InputError(f"a constant beyond the range of {dtype_name(value.dtype)}",
                          expected="smaller numbers")
-    return v
+    return value
 
 
-def uniform(a: Values) -> Number | None:
+def uniform(values: Values) -> Number | None:
     """The number that every element equals, None where they differ or there are none."""
-    flat = (a.num if isinstance(a, ExactArray) else a).ravel()
+    flat = (values.num if isinstance(values, ExactArray) else values).ravel()
     if flat.size == 0 or not np.all(flat == flat[0]):
         return None
-    return Fraction(flat[0], a.den) if isinstance(a, ExactArray) else float(flat[0])
+    return Fraction(flat[0], values.den) if isinstance(values, ExactArray) else float(flat[0])
 
 
-def rearrange(a: Values, fn: Callable[[Any], Any]) -> Values:
+def rearrange(values: Values, fn: Callable[[Any], Any]) -> Values:
     """Apply a pure rearrangement of elements (a numpy function) to a constant."""
-    if isinstance(a, ExactArray):
-        return ExactArray(np.asarray(fn(a.num), dtype=object), a.den)
-    return np.asarray(fn(a), dtype=np.float64)
+    if isinstance(values, ExactArray):
+        return ExactArray(np.asarray(fn(values.num), dtype=object), values.den)
+    return np.asarray(fn(values), dtype=np.float64)
 
 
-def check_bits(a: Values, limits: Limits) -> None:
+def check_bits(values: Values, limits: Limits) -> None:
     """Refuse exact constants that have grown out of hand."""
-    if isinstance(a, ExactArray):
-        longest = max((abs(n).bit_length() for n in a.num.ravel().tolist()), default=0)
-        if max(longest, a.den.bit_length()) > limits.max_bits:
+    if isinstance(values, ExactArray):
+        longest = max((abs(n).bit_length() for n in values.num.ravel().tolist()), default=0)
+        if max(longest, values.den.bit_length()) > limits.max_bits:
             raise InputError("a constant needs too many digits", expected="shorter constants")
 
 
-def float_parts(a: Values) -> tuple[list[FloatArray], Fraction]:
+def float_parts(values: Values) -> tuple[list[FloatArray], Fraction]:
     """A weight as `(first + second + ...) * factor`, exactly, with arrays of floats.
 
     One array suffices for weights stored as floats; computed ones may need a few more digits.
     """
-    if not isinstance(a, ExactArray):
-        return [a], Fraction(1)
-    odd = a.den // (a.den & -a.den)
-    rest = ExactArray(a.num, a.den // odd)
+    if not isinstance(values, ExactArray):
+        return [values], Fraction(1)
+    odd = values.den // (values.den & -values.den)
+    rest = ExactArray(values.num, values.den // odd)
     parts: list[FloatArray] = []
     while np.any(rest.num != 0) or not parts:
         nearest = rest.to_float()
@@ -236,11 +236,11 @@ def float_parts(a: Values) -> tuple[list[FloatArray], Fraction]:
     return parts, Fraction(1, odd)
 
 
-def scalar(a: Values) -> Number:
+def scalar(values: Values) -> Number:
     """The only element of a constant; InputError where there are more or fewer."""
-    flat = numbers(a)
+    flat = numbers(values)
     if len(flat) != 1:
-        raise InputError(f"a constant of shape {list(a.shape)}", expected="a single number")
+        raise InputError(f"a constant of shape {list(values.shape)}", expected="a single number")
     return flat[0]
 
 

@@ -133,20 +133,20 @@ _RATIONAL = re.compile(
 )
 
 
-def number_to_json(n: Number | None) -> Any:
+def number_to_json(number: Number | None) -> Any:
     """A JSON value that keeps the number exactly: floats as floats, fractions as "p/q".
 
     Very long integers are written in hexadecimal: Python bounds the length of decimal ones.
     """
-    if n is None or isinstance(n, float):
-        return n
-    if isinstance(n, int):
-        return n if n.bit_length() <= _DECIMAL_BITS else hex(n)
-    if n.denominator == 1:
-        return number_to_json(n.numerator)
-    if max(n.numerator.bit_length(), n.denominator.bit_length()) <= _DECIMAL_BITS:
-        return f"{n.numerator}/{n.denominator}"
-    return f"{n.numerator:#x}/{n.denominator:#x}"
+    if number is None or isinstance(number, float):
+        return number
+    if isinstance(number, int):
+        return number if number.bit_length() <= _DECIMAL_BITS else hex(number)
+    if number.denominator == 1:
+        return number_to_json(number.numerator)
+    if max(number.numerator.bit_length(), number.denominator.bit_length()) <= _DECIMAL_BITS:
+        return f"{number.numerator}/{number.denominator}"
+    return f"{number.numerator:#x}/{number.denominator:#x}"
 
 
 def number_from_json(value: Any) -> Number | None:
@@ -176,9 +176,9 @@ def _required(value: Any) -> Number:
     return n
 
 
-def _row_to_json(r: Row) -> list[Any]:
-    coefs = [[v, number_to_json(c)] for v, c in r.coefs]
-    return [coefs, r.sense, number_to_json(r.rhs), r.strict]
+def _row_to_json(row: Row) -> list[Any]:
+    coefs = [[v, number_to_json(c)] for v, c in row.coefs]
+    return [coefs, row.sense, number_to_json(row.rhs), row.strict]
 
 
 def _row_from_json(data: list[Any]) -> Row:
@@ -186,21 +186,23 @@ def _row_from_json(data: list[Any]) -> Row:
     return Row(tuple((v, _required(c)) for v, c in coefs), sense, _required(rhs), strict)
 
 
-def model_to_json(m: Model) -> dict[str, Any]:
+def model_to_json(model: Model) -> dict[str, Any]:
     """The model as JSON data; all numbers keep their exact value."""
     return {
         "variables": [
-            [v.name, number_to_json(v.lo), number_to_json(v.hi), v.integer] for v in m.variables
+            [v.name, number_to_json(v.lo), number_to_json(v.hi), v.integer] for v in model.variables
         ],
-        "rows": [_row_to_json(r) for r in m.rows],
+        "rows": [_row_to_json(r) for r in model.rows],
         "implications": [
-            [i.var, i.value, _row_to_json(i.row), number_to_json(i.slack)] for i in m.implications
+            [i.var, i.value, _row_to_json(i.row), number_to_json(i.slack)]
+            for i in model.implications
         ],
-        "products": [[p.out, p.left, p.right] for p in m.products],
-        "objective": None if m.objective is None
-        else [[v, number_to_json(c)] for v, c in m.objective.items()],
-        "objective_const": number_to_json(m.objective_const),
-        "maximise": m.maximise,
+        "products": [[p.out, p.left, p.right] for p in model.products],
+        "objective": None
+        if model.objective is None
+        else [[v, number_to_json(c)] for v, c in model.objective.items()],
+        "objective_const": number_to_json(model.objective_const),
+        "maximise": model.maximise,
     }
 
 
@@ -221,6 +223,6 @@ def model_from_json(data: dict[str, Any]) -> Model:
     )
 
 
-def dumps(m: Model) -> str:
+def dumps(model: Model) -> str:
     """The model as one line of JSON."""
-    return json.dumps(model_to_json(m), separators=(",", ":"))
+    return json.dumps(model_to_json(model), separators=(",", ":"))

@@ -128,10 +128,10 @@ def value_of(model: Model, point: Mapping[int, Number]) -> Fraction | None:
     return Fraction(model.objective_const) + sum(terms, Fraction(0))
 
 
-def to_float(n: Number) -> float:
+def to_float(number: Number) -> float:
     """The nearest float; raises UnsupportedError beyond the largest one."""
     try:
-        value = float(n)
+        value = float(number)
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
@@ -139,14 +139,14 @@ def to_float(n: Number) -> float:
     return value
 
 
-def _above(n: Fraction) -> Fraction:
+def _above(number: Fraction) -> Fraction:
     """A power of two in [n, 4n), for n > 0."""
-    return Fraction(2) ** (n.numerator.bit_length() - n.denominator.bit_length() + 1)
+    return Fraction(2) ** (number.numerator.bit_length() - number.denominator.bit_length() + 1)
 
 
-def _times(n: Number, unit: Fraction) -> Number:
+def _times(number: Number, unit: Fraction) -> Number:
     """The exact product; what is multiplied by one stays as it is."""
-    return n if unit == 1 else Fraction(n) * unit
+    return number if unit == 1 else Fraction(number) * unit
 
 
 def _units(model: Model) -> list[Fraction]:
@@ -254,8 +254,8 @@ class _Lowering:
         most = max(sizes, default=Fraction(1))
         return _above(1 / most) if most < _SMALL or self.equilibrate else Fraction(1)
 
-    def _reach(self, v: int) -> float:
-        return max(abs(self.milp.lo[v]), abs(self.milp.hi[v]))
+    def _reach(self, variable: int) -> float:
+        return max(abs(self.milp.lo[variable]), abs(self.milp.hi[variable]))
 
     def _scale(self, coefs: Mapping[int, Number]) -> Fraction:
         """The power of two for a row: 1 where nothing is small, which is nearly always."""
@@ -278,11 +278,11 @@ class _Lowering:
                 scale *= lift
         return scale
 
-    def _float(self, n: Number, scale: Fraction) -> float:
+    def _float(self, number: Number, scale: Fraction) -> float:
         if scale != 1:
-            n = Fraction(n) * scale
-        value = to_float(n)
-        self.milp.rounded += value != n  # Python compares a float and a fraction exactly
+            number = Fraction(number) * scale
+        value = to_float(number)
+        self.milp.rounded += value != number  # Python compares a float and a fraction exactly
         return value
 
     def _floats(self, row: Row) -> FloatRow:

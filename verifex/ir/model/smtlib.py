@@ -21,9 +21,9 @@ _TOKEN = re.compile(r'\(|\)|;[^\n]*|\|[^|]*\||"(?:[^"]|"")*"|[^\s()]+')
 Term: TypeAlias = "str | list[Term]"
 
 
-def is_bool(v: Variable) -> bool:
+def is_bool(variable: Variable) -> bool:
     """Whether a variable is written as a Bool."""
-    return v.integer and v.lo == 0 and v.hi == 1
+    return variable.integer and variable.lo == 0 and variable.hi == 1
 
 
 def logic(model: Model) -> str:
@@ -80,13 +80,13 @@ def declarations(model: Model, *, names: bool = False) -> Iterator[str]:
         yield f"(declare-fun {symbol(i)} () {kind}){comment}"
 
 
-def rational(n: Fraction | int) -> str:
+def rational(number: Fraction | int) -> str:
     """An exact real constant."""
-    n = Fraction(n)
-    size = f"{abs(n.numerator)}.0"
-    if n.denominator != 1:
-        size = f"(/ {size} {n.denominator}.0)"
-    return f"(- {size})" if n < 0 else size
+    number = Fraction(number)
+    size = f"{abs(number.numerator)}.0"
+    if number.denominator != 1:
+        size = f"(/ {size} {number.denominator}.0)"
+    return f"(- {size})" if number < 0 else size
 
 
 def _row(model: Model, row: Row) -> str:
@@ -121,17 +121,19 @@ def _implies(model: Model, rule: Implies) -> str:
     return f"(=> {premise} {_row(model, rule.row)})"
 
 
-def _linear(model: Model, p: Product) -> bool:
-    return is_bool(model.variables[p.left]) or is_bool(model.variables[p.right])
+def _linear(model: Model, product: Product) -> bool:
+    return is_bool(model.variables[product.left]) or is_bool(model.variables[product.right])
 
 
-def _product(model: Model, p: Product) -> str:
+def _product(model: Model, product: Product) -> str:
     """A product; with a 0/1 factor it is a choice, not a multiplication."""
-    out, left, right = (_term(model, v, Fraction(1)) for v in (p.out, p.left, p.right))
-    if is_bool(model.variables[p.left]):
-        return f"(= {out} (ite {symbol(p.left)} {right} 0.0))"
-    if is_bool(model.variables[p.right]):
-        return f"(= {out} (ite {symbol(p.right)} {left} 0.0))"
+    out, left, right = (
+        _term(model, v, Fraction(1)) for v in (product.out, product.left, product.right)
+    )
+    if is_bool(model.variables[product.left]):
+        return f"(= {out} (ite {symbol(product.left)} {right} 0.0))"
+    if is_bool(model.variables[product.right]):
+        return f"(= {out} (ite {symbol(product.right)} {left} 0.0))"
     return f"(= {out} (* {left} {right}))"
 
 

@@ -151,8 +151,10 @@ def answer_from_json(data: Any) -> Answer:
         raise ValueError(f"not an answer: {type(e).__name__} {e}") from e
 
 
-def _finite_to_json(n: Number | None) -> Any:
-    return None if isinstance(n, float) and not math.isfinite(n) else number_to_json(n)
+def _finite_to_json(number: Number | None) -> Any:
+    return (
+        None if isinstance(number, float) and not math.isfinite(number) else number_to_json(number)
+    )
 
 
 def _point_from_json(entries: Any) -> dict[int, Number]:

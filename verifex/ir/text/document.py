@@ -58,23 +58,34 @@ def form_to_json(form: Form) -> Json:
     return {"terms": terms, "const": fraction_to_json(form.const)}
 
 
-def formula_to_json(f: Formula) -> Json:
+def formula_to_json(formula: Formula) -> Json:
     """The formula as nested objects with one key each: atom, and, or, at_least, dominance."""
-    match f:
+    match formula:
         case Atom():
-            return {"atom": {**form_to_json(f.form), "strict": f.strict}}
+            return {"atom": {**form_to_json(formula.form), "strict": formula.strict}}
         case And():
-            return {"and": [formula_to_json(p) for p in f.parts]}
+            return {"and": [formula_to_json(p) for p in formula.parts]}
         case Or():
-            return {"or": [formula_to_json(p) for p in f.parts]}
+            return {"or": [formula_to_json(p) for p in formula.parts]}
         case AtLeast():
-            return {"at_least": {"count": f.count, "parts": [formula_to_json(p) for p in f.parts]}}
+            return {
+                "at_least": {
+                    "count": formula.count,
+                    "parts": [formula_to_json(p) for p in formula.parts],
+                }
+            }
         case Dominance():
-            return {"dominance": {
-                "node": f.node, "winners": list(map(int, f.winners)),
-                "losers": list(map(int, f.losers)),
-                "outer": f.outer, "inner": f.inner, "strict": f.strict, "sense": f.sense,
-            }}
+            return {
+                "dominance": {
+                    "node": formula.node,
+                    "winners": list(map(int, formula.winners)),
+                    "losers": list(map(int, formula.losers)),
+                    "outer": formula.outer,
+                    "inner": formula.inner,
+                    "strict": formula.strict,
+                    "sense": formula.sense,
+                }
+            }
 
 
 def _form_from_json(terms: Any, const: Any, graph: Graph, where: str) -> Form:

@@ -129,13 +129,13 @@ def op_text(node: Node) -> str:
             return type(node.op).__name__
 
 
-def _map_text(m: LinearMap) -> str:
-    match m:
+def _map_text(linear_map: LinearMap) -> str:
+    match linear_map:
         case Scaled():
-            return f"{_map_text(m.inner)} * {float(m.factor):g}"
+            return f"{_map_text(linear_map.inner)} * {float(linear_map.factor):g}"
         case Conv():
-            kernel = shape_text(m.weight.shape[2:])
-            return f"{'transposed ' if m.transposed else ''}conv {kernel}"
+            kernel = shape_text(linear_map.weight.shape[2:])
+            return f"{'transposed ' if linear_map.transposed else ''}conv {kernel}"
         case Gather():
             return "pick"
         case ScatterAdd():
@@ -158,14 +158,14 @@ def parameters(node: Node) -> int:
             return 0
 
 
-def _map_parameters(m: LinearMap) -> int:
-    match m:
+def _map_parameters(linear_map: LinearMap) -> int:
+    match linear_map:
         case Dense() | Conv():
-            return int(m.weight.size)
+            return int(linear_map.weight.size)
         case Diag():
-            return _size(m.scale)
+            return _size(linear_map.scale)
         case Scaled():
-            return _map_parameters(m.inner)
+            return _map_parameters(linear_map.inner)
         case _:
             return 0
 

@@ -39,18 +39,18 @@ _PLAIN: dict[str, Op] = {"relu": Relu(), "step": Step(), "gate": Gate(), "mul": 
 # --- numbers --------------------------------------------------------------------------------
 
 
-def _int_text(n: int) -> str:
+def _int_text(number: int) -> str:
     """Decimal where Python reads it back, hexadecimal beyond its digit limit."""
-    return str(n) if n.bit_length() < 10_000 else hex(n)
+    return str(number) if number.bit_length() < 10_000 else hex(number)
 
 
-def int_to_json(n: int) -> int | str:
-    return int(n) if abs(n) < 1 << 53 else _int_text(n)
+def int_to_json(number: int) -> int | str:
+    return int(number) if abs(number) < 1 << 53 else _int_text(number)
 
 
-def fraction_to_json(f: Fraction) -> str:
-    top = _int_text(f.numerator)
-    return top if f.denominator == 1 else f"{top}/{_int_text(f.denominator)}"
+def fraction_to_json(value: Fraction) -> str:
+    top = _int_text(value.numerator)
+    return top if value.denominator == 1 else f"{top}/{_int_text(value.denominator)}"
 
 
 def _values_to_json(values: Values) -> Json:
@@ -111,23 +111,35 @@ def _index_from_json(data: Any, bound: int, where: str) -> NDArray[np.int64]:
 # --- linear maps ----------------------------------------------------------------------------
 
 
-def _map_to_json(m: LinearMap) -> Json:
-    head = {"map": type(m).__name__.lower(), "in": list(m.in_shape), "out": list(m.out_shape)}
-    match m:
+def _map_to_json(linear_map: LinearMap) -> Json:
+    head = {
+        "map": type(linear_map).__name__.lower(),
+        "in": list(linear_map.in_shape),
+        "out": list(linear_map.out_shape),
+    }
+    match linear_map:
         case Dense():
-            return {**head, "weight": _values_to_json(m.weight)}
+            return {**head, "weight": _values_to_json(linear_map.weight)}
         case Conv():
             return {
-                **head, "weight": _values_to_json(m.weight), "strides": list(m.strides),
-                "pads": [list(p) for p in m.pads], "dilations": list(m.dilations),
-                "groups": m.groups, "transposed": m.transposed,
+                **head,
+                "weight": _values_to_json(linear_map.weight),
+                "strides": list(linear_map.strides),
+                "pads": [list(p) for p in linear_map.pads],
+                "dilations": list(linear_map.dilations),
+                "groups": linear_map.groups,
+                "transposed": linear_map.transposed,
             }
         case Gather() | ScatterAdd():
-            return {**head, "index": _index_to_json(m.index)}
+            return {**head, "index": _index_to_json(linear_map.index)}
         case Diag():
-            return {**head, "scale": _values_to_json(m.scale)}
+            return {**head, "scale": _values_to_json(linear_map.scale)}
         case Scaled():
-            return {**head, "inner": _map_to_json(m.inner), "factor": fraction_to_json(m.factor)}
+            return {
+                **head,
+                "inner": _map_to_json(linear_map.inner),
+                "factor": fraction_to_json(linear_map.factor),
+            }
 
 
 def _map_from_json(data: Any, where: str, depth: int = 0) -> LinearMap:

@@ -48,14 +48,14 @@ class Names:
     def _position(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.given)}
 
-    def name(self, i: int) -> str:
+    def name(self, index: int) -> str:
         """The name of an element, or its place such as `x[3]` or `left[0]`."""
         if self.given:
-            return self.given[i]
+            return self.given[index]
         if len(self.blocks) == 1:
-            return f"x[{i}]"
-        block = max((b for b in self.blocks if b.start <= i), key=lambda b: b.start)
-        return f"{block.name}[{i - block.start}]"
+            return f"x[{index}]"
+        block = max((b for b in self.blocks if b.start <= index), key=lambda b: b.start)
+        return f"{block.name}[{index - block.start}]"
 
     def all_names(self) -> tuple[str, ...]:
         return tuple(self.name(i) for i in range(self.size))

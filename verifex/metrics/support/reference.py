@@ -121,6 +121,8 @@ def top(values: Sequence[Fraction], among: Sequence[int]) -> list[int]:
     return sorted(among, key=lambda i: (-values[i], i))
 
 
-def same_value(values: Sequence[Fraction], a: int, b: int, names: Callable[[int], str]) -> str:
+def same_value(
+    values: Sequence[Fraction], first: int, second: int, names: Callable[[int], str]
+) -> str:
     """The message that two elements tie at the reference."""
-    return f"{names(a)} and {names(b)} tie at the reference (both {show(values[a])})"
+    return f"{names(first)} and {names(second)} tie at the reference (both {show(values[first])})"

@@ -90,17 +90,17 @@ class Setting:
             raise InputError("the margin of an output with itself", expected="two outputs")
         return dict(zip(found, functional.weights, strict=True))
 
-    def _resolve(self, c: int | str) -> int:
-        if isinstance(c, str):
-            if self.classes == 1 and c == PREDICTED:
+    def _resolve(self, label: int | str) -> int:
+        if isinstance(label, str):
+            if self.classes == 1 and label == PREDICTED:
                 return 0
             if self.classes < 2:
                 raise InputError(f"{self.classes} outputs", expected="at least two")
-            place = 1 if c == PREDICTED else 2
+            place = 1 if label == PREDICTED else 2
             return self.ranked_classes(first=place)[place - 1]
-        if c >= self.classes:
-            raise InputError(f"output {c}", expected=f"0..{self.classes - 1}")
-        return c
+        if label >= self.classes:
+            raise InputError(f"output {label}", expected=f"0..{self.classes - 1}")
+        return label
 
     def output_form(self, functional: Functional) -> Form:
         """The functional as a linear form of the output node."""
@@ -156,16 +156,16 @@ def sum_form(node: int, size: int) -> Form:
     return Form.of(terms)
 
 
-def functional_node(b: Builder, logits: int, weights: Mapping[int, Fraction]) -> int:
+def functional_node(builder: Builder, logits: int, weights: Mapping[int, Fraction]) -> int:
     """A node of one element: the weighted sum of the outputs."""
-    shape, size = b.shape(logits), b.node(logits).size
+    shape, size = builder.shape(logits), builder.node(logits).size
     if not weights:
         raise InputError("all weights are zero", expected="a functional that depends on an output")
     if list(weights.values()) == [1]:
-        return b.affine(gather(shape, list(weights)), logits)
+        return builder.affine(gather(shape, list(weights)), logits)
     row = [weights.get(c, Fraction(0)) for c in range(size)]
     floats = ExactArray.from_numbers(row).to_float()
     if all(Fraction(f) == w for f, w in zip(floats.tolist(), row, strict=True)):
-        return b.affine(dense(np.asarray([floats]), shape, (1,)), logits)
-    scaled = b.affine(Diag(shape, shape, ExactArray.from_numbers(row, shape)), logits)
-    return b.affine(total(shape), scaled)
+        return builder.affine(dense(np.asarray([floats]), shape, (1,)), logits)
+    scaled = builder.affine(Diag(shape, shape, ExactArray.from_numbers(row, shape)), logits)
+    return builder.affine(total(shape), scaled)

@@ -153,9 +153,9 @@ def _output_node(graph: Graph, name: str | None) -> int:
     return graph.outputs[name]
 
 
-def explained_setting(s: Setting, spec: ExplainSpec) -> Setting:
+def explained_setting(setting: Setting, spec: ExplainSpec) -> Setting:
     """The setting with the attribution built, reduced and restricted to the chosen features."""
-    b = s.builder
+    b = setting.builder
     with under("attribution"):
         attribution = find(spec.attribution)
     with under("options"):
@@ -164,9 +164,9 @@ def explained_setting(s: Setting, spec: ExplainSpec) -> Setting:
         except ValidationError as error:
             raise spec_error(error) from None
     with under("output"):
-        output = functional_node(b, s.logits, s.output_weights(spec.output))
-    maps = attribution.build(b, output, s.inputs, options)
-    names = s.features
+        output = functional_node(b, setting.logits, setting.output_weights(spec.output))
+    maps = attribution.build(b, output, setting.inputs, options)
+    names = setting.features
     if spec.reduce.endswith("channel_sum") or spec.reduce == "channel_abs_sum":
         with under("reduce"):
             maps, names = _sum_channels(b, maps, names, spec.reduce == "channel_abs_sum")
@@ -180,35 +180,35 @@ def explained_setting(s: Setting, spec: ExplainSpec) -> Setting:
             if not chosen:
                 raise InputError("no feature is named", expected="at least one")
     return replace(
-        s, explained=Explanation(node, names, tuple(chosen), spec.reduce not in _SIGNED)
+        setting, explained=Explanation(node, names, tuple(chosen), spec.reduce not in _SIGNED)
     )
 
 
 _SIGNED = ("signed", "channel_sum")
 
 
-def _join(b: Builder, maps: Sequence[int]) -> int:
+def _join(builder: Builder, maps: Sequence[int]) -> int:
     """One node for all inputs: flat and end to end if there are several."""
     if len(maps) == 1:
         return maps[0]
-    flat = [b.affine(reshape(b.shape(m), (b.node(m).size,)), m) for m in maps]
-    return b.add(Concat(0), *flat)
+    flat = [builder.affine(reshape(builder.shape(m), (builder.node(m).size,)), m) for m in maps]
+    return builder.add(Concat(0), *flat)
 
 
 def _sum_channels(
-    b: Builder, maps: Sequence[int], names: Names, magnitudes: bool
+    builder: Builder, maps: Sequence[int], names: Names, magnitudes: bool
 ) -> tuple[list[int], Names]:
     """Sum every map (N, C, H, W) or (C, H, W) over C, of absolute values or signed."""
     out, shapes = [], []
     for node in maps:
-        shape = b.shape(node)
+        shape = builder.shape(node)
         if len(shape) not in (3, 4):
             raise InputError(f"an input of shape {list(shape)}", expected="(N, C, H, W)")
         kept = (*shape[:-3], *shape[-2:])
         place = np.arange(prod(kept)).reshape(*shape[:-3], 1, *shape[-2:])
         index = np.ascontiguousarray(np.broadcast_to(place, shape))
-        whole = b.absolute(node) if magnitudes else node
-        out.append(b.affine(ScatterAdd(shape, kept, index), whole))
+        whole = builder.absolute(node) if magnitudes else node
+        out.append(builder.affine(ScatterAdd(shape, kept, index), whole))
         shapes.append(kept)
     return out, Names(blocks_of([block.name for block in names.blocks], shapes))
 
@@ -222,52 +222,58 @@ def _free_name(wanted: str, taken: dict[str, int]) -> str:
 # --- formulas -------------------------------------------------------------------------------
 
 
-def assumption(spec: Spec, s: Setting) -> Formula:
+def assumption(spec: Spec, setting: Setting) -> Formula:
     """Every `[[assume]]`; what is undefined excludes nothing."""
     entries = enumerate(spec.assume)
-    return conjoin([formula_of(p, s, f"assume[{i}]", undefined="holds") for i, p in entries])
+    return conjoin([formula_of(p, setting, f"assume[{i}]", undefined="holds") for i, p in entries])
 
 
 def formula_of(
-    p: Property, s: Setting, key: str, keep: bool = True, undefined: str = "fails"
+    wanted: Property, setting: Setting, key: str, keep: bool = True, undefined: str = "fails"
 ) -> Formula:
     """The formula of a property, or of its negation where it is not to `keep`.
 
     `not` is pushed down to the properties, so that what is undefined can count as `undefined` says
     ("fails" or "holds") in either polarity. Errors carry the property's place in the spec.
     """
-    match p:
+    match wanted:
         case Not():
-            return formula_of(p.not_, s, f"{key}.not", not keep, undefined)
+            return formula_of(wanted.not_, setting, f"{key}.not", not keep, undefined)
         case All() | AnyOf():
-            word, inner = ("all", p.all) if isinstance(p, All) else ("any", p.any)
-            parts = [formula_of(q, s, f"{key}.{word}[{i}]", keep, undefined)
+            word, inner = ("all", wanted.all) if isinstance(wanted, All) else ("any", wanted.any)
+            parts = [formula_of(q, setting, f"{key}.{word}[{i}]", keep, undefined)
                      for i, q in enumerate(inner)]
-            if isinstance(p, All) == keep:
+            if isinstance(wanted, All) == keep:
                 return conjoin(parts)
             return Or(tuple(parts))
-    family = next(f for f in registry().values() if isinstance(p, f.model))
+    family = next(f for f in registry().values() if isinstance(wanted, f.model))
     with under(key):
-        built = family.build(p, s)
+        built = family.build(wanted, setting)
         literal = built if keep else negate(built)
-        if not isinstance(p, Ratio):
+        if not isinstance(wanted, Ratio):
             return literal
-        counts = p.undefined or undefined
+        counts = wanted.undefined or undefined
         other = "holds" if counts == "fails" else "fails"
         told = f"{family.keyword} is undefined and {counts}, negated or not"
-        s.defined.append(Defined(
-            s.nonzero(), "the attribution is zero", f'{told} (undefined = "{other}" turns it round)'
-        ))
-        return _where_defined(p, s, literal, keep, counts)
+        setting.defined.append(
+            Defined(
+                setting.nonzero(),
+                "the attribution is zero",
+                f'{told} (undefined = "{other}" turns it round)',
+            )
+        )
+        return _where_defined(wanted, setting, literal, keep, counts)
 
 
-def _where_defined(p: Ratio, s: Setting, literal: Formula, keep: bool, counts: str) -> Formula:
+def _where_defined(
+    wanted: Ratio, setting: Setting, literal: Formula, keep: bool, counts: str
+) -> Formula:
     """The literal where the attribution is not zero; elsewhere true or false, as `counts` says."""
     # Sound: the literal differs from what is wanted only where the attribution is zero, and there
     # its truth is known. Where that is what is wanted already, nothing has to be said.
-    if (p.at_zero() == keep) == (counts == "holds"):
+    if (wanted.at_zero() == keep) == (counts == "holds"):
         return literal
-    defined = s.positive_total()
+    defined = setting.positive_total()
     return And((defined, literal)) if counts == "fails" else Or((negate(defined), literal))
 
 

@@ -110,9 +110,9 @@ def class_unchanged(*, tie: str = "error") -> Property:
     return _make(Class, {"class": "unchanged", "tie": tie})
 
 
-def class_is(c: int) -> Property:
+def class_is(label: int) -> Property:
     """Output c is the largest."""
-    return _make(Class, {"class": c})
+    return _make(Class, {"class": label})
 
 
 def output(functional: Any, **bounds: Exact) -> Property:

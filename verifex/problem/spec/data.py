@@ -218,10 +218,10 @@ def _from_csv(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str
         return tuple(_cell(row, i, table, spec.row) for i in table.columns), names
 
 
-def _cell(row: Sequence[str], i: int, table: _Table, at: int) -> Fraction:
-    column = f"'{table.header[i]}'" if table.header else str(i)
+def _cell(row: Sequence[str], index: int, table: _Table, at: int) -> Fraction:
+    column = f"'{table.header[index]}'" if table.header else str(index)
     try:
-        return parse_exact(row[i])
+        return parse_exact(row[index])
     except ValueError as error:
         raise InputError(
             f"row {at}, column {column} of '{table.path.name}': {error}", expected="a number"
@@ -231,22 +231,22 @@ def _cell(row: Sequence[str], i: int, table: _Table, at: int) -> Fraction:
 # --- scaling --------------------------------------------------------------------------------
 
 
-def _scaled(spec: InputSpec, x: Vector, folder: Path) -> Vector:
+def _scaled(spec: InputSpec, point: Vector, folder: Path) -> Vector:
     """(x - min) / (max - min) exactly; where max = min, x - min (as scikit-learn does)."""
     if spec.scale is not None:
         low, high = spec.scale.min.values, spec.scale.max.values
         for key, side in (("scale.min", low), ("scale.max", high)):
-            if len(side) != len(x):
-                raise InputError(f"{len(side)} numbers", expected=f"{len(x)}", key=key)
+            if len(side) != len(point):
+                raise InputError(f"{len(side)} numbers", expected=f"{len(point)}", key=key)
     else:
         with under("minmax_of"):
             path = locate(folder, spec.minmax_of or "")
-        low, high = _minmax(spec, path, len(x), folder)
+        low, high = _minmax(spec, path, len(point), folder)
     for i, (a, b) in enumerate(zip(low, high, strict=True)):
         if a > b:
             what = f"feature {i} has min {show(a)} above max {show(b)}"
             raise InputError(what, expected="min <= max", key="scale")
-    return tuple((v - a) / ((b - a) or 1) for v, a, b in zip(x, low, high, strict=True))
+    return tuple((v - a) / ((b - a) or 1) for v, a, b in zip(point, low, high, strict=True))
 
 
 def _minmax(
@@ -316,7 +316,7 @@ def nearest_float32(value: Fraction) -> Fraction:
     around = [np.nextafter(guess, np.float32(side)) for side in (np.inf, -np.inf)]
     finite = [f for f in (guess, *around) if np.isfinite(f)]
 
-    def distance(f: np.float32) -> tuple[Fraction, int]:
-        return abs(Fraction(float(f)) - value), int(f.view(np.uint32)) & 1
+    def distance(candidate: np.float32) -> tuple[Fraction, int]:
+        return abs(Fraction(float(candidate)) - value), int(candidate.view(np.uint32)) & 1
 
     return exact(np.float64(min(finite, key=distance)))

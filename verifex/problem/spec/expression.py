@@ -64,13 +64,13 @@ def load_expression(
         raise error.at(file=str(spec_path)) from None
 
 
-def _form(text: str, s: Setting) -> tuple[Form, str]:
+def _form(text: str, setting: Setting) -> tuple[Form, str]:
     head, _, tail = text.strip().partition(":")
     if head in _KINDS:
-        return _KINDS[head](tail.strip(), s)
+        return _KINDS[head](tail.strip(), setting)
     if head in ("logit", "margin", "predicted", "sum"):
         try:
-            return s.output_form(functional(text.strip())), text.strip()
+            return setting.output_form(functional(text.strip())), text.strip()
         except PydanticCustomError as error:
             context = error.context or {}
             raise InputError(context["what"], expected=context["expected"]) from None
@@ -78,8 +78,8 @@ def _form(text: str, s: Setting) -> tuple[Form, str]:
     raise InputError("unknown expression", expected=suggestion(head, known))
 
 
-def _component(tail: str, s: Setting) -> tuple[Form, str]:
-    explained = s.explanation()
+def _component(tail: str, setting: Setting) -> tuple[Form, str]:
+    explained = setting.explanation()
     key: str | int = int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 10 else tail
     if isinstance(key, int) and tail in explained.names.given:
         key = tail  # a feature that is called "3"
@@ -87,52 +87,52 @@ def _component(tail: str, s: Setting) -> tuple[Form, str]:
     return Form.of({(explained.attribution, i): 1}), f"component {explained.names.name(i)}"
 
 
-def _output(tail: str, s: Setting) -> tuple[Form, str]:
+def _output(tail: str, setting: Setting) -> tuple[Form, str]:
     if tail:
         raise InputError(f"'{tail}' after output", expected="nothing, or logit:c")
-    return s.output_form(s.output), "the explained output"
+    return setting.output_form(setting.output), "the explained output"
 
 
-def _distance(tail: str, s: Setting) -> tuple[Form, str]:
+def _distance(tail: str, setting: Setting) -> tuple[Form, str]:
     forms = {"l1": l1_form, "linf": linf_form, "l2_squared": l2_squared_form}
-    return _norm_of(tail)(forms, s), f"distance to the reference, {tail}"
+    return _norm_of(tail)(forms, setting), f"distance to the reference, {tail}"
 
 
-def _norm(tail: str, s: Setting) -> tuple[Form, str]:
+def _norm(tail: str, setting: Setting) -> tuple[Form, str]:
     forms = {"l1": _l1_norm, "linf": _linf_norm, "l2_squared": _l2_squared_norm}
-    return _norm_of(tail)(forms, s), f"norm of the attribution, {tail}"
+    return _norm_of(tail)(forms, setting), f"norm of the attribution, {tail}"
 
 
 def _norm_of(tail: str) -> Callable[[Mapping[str, Callable[[Setting], Form]], Setting], Form]:
     """Picks the form of the norm called `tail`."""
 
-    def pick(forms: Mapping[str, Callable[[Setting], Form]], s: Setting) -> Form:
+    def pick(forms: Mapping[str, Callable[[Setting], Form]], setting: Setting) -> Form:
         if tail not in forms:
             what = "the L2 norm is not rational" if tail == "l2" else f"unknown norm '{tail}'"
             raise InputError(what, expected=f"one of {', '.join(forms)}")
-        return forms[tail](s)
+        return forms[tail](setting)
 
     return pick
 
 
-def _l1_norm(s: Setting) -> Form:
-    return sum_form(s.magnitude, s.builder.node(s.magnitude).size)
+def _l1_norm(setting: Setting) -> Form:
+    return sum_form(setting.magnitude, setting.builder.node(setting.magnitude).size)
 
 
-def _linf_norm(s: Setting) -> Form:
-    return Form.of({(maximum(s.builder, s.magnitude), 0): 1})
+def _linf_norm(setting: Setting) -> Form:
+    return Form.of({(maximum(setting.builder, setting.magnitude), 0): 1})
 
 
-def _l2_squared_norm(s: Setting) -> Form:
-    node = s.builder.mul(s.components, s.components)
-    return sum_form(node, s.builder.node(node).size)
+def _l2_squared_norm(setting: Setting) -> Form:
+    node = setting.builder.mul(setting.components, setting.components)
+    return sum_form(node, setting.builder.node(node).size)
 
 
-def _mass(tail: str, s: Setting) -> tuple[Form, str]:
+def _mass(tail: str, setting: Setting) -> tuple[Form, str]:
     parts = [p.strip() for p in tail.split(",") if p.strip()]
     keys = tuple(int(p) if p.isascii() and p.isdigit() and len(p) < 10 else p for p in parts)
-    inside = mask_positions(keys, s)
-    return Form.of({(s.magnitude, i): 1 for i in inside}), f"absolute attribution in {tail}"
+    inside = mask_positions(keys, setting)
+    return Form.of({(setting.magnitude, i): 1 for i in inside}), f"absolute attribution in {tail}"
 
 
 _KINDS: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {

@@ -26,17 +26,17 @@ class _Bounds:
         self.lo: list[Fraction | None] = [None] * names.size
         self.hi: list[Fraction | None] = [None] * names.size
 
-    def cut(self, i: int, lo: Fraction | None, hi: Fraction | None) -> None:
+    def cut(self, index: int, lo: Fraction | None, hi: Fraction | None) -> None:
         """Intersect feature i with [lo, hi]; InputError where nothing is left."""
-        a, b = self.lo[i], self.hi[i]
+        a, b = self.lo[index], self.hi[index]
         a = lo if a is None else a if lo is None else max(a, lo)
         b = hi if b is None else b if hi is None else min(b, hi)
         if a is not None and b is not None and a > b:
             raise InputError(
-                f"the region is empty: '{self.names.name(i)}' would be at least {show(a)} "
+                f"the region is empty: '{self.names.name(index)}' would be at least {show(a)} "
                 f"and at most {show(b)}", expected="lower <= upper",
             )
-        self.lo[i], self.hi[i] = a, b
+        self.lo[index], self.hi[index] = a, b
 
     def closed(self) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
         """The finished box; InputError where a feature is unbounded."""

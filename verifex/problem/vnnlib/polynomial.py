@@ -47,18 +47,19 @@ def total(parts: Iterable[tuple[Poly, int]]) -> Poly:
     return {m: c for m, c in out.items() if c}
 
 
-def product(a: Poly, b: Poly, degrees: Mapping[Cell, int] | None = None) -> Poly:
-    """`a * b`; raises UnsupportedError where it gets too big.
+def product(left: Poly, right: Poly, degrees: Mapping[Cell, int] | None = None) -> Poly:
+    """`left * right`; raises UnsupportedError where it gets too big.
 
     `degrees` are those of the cells that hold polynomials themselves.
     """
-    if len(a) * len(b) > MAX_TERMS:
+    if len(left) * len(right) > MAX_TERMS:
         raise UnsupportedError(
-            f"a product of {len(a)} and {len(b)} terms", expected=f"at most {MAX_TERMS} terms"
+            f"a product of {len(left)} and {len(right)} terms",
+            expected=f"at most {MAX_TERMS} terms",
         )
     out: Poly = {}
-    for m, c in a.items():
-        for n, d in b.items():
+    for m, c in left.items():
+        for n, d in right.items():
             both = tuple(sorted(m + n)) if m and n else m or n
             _require_degree(sum(degrees.get(c, 1) for c in both) if degrees else len(both))
             out[both] = out.get(both, Fraction(0)) + c * d

@@ -60,32 +60,32 @@ def flat_inputs(graph: Graph) -> dict[Cell, int]:
     }
 
 
-def hull(f: Formula, flat: Mapping[Cell, int]) -> Hull:
+def hull(formula: Formula, flat: Mapping[Cell, int]) -> Hull:
     """What follows from a formula about single inputs: the box of the points that may satisfy it.
 
     Exact; the same rule as the checker's. Parts of an `or` are joined by their hull.
     """
-    match f:
+    match formula:
         case Atom():
-            return _atom_hull(f, flat)
+            return _atom_hull(formula, flat)
         case And():
-            return _intersect([hull(p, flat) for p in f.parts])
+            return _intersect([hull(p, flat) for p in formula.parts])
         case Or():
-            return _join([hull(p, flat) for p in f.parts])
+            return _join([hull(p, flat) for p in formula.parts])
         case _:
             return {}
 
 
-def with_implied(f: And, graph: Graph) -> And:
+def with_implied(formula: And, graph: Graph) -> And:
     """The same claim with the bounds of single inputs that its linear atoms imply as atoms.
 
     Equivalent to it. A box is found where `|X - Z| <= 0.01` bounds Z by means of X; the checker,
     which knows no more than `hull`, finds it in what the translation says of the box.
     """
     flat = flat_inputs(graph)
-    known = hull(f, flat)
+    known = hull(formula, flat)
     found = dict(known)
-    _propagate(_rows(f, flat), found)
+    _propagate(_rows(formula, flat), found)
     more = list[Atom]()
     for cell, i in flat.items():
         (lo, hi), (a, b) = found.get(i, (None, None)), known.get(i, (None, None))
@@ -93,18 +93,18 @@ def with_implied(f: And, graph: Graph) -> And:
             more.append(Atom(Form.of({cell: 1}, -lo)))
         if hi is not None and hi != b:
             more.append(Atom(Form.of({cell: -1}, hi)))
-    return And((*f.parts, *more))
+    return And((*formula.parts, *more))
 
 
-def _rows(f: Formula, flat: Mapping[Cell, int]) -> list[_Row]:
+def _rows(formula: Formula, flat: Mapping[Cell, int]) -> list[_Row]:
     """The conjuncts about several inputs and nothing else."""
-    if isinstance(f, And):
-        return [row for p in f.parts for row in _rows(p, flat)]
-    if not isinstance(f, Atom) or len(f.form.terms) < 2:
+    if isinstance(formula, And):
+        return [row for p in formula.parts for row in _rows(p, flat)]
+    if not isinstance(formula, Atom) or len(formula.form.terms) < 2:
         return []
-    if not all(cell in flat for cell, _ in f.form.terms):
+    if not all(cell in flat for cell, _ in formula.form.terms):
         return []
-    return [([(flat[cell], c) for cell, c in f.form.terms], f.form.const)]
+    return [([(flat[cell], c) for cell, c in formula.form.terms], formula.form.const)]
 
 
 def _propagate(rows: Sequence[_Row], found: Hull) -> None:
@@ -155,20 +155,20 @@ def _outward(edge: Fraction, upper: bool) -> Fraction:
     return Fraction(ceil(edge * _GRID) if upper else floor(edge * _GRID), _GRID)
 
 
-def _atom_hull(f: Atom, flat: Mapping[Cell, int]) -> Hull:
-    if len(f.form.terms) != 1:
+def _atom_hull(atom: Atom, flat: Mapping[Cell, int]) -> Hull:
+    if len(atom.form.terms) != 1:
         return {}
-    ((cell, c),) = f.form.terms
+    ((cell, c),) = atom.form.terms
     i = flat.get(cell)
     if i is None:
         return {}
-    at = _edge(f)
+    at = _edge(atom)
     return {i: (at, None) if c > 0 else (None, at)}
 
 
-def _edge(f: Atom) -> Fraction:
+def _edge(atom: Atom) -> Fraction:
     """Where an atom of one term `c x + const` is zero."""
-    c, const = f.form.terms[0][1], f.form.const
+    c, const = atom.form.terms[0][1], atom.form.const
     return -const if c == 1 else const if c == -1 else -const / c
 
 
@@ -221,44 +221,45 @@ def box_of(
     return tuple(lo), tuple(hi), inhabited
 
 
-def reduce(f: Formula, flat: Mapping[Cell, int], lo: Sequence[Fraction], hi: Sequence[Fraction]
-           ) -> Formula:
+def reduce(
+    formula: Formula, flat: Mapping[Cell, int], lo: Sequence[Fraction], hi: Sequence[Fraction]
+) -> Formula:
     """The formula without what every point of the box satisfies (conjuncts over inputs alone).
 
     Exact. What is left reads the same nodes besides the inputs.
     """
-    if _certain(f, flat, lo, hi):
+    if _certain(formula, flat, lo, hi):
         return TRUE
-    match f:
+    match formula:
         case And():
-            kept = [p for p in (reduce(p, flat, lo, hi) for p in f.parts) if p != TRUE]
+            kept = [p for p in (reduce(p, flat, lo, hi) for p in formula.parts) if p != TRUE]
             return kept[0] if len(kept) == 1 else And(tuple(kept))
         case Or():
-            kept = [reduce(p, flat, lo, hi) for p in f.parts]
+            kept = [reduce(p, flat, lo, hi) for p in formula.parts]
             return kept[0] if len(kept) == 1 else Or(tuple(kept))
         case _:
-            return f
+            return formula
 
 
 def _certain(
-    f: Formula, flat: Mapping[Cell, int], lo: Sequence[Fraction], hi: Sequence[Fraction]
+    formula: Formula, flat: Mapping[Cell, int], lo: Sequence[Fraction], hi: Sequence[Fraction]
 ) -> bool:
     """Whether an atom over inputs holds on the whole box."""
-    if isinstance(f, And):
-        return all(_certain(p, flat, lo, hi) for p in f.parts)
-    if not isinstance(f, Atom):
+    if isinstance(formula, And):
+        return all(_certain(p, flat, lo, hi) for p in formula.parts)
+    if not isinstance(formula, Atom):
         return False
-    if len(f.form.terms) == 1 and not f.strict:  # nearly all of them: no arithmetic
-        ((cell, c),) = f.form.terms
+    if len(formula.form.terms) == 1 and not formula.strict:  # nearly all of them: no arithmetic
+        ((cell, c),) = formula.form.terms
         i = flat.get(cell)
-        return i is not None and (lo[i] >= _edge(f) if c > 0 else hi[i] <= _edge(f))
-    least = f.form.const
-    for cell, c in f.form.terms:
+        return i is not None and (lo[i] >= _edge(formula) if c > 0 else hi[i] <= _edge(formula))
+    least = formula.form.const
+    for cell, c in formula.form.terms:
         i = flat.get(cell)
         if i is None:
             return False
         least += c * (lo[i] if c > 0 else hi[i])
-    return least > 0 if f.strict else least >= 0
+    return least > 0 if formula.strict else least >= 0
 
 
 def build(
@@ -320,17 +321,17 @@ def parts(problem: Problem) -> tuple[Part, ...]:
     return tuple(out)
 
 
-def _split(f: Formula, flat: Mapping[Cell, int]) -> list[Formula]:
-    match f:
-        case Or() if len({tuple(sorted(hull(p, flat).items())) for p in f.parts}) > 1:
-            return [q for p in f.parts for q in _split(p, flat)]
+def _split(formula: Formula, flat: Mapping[Cell, int]) -> list[Formula]:
+    match formula:
+        case Or() if len({tuple(sorted(hull(p, flat).items())) for p in formula.parts}) > 1:
+            return [q for p in formula.parts for q in _split(p, flat)]
         case And():
             out: list[list[Formula]] = [[]]
-            for p in f.parts:
+            for p in formula.parts:
                 mine = _split(p, flat)
                 if len(out) * len(mine) > MAX_PARTS:
                     mine = [p]
                 out = [[*done, q] for done in out for q in mine]
             return [And(tuple(done)) for done in out]
         case _:
-            return [f]
+            return [formula]

@@ -31,20 +31,20 @@ def raw_query(path: str | Path, stated: Stated) -> Test:
     return _first(text, stated)
 
 
-def _compared(head: str, a: Fraction, b: Fraction) -> bool:
+def _compared(head: str, left: Fraction, right: Fraction) -> bool:
     match head:
         case "<=" | "LessEqual":
-            return a <= b
+            return left <= right
         case ">=" | "GreaterEqual":
-            return a >= b
+            return left >= right
         case "<" | "LessThan":
-            return a < b
+            return left < right
         case ">" | "GreaterThan":
-            return a > b
+            return left > right
         case "=" | "Equal":
-            return a == b
+            return left == right
         case "!=" | "NotEqual":
-            return a != b
+            return left != right
     raise VerifexError(f"'{head}' in a query that was read before")
 
 
@@ -86,21 +86,21 @@ def _nested(text: str) -> list[Any]:
     return stack[0]
 
 
-def _formula(e: list[Any], flat: Mapping[str, Fraction]) -> bool:
-    match e[0]:
+def _formula(expression: list[Any], flat: Mapping[str, Fraction]) -> bool:
+    match expression[0]:
         case "and":
-            return all(_formula(p, flat) for p in e[1:])
+            return all(_formula(p, flat) for p in expression[1:])
         case "or":
-            return any(_formula(p, flat) for p in e[1:])
-    return _compared(e[0], _term(e[1], flat), _term(e[2], flat))
+            return any(_formula(p, flat) for p in expression[1:])
+    return _compared(expression[0], _term(expression[1], flat), _term(expression[2], flat))
 
 
-def _term(e: str | list[Any], flat: Mapping[str, Fraction]) -> Fraction:
-    if isinstance(e, str):
-        value = flat.get(e)
-        return Fraction(e) if value is None else value
-    parts = [_term(p, flat) for p in e[1:]]
-    match e[0]:
+def _term(expression: str | list[Any], flat: Mapping[str, Fraction]) -> Fraction:
+    if isinstance(expression, str):
+        value = flat.get(expression)
+        return Fraction(expression) if value is None else value
+    parts = [_term(p, flat) for p in expression[1:]]
+    match expression[0]:
         case "*":
             return _product(parts)
         case "-":
@@ -128,27 +128,31 @@ class _Tree:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.shapes = shapes
 
-    def formula(self, e: Any, values: Assignment) -> bool:
-        match type(e).__name__:
+    def formula(self, expression: Any, values: Assignment) -> bool:
+        match type(expression).__name__:
             case "And":
-                return all(self.formula(p, values) for p in e.args)
+                return all(self.formula(p, values) for p in expression.args)
             case "Or":
-                return any(self.formula(p, values) for p in e.args)
+                return any(self.formula(p, values) for p in expression.args)
             case kind:
-                return _compared(kind, self.term(e.lhs, values), self.term(e.rhs, values))
+                return _compared(
+                    kind, self.term(expression.lhs, values), self.term(expression.rhs, values)
+                )
 
-    def term(self, e: Any, values: Assignment) -> Fraction:
+    def term(self, expression: Any, values: Assignment) -> Fraction:
         from verifex.problem.vnnlib.version_2 import position
 
-        match type(e).__name__:
+        match type(expression).__name__:
             case "Var":
-                return values[e.name][position(e, self.shapes[e.name])]
+                return values[expression.name][position(expression, self.shapes[expression.name])]
             case "Negate":
-                return -self.term(e.expr, values)
+                return -self.term(expression.expr, values)
             case "Plus":
-                return sum((self.term(p, values) for p in e.args), Fraction(0))
+                return sum((self.term(p, values) for p in expression.args), Fraction(0))
             case "Minus":
-                return self.term(e.head, values) - sum(self.term(p, values) for p in e.rest)
+                return self.term(expression.head, values) - sum(
+                    self.term(p, values) for p in expression.rest
+                )
             case "Multiply":
-                return _product([self.term(p, values) for p in e.args])
-        return Fraction(e.lexeme)
+                return _product([self.term(p, values) for p in expression.args])
+        return Fraction(expression.lexeme)

@@ -98,27 +98,28 @@ def write_translation(problem: Problem, network: Path, query: Path) -> str:
     return made.dtype
 
 
-def _text(f: Formula, names: dict[Cell, str]) -> str:
+def _text(formula: Formula, names: dict[Cell, str]) -> str:
     """A formula as VNN-LIB writes it."""
-    match f:
+    match formula:
         case Atom():
-            return f"({'>' if f.strict else '>='} {_sum(f.form, names)} {_number(-f.form.const)})"
+            relation = ">" if formula.strict else ">="
+            return f"({relation} {_sum(formula.form, names)} {_number(-formula.form.const)})"
         case Dominance():
-            return _text(f.expand(), names)
+            return _text(formula.expand(), names)
         case AtLeast():
-            if f.count == 1:
-                return _text(Or(f.parts), names)
-            if f.count == len(f.parts):
-                return _text(And(f.parts), names)
+            if formula.count == 1:
+                return _text(Or(formula.parts), names)
+            if formula.count == len(formula.parts):
+                return _text(And(formula.parts), names)
             raise UnsupportedError(
-                f"at least {f.count} of {len(f.parts)}: VNN-LIB has no counting",
+                f"at least {formula.count} of {len(formula.parts)}: VNN-LIB has no counting",
                 expected="a claim of and, or and linear comparisons",
             )
         case And() | Or():
-            word = "and" if isinstance(f, And) else "or"
-            if not f.parts:  # all of nothing is true, some of nothing false
+            word = "and" if isinstance(formula, And) else "or"
+            if not formula.parts:  # all of nothing is true, some of nothing false
                 return "(<= X_0 X_0)" if word == "and" else "(< X_0 X_0)"
-            return f"({word} {' '.join(_text(p, names) for p in f.parts)})"
+            return f"({word} {' '.join(_text(p, names) for p in formula.parts)})"
 
 
 def _sum(form: Form, names: dict[Cell, str]) -> str:
@@ -127,14 +128,14 @@ def _sum(form: Form, names: dict[Cell, str]) -> str:
     return "0.0" if not parts else parts[0] if len(parts) == 1 else f"(+ {' '.join(parts)})"
 
 
-def _number(v: Fraction) -> str:
+def _number(value: Fraction) -> str:
     """An exact decimal; UnsupportedError for a fraction that has none."""
     try:
-        text = finite_decimal(v)
+        text = finite_decimal(value)
     except ValueError:
         text = ""
     if not text or len(text.partition(".")[2]) > 900:  # readers take 1000 characters
-        raise UnsupportedError(f"the number {v} has no finite decimal", expected="a decimal")
+        raise UnsupportedError(f"the number {value} has no finite decimal", expected="a decimal")
     return text
 
 
@@ -161,15 +162,15 @@ def _type_for(graph: Graph, targets: list[int]) -> Literal["float32", "float64"]
     return "float32" if single else "float64"
 
 
-def _numbers(m: LinearMap) -> list[Values]:
+def _numbers(linear_map: LinearMap) -> list[Values]:
     """The constants in a linear map."""
-    match m:
+    match linear_map:
         case Dense() | Conv():
-            return [m.weight]
+            return [linear_map.weight]
         case Diag():
-            return [m.scale]
+            return [linear_map.scale]
         case Scaled():
-            return [ExactArray.from_numbers([m.factor], (1,)), *_numbers(m.inner)]
+            return [ExactArray.from_numbers([linear_map.factor], (1,)), *_numbers(linear_map.inner)]
         case _:
             return []
 

@@ -169,32 +169,42 @@ class _Reader:
             out[name] = trace(graph, known[side][at])
         return out
 
-    def assertion(self, e: list[Any]) -> Formula:
+    def assertion(self, expression: list[Any]) -> Formula:
         """The formula of a whole assertion."""
-        if len(e) != 3:
-            raise self.source.error(e[0], f"an assertion of {len(e) - 2} parts", "one")
-        return self.formula(e[2], e)
+        if len(expression) != 3:
+            raise self.source.error(
+                expression[0], f"an assertion of {len(expression) - 2} parts", "one"
+            )
+        return self.formula(expression[2], expression)
 
-    def formula(self, e: Expression, around: list[Any]) -> Formula:
+    def formula(self, expression: Expression, around: list[Any]) -> Formula:
         """The formula of a part of an assertion; `around` is the bracket it stands in."""
-        if isinstance(e, str) or len(e) < 2 or not isinstance(e[1], str):
-            shown = repr(e[:40]) if isinstance(e, str) else "an expression without a head"
+        if isinstance(expression, str) or len(expression) < 2 or not isinstance(expression[1], str):
+            shown = (
+                repr(expression[:40])
+                if isinstance(expression, str)
+                else "an expression without a head"
+            )
             raise self.source.error(around[0], shown, "a comparison, (and ...) or (or ...)")
-        head = e[1]
+        head = expression[1]
         if head in ("and", "or"):
-            if len(e) == 2:
-                raise self.source.error(e[0], f"'{head}' of nothing", f"({head} PART ...)")
-            parts = tuple(self.formula(p, e) for p in e[2:])
+            if len(expression) == 2:
+                raise self.source.error(expression[0], f"'{head}' of nothing", f"({head} PART ...)")
+            parts = tuple(self.formula(p, expression) for p in expression[2:])
             return And(parts) if head == "and" else Or(parts)
         if head not in COMPARISONS:
-            raise self.source.error(e[0], f"'{head[:40]}' is not supported",
+            raise self.source.error(expression[0], f"'{head[:40]}' is not supported",
                                     f"and, or, {', '.join(COMPARISONS)}", unsupported=True)
-        if len(e) != 4:
-            raise self.source.error(e[0], f"'{head}' of {len(e) - 2} terms", "two")
-        return self._comparison(head, self.term(e[2], e), self.term(e[3], e))
+        if len(expression) != 4:
+            raise self.source.error(
+                expression[0], f"'{head}' of {len(expression) - 2} terms", "two"
+            )
+        return self._comparison(
+            head, self.term(expression[2], expression), self.term(expression[3], expression)
+        )
 
-    def _comparison(self, head: str, a: Poly, b: Poly) -> Formula:
-        up = total(((b, 1), (a, -1)))
+    def _comparison(self, head: str, left: Poly, right: Poly) -> Formula:
+        up = total(((right, 1), (left, -1)))
         if head in ("<=", "<"):
             return self.forms.atom(up, head == "<")
         down = {m: -c for m, c in up.items()}
@@ -202,18 +212,22 @@ class _Reader:
             return self.forms.atom(down, head == ">")
         return And((Atom(self.forms.form(up)), Atom(self.forms.form(down))))
 
-    def term(self, e: Expression, around: list[Any]) -> Poly:
+    def term(self, expression: Expression, around: list[Any]) -> Poly:
         """The polynomial of a term."""
-        if isinstance(e, str):
-            return self._leaf(e, around)
-        if len(e) < 3 or e[1] not in ("+", "-", "*"):
-            what = f"term {e[1]!r:.40}" if len(e) > 1 else "an empty term"
-            raise self.source.error(e[0], what, "(+ ...), (- ...) or (* ...)", unsupported=True)
-        parts = [self.term(p, e) for p in e[2:]]
+        if isinstance(expression, str):
+            return self._leaf(expression, around)
+        if len(expression) < 3 or expression[1] not in ("+", "-", "*"):
+            what = f"term {expression[1]!r:.40}" if len(expression) > 1 else "an empty term"
+            raise self.source.error(
+                expression[0], what, "(+ ...), (- ...) or (* ...)", unsupported=True
+            )
+        parts = [self.term(p, expression) for p in expression[2:]]
         try:
-            return _combine(str(e[1]), parts)
+            return _combine(str(expression[1]), parts)
         except InputError as error:
-            raise self.source.error(e[0], error.what, error.expected, unsupported=True) from None
+            raise self.source.error(
+                expression[0], error.what, error.expected, unsupported=True
+            ) from None
 
     def _leaf(self, token: str, around: list[Any]) -> Poly:
         cell = self.cells.get(token)

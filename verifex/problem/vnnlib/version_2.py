@@ -183,9 +183,9 @@ class _Merged:
         )
         return Stated(problem, tuple(declared), networks, 2, cut)
 
-    def _cell(self, e: Any) -> Cell:
+    def _cell(self, expression: Any) -> Cell:
         """The element of the graph that a variable of an assertion stands for."""
-        return self.cells[e.name][position(e, self.shapes[e.name])]
+        return self.cells[expression.name][position(expression, self.shapes[expression.name])]
 
     def _networks(self) -> dict[str, _Network]:
         """The networks of the files, each with the hidden tensors that any declaration names."""
@@ -212,26 +212,26 @@ class _Merged:
                 raise InputError(f"'{t.name}' is declared with shape {list(t.shape)}",
                                  expected=f"{size} elements, as in the network", key=net.name)
 
-    def _define(self, t: Tensor, node: int) -> None:
-        self.nodes[t.name] = node
-        self.cells[t.name] = [(node, k) for k in range(t.size)]
+    def _define(self, tensor: Tensor, node: int) -> None:
+        self.nodes[tensor.name] = node
+        self.cells[tensor.name] = [(node, k) for k in range(tensor.size)]
 
-    def _input(self, t: Tensor, shape: tuple[int, ...], roots: _Roots) -> int:
+    def _input(self, tensor: Tensor, shape: tuple[int, ...], roots: _Roots) -> int:
         """The node of an input tensor: an input of its own, elements of earlier ones, or both."""
-        mine = [roots.of((t.name, k)) for k in range(t.size)]
-        free = [k for k, root in enumerate(mine) if root == (t.name, k)]
-        self.names += [_shown(t, k) for k in free]
-        if len(free) == t.size:
-            node = self.builder.input(t.name, shape)
-            self._define(t, node)
+        mine = [roots.of((tensor.name, k)) for k in range(tensor.size)]
+        free = [k for k, root in enumerate(mine) if root == (tensor.name, k)]
+        self.names += [_shown(tensor, k) for k in free]
+        if len(free) == tensor.size:
+            node = self.builder.input(tensor.name, shape)
+            self._define(tensor, node)
             return node
         b, parts, offset, at = self.builder, list[int](), 0, dict[Cell, int]()
         if free:
-            parts.append(b.input(t.name, (len(free),)))
+            parts.append(b.input(tensor.name, (len(free),)))
             at = {(parts[0], k): k for k in range(len(free))}
             offset = len(free)
         own = dict(zip(free, at, strict=True))
-        cells = [own[k] if name == t.name else self.cells[name][k] for name, k in mine]
+        cells = [own[k] if name == tensor.name else self.cells[name][k] for name, k in mine]
         for source in dict.fromkeys(node for node, _ in cells if node not in parts):
             size = b.node(source).size
             at |= {(source, k): offset + k for k in range(size)}
@@ -239,15 +239,15 @@ class _Merged:
             offset += size
         whole = parts[0] if len(parts) == 1 else b.add(Concat(0), *parts)
         index = np.array([at[c] for c in cells], dtype=np.int64).reshape(shape)
-        node = b.affine(gather((offset,), index), whole, label=t.name)
-        self.nodes[t.name], self.cells[t.name] = node, cells
+        node = b.affine(gather((offset,), index), whole, label=tensor.name)
+        self.nodes[tensor.name], self.cells[tensor.name] = node, cells
         return node
 
 
-def _shown(t: Tensor, k: int) -> str:
-    if not t.shape:
-        return t.name
-    return f"{t.name}[{','.join(str(int(i)) for i in np.unravel_index(k, t.shape))}]"
+def _shown(tensor: Tensor, index: int) -> str:
+    if not tensor.shape:
+        return tensor.name
+    return f"{tensor.name}[{','.join(str(int(i)) for i in np.unravel_index(index, tensor.shape))}]"
 
 
 class _Roots:
@@ -268,36 +268,36 @@ class _Roots:
             if kind == "Equal" or {pair, pair[::-1]} <= ordered:
                 self._join(*pair)
 
-    def _pair(self, e: Any) -> tuple[_Element, _Element] | None:
+    def _pair(self, expression: Any) -> tuple[_Element, _Element] | None:
         """The two inputs that a comparison is about, `X[0]` and `Z[0]`; None for any other."""
-        if type(e).__name__ not in ("Equal", "LessEqual", "GreaterEqual"):
+        if type(expression).__name__ not in ("Equal", "LessEqual", "GreaterEqual"):
             return None
-        a, b = self._element(e.lhs), self._element(e.rhs)
+        a, b = self._element(expression.lhs), self._element(expression.rhs)
         return None if a is None or b is None else (a, b)
 
-    def _element(self, e: Any) -> _Element | None:
-        if type(e).__name__ != "Var" or e.name not in self.order:
+    def _element(self, expression: Any) -> _Element | None:
+        if type(expression).__name__ != "Var" or expression.name not in self.order:
             return None
-        return e.name, position(e, self.shapes[e.name])
+        return expression.name, position(expression, self.shapes[expression.name])
 
     def of(self, element: _Element) -> _Element:
         while element in self.up:
             element = self.up[element]
         return element
 
-    def _join(self, a: _Element, b: _Element) -> None:
-        a, b = self.of(a), self.of(b)
-        first, second = sorted((a, b), key=lambda e: (self.order[e[0]], e[1]))
+    def _join(self, left: _Element, right: _Element) -> None:
+        left, right = self.of(left), self.of(right)
+        first, second = sorted((left, right), key=lambda e: (self.order[e[0]], e[1]))
         if first != second:
             self.up[second] = first
 
 
-def position(e: Any, shape: tuple[int, ...]) -> int:
+def position(expression: Any, shape: tuple[int, ...]) -> int:
     """The flat position of a variable's indices; InputError where there is no such element."""
-    place, indices = 0, tuple(e.indices)
+    place, indices = 0, tuple(expression.indices)
     if len(indices) != len(shape) or not all(0 <= i < n for i, n in zip(indices, shape,
                                                                        strict=True)):
-        raise InputError(f"{e.name}{list(indices)} is no element", key=_line(e),
+        raise InputError(f"{expression.name}{list(indices)} is no element", key=_line(expression),
                          expected=f"indices within {list(shape)}")
     for i, n in zip(indices, shape, strict=True):
         place = place * n + int(i)
@@ -314,16 +314,19 @@ class _Reader:
     forms: Forms
     cell: Callable[[Any], Cell]
 
-    def formula(self, e: Any) -> Formula:
-        kind = type(e).__name__
+    def formula(self, expression: Any) -> Formula:
+        kind = type(expression).__name__
         if kind in ("And", "Or"):
-            parts = tuple(self.formula(p) for p in e.args)
+            parts = tuple(self.formula(p) for p in expression.args)
             return And(parts) if kind == "And" else Or(parts)
         try:
-            up = total(((self.term(e.rhs), 1), (self.term(e.lhs), -1)))
+            up = total(((self.term(expression.rhs), 1), (self.term(expression.lhs), -1)))
         except UnsupportedError as error:
-            raise UnsupportedError(f"{error.what} in {str(e)[:60]}", expected=error.expected,
-                                   key=_line(e)) from None
+            raise UnsupportedError(
+                f"{error.what} in {str(expression)[:60]}",
+                expected=error.expected,
+                key=_line(expression),
+            ) from None
         down: Poly = {m: -c for m, c in up.items()}
         match kind:
             case "LessEqual" | "LessThan":
@@ -334,29 +337,31 @@ class _Reader:
                 return And((self.forms.atom(up, False), self.forms.atom(down, False)))
             case "NotEqual":
                 return Or((self.forms.atom(up, True), self.forms.atom(down, True)))
-        raise UnsupportedError(f"'{kind}'", expected="and, or or a comparison", key=_line(e))
+        raise UnsupportedError(
+            f"'{kind}'", expected="and, or or a comparison", key=_line(expression)
+        )
 
-    def term(self, e: Any) -> Poly:
-        match type(e).__name__:
+    def term(self, expression: Any) -> Poly:
+        match type(expression).__name__:
             case "Var":
-                return variable(self.cell(e))
+                return variable(self.cell(expression))
             case "Float" | "Int" | "Literal" | "IntExpr":
-                return constant(Fraction(e.lexeme))
+                return constant(Fraction(expression.lexeme))
             case "Negate":
-                return total([(self.term(e.expr), -1)])
+                return total([(self.term(expression.expr), -1)])
             case "Plus":
-                return total((self.term(p), 1) for p in e.args)
+                return total((self.term(p), 1) for p in expression.args)
             case "Minus":
-                rest = ((self.term(p), -1) for p in e.rest)
-                return total([(self.term(e.head), 1), *rest])
+                rest = ((self.term(p), -1) for p in expression.rest)
+                return total([(self.term(expression.head), 1), *rest])
             case "Multiply":
-                return self.forms.product(self.term(p) for p in e.args)
+                return self.forms.product(self.term(p) for p in expression.args)
             case kind:
                 raise UnsupportedError(f"term '{kind}'", expected="+, - or *")
 
 
-def _line(e: Any) -> str:
+def _line(expression: Any) -> str:
     """The line of the first leaf of a tree, as far as the package tells."""
-    while e.children():
-        e = e.children()[0]
-    return str(getattr(e, "line", ""))
+    while expression.children():
+        expression = expression.children()[0]
+    return str(getattr(expression, "line", ""))

@@ -249,14 +249,18 @@ def _translated(said: str, file: str) -> InputError:
         return InputError(said[:200], expected="VNN-LIB 2.0", file=file)
 
 
-def _network(n: Any, elements: Mapping[str, str]) -> Declared:
+def _network(network: Any, elements: Mapping[str, str]) -> Declared:
     tensors = []
-    for kind, found in (("input", n.inputs), ("hidden", n.hidden), ("output", n.outputs)):
+    for kind, found in (
+        ("input", network.inputs),
+        ("hidden", network.hidden),
+        ("output", network.outputs),
+    ):
         for t in found:
             name = str(t.onnx_name or "").strip('"')
             shape = tuple(int(d) for d in t.shape)
             tensors.append(Tensor(t.name, kind, elements[t.name], shape, name))
-    return Declared(n.name, n.equal_to, n.isometric_to, tuple(tensors))
+    return Declared(network.name, network.equal_to, network.isometric_to, tuple(tensors))
 
 
 def conjuncts(assertions: Sequence[Any]) -> Iterator[Any]:

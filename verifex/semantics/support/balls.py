@@ -31,9 +31,9 @@ class FloatBall:
     centre: FloatArray
     radius: float
 
-    def distance(self, x: FloatArray) -> FloatArray:
+    def distance(self, points: FloatArray) -> FloatArray:
         """Distances (R,) of points (R, n) from the centre."""
-        away = x[:, self.index] - self.centre
+        away = points[:, self.index] - self.centre
         out: FloatArray = np.linalg.norm(away, ord=int(self.norm[1:]), axis=1)
         return out
 
@@ -102,31 +102,33 @@ def misses(balls: Sequence[FloatBall], lo: FloatArray, hi: FloatArray) -> NDArra
     return out
 
 
-def inside(balls: Sequence[FloatBall], x: FloatArray) -> NDArray[np.bool_]:
+def inside(balls: Sequence[FloatBall], points: FloatArray) -> NDArray[np.bool_]:
     """Which points (R, n) lie in all balls, up to rounding."""
-    out = np.ones(len(x), dtype=bool)
+    out = np.ones(len(points), dtype=bool)
     for ball in balls:
-        out &= ball.distance(x) <= ball.radius * (1 + 1e-9)
+        out &= ball.distance(points) <= ball.radius * (1 + 1e-9)
     return out
 
 
-def drawn(balls: Sequence[FloatBall], x: FloatArray) -> FloatArray:
+def drawn(balls: Sequence[FloatBall], points: FloatArray) -> FloatArray:
     """The points (R, n), those outside a ball drawn toward its centre until they lie on its rim."""
     for ball in balls:
-        far = np.maximum(ball.distance(x), 1e-300)
+        far = np.maximum(ball.distance(points), 1e-300)
         shrink = np.minimum(1.0, ball.radius * (1 - 1e-12) / far)[:, None]
-        x = _put(x, ball.index, ball.centre + (x[:, ball.index] - ball.centre) * shrink)
-    return x
+        points = _put(
+            points, ball.index, ball.centre + (points[:, ball.index] - ball.centre) * shrink
+        )
+    return points
 
 
-def tangents(balls: Sequence[FloatBall], x: FloatArray) -> tuple[FloatArray, FloatArray]:
+def tangents(balls: Sequence[FloatBall], points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Rows a . x >= b that hold on all balls, one a ball, which cut off points (R, n) outside.
 
     a (R, balls, n), b (R, balls).
     """
-    a, b = np.zeros((len(x), len(balls), x.shape[1])), np.zeros((len(x), len(balls)))
+    a, b = np.zeros((len(points), len(balls), points.shape[1])), np.zeros((len(points), len(balls)))
     for k, ball in enumerate(balls):
-        away = x[:, ball.index] - ball.centre
+        away = points[:, ball.index] - ball.centre
         length = np.maximum(_norm(away), 1e-300)[:, None]
         out = np.sign(away) if ball.norm == "l1" else away / length
         a[:, k, ball.index] = -out
@@ -134,14 +136,14 @@ def tangents(balls: Sequence[FloatBall], x: FloatArray) -> tuple[FloatArray, Flo
     return a, b
 
 
-def _put(x: FloatArray, i: NDArray[np.intp], values: FloatArray) -> FloatArray:
-    out = x.copy()
-    out[:, i] = values
+def _put(points: FloatArray, places: NDArray[np.intp], values: FloatArray) -> FloatArray:
+    out = points.copy()
+    out[:, places] = values
     return out
 
 
-def _norm(e: FloatArray) -> FloatArray:
-    out: FloatArray = np.sqrt((e * e).sum(axis=1))
+def _norm(excess: FloatArray) -> FloatArray:
+    out: FloatArray = np.sqrt((excess * excess).sum(axis=1))
     return out
 
 
@@ -149,37 +151,37 @@ Shares = Iterator[tuple[FloatArray, FloatArray]]
 """Pairs (e, t), (R, k) each: shares of the coefficients, and centre - x where they are attained."""
 
 
-def _shares_l1(radius: float, c: FloatArray, a: FloatArray, b: FloatArray) -> Shares:
+def _shares_l1(radius: float, coefs: FloatArray, sizes: FloatArray, right: FloatArray) -> Shares:
     """Coefficients cut at the level at which the radius is used up, greatest first."""
-    near = np.clip(0.0, a, b)
-    reach = np.where(c > 0, b, a)
+    near = np.clip(0.0, sizes, right)
+    reach = np.where(coefs > 0, right, sizes)
     cost = np.abs(reach) - np.abs(near)
-    order = np.argsort(-np.abs(c), axis=1, kind="stable")
+    order = np.argsort(-np.abs(coefs), axis=1, kind="stable")
     used = np.cumsum(np.take_along_axis(cost, order, axis=1), axis=1)
     left = radius - np.abs(near).sum(axis=1, keepdims=True)
     over = used > left
-    size = np.take_along_axis(np.abs(c), order, axis=1)
+    size = np.take_along_axis(np.abs(coefs), order, axis=1)
     first = over.argmax(axis=1)[:, None]
     level = np.where(over.any(axis=1)[:, None], np.take_along_axis(size, first, axis=1), 0.0)
-    e = np.clip(c, np.where(a > 0, level, -level), np.where(b < 0, -level, level))
+    e = np.clip(coefs, np.where(sizes > 0, level, -level), np.where(right < 0, -level, level))
     sorted_cost = np.take_along_axis(cost, order, axis=1)
     part = np.clip(left - (used - sorted_cost), 0.0, sorted_cost)
-    share = np.zeros_like(c)
+    share = np.zeros_like(coefs)
     np.put_along_axis(share, order, part / np.where(sorted_cost > 0, sorted_cost, 1.0), axis=1)
     yield e, near + share * (reach - near)
 
 
-def _shares_l2(radius: float, c: FloatArray, a: FloatArray, b: FloatArray) -> Shares:
+def _shares_l2(radius: float, coefs: FloatArray, left: FloatArray, right: FloatArray) -> Shares:
     """Newton's method for nu with |cut(nu c)| = radius, where cut is to the box [a, b]."""
-    nu = radius / np.maximum(_norm(c), 1e-100)[:, None]
+    nu = radius / np.maximum(_norm(coefs), 1e-100)[:, None]
     for _ in range(ROUNDS):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            e = np.clip(c, a / nu, b / nu)
-            e = np.where(np.isfinite(e), e, c)
-        t = np.clip(nu * c, a, b)
+            e = np.clip(coefs, left / nu, right / nu)
+            e = np.where(np.isfinite(e), e, coefs)
+        t = np.clip(nu * coefs, left, right)
         yield e, t
-        kept = e == c
-        free = np.where(kept, c * c, 0.0).sum(axis=1, keepdims=True)
+        kept = e == coefs
+        free = np.where(kept, coefs * coefs, 0.0).sum(axis=1, keepdims=True)
         room = radius**2 - np.where(kept, 0.0, t * t).sum(axis=1, keepdims=True)
         # Where nothing is free the box alone decides, and nu may stay.
         newton = np.sqrt(np.maximum(room, 0.0) / np.where(free > 0, free, 1.0))

@@ -54,13 +54,13 @@ def few_cells(layout: Layout, seen: NDArray[np.bool_]) -> bool:
 
 
 def gate_scores(
-    layout: Layout, bounder: Bounder, rows: Rows, bounds: Bounds, x: Tensor, rule: str = "gap"
+    layout: Layout, bounder: Bounder, rows: Rows, bounds: Bounds, points: Tensor, rule: str = "gap"
 ) -> Tensor:
     """(R, gates) scores, zero for decided gates; a greater score promises more."""
     scores = torch.zeros((rows.count, layout.gates), dtype=bounder.host.dtype)
     values: dict[int, Tensor] = {}
     if rule == "gap":
-        inputs = split_input(layout.graph, x)
+        inputs = split_input(layout.graph, points)
         raw = run(layout.graph, bounder.host, inputs, list(bounds.reached))
         values = {i: v.reshape(v.shape[0], -1).expand(rows.count, -1) for i, v in raw.items()}
     for i, c in bounds.reached.items():
@@ -87,33 +87,33 @@ def _loss(
     layout: Layout,
     rows: Rows,
     bounds: Bounds,
-    i: int,
-    z: int,
-    c: Tensor,
+    node: int,
+    preact: int,
+    coefs: Tensor,
     values: dict[int, Tensor],
 ) -> Tensor:
-    lo, hi = rows.box(z)
+    lo, hi = rows.box(preact)
     if rule == "width":
-        return c.abs() * torch.minimum(hi.clamp(min=0), (-lo).clamp(min=0))
-    op, params = layout.graph.nodes[i].op, bounds.params
+        return coefs.abs() * torch.minimum(hi.clamp(min=0), (-lo).clamp(min=0))
+    op, params = layout.graph.nodes[node].op, bounds.params
     if isinstance(op, Relu):
-        slope, k = params["slope", i], hi / (hi - lo).clamp(min=1e-300)
+        slope, k = params["slope", node], hi / (hi - lo).clamp(min=1e-300)
         if rule == "intercept":
-            return (-c).clamp(min=0) * k * -lo
-        relaxed = torch.where(c >= 0, slope * values[z], k * (values[z] - lo))
-        return (c * (values[i] - relaxed)).clamp(min=0)
+            return (-coefs).clamp(min=0) * k * -lo
+        relaxed = torch.where(coefs >= 0, slope * values[preact], k * (values[preact] - lo))
+        return (coefs * (values[node] - relaxed)).clamp(min=0)
     if isinstance(op, Step):
-        return _step_loss(rule, layout, rows, bounds, i, z, c, values)
-    v = layout.graph.nodes[i].args[1]
+        return _step_loss(rule, layout, rows, bounds, node, preact, coefs, values)
+    v = layout.graph.nodes[node].args[1]
     low, high = rows.box(v)
     if rule == "intercept":
-        return c.abs() * (high - low)
-    positive = c >= 0
-    mix = torch.where(positive, params["mix_lo", i], params["mix_hi", i])
+        return coefs.abs() * (high - low)
+    positive = coefs >= 0
+    mix = torch.where(positive, params["mix_lo", node], params["mix_hi", node])
     near, far = torch.where(positive, low, high), torch.where(positive, high, low)
-    s, g = values[layout.graph.nodes[i].args[0]], values[v]
+    s, g = values[layout.graph.nodes[node].args[0]], values[v]
     plane = mix * near * s + (1 - mix) * (g + far * s - far)
-    return (c * (values[i] - plane)).clamp(min=0)
+    return (coefs * (values[node] - plane)).clamp(min=0)
 
 
 def _step_loss(
@@ -121,20 +121,20 @@ def _step_loss(
     layout: Layout,
     rows: Rows,
     bounds: Bounds,
-    i: int,
-    z: int,
-    c: Tensor,
+    node: int,
+    preact: int,
+    coefs: Tensor,
     values: dict[int, Tensor],
 ) -> Tensor:
     if rule == "intercept":
-        return c.abs()
-    lo, hi = rows.box(z)
-    tie = bounds.params["tie", i]
-    at = values[z]
+        return coefs.abs()
+    lo, hi = rows.box(preact)
+    tie = bounds.params["tie", node]
+    at = values[preact]
     relu = at.clamp(min=0)
-    has_relu = relus_of(layout.graph).get(z, i) < i
+    has_relu = relus_of(layout.graph).get(preact, node) < node
     y = relu if has_relu else at
     below = tie * y / hi.clamp(min=1e-300)
     above = 1 - tie * (relu - at if has_relu else -at) / (-lo).clamp(min=1e-300)
-    relaxed = torch.where(c >= 0, below, above)
-    return (c * (values[i] - relaxed)).clamp(min=0)
+    relaxed = torch.where(coefs >= 0, below, above)
+    return (coefs * (values[node] - relaxed)).clamp(min=0)

@@ -64,9 +64,9 @@ class Sides:
     element: NDArray[np.intp]
     sign: FloatArray
 
-    def of(self, k: NDArray[np.intp]) -> Sides:
+    def of(self, picked: NDArray[np.intp]) -> Sides:
         """Some of the rows."""
-        return Sides(self.domain[k], self.element[k], self.sign[k])
+        return Sides(self.domain[picked], self.element[picked], self.sign[picked])
 
     def start(self, size: int) -> torch.Tensor:
         """Their coefficients (R, size) at the node."""

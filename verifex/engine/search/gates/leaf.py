@@ -43,24 +43,24 @@ class LeafSolver:
         self,
         cost: FloatArray,
         const: float,
-        a: FloatArray,
-        b: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
         lo: FloatArray,
         hi: FloatArray,
         seconds: float = 5.0,
     ) -> LeafAnswer:
-        """Minimise over {lo <= x <= hi, a x >= b}; `a` is (m, n)."""
+        """Minimise over {lo <= x <= hi, a x >= b}; `left` is (m, n)."""
         highspy, solver = self._highspy, self._solver
         lp = highspy.HighsLp()
-        m, n = a.shape
+        m, n = left.shape
         lp.num_col_, lp.num_row_ = n, m
         lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, lo, hi
-        lp.row_lower_, lp.row_upper_ = b, np.full(m, np.inf)
+        lp.row_lower_, lp.row_upper_ = right, np.full(m, np.inf)
         lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = n, m
         lp.a_matrix_.start_ = np.arange(0, (m + 1) * n, n, dtype=np.int32)[: m + 1]
         lp.a_matrix_.index_ = np.tile(np.arange(n, dtype=np.int32), m)
-        lp.a_matrix_.value_ = np.where(np.abs(a) <= 1e-9, 0.0, a).ravel()
+        lp.a_matrix_.value_ = np.where(np.abs(left) <= 1e-9, 0.0, left).ravel()
         solver.setOptionValue("time_limit", float(solver.getRunTime() + seconds))
         solver.passModel(lp)
         solver.run()
@@ -74,10 +74,10 @@ class LeafSolver:
             return LeafAnswer(None, None, self._ray(m))
         return LeafAnswer(None, None, np.zeros(m), solved=False)
 
-    def _ray(self, m: int) -> FloatArray:
+    def _ray(self, rows: int) -> FloatArray:
         """Row multipliers that contradict each other, zero where HiGHS gives none."""
         out: Any = self._solver.getDualRay()
         if len(out) == 3 and out[1]:
             ray = np.maximum(np.array(out[2]), 0.0)
-            return ray if ray.shape == (m,) else np.zeros(m)
-        return np.zeros(m)
+            return ray if ray.shape == (rows,) else np.zeros(rows)
+        return np.zeros(rows)

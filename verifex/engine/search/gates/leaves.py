@@ -91,10 +91,10 @@ class Leaves:
         return replace(answer, duals=answer.duals[:rows]), a, b
 
     def _with_tangents(
-        self, a: FloatArray, b: FloatArray, x: FloatArray
+        self, left: FloatArray, right: FloatArray, points: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        more_a, more_b = tangents(self.bounder.balls, x)
-        return np.concatenate([a, more_a[0]]), np.concatenate([b, more_b[0]])
+        more_a, more_b = tangents(self.bounder.balls, points)
+        return np.concatenate([left, more_a[0]]), np.concatenate([right, more_b[0]])
 
     def undecided(self, domain: Domain, boxes: Boxes) -> int:
         """An undecided gate of the domain (the widest), -1 if there is none."""
@@ -124,13 +124,16 @@ class Leaves:
         return coefs.numpy(), (const + self.table.consts[domain.rows]).numpy()
 
     def _rebound(
-        self, domain: Domain, boxes: Boxes, k: int, cut: Cut, duals: FloatArray, empty: bool
+        self, domain: Domain, boxes: Boxes, attempt: int, cut: Cut, duals: FloatArray, empty: bool
     ) -> tuple[float, Packed]:
         """The bound that the LP's duals give as multipliers, with the multipliers."""
-        row = domain.rows[k]
+        row = domain.rows[attempt]
         lo, hi, signs = domain.box
         rows, start, box = self.table.rows(boxes, signs, lo, hi, [(0, row)])
-        kept = {key: torch.from_numpy(v[k : k + 1]).clone() for key, v in domain.warm.items()}
+        kept = {
+            key: torch.from_numpy(v[attempt : attempt + 1]).clone()
+            for key, v in domain.warm.items()
+        }
         params = {key: kept.get(key, v) for key, v in self.bounder.start(rows, list(start)).items()}
         if empty:  # a contradiction times a large factor outweighs any form
             scale = max(float(np.abs(duals).max(initial=0)), 1e-12)
@@ -140,20 +143,22 @@ class Leaves:
         packed = pack({key: v[0].numpy() for key, v in found.params.items()})
         return float(found.value[0] + self.table.consts[row]), packed
 
-    def _inward(self, x: FloatArray, a: FloatArray, b: FloatArray, domain: Domain) -> FloatArray:
+    def _inward(
+        self, points: FloatArray, left: FloatArray, right: FloatArray, domain: Domain
+    ) -> FloatArray:
         """The LP's vertex, and points drawn from it toward the centre of the polytope."""
-        n, balls = x.shape[0], self.bounder.balls
+        n, balls = points.shape[0], self.bounder.balls
         cost = np.append(np.zeros(n), -1.0)
         lo, hi = np.append(domain.lo, 0.0), np.append(domain.hi, 1.0)
-        centre = x
+        centre = points
         for _ in range(1 + _TANGENTS * bool(balls)):
-            norms = np.linalg.norm(a, axis=1, keepdims=True)
-            wide = np.concatenate([a, -norms], axis=1)
-            found = self.solver().minimise(cost, 0.0, wide, b, lo, hi).x
+            norms = np.linalg.norm(left, axis=1, keepdims=True)
+            wide = np.concatenate([left, -norms], axis=1)
+            found = self.solver().minimise(cost, 0.0, wide, right, lo, hi).x
             if found is None:
-                return x[None]
+                return points[None]
             centre = found[:n]
             if inside(balls, centre[None])[0]:
                 break
-            a, b = self._with_tangents(a, b, centre[None])
-        return np.stack([x + t * (centre - x) for t in _INWARD])
+            left, right = self._with_tangents(left, right, centre[None])
+        return np.stack([points + t * (centre - points) for t in _INWARD])

@@ -22,10 +22,10 @@ class Policy(Protocol):
     def settle(self, domain: Domain, values: dict[int, float]) -> bool:
         """Take note of lower bounds per row; drop what is decided; True closes the domain."""
 
-    def candidates(self, x: FloatArray, rows: list[int]) -> None:
+    def candidates(self, points: FloatArray, rows: list[int]) -> None:
         """Points of the region (k, n) worth trying, each with the row that it came from."""
 
-    def leaf_value(self, domain: Domain, row: int, value: float, x: FloatArray) -> bool:
+    def leaf_value(self, domain: Domain, row: int, value: float, point: FloatArray) -> bool:
         """The exact minimum of a row on a leaf; True if that settles the row there."""
 
     def tie(self, domain: Domain, values: dict[int, float]) -> bool:

@@ -116,11 +116,11 @@ class Refresh:
         """From now on, cells of the first layer are split apart before anything else is."""
         self.patience = _EAGER
 
-    def patterns(self, x: FloatArray) -> Flags:
+    def patterns(self, points: FloatArray) -> Flags:
         """Gate patterns (k, gates) of points (k, n): True where z > 0."""
         zs = list(self.layout.offsets)
-        values = evaluate_float(self.layout.graph, x, zs)
-        return np.concatenate([values[z].reshape(len(x), -1) > 0 for z in zs], axis=1)
+        values = evaluate_float(self.layout.graph, points, zs)
+        return np.concatenate([values[z].reshape(len(points), -1) > 0 for z in zs], axis=1)
 
     def run(self, domains: list[Domain]) -> tuple[Flags, Cut]:
         """Put new facts into the domains; True for those that have no point, and the half-spaces
@@ -165,23 +165,23 @@ class Refresh:
                     self._say_empty(batch.domains[at], float(value[r]), params, r)
 
     def _say_empty(
-        self, domain: Domain, value: float, params: dict[ParamKey, Tensor], r: int
+        self, domain: Domain, value: float, params: dict[ParamKey, Tensor], row: int
     ) -> None:
         if self.proof is not None:
-            packed = pack({key: v[r].numpy() for key, v in params.items()})
+            packed = pack({key: v[row].numpy() for key, v in params.items()})
             self.proof.nodes[domain.node].bounds.append(AtomBound(-1, value, packed))
 
-    def _visit(self, batch: _Batch, k: NDArray[np.intp], x: FloatArray) -> None:
+    def _visit(self, batch: _Batch, places: NDArray[np.intp], points: FloatArray) -> None:
         """Points found on the way: their patterns count where they lie in their domain."""
-        if not len(k):
+        if not len(places):
             return
         domains = batch.domains
-        self.offer(x, k, domains)
-        pattern = self.patterns(x)
-        signs = batch.signs[k]
+        self.offer(points, places, domains)
+        pattern = self.patterns(points)
+        signs = batch.signs[places]
         mine = ((signs == 0) | (pattern == (signs > 0))).all(axis=1)
-        for r in np.flatnonzero(mine & inside(self.bounder.balls, x)):
-            d = domains[k[r]]
+        for r in np.flatnonzero(mine & inside(self.bounder.balls, points)):
+            d = domains[places[r]]
             if d.seen is None:
                 d.seen = pattern[r : r + 1]
             elif len(d.seen) < SEEN:
@@ -189,32 +189,34 @@ class Refresh:
 
     # --- bounds -----------------------------------------------------------------------------------
 
-    def _node(self, batch: _Batch, z: int) -> None:
+    def _node(self, batch: _Batch, preact: int) -> None:
         """Bounds of one node's undecided elements, kept by the domains."""
-        inner = self._inner[z]
-        asked, hopeful = self._asked(batch, z, inner)
+        inner = self._inner[preact]
+        asked, hopeful = self._asked(batch, preact, inner)
         if not len(asked.domain):
             return
-        size = self.layout.graph.nodes[z].size
-        value, params = self._bounds(batch, z, asked, asked.start(size), hopeful)
+        size = self.layout.graph.nodes[preact].size
+        value, params = self._bounds(batch, preact, asked, asked.start(size), hopeful)
         value = value - 1e-9 * (1.0 + np.abs(value))
         decides = value >= 0
-        own = asked.tighter(value, batch.boxes.lo[z], batch.boxes.hi[z]) & inner & ~decides
-        self._put(batch.domains, z, asked, value, decides, own=False)
-        self._put(batch.domains, z, asked, value, own, own=True)
+        own = (
+            asked.tighter(value, batch.boxes.lo[preact], batch.boxes.hi[preact]) & inner & ~decides
+        )
+        self._put(batch.domains, preact, asked, value, decides, own=False)
+        self._put(batch.domains, preact, asked, value, own, own=True)
         if self.proof is not None:
-            self._say(self.proof, batch.domains, z, asked, params, decides, own)
+            self._say(self.proof, batch.domains, preact, asked, params, decides, own)
         if decides.any():
             b = batch
             local = local_facts(b.domains, own=False)
             b.boxes = self.layout.propagate(b.lo, b.hi, b.signs, local=local)
             b.empty |= b.boxes.empty
 
-    def _asked(self, batch: _Batch, z: int, inner: bool) -> tuple[Sides, Flags]:
+    def _asked(self, batch: _Batch, preact: int, inner: bool) -> tuple[Sides, Flags]:
         """Both sides of every open element, less those that points show to be open; `hopeful`
         marks sides that a program might decide."""
-        at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
-        open_ = (batch.boxes.lo[z] < 0) & (batch.boxes.hi[z] > 0) & ~batch.empty[:, None]
+        at, size = self.layout.offsets[preact], self.layout.graph.nodes[preact].size
+        open_ = (batch.boxes.lo[preact] < 0) & (batch.boxes.hi[preact] > 0) & ~batch.empty[:, None]
         open_ &= batch.signs[:, at : at + size] == 0
         on, off = (np.zeros(open_.shape, dtype=bool) for _ in range(2))
         waits = np.zeros((len(batch.domains), 2, size), dtype=np.int8)
@@ -233,16 +235,16 @@ class Refresh:
         return Sides(domain, element, signs), hopeful
 
     def _bounds(
-        self, batch: _Batch, z: int, asked: Sides, start: Tensor, hopeful: Flags
+        self, batch: _Batch, preact: int, asked: Sides, start: Tensor, hopeful: Flags
     ) -> tuple[FloatArray, dict[ParamKey, Tensor]]:
         """Lower bounds of the rows, first without split multipliers, then with the best ones."""
         domain = torch.from_numpy(asked.domain)
         rows = to_rows(batch.boxes, domain, self.layout, batch.signs)
         lo, hi = torch.from_numpy(batch.lo)[domain], torch.from_numpy(batch.hi)[domain]
-        params = self.bounder.start(rows, [z])
+        params = self.bounder.start(rows, [preact])
         with torch.no_grad():
             bare = Rows(rows.lo, rows.hi, domain, {})
-            value, coefs, _ = self.bounder.evaluate(bare, {z: start}, params, lo, hi)
+            value, coefs, _ = self.bounder.evaluate(bare, {preact: start}, params, lo, hi)
             j = np.flatnonzero(hopeful & (value.numpy() < 0))
             if len(j) and batch.cut.a.shape[1]:
                 pick, cut = torch.from_numpy(j), batch.cut.of(asked.domain[j])
@@ -253,33 +255,33 @@ class Refresh:
                 self.cutter.place(some, cut, found.duals)
                 part = Rows(rows.lo, rows.hi, domain[pick], rows.split)
                 better, _, _ = self.bounder.evaluate(
-                    part, {z: start[pick]}, some, lo[pick], hi[pick]
+                    part, {preact: start[pick]}, some, lo[pick], hi[pick]
                 )
                 use = better > value[pick]
                 value[pick[use]] = better[use]
                 reach = (coefs[pick].abs() * (hi - lo)[pick]).sum(dim=1).clamp(min=1e-300)
-                self._put_off(batch, z, asked.of(j), (better / reach).numpy())
+                self._put_off(batch, preact, asked.of(j), (better / reach).numpy())
                 for key, v in some.items():
                     params[key][pick[use]] = v[use]
                 good = np.flatnonzero(~found.empty & found.done & (better.numpy() < 0))
                 self._visit(batch, asked.domain[j[good]], found.x[good])
         return value.numpy(), params
 
-    def _put_off(self, batch: _Batch, z: int, asked: Sides, value: FloatArray) -> None:
+    def _put_off(self, batch: _Batch, preact: int, asked: Sides, value: FloatArray) -> None:
         """Sides that a program did not decide are not asked about for some splits: the more, the
         farther their bound (in parts of what the form varies by over the box) is from zero."""
         levels = (-self.patience * np.clip(value, -1.0, 0.0)).astype(np.int8)
         for k in np.unique(asked.domain[levels > 0]):
             mine, d = (asked.domain == k) & (levels > 0), batch.domains[k]
             wait = np.zeros((2, self.layout.gates), dtype=np.int8) if d.wait is None else d.wait
-            side, at = (asked.sign[mine] < 0).astype(np.intp), self.layout.offsets[z]
+            side, at = (asked.sign[mine] < 0).astype(np.intp), self.layout.offsets[preact]
             wait[side, at + asked.element[mine]] = levels[mine]
             d.wait = wait
 
     def _put(
         self,
         domains: list[Domain],
-        z: int,
+        preact: int,
         asked: Sides,
         value: FloatArray,
         which: Flags,
@@ -287,27 +289,27 @@ class Refresh:
         own: bool,
     ) -> None:
         """Put the bounds `which` into their domains' facts."""
-        size = self.layout.graph.nodes[z].size
+        size = self.layout.graph.nodes[preact].size
         low, high = (np.full((len(domains), size), v) for v in (-np.inf, np.inf))
         for sign, side in ((1.0, low), (-1.0, high)):
             r = which & (asked.sign == sign)
             side[asked.domain[r], asked.element[r]] = sign * value[r]
         for k in np.unique(asked.domain[which]):
             d = domains[k]
-            known = (d.own if own else d.kept).get(z)
+            known = (d.own if own else d.kept).get(preact)
             pair = low[k], high[k]
             if known is not None:
                 pair = np.maximum(known[0], low[k]), np.minimum(known[1], high[k])
             if own:
-                d.own = {**d.own, z: pair}
+                d.own = {**d.own, preact: pair}
             else:
-                d.kept = {**d.kept, z: pair}
+                d.kept = {**d.kept, preact: pair}
 
     @staticmethod
     def _say(
         proof: Proof,
         domains: list[Domain],
-        z: int,
+        preact: int,
         asked: Sides,
         params: dict[ParamKey, Tensor],
         decides: Flags,
@@ -320,13 +322,13 @@ class Refresh:
             rows = rows[np.argsort(asked.domain[rows], kind="stable")]
             ends = np.flatnonzero(np.diff(asked.domain[rows])) + 1
             for part in np.split(rows, ends) if len(rows) else []:
-                facts = _lines(z, asked, part, arrays)
+                facts = _lines(preact, asked, part, arrays)
                 d = domains[asked.domain[part[0]]]
                 (d.pending if mine else proof.nodes[d.node].facts).append(facts)
 
 
 def _lines(
-    z: int, asked: Sides, part: NDArray[np.intp], arrays: dict[ParamKey, FloatArray]
+    preact: int, asked: Sides, part: NDArray[np.intp], arrays: dict[ParamKey, FloatArray]
 ) -> LocalFacts:
     """Facts of one domain. Fractions begin the same for all rows of a domain and stay so."""
     sparse = ("split", "rows")
@@ -335,4 +337,4 @@ def _lines(
         pack({k: v[r] for k, v in arrays.items() if k[0] in sparse and v[r].any()}) for r in part
     ]
     lines = np.stack([asked.element[part], asked.sign[part]], axis=1).astype(np.int32)
-    return LocalFacts(z, lines, shared, splits)
+    return LocalFacts(preact, lines, shared, splits)

@@ -199,9 +199,11 @@ class Search:
     def _push(self, domain: Domain) -> None:
         heapq.heappush(self._heap, (self.policy.priority(domain), next(self._order), domain))
 
-    def _offer(self, x: FloatArray, k: NDArray[np.intp], domains: list[Domain]) -> None:
+    def _offer(self, points: FloatArray, places: NDArray[np.intp], domains: list[Domain]) -> None:
         """Points found in domains k."""
-        self.policy.candidates(x, sorted({r for d in set(k.tolist()) for r in domains[d].rows}))
+        self.policy.candidates(
+            points, sorted({r for d in set(places.tolist()) for r in domains[d].rows})
+        )
 
     def _attach(self, domain: Domain, bound: AtomBound) -> None:
         """Keep a bound for the certificate, after the facts that it rests on.

@@ -101,10 +101,10 @@ class Tighten:
             d.tight = int(np.count_nonzero(d.signs))
         return True
 
-    def _asked(self, boxes: Boxes, signs: NDArray[np.int8], z: int) -> Iterator[Sides]:
+    def _asked(self, boxes: Boxes, signs: NDArray[np.int8], preact: int) -> Iterator[Sides]:
         """Both sides of every undecided element, in parts."""
-        at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
-        open_ = (boxes.lo[z] < 0) & (boxes.hi[z] > 0) & ~boxes.empty[:, None]
+        at, size = self.layout.offsets[preact], self.layout.graph.nodes[preact].size
+        open_ = (boxes.lo[preact] < 0) & (boxes.hi[preact] > 0) & ~boxes.empty[:, None]
         domain, element = np.nonzero(open_ & (signs[:, at : at + size] == 0))
         for k in range(0, len(domain), _ROWS // 2):
             d, e = domain[k : k + _ROWS // 2], element[k : k + _ROWS // 2]
@@ -133,25 +133,25 @@ class Tighten:
 
     def _keep(
         self,
-        d: Domain,
-        z: int,
+        domain: Domain,
+        preact: int,
         asked: Sides,
         mine: NDArray[np.intp],
         value: FloatArray,
         packed: dict[int, Packed],
     ) -> None:
         """Put the rows `mine` among the domain's facts, and the lines that show it to its node."""
-        size, i = self.layout.graph.nodes[z].size, asked.element
-        low, high = d.kept.get(z, (np.full(size, -np.inf), np.full(size, np.inf)))
+        size, i = self.layout.graph.nodes[preact].size, asked.element
+        low, high = domain.kept.get(preact, (np.full(size, -np.inf), np.full(size, np.inf)))
         low, high = low.copy(), high.copy()
         up, down = mine[asked.sign[mine] > 0], mine[asked.sign[mine] < 0]
         low[i[up]] = np.maximum(low[i[up]], value[up])
         high[i[down]] = np.minimum(high[i[down]], -value[down])
-        d.kept = {**d.kept, z: (low, high)}
+        domain.kept = {**domain.kept, preact: (low, high)}
         if self.proof is not None:
             lines = np.stack([i[mine], asked.sign[mine]], axis=1).astype(np.int32)
             shown = [packed[int(r)] for r in mine]
-            self.proof.nodes[d.node].facts.append(LocalFacts(z, lines, {}, shown))
+            self.proof.nodes[domain.node].facts.append(LocalFacts(preact, lines, {}, shown))
 
     def _inherited(
         self, batch: _Batch, asked: Sides, places: list[int], rows: Rows

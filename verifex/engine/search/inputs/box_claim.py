@@ -60,10 +60,10 @@ class BoxClaim:
         margin = np.where(empty, -np.inf, found.margin)
         return Judgement(margin, found.rank, found.closed | empty, found.rests)
 
-    def _judge(self, f: Formula, upper: FloatArray, false: Bools) -> Judgement:
-        match f:
+    def _judge(self, formula: Formula, upper: FloatArray, false: Bools) -> Judgement:
+        match formula:
             case Atom():
-                k = self.place[f]
+                k = self.place[formula]
                 rests = np.zeros(upper.shape, dtype=bool)
                 rests[:, k] = True
                 rank = upper[:, k]
@@ -71,12 +71,14 @@ class BoxClaim:
                     rank = np.where(false[:, k], rank, np.inf)
                 return Judgement(upper[:, k], rank, false[:, k], rests)
             case And():
-                return _all([self._judge(p, upper, false) for p in f.parts], upper.shape)
+                return _all([self._judge(p, upper, false) for p in formula.parts], upper.shape)
             case Or() | AtLeast():
-                count = 1 if isinstance(f, Or) else f.count
-                return _some(count, [self._judge(p, upper, false) for p in f.parts], upper.shape)
+                count = 1 if isinstance(formula, Or) else formula.count
+                return _some(
+                    count, [self._judge(p, upper, false) for p in formula.parts], upper.shape
+                )
             case Dominance():
-                return self._judge(f.expand(), upper, false)
+                return self._judge(formula.expand(), upper, false)
 
 
 def _all(parts: Sequence[Judgement], shape: tuple[int, ...]) -> Judgement:

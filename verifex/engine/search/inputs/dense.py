@@ -67,59 +67,59 @@ class DenseNet:
             raise UnsupportedError(
                 "products of the network's numbers may underflow", expected="larger ones")
 
-    def places(self, z: int) -> slice:
+    def places(self, preact: int) -> slice:
         """Where the units of a pre-activation lie among all units."""
-        return slice(self.offsets[z], self.offsets[z] + self.stages[z].size)
+        return slice(self.offsets[preact], self.offsets[preact] + self.stages[preact].size)
 
-    def _stage(self, i: int) -> Stage:
-        node = self.graph.nodes[i]
+    def _stage(self, index: int) -> Stage:
+        node = self.graph.nodes[index]
         none = np.zeros(node.size)
         match node.op:
             case Input():
-                return Stage(i, "input", (), node.size, none)
+                return Stage(index, "input", (), node.size, none)
             case Const():
-                return Stage(i, "affine", (), node.size, as_float(node.op.value).ravel())
+                return Stage(index, "affine", (), node.size, as_float(node.op.value).ravel())
             case Relu():
-                return Stage(i, "relu", node.args, node.size, none)
+                return Stage(index, "relu", node.args, node.size, none)
             case Concat() if math.prod(node.shape[: node.op.axis]) == 1:
-                return Stage(i, "concat", node.args, node.size, none)
+                return Stage(index, "concat", node.args, node.size, none)
             case Affine():
                 weights = tuple(self._matrix(m) for m in node.op.maps)
                 bias = none if node.op.bias is None else as_float(node.op.bias).ravel()
-                return Stage(i, "affine", node.args, node.size, bias, weights)
+                return Stage(index, "affine", node.args, node.size, bias, weights)
             case _:
                 raise UnsupportedError(
-                    f"{self.graph.describe(i)} is not piecewise linear in dense form",
+                    f"{self.graph.describe(index)} is not piecewise linear in dense form",
                     expected="affine steps and ReLU",
                 )
 
-    def _matrix(self, m: LinearMap) -> FloatArray:
+    def _matrix(self, linear_map: LinearMap) -> FloatArray:
         """(out, in): the images of the unit vectors."""
-        columns, rows = math.prod(m.in_shape), math.prod(m.out_shape)
+        columns, rows = math.prod(linear_map.in_shape), math.prod(linear_map.out_shape)
         self.room -= columns * rows
         if self.room < 0:
             raise UnsupportedError(
                 "the network is too large for dense matrices",
                 expected=f"at most {MOST_WEIGHTS} entries",
             )
-        if isinstance(m, Dense):
-            return m.weight
-        images = apply_numpy(m, np.eye(columns).reshape(columns, *m.in_shape))
+        if isinstance(linear_map, Dense):
+            return linear_map.weight
+        images = apply_numpy(linear_map, np.eye(columns).reshape(columns, *linear_map.in_shape))
         return np.ascontiguousarray(images.reshape(columns, rows).T)
 
-    def values(self, x: FloatArray) -> dict[int, FloatArray]:
+    def values(self, points: FloatArray) -> dict[int, FloatArray]:
         """Flat values of every stage at points (k, n), in floating point."""
         out: dict[int, FloatArray] = {}
         for i, stage in self.stages.items():
             if stage.kind == "input":
                 at = self.graph.input_offsets[i]
-                out[i] = x[:, at : at + stage.size]
+                out[i] = points[:, at : at + stage.size]
             elif stage.kind == "relu":
                 out[i] = np.maximum(out[stage.sources[0]], 0.0)
             elif stage.kind == "concat":
                 out[i] = np.concatenate([out[s] for s in stage.sources], axis=1)
             else:
-                total = np.tile(stage.bias, (x.shape[0], 1))
+                total = np.tile(stage.bias, (points.shape[0], 1))
                 for s, w in zip(stage.sources, stage.weights, strict=True):
                     total = total + out[s] @ w.T
                 out[i] = total

@@ -113,36 +113,36 @@ class DenseBounds:
                 b.size[i] = _sizes(b, i)
         return b
 
-    def _affine(self, b: Boxes, stage: Stage) -> tuple[FloatArray, FloatArray]:
+    def _affine(self, boxes: Boxes, stage: Stage) -> tuple[FloatArray, FloatArray]:
         """Intervals of an affine node, rounded outward."""
-        mid = np.broadcast_to(stage.bias, (b.count, stage.size))
-        rad = np.zeros((b.count, stage.size))
+        mid = np.broadcast_to(stage.bias, (boxes.count, stage.size))
+        rad = np.zeros((boxes.count, stage.size))
         size = np.abs(stage.bias)
         for s, w, a in zip(stage.sources, stage.weights, self._abs[stage.node], strict=True):
-            mid = mid + (0.5 * (b.lo[s] + b.hi[s])) @ w.T
-            rad = rad + (0.5 * (b.hi[s] - b.lo[s])) @ a.T
-            size = size + a @ b.size[s]
+            mid = mid + (0.5 * (boxes.lo[s] + boxes.hi[s])) @ w.T
+            rad = rad + (0.5 * (boxes.hi[s] - boxes.lo[s])) @ a.T
+            size = size + a @ boxes.size[s]
         # Sound: centre and radius are two sums of products of these sizes.
         rad = rad + 4.0 * self.roundoff * size
         return mid - rad, mid + rad
 
-    def _refine(self, b: Boxes, stage: Stage, known: FloatArray | None) -> None:
+    def _refine(self, boxes: Boxes, stage: Stage, known: FloatArray | None) -> None:
         """Backward passes for undecided units: the nearer side first, the other if need be."""
         node = stage.node
-        lo, hi = b.lo[node].copy(), b.hi[node].copy()
+        lo, hi = boxes.lo[node].copy(), boxes.hi[node].copy()
         if known is not None:
             lo, hi = np.maximum(lo, known[:, 0]), np.minimum(hi, known[:, 1])
-        b.lo[node], b.hi[node] = lo, hi
-        share = np.zeros((b.count, stage.size, b.lower.shape[1]))
-        b.share[node] = share
+        boxes.lo[node], boxes.hi[node] = lo, hi
+        share = np.zeros((boxes.count, stage.size, boxes.lower.shape[1]))
+        boxes.share[node] = share
         direct = all(self.net.stages[s].kind == "input" for s in stage.sources)
-        width = b.upper - b.lower
+        width = boxes.upper - boxes.lower
         box, unit = np.nonzero((lo < 0) & (hi > 0))
         sign = np.where(-lo[box, unit] <= hi[box, unit], 1, -1)
         for _ in range(2):
             if not box.size:
                 break
-            found = self._units(b, stage, box, unit, sign)
+            found = self._units(boxes, stage, box, unit, sign)
             share[box, unit] += np.abs(found.coefs) * width[box]
             if direct and not self.balls:  # intervals are exact there
                 break
@@ -152,36 +152,39 @@ class DenseBounds:
             up, value = sign[better] > 0, found.value[better]
             lo[at] = np.where(up, value, lo[at])
             hi[at] = np.where(up, hi[at], -value)
-            b.facts.append(Facts(at[0], node, at[1], sign[better]))
+            boxes.facts.append(Facts(at[0], node, at[1], sign[better]))
             left = (lo[box, unit] < 0) & (hi[box, unit] > 0)
             box, unit, sign = box[left], unit[left], -sign[left]
-        b.empty |= (lo > hi).any(axis=1)
+        boxes.empty |= (lo > hi).any(axis=1)
         np.maximum(hi, lo, out=hi)
         share /= np.maximum(share.sum(axis=2, keepdims=True), 1e-300)
 
-    def _units(self, b: Boxes, stage: Stage, box: Index, unit: Index, sign: Index) -> Passed:
+    def _units(self, boxes: Boxes, stage: Stage, box: Index, unit: Index, sign: Index) -> Passed:
         if stage.kind != "affine":  # a ReLU of an input, a ReLU or a concatenation itself
             start = np.zeros((box.size, stage.size))
             start[np.arange(box.size), unit] = sign
-            return self.lower(b, {stage.node: start}, np.zeros(box.size), box)
+            return self.lower(boxes, {stage.node: start}, np.zeros(box.size), box)
         coefs: dict[int, FloatArray] = {}
         for s, w in zip(stage.sources, stage.weights, strict=True):
             mine = w[unit] * sign[:, None]
             coefs[s] = coefs[s] + mine if s in coefs else mine
-        return self.lower(b, coefs, stage.bias[unit] * sign, box)
+        return self.lower(boxes, coefs, stage.bias[unit] * sign, box)
 
-    def units(self, b: Boxes, k: int) -> FloatArray:
+    def units(self, boxes: Boxes, layer: int) -> FloatArray:
         """(2, gates): the bounds of all units on box k."""
         out = np.empty((2, self.net.gates))
         for z in self.net.units:
-            out[0, self.net.places(z)], out[1, self.net.places(z)] = b.lo[z][k], b.hi[z][k]
+            out[0, self.net.places(z)], out[1, self.net.places(z)] = (
+                boxes.lo[z][layer],
+                boxes.hi[z][layer],
+            )
         return out
 
     # --- rows -----------------------------------------------------------------------------------
 
     def lower(
         self,
-        b: Boxes,
+        boxes: Boxes,
         coefs: Mapping[int, FloatArray],
         const: FloatArray,
         box: Index,
@@ -191,8 +194,8 @@ class DenseBounds:
         rest, reached = dict(coefs), {}
         slack = np.abs(const)
         for i, c in coefs.items():
-            slack = slack + np.abs(c) @ b.size[i]
-        total, inputs = const, np.zeros((box.shape[0], b.lower.shape[1]))
+            slack = slack + np.abs(c) @ boxes.size[i]
+        total, inputs = const, np.zeros((box.shape[0], boxes.lower.shape[1]))
         while rest:
             i = max(rest)
             c, stage = rest.pop(i), self.net.stages[i]
@@ -201,7 +204,7 @@ class DenseBounds:
                 inputs[:, at : at + stage.size] += c
                 continue
             if stage.kind == "relu":
-                z, r = stage.sources[0], b.relaxed[i]
+                z, r = stage.sources[0], boxes.relaxed[i]
                 if keep:
                     reached[i] = c
                 negative = np.minimum(c, 0.0)
@@ -209,7 +212,7 @@ class DenseBounds:
                 # Sound: a unit that is shut passes on nothing, so nothing rounds, however far below
                 # 0 its argument is (by the largest float32, for a Clip that ends there).
                 live = (r.slope[box] != 0) | (r.chord[box] != 0) | (r.shift[box] != 0)
-                slack = slack + np.where(live, np.abs(c), 0.0) @ (2.0 * b.size[z])
+                slack = slack + np.where(live, np.abs(c), 0.0) @ (2.0 * boxes.size[z])
                 _give(rest, z, (c - negative) * r.slope[box] + negative * r.chord[box])
             elif stage.kind == "concat":
                 ends = np.cumsum([self.net.stages[s].size for s in stage.sources])[:-1]
@@ -220,22 +223,24 @@ class DenseBounds:
                 sizes = np.abs(stage.bias)
                 for s, w, a in zip(stage.sources, stage.weights, self._abs[i], strict=True):
                     _give(rest, s, c @ w)
-                    sizes = sizes + a @ b.size[s]
+                    sizes = sizes + a @ boxes.size[s]
                 slack = slack + np.abs(c) @ sizes
-        ends_ = np.where(inputs >= 0, inputs * b.lower[box], inputs * b.upper[box])
+        ends_ = np.where(inputs >= 0, inputs * boxes.lower[box], inputs * boxes.upper[box])
         value = total + ends_.sum(axis=1)
         slack = slack + np.abs(total) + np.abs(ends_).sum(axis=1)
         bound = value - self.roundoff * slack
         if self.balls:
-            found = cut(self.balls, inputs, b.lower[box], b.upper[box])
+            found = cut(self.balls, inputs, boxes.lower[box], boxes.upper[box])
             gain = np.where(np.isfinite(found.gain), found.gain, 0.0)  # elsewhere a box is empty
             bound = np.maximum(bound, value + gain - self.roundoff * (slack + found.slack))
         return Passed(bound, inputs, total, reached)
 
 
-def _sizes(b: Boxes, node: int) -> FloatArray:
+def _sizes(boxes: Boxes, node: int) -> FloatArray:
     """The greatest magnitude of each element over all boxes."""
-    found: FloatArray = np.maximum(np.abs(b.lo[node]), np.abs(b.hi[node])).max(axis=0, initial=0.0)
+    found: FloatArray = np.maximum(np.abs(boxes.lo[node]), np.abs(boxes.hi[node])).max(
+        axis=0, initial=0.0
+    )
     return found
 
 
@@ -251,5 +256,5 @@ def relax(lo: FloatArray, hi: FloatArray) -> Relaxation:
     return Relaxation(slope, chord, shift, loss)
 
 
-def _give(rest: dict[int, FloatArray], node: int, c: FloatArray) -> None:
-    rest[node] = rest[node] + c if node in rest else c
+def _give(rest: dict[int, FloatArray], node: int, coefs: FloatArray) -> None:
+    rest[node] = rest[node] + coefs if node in rest else coefs

@@ -15,54 +15,61 @@ from verifex.ir.exact import FloatArray
 _BITS = 24
 
 
-def least(c: FloatArray, k: FloatArray, lo: FloatArray, hi: FloatArray) -> FloatArray:
+def least(coefs: FloatArray, kinks: FloatArray, lo: FloatArray, hi: FloatArray) -> FloatArray:
     """The least value of c x + k over boxes; c, lo and hi end in n."""
-    value: FloatArray = k + np.where(c >= 0, c * lo, c * hi).sum(axis=-1)
+    value: FloatArray = kinks + np.where(coefs >= 0, coefs * lo, coefs * hi).sum(axis=-1)
     return value
 
 
 def ascend(
-    c: FloatArray,
-    k: FloatArray,
-    a: FloatArray,
-    h: FloatArray,
+    coefs: FloatArray,
+    kinks: FloatArray,
+    left: FloatArray,
+    heights: FloatArray,
     lo: FloatArray,
     hi: FloatArray,
     rounds: int = 4,
 ) -> FloatArray:
     """Multipliers (R, J) for rows (R, n), (R,) and halfspaces a (R, J, n), h (R, J)."""
-    count, splits = h.shape
+    count, splits = heights.shape
     found = np.zeros((count, splits))
     row = np.arange(count)
     for _ in range(1 if splits == 1 else rounds):
         before = found.copy()
         for j in range(splits):
-            part = a[:, j]
-            rest_c = c - found[:, j, None] * part
-            rest_k = k - found[:, j] * h[:, j]
-            steps = _steps(rest_c, rest_k, part, h[:, j], lo, hi)
+            part = left[:, j]
+            rest_c = coefs - found[:, j, None] * part
+            rest_k = kinks - found[:, j] * heights[:, j]
+            steps = _steps(rest_c, rest_k, part, heights[:, j], lo, hi)
             tried = rest_c[:, None] + steps[:, :, None] * part[:, None]
-            value = least(tried, rest_k[:, None] + steps * h[:, j, None], lo[:, None], hi[:, None])
+            value = least(
+                tried, rest_k[:, None] + steps * heights[:, j, None], lo[:, None], hi[:, None]
+            )
             best = value.argmax(axis=1)
             found[:, j] = steps[row, best]
-            c, k = tried[row, best], rest_k + found[:, j] * h[:, j]
+            coefs, kinks = tried[row, best], rest_k + found[:, j] * heights[:, j]
         if (found == before).all():
             break
     return shorten(found)
 
 
 def _steps(
-    c: FloatArray, k: FloatArray, a: FloatArray, h: FloatArray, lo: FloatArray, hi: FloatArray
+    coefs: FloatArray,
+    kinks: FloatArray,
+    left: FloatArray,
+    heights: FloatArray,
+    lo: FloatArray,
+    hi: FloatArray,
 ) -> FloatArray:
     """Where the concave piecewise linear function of one multiplier can have its maximum: 0, the
     breaks, and, where the halfspace misses the box, far enough to outweigh the row."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        breaks = -c / a
-        missed = least(a, h, lo, hi)
-        far = (2.0 + 4.0 * np.abs(least(c, k, lo, hi))) / missed
+        breaks = -coefs / left
+        missed = least(left, heights, lo, hi)
+        far = (2.0 + 4.0 * np.abs(least(coefs, kinks, lo, hi))) / missed
     breaks = np.where(np.isfinite(breaks) & (breaks > 0), breaks, 0.0)
     far = np.where(np.isfinite(far) & (missed > 0), np.minimum(far, 1e12), 0.0)
-    return np.concatenate([np.zeros((len(c), 1)), breaks, far[:, None]], axis=1)
+    return np.concatenate([np.zeros((len(coefs), 1)), breaks, far[:, None]], axis=1)
 
 
 def shorten(values: FloatArray) -> FloatArray:

@@ -18,27 +18,51 @@ Value = dict[str, Any]
 # --- domains ------------------------------------------------------------------------------------
 
 
-def domain_to(d: Domain) -> Value:
+def domain_to(domain: Domain) -> Value:
     """What the search of a domain goes on with: not the facts of its own, which children lose, and
     not `starts`, which are long and soon found again."""
     return {
-        "lo": d.lo, "hi": d.hi, "signs": d.signs, "rows": d.rows, "node": d.node, "tree": d.tree,
-        "value": float(d.value), "gate": d.gate, "dimension": d.dimension, "loss": d.loss,
-        "reach": d.reach, "state": d.state, "seen": d.seen, "wait": d.wait,
-        "warm": {_name(key): v for key, v in d.warm.items()},
-        "kept": {str(i): list(v) for i, v in d.kept.items()},
-        "tight": d.tight,
+        "lo": domain.lo,
+        "hi": domain.hi,
+        "signs": domain.signs,
+        "rows": domain.rows,
+        "node": domain.node,
+        "tree": domain.tree,
+        "value": float(domain.value),
+        "gate": domain.gate,
+        "dimension": domain.dimension,
+        "loss": domain.loss,
+        "reach": domain.reach,
+        "state": domain.state,
+        "seen": domain.seen,
+        "wait": domain.wait,
+        "warm": {_name(key): v for key, v in domain.warm.items()},
+        "kept": {str(i): list(v) for i, v in domain.kept.items()},
+        "tight": domain.tight,
     }
 
 
-def domain_from(v: Value, node: int) -> Domain:
+def domain_from(value: Value, node: int) -> Domain:
     """The domain, at a node of the receiver's proof."""
-    kept = {int(i): (p[0], p[1]) for i, p in v["kept"].items()}
+    kept = {int(i): (p[0], p[1]) for i, p in value["kept"].items()}
     return Domain(
-        v["lo"], v["hi"], v["signs"], v["rows"], node, v["tree"], v["value"],
-        {_key(name): a for name, a in v["warm"].items()},
-        v["gate"], v["dimension"], v["loss"], v["reach"], v["state"], kept,
-        seen=v["seen"], wait=v["wait"], tight=v["tight"],
+        value["lo"],
+        value["hi"],
+        value["signs"],
+        value["rows"],
+        node,
+        value["tree"],
+        value["value"],
+        {_key(name): a for name, a in value["warm"].items()},
+        value["gate"],
+        value["dimension"],
+        value["loss"],
+        value["reach"],
+        value["state"],
+        kept,
+        seen=value["seen"],
+        wait=value["wait"],
+        tight=value["tight"],
     )
 
 
@@ -55,14 +79,20 @@ def bundle(domains: Sequence[Domain]) -> Value:
     }
 
 
-def unbundle(v: Value) -> list[Domain]:
+def unbundle(value: Value) -> list[Domain]:
     """The domains of a bundle; they belong to no node."""
     out = []
-    for k, rows in enumerate(v.get("rows", [])):
-        state = None if v["state"] is None else v["state"][k]
+    for k, rows in enumerate(value.get("rows", [])):
+        state = None if value["state"] is None else value["state"][k]
         out.append(
             Domain(
-                v["lo"][k], v["hi"][k], v["signs"][k], rows, -1, v["tree"][k], v["value"][k],
+                value["lo"][k],
+                value["hi"][k],
+                value["signs"][k],
+                rows,
+                -1,
+                value["tree"][k],
+                value["value"][k],
                 state=state,
             )
         )
@@ -81,13 +111,13 @@ def _key(name: str) -> ParamKey:
     return kind, int(node)
 
 
-def packed_to(p: Packed) -> list[Any]:
+def packed_to(packed: Packed) -> list[Any]:
     """[names, lengths, their fractions end to end, names and entries of multipliers]; lists, for
     a certificate holds tens of thousands of these and dictionaries are read slowly."""
     parts: list[NDArray[np.uint8]] = []
     names: list[Any] = []
     sparse: list[Any] = []
-    for (kind, node), values in p.items():
+    for (kind, node), values in packed.items():
         if isinstance(values, dict):
             sparse += [kind, node, list(values), list(values.values())]
         else:
@@ -97,8 +127,8 @@ def packed_to(p: Packed) -> list[Any]:
     return [names, [len(v) for v in parts], fractions, sparse]
 
 
-def packed_from(v: list[Any]) -> Packed:
-    names, sizes, fractions, sparse = v
+def packed_from(entries: list[Any]) -> Packed:
+    names, sizes, fractions, sparse = entries
     out: Packed = {}
     at = 0
     for k, size in enumerate(sizes):
@@ -111,22 +141,29 @@ def packed_from(v: list[Any]) -> Packed:
     return out
 
 
-def facts_to(f: LocalFacts) -> Value:
-    splits = [packed_to(p) for p in f.splits]
-    return {"node": f.node, "rows": f.rows, "shared": packed_to(f.shared), "splits": splits}
+def facts_to(facts: LocalFacts) -> Value:
+    splits = [packed_to(p) for p in facts.splits]
+    return {
+        "node": facts.node,
+        "rows": facts.rows,
+        "shared": packed_to(facts.shared),
+        "splits": splits,
+    }
 
 
-def facts_from(v: Value) -> LocalFacts:
-    splits = [packed_from(p) for p in v["splits"]]
-    return LocalFacts(v["node"], v["rows"], packed_from(v["shared"]), splits)
+def facts_from(value: Value) -> LocalFacts:
+    splits = [packed_from(p) for p in value["splits"]]
+    return LocalFacts(value["node"], value["rows"], packed_from(value["shared"]), splits)
 
 
-def _bound_to(b: AtomBound) -> list[Any]:
-    return [b.row, b.value, packed_to(b.params), b.more]
+def _bound_to(bound: AtomBound) -> list[Any]:
+    return [bound.row, bound.value, packed_to(bound.params), bound.more]
 
 
-def _bound_from(v: list[Any]) -> AtomBound:
-    return AtomBound(v[0], v[1], packed_from(v[2]), {int(k): m for k, m in v[3].items()})
+def _bound_from(entries: list[Any]) -> AtomBound:
+    return AtomBound(
+        entries[0], entries[1], packed_from(entries[2]), {int(k): m for k, m in entries[3].items()}
+    )
 
 
 def node_to(node: ProofNode) -> Value:
@@ -139,15 +176,15 @@ def node_to(node: ProofNode) -> Value:
     }
 
 
-def node_from(v: Value, parent: int) -> ProofNode:
+def node_from(value: Value, parent: int) -> ProofNode:
     """A new node of the receiver's proof, still without content."""
-    gate, sign, dimension, at = v["split"]
+    gate, sign, dimension, at = value["split"]
     return ProofNode(parent, gate, sign, dimension, at)
 
 
-def add_content(node: ProofNode, v: Value) -> None:
+def add_content(node: ProofNode, value: Value) -> None:
     """Put the bounds, the facts and the end that a sender found into a node."""
-    node.bounds += [_bound_from(b) for b in v["bounds"]]
-    node.facts += [facts_from(f) for f in v["facts"]]
-    if v["closed"] is not None:
-        node.closed = v["closed"]
+    node.bounds += [_bound_from(b) for b in value["bounds"]]
+    node.facts += [facts_from(f) for f in value["facts"]]
+    if value["closed"] is not None:
+        node.closed = value["closed"]

@@ -202,56 +202,58 @@ class Team:
         least = min((m.least for m in busy), default=math.inf)
         self.search.elsewhere = sum(m.open for m in busy), least
 
-    def _take(self, m: _Member, message: dict[str, Any]) -> None:
+    def _take(self, member: _Member, message: dict[str, Any]) -> None:
         """A report, with whatever else came with it."""
         search = self.search
         if "error" in message:
             raise VerifexError(f"a process of the search failed: {message['error']}")
         search.stats.add(message["stats"])
         search.policy.hear(message["told"])
-        if message["seen"] == m.sent:
-            m.open, m.least = message["open"], message["least"]
-        m.seen, m.dry = message["seen"], message["dry"]
-        self._merge(m, message.get("nodes", []))
+        if message["seen"] == member.sent:
+            member.open, member.least = message["open"], message["least"]
+        member.seen, member.dry = message["seen"], message["dry"]
+        self._merge(member, message.get("nodes", []))
         if "given" in message:
-            m.asked = False
-            domains = [self._arrived(m, v) for v in message["given"]]
+            member.asked = False
+            domains = [self._arrived(member, v) for v in message["given"]]
             search.adopt(domains)
         search.unresolved += parcels.unbundle(message.get("left", {}))
-        m.ended = message["ended"]
-        if m.ended and m.seen != m.sent:
+        member.ended = message["ended"]
+        if member.ended and member.seen != member.sent:
             # Sound: a parcel that was still on its way is neither searched nor told of.
-            search.unresolved += m.lent
-        if not m.busy:
-            m.lent = []
+            search.unresolved += member.lent
+        if not member.busy:
+            member.lent = []
 
-    def _arrived(self, m: _Member, v: dict[str, Any]) -> Domain:
-        node = m.ids[v["node"]] if self.search.options.record else -1
-        return parcels.domain_from(v, node if node >= 0 else self.search.proof.add(ProofNode(-1)))
+    def _arrived(self, member: _Member, message: dict[str, Any]) -> Domain:
+        node = member.ids[message["node"]] if self.search.options.record else -1
+        return parcels.domain_from(
+            message, node if node >= 0 else self.search.proof.add(ProofNode(-1))
+        )
 
-    def _merge(self, m: _Member, entries: list[dict[str, Any]]) -> None:
+    def _merge(self, member: _Member, entries: list[dict[str, Any]]) -> None:
         """Put a part of the proof in; a node that is known already gets what is new."""
         proof = self.search.proof
         for e in entries:
-            if e["id"] not in m.ids:
+            if e["id"] not in member.ids:
                 at = e["at"]
                 if at is None:
-                    at = proof.add(parcels.node_from(e, m.ids[e["parent"]]))
-                m.ids[e["id"]] = at
-            parcels.add_content(proof.nodes[m.ids[e["id"]]], e)
+                    at = proof.add(parcels.node_from(e, member.ids[e["parent"]]))
+                member.ids[e["id"]] = at
+            parcels.add_content(proof.nodes[member.ids[e["id"]]], e)
         for e in entries:
             if e["children"] is not None:
                 first, second = e["children"]
-                proof.nodes[m.ids[e["id"]]].children = m.ids[first], m.ids[second]
+                proof.nodes[member.ids[e["id"]]].children = member.ids[first], member.ids[second]
 
-    def _lost(self, m: _Member) -> None:
+    def _lost(self, member: _Member) -> None:
         """A process that is gone: what it was given stays open, and is not tried again."""
-        _, status = os.waitpid(m.pid, 0)
-        m.pid = 0
-        if m.busy:
-            self.search.unresolved += m.lent
+        _, status = os.waitpid(member.pid, 0)
+        member.pid = 0
+        if member.busy:
+            self.search.unresolved += member.lent
             self.search.stats.lost.append(_cause(status))
-        m.ended = True
+        member.ended = True
 
     def _tell(self) -> None:
         if news := self.search.policy.tell():

@@ -55,47 +55,50 @@ class Call:
 
     # --- inputs -----------------------------------------------------------------------------
 
-    def has(self, i: int) -> bool:
-        return i < len(self.inputs) and self.inputs[i] is not None
+    def has(self, index: int) -> bool:
+        return index < len(self.inputs) and self.inputs[index] is not None
 
-    def value(self, i: int) -> Value:
-        found = self.inputs[i] if i < len(self.inputs) else None
+    def value(self, index: int) -> Value:
+        found = self.inputs[index] if index < len(self.inputs) else None
         if found is None:
-            raise InputError(f"input {i + 1} of {self.op} is missing", expected="an input there")
+            raise InputError(
+                f"input {index + 1} of {self.op} is missing", expected="an input there"
+            )
         return found
 
-    def node(self, i: int) -> int:
-        """Input `i` as a float node of the graph."""
-        return self.as_node(self.value(i), f"input {i + 1} of {self.op}")
+    def node(self, index: int) -> int:
+        """Input `index` as a float node of the graph."""
+        return self.as_node(self.value(index), f"input {index + 1} of {self.op}")
 
-    def as_node(self, v: Value, what: str = "an input") -> int:
+    def as_node(self, value: Value, what: str = "an input") -> int:
         """A value as a float node of the graph."""
-        if isinstance(v, Tensor):
-            return v.node
-        if isinstance(v, Constant):
-            return self.low.const(v.value)
-        raise InputError(f"{what} has type {dtype_name(v.dtype)}", expected="floats")
+        if isinstance(value, Tensor):
+            return value.node
+        if isinstance(value, Constant):
+            return self.low.const(value.value)
+        raise InputError(f"{what} has type {dtype_name(value.dtype)}", expected="floats")
 
-    def const(self, i: int) -> Values:
-        """Input `i` as constant floats."""
-        v = self.value(i)
+    def const(self, index: int) -> Values:
+        """Input `index` as constant floats."""
+        v = self.value(index)
         if isinstance(v, Tensor):
             raise UnsupportedError(
-                f"input {i + 1} of {self.op} depends on the network's input", expected="a constant"
+                f"input {index + 1} of {self.op} depends on the network's input",
+                expected="a constant",
             )
         return floats_of(v)
 
-    def ints(self, i: int) -> list[int]:
-        """Input `i` as a flat list of constant integers."""
+    def ints(self, index: int) -> list[int]:
+        """Input `index` as a flat list of constant integers."""
         try:
-            return whole_numbers(self.value(i))
+            return whole_numbers(self.value(index))
         except InputError as error:
             raise InputError(
-                f"input {i + 1} of {self.op}: {error.what}", expected=error.expected
+                f"input {index + 1} of {self.op}: {error.what}", expected=error.expected
             ) from None
 
-    def shape(self, i: int) -> Shape:
-        return self.value(i).shape
+    def shape(self, index: int) -> Shape:
+        return self.value(index).shape
 
     @property
     def dtype(self) -> int:
@@ -107,12 +110,12 @@ class Call:
         """Whether every input is integer or boolean and known at import."""
         return all(isinstance(v, Whole) for v in self.inputs if v is not None)
 
-    def whole(self, i: int) -> Any:
-        """Input `i` as an array of Python integers (so that nothing wraps around)."""
-        v = self.value(i)
+    def whole(self, index: int) -> Any:
+        """Input `index` as an array of Python integers (so that nothing wraps around)."""
+        v = self.value(index)
         if not isinstance(v, Whole):
             raise InputError(
-                f"input {i + 1} of {self.op} mixes floats with integers", expected="one type"
+                f"input {index + 1} of {self.op} mixes floats with integers", expected="one type"
             )
         return v.array.astype(object)
 
@@ -133,12 +136,12 @@ class Call:
         """Whether an input holds integers, or booleans, that arithmetic on integers made."""
         return any(isinstance(v, Whole) and v.computed for v in self.inputs)
 
-    def condition(self, i: int) -> Truth | Whole:
-        """Input `i` as booleans."""
-        v = self.value(i)
+    def condition(self, index: int) -> Truth | Whole:
+        """Input `index` as booleans."""
+        v = self.value(index)
         if isinstance(v, Truth) or (isinstance(v, Whole) and v.array.dtype == np.bool_):
             return v
-        raise InputError(f"input {i + 1} of {self.op} has type {dtype_name(v.dtype)}",
+        raise InputError(f"input {index + 1} of {self.op} has type {dtype_name(v.dtype)}",
                          expected="bool")
 
     # --- attributes -------------------------------------------------------------------------

@@ -20,86 +20,86 @@ FLOAT_MAX = float(np.finfo(np.float32).max)
 # --- arithmetic -------------------------------------------------------------------------------
 
 
-def add(c: Call) -> Result:
-    if c.all_whole:
-        return c.integers(c.whole(0) + c.whole(1))
-    return c.low.combine([(c.node(0), 1), (c.node(1), 1)])
+def add(call: Call) -> Result:
+    if call.all_whole:
+        return call.integers(call.whole(0) + call.whole(1))
+    return call.low.combine([(call.node(0), 1), (call.node(1), 1)])
 
 
-def sub(c: Call) -> Result:
-    if c.all_whole:
-        return c.integers(c.whole(0) - c.whole(1))
-    return c.low.combine([(c.node(0), 1), (c.node(1), -1)])
+def sub(call: Call) -> Result:
+    if call.all_whole:
+        return call.integers(call.whole(0) - call.whole(1))
+    return call.low.combine([(call.node(0), 1), (call.node(1), -1)])
 
 
-def mul(c: Call) -> Result:
-    if c.all_whole:
-        return c.integers(c.whole(0) * c.whole(1))
-    return c.low.mul(c.node(0), c.node(1))
+def mul(call: Call) -> Result:
+    if call.all_whole:
+        return call.integers(call.whole(0) * call.whole(1))
+    return call.low.mul(call.node(0), call.node(1))
 
 
-def div(c: Call) -> Result:
+def div(call: Call) -> Result:
     """Division; that of integers is refused where it would round, whichever way."""
-    if c.all_whole:
-        a, b = c.whole(0), c.whole(1)
+    if call.all_whole:
+        a, b = call.whole(0), call.whole(1)
         if np.any(b == 0):
             raise InputError("an integer division by zero", expected="non-zero divisors")
         if np.any(a % b != 0):
             raise UnsupportedError("an integer division that rounds", expected="whole quotients")
-        return c.integers(a // b)
-    divisor = c.value(1)
+        return call.integers(a // b)
+    divisor = call.value(1)
     if isinstance(divisor, Constant):
-        return c.low.times(c.node(0), exact_reciprocal(divisor.value))
-    return c.low.mul(c.node(0), c.low.univariate("reciprocal", c.node(1)))
+        return call.low.times(call.node(0), exact_reciprocal(divisor.value))
+    return call.low.mul(call.node(0), call.low.univariate("reciprocal", call.node(1)))
 
 
-def neg(c: Call) -> Result:
-    if c.all_whole:
-        return c.integers(-c.whole(0))
-    return c.low.combine([(c.node(0), -1)])
+def neg(call: Call) -> Result:
+    if call.all_whole:
+        return call.integers(-call.whole(0))
+    return call.low.combine([(call.node(0), -1)])
 
 
-def total(c: Call) -> Result:
-    return c.low.combine([(c.node(i), 1) for i in range(len(c.inputs))])
+def total(call: Call) -> Result:
+    return call.low.combine([(call.node(i), 1) for i in range(len(call.inputs))])
 
 
-def mean(c: Call) -> Result:
-    share = Fraction(1, len(c.inputs))
-    return c.low.combine([(c.node(i), share) for i in range(len(c.inputs))])
+def mean(call: Call) -> Result:
+    share = Fraction(1, len(call.inputs))
+    return call.low.combine([(call.node(i), share) for i in range(len(call.inputs))])
 
 
-def power(c: Call) -> Result:
+def power(call: Call) -> Result:
     """Powers with a constant exponent of 0, 1, 2, 3, 1/2, -1/2, -1 or -2."""
-    base = c.node(0)
-    exponent = _exponent(c)
+    base = call.node(0)
+    exponent = _exponent(call)
     if exponent == 0:  # 0 to the power of 0 is 1 as well
-        return c.low.const(np.ones(c.low.shape(base)))
+        return call.low.const(np.ones(call.low.shape(base)))
     if exponent == 1:
         return base
     if abs(exponent) == Fraction(1, 2):
-        root = c.low.univariate("sqrt", base)
-        return root if exponent > 0 else c.low.univariate("reciprocal", root)
+        root = call.low.univariate("sqrt", base)
+        return root if exponent > 0 else call.low.univariate("reciprocal", root)
     if exponent in (-1, -2):
-        inverse = c.low.univariate("reciprocal", base)
-        return inverse if exponent == -1 else c.low.univariate("square", inverse)
+        inverse = call.low.univariate("reciprocal", base)
+        return inverse if exponent == -1 else call.low.univariate("square", inverse)
     if exponent in (2, 3):
-        square = c.low.mul(base, base)
-        return square if exponent == 2 else c.low.mul(square, base)
+        square = call.low.mul(base, base)
+        return square if exponent == 2 else call.low.mul(square, base)
     raise UnsupportedError(f"Pow with exponent {float(exponent)!r}",
                            expected="0, 1, 2, 3, 0.5, -0.5, -1 or -2")
 
 
-def _exponent(c: Call) -> Fraction:
-    v = c.value(1)
+def _exponent(call: Call) -> Fraction:
+    v = call.value(1)
     if isinstance(v, Tensor):
         raise UnsupportedError("Pow with a computed exponent", expected="a constant exponent")
     numbers: list[Fraction] = (
         as_exact(v.value).fractions() if isinstance(v, Constant)
-        else [Fraction(n) for n in c.ints(1)]
+        else [Fraction(n) for n in call.ints(1)]
     )
     rank = len(v.shape)
-    if len(set(numbers)) != 1 or (np.prod(v.shape) != 1 and v.shape != c.shape(0)) \
-            or rank > len(c.shape(0)):
+    if len(set(numbers)) != 1 or (np.prod(v.shape) != 1 and v.shape != call.shape(0)) \
+            or rank > len(call.shape(0)):
         raise UnsupportedError("Pow with several exponents", expected="a single exponent")
     return numbers[0]
 
@@ -107,84 +107,88 @@ def _exponent(c: Call) -> Fraction:
 # --- piecewise-linear -------------------------------------------------------------------------
 
 
-def relu(c: Call) -> Result:
-    return c.low.relu(c.node(0))
+def relu(call: Call) -> Result:
+    return call.low.relu(call.node(0))
 
 
-def leaky_relu(c: Call) -> Result:
+def leaky_relu(call: Call) -> Result:
     """`r + alpha (x - r)` with `r = relu(x)`."""
-    return _leaky(c, c.node(0), c.float_("alpha", 0.01))
+    return _leaky(call, call.node(0), call.float_("alpha", 0.01))
 
 
-def _leaky(c: Call, x: int, alpha: Fraction) -> int:
-    return c.low.combine([(c.low.relu(x), 1 - alpha), (x, alpha)])
+def _leaky(call: Call, node: int, alpha: Fraction) -> int:
+    return call.low.combine([(call.low.relu(node), 1 - alpha), (node, alpha)])
 
 
-def prelu(c: Call) -> Result:
+def prelu(call: Call) -> Result:
     """LeakyRelu with constant slopes broadcast to the data."""
-    x, slope = c.node(0), c.const(1)
-    r = c.low.relu(x)
-    shape = c.low.shape(x)
-    if c.low.broadcast_shape(shape, slope.shape) != shape:
+    x, slope = call.node(0), call.const(1)
+    r = call.low.relu(x)
+    shape = call.low.shape(x)
+    if call.low.broadcast_shape(shape, slope.shape) != shape:
         raise InputError(f"PRelu slopes of shape {list(slope.shape)}",
                          expected=f"one that fits {list(shape)}")
-    below = c.low.combine([(x, 1), (r, -1)])
-    return c.low.combine([(r, 1), (c.low.times(below, slope), 1)])
+    below = call.low.combine([(x, 1), (r, -1)])
+    return call.low.combine([(r, 1), (call.low.times(below, slope), 1)])
 
 
-def absolute(c: Call) -> Result:
-    if c.all_whole:
-        return c.integers(np.abs(c.whole(0)))
-    x = c.node(0)
-    return c.low.combine([(c.low.relu(x), 2), (x, -1)])
+def absolute(call: Call) -> Result:
+    if call.all_whole:
+        return call.integers(np.abs(call.whole(0)))
+    x = call.node(0)
+    return call.low.combine([(call.low.relu(x), 2), (x, -1)])
 
 
-def sign(c: Call) -> Result:
+def sign(call: Call) -> Result:
     """`step(x) - step(-x)`."""
-    x = c.node(0)
-    return c.low.combine([(c.low.step(x), 1), (c.low.step(c.low.combine([(x, -1)])), -1)])
+    x = call.node(0)
+    return call.low.combine(
+        [(call.low.step(x), 1), (call.low.step(call.low.combine([(x, -1)])), -1)]
+    )
 
 
-def maximum(c: Call) -> Result:
-    if c.all_whole:
-        return c.integers(reduce(np.maximum, [c.whole(i) for i in range(len(c.inputs))]))
-    return reduce(c.low.maximum, [c.node(i) for i in range(len(c.inputs))])
+def maximum(call: Call) -> Result:
+    if call.all_whole:
+        return call.integers(reduce(np.maximum, [call.whole(i) for i in range(len(call.inputs))]))
+    return reduce(call.low.maximum, [call.node(i) for i in range(len(call.inputs))])
 
 
-def minimum(c: Call) -> Result:
-    if c.all_whole:
-        return c.integers(reduce(np.minimum, [c.whole(i) for i in range(len(c.inputs))]))
-    return reduce(c.low.minimum, [c.node(i) for i in range(len(c.inputs))])
+def minimum(call: Call) -> Result:
+    if call.all_whole:
+        return call.integers(reduce(np.minimum, [call.whole(i) for i in range(len(call.inputs))]))
+    return reduce(call.low.minimum, [call.node(i) for i in range(len(call.inputs))])
 
 
-def clip(c: Call) -> Result:
+def clip(call: Call) -> Result:
     """`lo + relu(x - lo) - relu(x - hi)`; a bound that is present is a bound."""
-    lo, hi = _clip_bounds(c)
-    x = c.node(0)
+    lo, hi = _clip_bounds(call)
+    x = call.node(0)
     if isinstance(lo, int) and isinstance(hi, int):
-        return _clip_by_nodes(c, x, lo, hi)
-    low = None if lo is None else _clip_number(lo, c)
-    high = None if hi is None else _clip_number(hi, c)
+        return _clip_by_nodes(call, x, lo, hi)
+    low = None if lo is None else _clip_number(lo, call)
+    high = None if hi is None else _clip_number(hi, call)
     if low is not None and high is not None and low > high:
         raise InputError(f"Clip from {float(low)!r} to {float(high)!r}", expected="min <= max")
     if low is not None and low == high:
-        return c.low.expand(c.low.combine([], _point(low), shape=c.low.shape(x)), c.low.shape(x))
-    return _clip(c, x, low, high)
+        return call.low.expand(
+            call.low.combine([], _point(low), shape=call.low.shape(x)), call.low.shape(x)
+        )
+    return _clip(call, x, low, high)
 
 
-def _clip(c: Call, x: int, low: Fraction | None, high: Fraction | None) -> int:
+def _clip(call: Call, node: int, low: Fraction | None, high: Fraction | None) -> int:
     """Clip between numbers, None for no bound."""
-    terms: list[tuple[int, Number]] = [(x, 1)]
+    terms: list[tuple[int, Number]] = [(node, 1)]
     offset = None
     if low is not None and low <= -FLOAT_MAX:
         # x + relu(low - x) is the same; x - low would drown x in the rounding of bounds.
-        terms.append((c.low.relu(c.low.combine([(x, -1)], _point(low))), 1))
+        terms.append((call.low.relu(call.low.combine([(node, -1)], _point(low))), 1))
     elif low is not None:
-        terms = [(c.low.relu(c.low.combine([(x, 1)], _point(-low))), 1)]
+        terms = [(call.low.relu(call.low.combine([(node, 1)], _point(-low))), 1)]
         offset = _point(low) if low else None
     if high is not None:
-        terms.append((c.low.relu(c.low.combine([(x, 1)], _point(-high))), -1))
-    return c.low.combine(terms, offset)
+        terms.append((call.low.relu(call.low.combine([(node, 1)], _point(-high))), -1))
+    return call.low.combine(terms, offset)
 
 
 def _point(value: Number) -> Values:
@@ -194,88 +198,91 @@ def _point(value: Number) -> Values:
     return simplify(ExactArray.from_numbers([value], ()))
 
 
-def _clip_bounds(c: Call) -> tuple[Any, Any]:
+def _clip_bounds(call: Call) -> tuple[Any, Any]:
     """The bounds: a number, None where absent, or (both) nodes.
 
     Before operator set 11 a bound that is left out is the end of float32, as the standard says.
     """
-    if c.opset < 11:
-        return c.float_("min", -FLOAT_MAX), c.float_("max", FLOAT_MAX)
-    ends = [c.value(i) if c.has(i) else None for i in (1, 2)]
-    if any(v is not None and len(v.shape) > len(c.shape(0)) for v in ends):
+    if call.opset < 11:
+        return call.float_("min", -FLOAT_MAX), call.float_("max", FLOAT_MAX)
+    ends = [call.value(i) if call.has(i) else None for i in (1, 2)]
+    if any(v is not None and len(v.shape) > len(call.shape(0)) for v in ends):
         raise InputError("Clip bounds of more axes than the data", expected="single numbers")
     if any(isinstance(v, Tensor) for v in ends):
         if any(v is None for v in ends):
             raise UnsupportedError("Clip with one computed bound", expected="constant bounds")
-        return c.node(1), c.node(2)
+        return call.node(1), call.node(2)
     return ends[0], ends[1]
 
 
-def _clip_number(v: Any, c: Call) -> Fraction:
-    if isinstance(v, Fraction):
-        return v
-    return Fraction(scalar(c.const(1 if v is c.inputs[1] else 2)))
+def _clip_number(value: Any, call: Call) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    return Fraction(scalar(call.const(1 if value is call.inputs[1] else 2)))
 
 
-def _clip_by_nodes(c: Call, x: int, lo: int, hi: int) -> int:
-    if any(np.prod(c.low.shape(b)) != 1 for b in (lo, hi)):
+def _clip_by_nodes(call: Call, node: int, lo: int, hi: int) -> int:
+    if any(np.prod(call.low.shape(b)) != 1 for b in (lo, hi)):
         raise InputError("Clip bounds are no scalars", expected="single numbers")
-    return c.low.minimum(c.low.maximum(x, lo), hi)
+    return call.low.minimum(call.low.maximum(node, lo), hi)
 
 
-def hard_sigmoid(c: Call) -> Result:
-    return _hard_sigmoid(c, c.node(0), c.float_("alpha", 0.2), c.float_("beta", 0.5))
+def hard_sigmoid(call: Call) -> Result:
+    return _hard_sigmoid(call, call.node(0), call.float_("alpha", 0.2), call.float_("beta", 0.5))
 
 
-def _hard_sigmoid(c: Call, x: int, alpha: Fraction, beta: Fraction) -> int:
-    """`min(max(alpha x + beta, 0), 1)`."""
-    z = c.low.combine([(x, alpha)], _point(beta))
-    above = c.low.relu(c.low.combine([(z, 1)], _point(-1)))
-    return c.low.combine([(c.low.relu(z), 1), (above, -1)])
+def _hard_sigmoid(call: Call, node: int, alpha: Fraction, beta: Fraction) -> int:
+    """`min(max(alpha node + beta, 0), 1)`."""
+    z = call.low.combine([(node, alpha)], _point(beta))
+    above = call.low.relu(call.low.combine([(z, 1)], _point(-1)))
+    return call.low.combine([(call.low.relu(z), 1), (above, -1)])
 
 
-def hard_swish(c: Call) -> Result:
+def hard_swish(call: Call) -> Result:
     """`x * hard_sigmoid(x)` with slope 1/6."""
-    x = c.node(0)
-    return c.low.mul(x, _hard_sigmoid(c, x, Fraction(1, 6), Fraction(1, 2)))
+    x = call.node(0)
+    return call.low.mul(x, _hard_sigmoid(call, x, Fraction(1, 6), Fraction(1, 2)))
 
 
 # --- smooth -----------------------------------------------------------------------------------
 
 
-def univariate(name: str, c: Call) -> Result:
-    return c.low.univariate(name, c.node(0))
+def univariate(name: str, call: Call) -> Result:
+    return call.low.univariate(name, call.node(0))
 
 
-def reciprocal(c: Call) -> Result:
-    v = c.value(0)
+def reciprocal(call: Call) -> Result:
+    v = call.value(0)
     if isinstance(v, Constant):
         return Constant(exact_reciprocal(v.value), v.dtype)
-    return c.low.univariate("reciprocal", c.node(0))
+    return call.low.univariate("reciprocal", call.node(0))
 
 
-def _elu(c: Call, alpha: Fraction, gamma: Fraction, width: Fraction) -> int:
+def _elu(call: Call, alpha: Fraction, gamma: Fraction, width: Fraction) -> int:
     """`gamma * (relu(x) + alpha * (exp(min(x, 0) / width) - 1))`."""
-    x = c.node(0)
-    r = c.low.relu(x)
-    grown = c.low.univariate("exp", c.low.combine([(x, 1 / width), (r, -1 / width)]))
-    return c.low.combine([(r, gamma), (grown, gamma * alpha)], _point(-gamma * alpha))
+    x = call.node(0)
+    r = call.low.relu(x)
+    grown = call.low.univariate("exp", call.low.combine([(x, 1 / width), (r, -1 / width)]))
+    return call.low.combine([(r, gamma), (grown, gamma * alpha)], _point(-gamma * alpha))
 
 
-def elu(c: Call) -> Result:
-    return _elu(c, c.float_("alpha", 1.0), Fraction(1), Fraction(1))
+def elu(call: Call) -> Result:
+    return _elu(call, call.float_("alpha", 1.0), Fraction(1), Fraction(1))
 
 
-def selu(c: Call) -> Result:
-    alpha, gamma = c.float_("alpha", 1.6732631921768188), c.float_("gamma", 1.0507010221481323)
-    return _elu(c, alpha, gamma, Fraction(1))
+def selu(call: Call) -> Result:
+    alpha, gamma = (
+        call.float_("alpha", 1.6732631921768188),
+        call.float_("gamma", 1.0507010221481323),
+    )
+    return _elu(call, alpha, gamma, Fraction(1))
 
 
-def celu(c: Call) -> Result:
-    alpha = c.float_("alpha", 1.0)
+def celu(call: Call) -> Result:
+    alpha = call.float_("alpha", 1.0)
     if alpha == 0:
         raise InputError("Celu with alpha 0", expected="another alpha")
-    return _elu(c, alpha, Fraction(1), alpha)
+    return _elu(call, alpha, Fraction(1), alpha)
 
 
 Function = Callable[[Call], Result]

@@ -16,18 +16,18 @@ from verifex.frontend.onnx.values import INT64, Constant, Value, Whole, scalar
 from verifex.ir.linmap import ScatterAdd
 
 
-def slice_(c: Call) -> Result:
-    v = c.value(0)
+def slice_(call: Call) -> Result:
+    v = call.value(0)
     rank = len(v.shape)
-    if c.opset < 10:
-        starts, ends, axes = c.ints_("starts"), c.ints_("ends"), c.ints_("axes")
+    if call.opset < 10:
+        starts, ends, axes = call.ints_("starts"), call.ints_("ends"), call.ints_("axes")
         steps = None
         if starts is None or ends is None:
             raise InputError("Slice without starts or ends", expected="both attributes")
     else:
-        starts, ends = c.ints(1), c.ints(2)
-        axes = c.ints(3) if c.has(3) else None
-        steps = c.ints(4) if c.has(4) else None
+        starts, ends = call.ints(1), call.ints(2)
+        axes = call.ints(3) if call.has(3) else None
+        steps = call.ints(4) if call.has(4) else None
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     if not len(starts) == len(ends) == len(axes) == len(steps):
@@ -36,12 +36,12 @@ def slice_(c: Call) -> Result:
     places = [_positions(v.shape[k], a, b, s) for k, a, b, s in zip(
         normal_axes(axes, rank), starts, ends, steps, strict=True)]
 
-    def cut(a: Any) -> Any:
+    def cut(left: Any) -> Any:
         for k, p in zip(normal_axes(axes, rank), places, strict=True):
-            a = np.take(a, p, k)
-        return a
+            left = np.take(left, p, k)
+        return left
 
-    return c.low.move(v, cut)
+    return call.low.move(v, cut)
 
 
 def _positions(size: int, start: int, end: int, step: int) -> list[int]:
@@ -61,61 +61,61 @@ def _positions(size: int, start: int, end: int, step: int) -> list[int]:
     return list(range(min(max(start, 0), top), min(max(end, -1), top), step)) if size else []
 
 
-def gather(c: Call) -> Result:
-    v, index = c.value(0), c.value(1)
+def gather(call: Call) -> Result:
+    v, index = call.value(0), call.value(1)
     if not isinstance(index, Whole):
         raise UnsupportedError("Gather with computed indices", expected="constant indices")
-    axis = normal_axis(c.int_("axis", 0), len(v.shape))
+    axis = normal_axis(call.int_("axis", 0), len(v.shape))
     size = v.shape[axis]
     if ((index.array < -size) | (index.array >= size)).any():
         raise InputError(f"Gather past an axis of length {size}", expected="indices inside it")
-    c.low.limits.shape((*v.shape[:axis], *index.shape, *v.shape[axis + 1:]))
-    return c.low.move(v, lambda a: np.take(a, index.array % max(size, 1), axis))
+    call.low.limits.shape((*v.shape[:axis], *index.shape, *v.shape[axis + 1:]))
+    return call.low.move(v, lambda a: np.take(a, index.array % max(size, 1), axis))
 
 
-def feature_extractor(c: Call) -> Result:
+def feature_extractor(call: Call) -> Result:
     """ai.onnx.ml ArrayFeatureExtractor: constant columns of the last axis."""
-    v, index = c.value(0), c.ints(1)
+    v, index = call.value(0), call.ints(1)
     if not v.shape or any(not 0 <= k < v.shape[-1] for k in index):
         raise InputError(f"ArrayFeatureExtractor of {index}", expected="columns that exist")
-    out = c.low.move(v, lambda a: np.take(a, index, -1))
-    return reshape_to(c, out, (1, *out.shape)) if len(v.shape) == 1 else out
+    out = call.low.move(v, lambda a: np.take(a, index, -1))
+    return reshape_to(call, out, (1, *out.shape)) if len(v.shape) == 1 else out
 
 
-def pad(c: Call) -> Result:
-    v, mode = c.value(0), c.str_("mode", "constant")
+def pad(call: Call) -> Result:
+    v, mode = call.value(0), call.str_("mode", "constant")
     rank = len(v.shape)
-    pads, fill = _pad_inputs(c, rank)
+    pads, fill = _pad_inputs(call, rank)
     if mode not in ("constant", "reflect", "edge", "wrap"):
         raise InputError(f"Pad with mode '{mode}'", expected="constant, reflect, edge or wrap")
     if mode != "constant" and any(n < 0 for pair in pads for n in pair):
         # onnxruntime pads what is left after cutting, other readers refuse.
         raise UnsupportedError(f"Pad with mode '{mode}' and negative pads",
                                expected="pads of 0 or more")
-    c.low.limits.shape([max(0, n + a + b) for n, (a, b) in zip(v.shape, pads, strict=True)])
+    call.low.limits.shape([max(0, n + a + b) for n, (a, b) in zip(v.shape, pads, strict=True)])
     index = np.arange(math.prod(v.shape)).reshape(v.shape)
     for axis, (before, after) in enumerate(pads):
         index = _pad_axis(index, axis, before, after, mode)
-    if c.has(2) and (isinstance(c.value(2), Whole) != isinstance(v, Whole)):
+    if call.has(2) and (isinstance(call.value(2), Whole) != isinstance(v, Whole)):
         raise InputError("Pad with a value of another type", expected="the data's type")
-    return c.low.pick(v, index, fill if mode == "constant" else 0)
+    return call.low.pick(v, index, fill if mode == "constant" else 0)
 
 
-def _pad_inputs(c: Call, rank: int) -> tuple[list[tuple[int, int]], Any]:
+def _pad_inputs(call: Call, rank: int) -> tuple[list[tuple[int, int]], Any]:
     """(before, after) for each axis and the fill value."""
     fill: Any
-    if c.opset < 11:
-        given, fill = c.ints_("pads"), c.float_("value", 0.0)
+    if call.opset < 11:
+        given, fill = call.ints_("pads"), call.float_("value", 0.0)
         axes = list(range(rank))
         if given is None:
             raise InputError("Pad without pads", expected="attribute 'pads'")
         pads = given
     else:
-        pads = c.ints(1)
-        fill = _fill(c.value(2)) if c.has(2) else 0
-        if c.has(3) and c.value(3).dtype != INT64:  # onnxruntime takes these alone
+        pads = call.ints(1)
+        fill = _fill(call.value(2)) if call.has(2) else 0
+        if call.has(3) and call.value(3).dtype != INT64:  # onnxruntime takes these alone
             raise UnsupportedError("Pad with axes of int32", expected="int64")
-        axes = normal_axes(c.ints(3), rank) if c.has(3) else list(range(rank))
+        axes = normal_axes(call.ints(3), rank) if call.has(3) else list(range(rank))
     if len(pads) != 2 * len(axes):
         raise InputError(f"Pad of {len(axes)} axes by {pads}", expected="two numbers an axis")
     found: list[tuple[int, int]] = [(0, 0)] * rank
@@ -124,11 +124,11 @@ def _pad_inputs(c: Call, rank: int) -> tuple[list[tuple[int, int]], Any]:
     return found, fill
 
 
-def _fill(v: Value) -> Any:
-    if isinstance(v, Whole) and v.array.size == 1:
-        return int(v.array.ravel()[0])
-    if isinstance(v, Constant):
-        return scalar(v.value)
+def _fill(value: Value) -> Any:
+    if isinstance(value, Whole) and value.array.size == 1:
+        return int(value.array.ravel()[0])
+    if isinstance(value, Constant):
+        return scalar(value.value)
     raise UnsupportedError("Pad with a computed value", expected="a constant value")
 
 
@@ -154,54 +154,56 @@ def _pad_axis(index: Any, axis: int, before: int, after: int, mode: str) -> Any:
     return np.take(index, np.where(mirrored >= size, 2 * (size - 1) - mirrored, mirrored), axis)
 
 
-def expand(c: Call) -> Result:
-    v = c.value(0)
-    shape = c.low.broadcast_shape(v.shape, c.low.limits.shape(c.ints(1)))
-    return c.low.move(v, lambda a: np.broadcast_to(a, shape))
+def expand(call: Call) -> Result:
+    v = call.value(0)
+    shape = call.low.broadcast_shape(v.shape, call.low.limits.shape(call.ints(1)))
+    return call.low.move(v, lambda a: np.broadcast_to(a, shape))
 
 
-def tile(c: Call) -> Result:
-    v, repeats = c.value(0), c.ints(1)
+def tile(call: Call) -> Result:
+    v, repeats = call.value(0), call.ints(1)
     if len(repeats) != len(v.shape):
         raise InputError(f"Tile of {len(v.shape)} axes by {repeats}", expected="one for each axis")
-    c.low.limits.shape([n * r for n, r in zip(v.shape, repeats, strict=True)])
-    return c.low.move(v, lambda a: np.tile(a, repeats))
+    call.low.limits.shape([n * r for n, r in zip(v.shape, repeats, strict=True)])
+    return call.low.move(v, lambda a: np.tile(a, repeats))
 
 
-def space_to_depth(c: Call, *, back: bool) -> Result:
+def space_to_depth(call: Call, *, back: bool) -> Result:
     """Blocks of pixels to channels, or (`back`) channels to blocks of pixels."""
-    v, block = c.value(0), c.int_("blocksize", 0)
+    v, block = call.value(0), call.int_("blocksize", 0)
     if len(v.shape) != 4 or block < 1:
-        raise InputError(f"{c.op} of {list(v.shape)} in blocks of {block}",
+        raise InputError(f"{call.op} of {list(v.shape)} in blocks of {block}",
                          expected="(N, C, H, W) and a positive block")
     n, ch, h, w = v.shape
     fits = ch % block**2 == 0 if back else h % block == 0 and w % block == 0
     if not fits:
-        raise InputError(f"{c.op} of {list(v.shape)} in blocks of {block}", expected="whole blocks")
+        raise InputError(
+            f"{call.op} of {list(v.shape)} in blocks of {block}", expected="whole blocks"
+        )
     if not back:
-        return c.low.move(v, lambda a: a.reshape(n, ch, h // block, block, w // block, block)
+        return call.low.move(v, lambda a: a.reshape(n, ch, h // block, block, w // block, block)
                           .transpose(0, 3, 5, 1, 2, 4)
                           .reshape(n, ch * block**2, h // block, w // block))
     out = (n, ch // block**2, h * block, w * block)
-    if c.str_("mode", "DCR") == "DCR":
-        return c.low.move(v, lambda a: a.reshape(n, block, block, out[1], h, w)
+    if call.str_("mode", "DCR") == "DCR":
+        return call.low.move(v, lambda a: a.reshape(n, block, block, out[1], h, w)
                           .transpose(0, 3, 4, 1, 5, 2).reshape(out))
-    return c.low.move(v, lambda a: a.reshape(n, out[1], block, block, h, w)
+    return call.low.move(v, lambda a: a.reshape(n, out[1], block, block, h, w)
                       .transpose(0, 1, 4, 2, 5, 3).reshape(out))
 
 
-def scatter_elements(c: Call) -> Result:
+def scatter_elements(call: Call) -> Result:
     """`data` with `updates` added or put at constant positions along an axis."""
-    data, index = c.value(0), c.value(1)
+    data, index = call.value(0), call.value(1)
     if not isinstance(index, Whole):
         raise UnsupportedError("ScatterElements with computed indices", expected="constants")
-    shape, axis = data.shape, normal_axis(c.int_("axis", 0), len(data.shape))
-    how = c.str_("reduction", "none") if c.opset >= 16 else "none"
+    shape, axis = data.shape, normal_axis(call.int_("axis", 0), len(data.shape))
+    how = call.str_("reduction", "none") if call.opset >= 16 else "none"
     fits = len(index.shape) == len(shape) and all(
         n <= d for k, (n, d) in enumerate(zip(index.shape, shape, strict=True)) if k != axis)
     size = shape[axis]
-    if c.shape(2) != index.shape or not fits:
-        raise InputError(f"ScatterElements of {list(c.shape(2))} into {list(shape)}",
+    if call.shape(2) != index.shape or not fits:
+        raise InputError(f"ScatterElements of {list(call.shape(2))} into {list(shape)}",
                          expected="updates shaped like the indices, within the data")
     if ((index.array < -size) | (index.array >= size)).any():
         raise InputError(f"ScatterElements past an axis of length {size}",
@@ -213,13 +215,13 @@ def scatter_elements(c: Call) -> Result:
         raise InputError("ScatterElements puts two values in one place", expected="one")
     if how not in ("none", "add"):
         raise UnsupportedError(f"ScatterElements with reduction '{how}'", expected="none or add")
-    kept = c.node(0)
+    kept = call.node(0)
     if how == "none":
         free = np.arange(math.prod(shape))
         free[target.ravel()] = -1
-        kept = c.low.move_node(kept, lambda a: free.reshape(shape))
+        kept = call.low.move_node(kept, lambda a: free.reshape(shape))
     m = ScatterAdd(index.shape, shape, np.ascontiguousarray(target, dtype=np.int64))
-    return c.low.combine([(kept, 1), (c.low.affine(m, c.node(2)), 1)])
+    return call.low.combine([(kept, 1), (call.low.affine(m, call.node(2)), 1)])
 
 
 RULES: Mapping[str, Rule] = {

@@ -23,7 +23,7 @@ MAX_WINDOWS = 2**16
 # --- maxima -----------------------------------------------------------------------------------
 
 
-def max_along(low: Lowering, x: int, axis: int, windows: Sequence[Sequence[int]]) -> int:
+def max_along(low: Lowering, node: int, axis: int, windows: Sequence[Sequence[int]]) -> int:
     """The maximum over each window of positions along an axis, by pairwise tournaments.
 
     `max(a, b) = b + relu(a - b)` costs one gate; a pair that several windows compare is compared
@@ -41,17 +41,17 @@ def max_along(low: Lowering, x: int, axis: int, windows: Sequence[Sequence[int]]
             if len(w) % 2:
                 merged.append(slots.setdefault((w[-1], -1), len(slots)))
             rounds.append(merged)
-        x = _play(low, x, axis, list(pairs), list(slots))
+        node = _play(low, node, axis, list(pairs), list(slots))
         windows = rounds
     order = [w[0] for w in windows]
-    return low.move_node(x, lambda a: np.take(a, order, axis))
+    return low.move_node(node, lambda a: np.take(a, order, axis))
 
 
 def _play(
-    low: Lowering, x: int, axis: int, pairs: list[tuple[int, int]], slots: list[tuple[int, int]]
+    low: Lowering, node: int, axis: int, pairs: list[tuple[int, int]], slots: list[tuple[int, int]]
 ) -> int:
-    """One round: the slices `max(x[a], x[b])`, or `x[a]` where b is -1, along the axis."""
-    shape = low.shape(x)
+    """One round: the slices `max(node[a], node[b])`, or `node[a]` where b is -1, along the axis."""
+    shape = low.shape(node)
     sizes = [(*shape[:axis], n, *shape[axis + 1:]) for n in (len(pairs), len(slots))]
     low.limits.shape(sizes[0])
     low.limits.shape(sizes[1])
@@ -59,34 +59,36 @@ def _play(
     first, second = (
         Gather(shape, sizes[0], np.take(places, [p[k] for p in pairs], axis)) for k in (0, 1)
     )
-    gap = low.relu(low.add(Affine((first, scaled(second, -1))), x, x))
+    gap = low.relu(low.add(Affine((first, scaled(second, -1))), node, node))
     base = Gather(shape, sizes[1], np.take(places, [a if b < 0 else b for a, b in slots], axis))
     known = {pair: k for k, pair in enumerate(pairs)}
     gaps = np.arange(math.prod(sizes[0])).reshape(sizes[0])
     lift = np.take(gaps, [known.get(s, 0) for s in slots], axis)
     lift[(slice(None),) * axis + ([s[1] < 0 for s in slots],)] = -1
-    return low.add(Affine((base, Gather(sizes[0], sizes[1], lift))), x, gap)
+    return low.add(Affine((base, Gather(sizes[0], sizes[1], lift))), node, gap)
 
 
-def reduce_max(low: Lowering, x: int, axes: Sequence[int]) -> int:
+def reduce_max(low: Lowering, node: int, axes: Sequence[int]) -> int:
     """The maximum over axes, which stay as axes of length one."""
     for axis in reversed(axes):
-        size = low.shape(x)[axis]
+        size = low.shape(node)[axis]
         if size == 0:
             raise InputError("a maximum over no elements", expected="at least one")
-        x = max_along(low, x, axis, [range(size)])
-    return x
+        node = max_along(low, node, axis, [range(size)])
+    return node
 
 
 # --- pooling ----------------------------------------------------------------------------------
 
 
 def _pool_sizes(
-    c: Call, space: Shape, kernel: Shape, w: Window, ceil_mode: bool
+    call: Call, space: Shape, kernel: Shape, window: Window, ceil_mode: bool
 ) -> list[int]:
     """Spatial sizes of a pooling's result."""
     sizes = []
-    for n, k, s, (a, b), d in zip(space, kernel, w.strides, w.pads, w.dilations, strict=True):
+    for n, k, s, (a, b), d in zip(
+        space, kernel, window.strides, window.pads, window.dilations, strict=True
+    ):
         room = n + a + b - (k - 1) * d - 1
         if room < 0:
             raise InputError(f"a window of {k} over {n + a + b} elements",
@@ -98,55 +100,59 @@ def _pool_sizes(
     return sizes
 
 
-def _pool(c: Call) -> tuple[int, Shape, Window, list[int]]:
+def _pool(call: Call) -> tuple[int, Shape, Window, list[int]]:
     """The node, kernel, window and spatial sizes of a pooling op."""
-    shape = c.shape(0)
+    shape = call.shape(0)
     if len(shape) < 3:
-        raise InputError(f"{c.op} of shape {list(shape)}", expected="(N, C, ...)")
-    if not c.given("kernel_shape"):
-        raise InputError(f"{c.op} without kernel_shape", expected="attribute 'kernel_shape'")
-    kernel = positive_ints(c, "kernel_shape", len(shape) - 2)
-    window = read_window(c, shape[2:], kernel)
+        raise InputError(f"{call.op} of shape {list(shape)}", expected="(N, C, ...)")
+    if not call.given("kernel_shape"):
+        raise InputError(f"{call.op} without kernel_shape", expected="attribute 'kernel_shape'")
+    kernel = positive_ints(call, "kernel_shape", len(shape) - 2)
+    window = read_window(call, shape[2:], kernel)
     if any(max(ends) >= k for ends, k in zip(window.pads, kernel, strict=True)):
-        raise UnsupportedError(f"{c.op} with pads {window.pads} of a window of {list(kernel)}",
+        raise UnsupportedError(f"{call.op} with pads {window.pads} of a window of {list(kernel)}",
                                expected="pads smaller than the window")
-    ceil_mode = c.opset >= 10 and c.flag("ceil_mode", False)
-    if ceil_mode and c.str_("auto_pad", "NOTSET") != "NOTSET":
-        raise UnsupportedError(f"{c.op} with ceil_mode and auto_pad", expected="one of them")
-    sizes = _pool_sizes(c, shape[2:], kernel, window, ceil_mode)
-    c.low.limits.shape((*shape[:2], *sizes))
+    ceil_mode = call.opset >= 10 and call.flag("ceil_mode", False)
+    if ceil_mode and call.str_("auto_pad", "NOTSET") != "NOTSET":
+        raise UnsupportedError(f"{call.op} with ceil_mode and auto_pad", expected="one of them")
+    sizes = _pool_sizes(call, shape[2:], kernel, window, ceil_mode)
+    call.low.limits.shape((*shape[:2], *sizes))
     if any(s * k > MAX_WINDOWS for s, k in zip(sizes, kernel, strict=True)):
-        raise InputError(f"{c.op} with windows of {list(kernel)}", expected="smaller windows")
-    return c.node(0), kernel, window, sizes
+        raise InputError(f"{call.op} with windows of {list(kernel)}", expected="smaller windows")
+    return call.node(0), kernel, window, sizes
 
 
-def _axis_windows(n: int, k: int, size: int, w: Window, axis: int) -> list[list[int]]:
+def _axis_windows(
+    length: int, kernel: int, size: int, window: Window, axis: int
+) -> list[list[int]]:
     """For each output position along a spatial axis, the input positions under the kernel."""
-    stride, (before, _), dilation = w.strides[axis], w.pads[axis], w.dilations[axis]
+    stride, (before, _), dilation = window.strides[axis], window.pads[axis], window.dilations[axis]
     starts = range(-before, -before + size * stride, stride)
-    return [[p for p in range(s, s + k * dilation, dilation) if 0 <= p < n] for s in starts]
+    return [
+        [p for p in range(s, s + kernel * dilation, dilation) if 0 <= p < length] for s in starts
+    ]
 
 
-def max_pool(c: Call) -> Result:
+def max_pool(call: Call) -> Result:
     """Maxima over windows, axis by axis: neighbours share comparisons, padding never wins."""
-    if c.opset >= 8:
-        c.int_("storage_order", 0)  # orders the indices output only, which is not produced
-    x, kernel, window, sizes = _pool(c)
+    if call.opset >= 8:
+        call.int_("storage_order", 0)  # orders the indices output only, which is not produced
+    x, kernel, window, sizes = _pool(call)
     for axis in reversed(range(len(kernel))):
-        n = c.low.shape(x)[2 + axis]
+        n = call.low.shape(x)[2 + axis]
         windows = _axis_windows(n, kernel[axis], sizes[axis], window, axis)
         if not all(windows):
             raise InputError("MaxPool has a window of padding only", expected="smaller pads")
-        x = max_along(c.low, x, 2 + axis, windows)
+        x = max_along(call.low, x, 2 + axis, windows)
     return x
 
 
-def average_pool(c: Call) -> Result:
+def average_pool(call: Call) -> Result:
     """Sums over windows by a convolution with ones, divided by exact counts."""
-    count_pad = c.flag("count_include_pad", False)
-    x, kernel, window, sizes = _pool(c)
-    shape = c.low.shape(x)
-    late = sizes != _pool_sizes(c, shape[2:], kernel, window, False)
+    count_pad = call.flag("count_include_pad", False)
+    x, kernel, window, sizes = _pool(call)
+    shape = call.low.shape(x)
+    late = sizes != _pool_sizes(call, shape[2:], kernel, window, False)
     if late and count_pad:
         # Readers differ on what a window that ends behind the padding is divided by.
         raise UnsupportedError("AveragePool with ceil_mode and count_include_pad",
@@ -169,67 +175,74 @@ def average_pool(c: Call) -> Result:
     m: LinearMap = Conv(shape, out, ones, window.strides, pads, window.dilations, shape[1])
     flat = counts.ravel().tolist()
     if len(set(flat)) == 1:
-        return c.low.affine(scaled(m, Fraction(1, flat[0])), x)
+        return call.low.affine(scaled(m, Fraction(1, flat[0])), x)
     share = ExactArray.from_numbers([Fraction(1, n) for n in flat], (1, 1, *sizes))
-    return c.low.times(c.low.affine(m, x), share)
+    return call.low.times(call.low.affine(m, x), share)
 
 
-def _axis_counts(n: int, k: int, size: int, w: Window, axis: int, count_pad: bool) -> list[int]:
+def _axis_counts(
+    length: int, kernel: int, size: int, window: Window, axis: int, count_pad: bool
+) -> list[int]:
     """How many elements each window averages over along an axis."""
     if not count_pad:
-        return [len(p) for p in _axis_windows(n, k, size, w, axis)]
-    stride, (before, after), dilation = w.strides[axis], w.pads[axis], w.dilations[axis]
+        return [len(p) for p in _axis_windows(length, kernel, size, window, axis)]
+    stride, (before, after), dilation = (
+        window.strides[axis],
+        window.pads[axis],
+        window.dilations[axis],
+    )
     starts = range(-before, -before + size * stride, stride)
     return [
-        sum(-before <= p < n + after for p in range(s, s + k * dilation, dilation)) for s in starts
+        sum(-before <= p < length + after for p in range(s, s + kernel * dilation, dilation))
+        for s in starts
     ]
 
 
-def global_max_pool(c: Call) -> Result:
-    return reduce_max(c.low, c.node(0), _space_axes(c))
+def global_max_pool(call: Call) -> Result:
+    return reduce_max(call.low, call.node(0), _space_axes(call))
 
 
-def global_average_pool(c: Call) -> Result:
-    axes = _space_axes(c)
-    count = math.prod(c.shape(0)[k] for k in axes)
+def global_average_pool(call: Call) -> Result:
+    axes = _space_axes(call)
+    count = math.prod(call.shape(0)[k] for k in axes)
     if count == 0:
         raise InputError("an average over no elements", expected="at least one")
-    return c.low.sum_axes(c.node(0), axes, Fraction(1, count))
+    return call.low.sum_axes(call.node(0), axes, Fraction(1, count))
 
 
-def _space_axes(c: Call) -> list[int]:
-    if len(c.shape(0)) < 3:
-        raise InputError(f"{c.op} of shape {list(c.shape(0))}", expected="(N, C, ...)")
-    return list(range(2, len(c.shape(0))))
+def _space_axes(call: Call) -> list[int]:
+    if len(call.shape(0)) < 3:
+        raise InputError(f"{call.op} of shape {list(call.shape(0))}", expected="(N, C, ...)")
+    return list(range(2, len(call.shape(0))))
 
 
 # --- reductions -------------------------------------------------------------------------------
 
 
-def _reduce_axes(c: Call, since: int) -> list[int] | None:
+def _reduce_axes(call: Call, since: int) -> list[int] | None:
     """The axes to reduce; None means that the op leaves its input alone."""
-    rank = len(c.shape(0))
-    if c.opset < since:
-        given = c.ints_("axes")
+    rank = len(call.shape(0))
+    if call.opset < since:
+        given = call.ints_("axes")
         empty_is_noop = False
     else:
-        given = c.ints(1) if c.has(1) else None
-        empty_is_noop = c.flag("noop_with_empty_axes", False)
-    if given == [] and c.opset < since:  # all axes for some readers, none for others
-        raise UnsupportedError(f"{c.op} over an empty list of axes", expected="axes")
+        given = call.ints(1) if call.has(1) else None
+        empty_is_noop = call.flag("noop_with_empty_axes", False)
+    if given == [] and call.opset < since:  # all axes for some readers, none for others
+        raise UnsupportedError(f"{call.op} over an empty list of axes", expected="axes")
     if not given:
         return None if empty_is_noop else list(range(rank))
     return normal_axes(given, rank)
 
 
-def reduction(kind: str, since: int, c: Call) -> Result:
+def reduction(kind: str, since: int, call: Call) -> Result:
     """ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceL1, ReduceL2, ReduceSumSquare."""
-    axes = _reduce_axes(c, since)
-    keep = c.flag("keepdims", True)
-    low, x = c.low, c.node(0)
+    axes = _reduce_axes(call, since)
+    keep = call.flag("keepdims", True)
+    low, x = call.low, call.node(0)
     if axes is None:
         if kind in ("l1", "l2", "sumsquare"):
-            raise UnsupportedError(f"{c.op} over no axes", expected="axes")
+            raise UnsupportedError(f"{call.op} over no axes", expected="axes")
         return x
     shape = low.shape(x)
     count = math.prod(shape[k] for k in axes)
@@ -259,31 +272,31 @@ def reduction(kind: str, since: int, c: Call) -> Result:
 # --- softmax ----------------------------------------------------------------------------------
 
 
-def softmax(c: Call, *, logarithm: bool) -> Result:
+def softmax(call: Call, *, logarithm: bool) -> Result:
     """`1 / sum_j exp(x_j - x_i)`: no exponential of a large positive number cancels another."""
-    x = c.node(0)
-    shape = c.shape(0)
-    if c.opset < 13:
-        axis = normal_axis(c.int_("axis", 1), len(shape))
+    x = call.node(0)
+    shape = call.shape(0)
+    if call.opset < 13:
+        axis = normal_axis(call.int_("axis", 1), len(shape))
         lead, size, tail = math.prod(shape[:axis]), math.prod(shape[axis:]), 1
     else:
-        axis = normal_axis(c.int_("axis", -1), len(shape))
+        axis = normal_axis(call.int_("axis", -1), len(shape))
         lead, size, tail = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
-    out = _softmax(c.low, x, (lead, size, tail), logarithm)
-    return c.low.move_node(out, lambda a: a.reshape(shape))
+    out = _softmax(call.low, x, (lead, size, tail), logarithm)
+    return call.low.move_node(out, lambda a: a.reshape(shape))
 
 
-def _softmax(low: Lowering, x: int, view: tuple[int, int, int], logarithm: bool) -> int:
+def _softmax(low: Lowering, node: int, view: tuple[int, int, int], logarithm: bool) -> int:
     """Softmax over the middle axis of `view`."""
     lead, size, tail = view
     wide = low.limits.shape((lead, size, max(size - 1, 0), tail))
-    own = low.shape(x)
+    own = low.shape(node)
     places = np.arange(math.prod(own)).reshape(view)
     others = np.array([[j for j in range(size) if j != i] for i in range(size)], dtype=np.int64)
     others = others.reshape(size, max(size - 1, 0))
     first = Gather(own, wide, places[:, others, :])
     second = Gather(own, wide, np.ascontiguousarray(np.broadcast_to(places[:, :, None, :], wide)))
-    gaps = low.add(Affine((first, scaled(second, -1))), x, x)
+    gaps = low.add(Affine((first, scaled(second, -1))), node, node)
     spread = low.sum_axes(low.univariate("exp", gaps), [2])
     spread = low.combine([(spread, 1)], np.ones(()))  # the term with j = i
     if logarithm:

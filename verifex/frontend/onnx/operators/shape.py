@@ -16,19 +16,19 @@ from verifex.ir.exact import ExactArray, as_exact, as_float
 from verifex.ir.ops import Concat
 
 
-def reshape_to(c: Call, v: Value, shape: Sequence[int]) -> Value:
-    """`v` with another shape of the same size."""
-    wanted = c.low.limits.shape(shape)
-    if math.prod(wanted) != math.prod(v.shape):
-        raise InputError(f"{c.op} from {list(v.shape)} to {list(shape)}",
+def reshape_to(call: Call, value: Value, shape: Sequence[int]) -> Value:
+    """`value` with another shape of the same size."""
+    wanted = call.low.limits.shape(shape)
+    if math.prod(wanted) != math.prod(value.shape):
+        raise InputError(f"{call.op} from {list(value.shape)} to {list(shape)}",
                          expected="as many elements")
-    return c.low.move(v, lambda a: a.reshape(wanted))
+    return call.low.move(value, lambda a: a.reshape(wanted))
 
 
-def reshape(c: Call) -> Result:
-    v, wanted = c.value(0), c.ints(1)
-    keep_zero = c.opset >= 14 and c.flag("allowzero", False)
-    if len(c.shape(1)) != 1 or (keep_zero and 0 in wanted and -1 in wanted):
+def reshape(call: Call) -> Result:
+    v, wanted = call.value(0), call.ints(1)
+    keep_zero = call.opset >= 14 and call.flag("allowzero", False)
+    if len(call.shape(1)) != 1 or (keep_zero and 0 in wanted and -1 in wanted):
         raise InputError(f"Reshape to {wanted}", expected="a list, 0 and -1 not both as they are")
     if not keep_zero:
         if any(d == 0 and k >= len(v.shape) for k, d in enumerate(wanted)):
@@ -42,28 +42,28 @@ def reshape(c: Call) -> Result:
             raise InputError(f"Reshape from {list(v.shape)} to {wanted}",
                              expected="as many elements")
         wanted = [math.prod(v.shape) // known if d == -1 else d for d in wanted]
-    return reshape_to(c, v, wanted)
+    return reshape_to(call, v, wanted)
 
 
-def flatten(c: Call) -> Result:
-    v = c.value(0)
-    axis = c.int_("axis", 1)
-    if axis < 0 and c.opset < 11:
+def flatten(call: Call) -> Result:
+    v = call.value(0)
+    axis = call.int_("axis", 1)
+    if axis < 0 and call.opset < 11:
         raise InputError(f"Flatten with axis {axis}", expected="no negative axis before set 11")
     axis = normal_axis(axis, len(v.shape), end=True)
-    return reshape_to(c, v, (math.prod(v.shape[:axis]), math.prod(v.shape[axis:])))
+    return reshape_to(call, v, (math.prod(v.shape[:axis]), math.prod(v.shape[axis:])))
 
 
-def _axes(c: Call, since: int) -> list[int] | None:
+def _axes(call: Call, since: int) -> list[int] | None:
     """`axes` as the attribute it was before opset `since`, or as the second input."""
-    if c.opset < since:
-        return c.ints_("axes")
-    return c.ints(1) if c.has(1) else None
+    if call.opset < since:
+        return call.ints_("axes")
+    return call.ints(1) if call.has(1) else None
 
 
-def squeeze(c: Call) -> Result:
-    v = c.value(0)
-    given = _axes(c, 13)
+def squeeze(call: Call) -> Result:
+    v = call.value(0)
+    given = _axes(call, 13)
     axes = (
         [k for k, d in enumerate(v.shape) if d == 1] if given is None
         else normal_axes(given, len(v.shape))
@@ -73,39 +73,39 @@ def squeeze(c: Call) -> Result:
     if any(v.shape[k] != 1 for k in axes):
         raise InputError(f"Squeeze of axes {axes} of shape {list(v.shape)}",
                          expected="axes of length one")
-    return reshape_to(c, v, [d for k, d in enumerate(v.shape) if k not in axes])
+    return reshape_to(call, v, [d for k, d in enumerate(v.shape) if k not in axes])
 
 
-def unsqueeze(c: Call) -> Result:
-    v = c.value(0)
-    given = _axes(c, 13)
+def unsqueeze(call: Call) -> Result:
+    v = call.value(0)
+    given = _axes(call, 13)
     if not given:
         raise InputError("Unsqueeze without axes", expected="axes")
     rank = len(v.shape) + len(given)
     axes = normal_axes(given, rank)
-    if (c.opset < 13 and axes != sorted(axes)) or (c.opset < 11 and min(given) < 0):
+    if (call.opset < 13 and axes != sorted(axes)) or (call.opset < 11 and min(given) < 0):
         # Some readers of old operator sets put in one axis after the other, counting anew.
         raise UnsupportedError(f"Unsqueeze with axes {given}", expected="axes in rising order")
     rest = iter(v.shape)
-    return reshape_to(c, v, [1 if k in axes else next(rest) for k in range(rank)])
+    return reshape_to(call, v, [1 if k in axes else next(rest) for k in range(rank)])
 
 
-def transpose(c: Call) -> Result:
-    v = c.value(0)
+def transpose(call: Call) -> Result:
+    v = call.value(0)
     rank = len(v.shape)
-    perm = c.ints_("perm")
+    perm = call.ints_("perm")
     order = list(range(rank))[::-1] if perm is None else perm
     if sorted(order) != list(range(rank)):
         raise InputError(f"Transpose by {order}", expected=f"an order of {rank} axes")
-    return c.low.move(v, lambda a: a.transpose(order))
+    return call.low.move(v, lambda a: a.transpose(order))
 
 
-def concat(c: Call) -> Result:
-    values = [c.value(i) for i in range(len(c.inputs))]
-    if not c.given("axis"):
+def concat(call: Call) -> Result:
+    values = [call.value(i) for i in range(len(call.inputs))]
+    if not call.given("axis"):
         raise InputError("Concat without axis", expected="attribute 'axis'")
     rank = len(values[0].shape)
-    axis = normal_axis(c.int_("axis", 0), rank)
+    axis = normal_axis(call.int_("axis", 0), rank)
     rests = {(*v.shape[:axis], *v.shape[axis + 1:]) for v in values if len(v.shape) == rank}
     if len(rests) != 1 or any(len(v.shape) != rank for v in values):
         raise InputError("Concat of " + ", ".join(str(list(v.shape)) for v in values),
@@ -113,16 +113,16 @@ def concat(c: Call) -> Result:
     if len({v.dtype for v in values}) != 1:
         raise InputError("Concat of different types", expected="one type")
     length = sum(v.shape[axis] for v in values)
-    c.low.limits.shape((*values[0].shape[:axis], length, *values[0].shape[axis + 1:]))
-    return _join(c, values, axis)
+    call.low.limits.shape((*values[0].shape[:axis], length, *values[0].shape[axis + 1:]))
+    return _join(call, values, axis)
 
 
-def _join(c: Call, values: list[Value], axis: int) -> Value:
+def _join(call: Call, values: list[Value], axis: int) -> Value:
     if len(values) == 1:
         return values[0]
     whole = [v.array for v in values if isinstance(v, Whole)]
     if len(whole) == len(values):
-        return Whole(np.concatenate(whole, axis), values[0].dtype, c.computed)
+        return Whole(np.concatenate(whole, axis), values[0].dtype, call.computed)
     fixed = [v.value for v in values if isinstance(v, Constant)]
     if len(fixed) == len(values):
         if any(isinstance(f, ExactArray) for f in fixed):
@@ -135,34 +135,36 @@ def _join(c: Call, values: list[Value], axis: int) -> Value:
     if truths:
         if len(truths) != len(values) or len({t.negated for t in truths}) != 1:
             raise UnsupportedError("Concat of mixed conditions", expected="a Cast before it")
-        node = c.low.add(Concat(axis), *(t.node for t in truths))
-        return Truth(node, c.low.shape(node), truths[0].negated)
-    node = c.low.add(Concat(axis), *(c.as_node(v) for v in values))
-    return Tensor(node, c.low.shape(node), values[0].dtype)
+        node = call.low.add(Concat(axis), *(t.node for t in truths))
+        return Truth(node, call.low.shape(node), truths[0].negated)
+    node = call.low.add(Concat(axis), *(call.as_node(v) for v in values))
+    return Tensor(node, call.low.shape(node), values[0].dtype)
 
 
-def split(c: Call) -> Result:
-    v = c.value(0)
-    axis = normal_axis(c.int_("axis", 0), len(v.shape))
+def split(call: Call) -> Result:
+    v = call.value(0)
+    axis = normal_axis(call.int_("axis", 0), len(v.shape))
     size = v.shape[axis]
-    sizes = c.ints_("split") if c.opset < 13 else (c.ints(1) if c.has(1) else None)
-    if sizes is not None and c.given("num_outputs"):
+    sizes = call.ints_("split") if call.opset < 13 else (call.ints(1) if call.has(1) else None)
+    if sizes is not None and call.given("num_outputs"):
         raise InputError("Split with both split and num_outputs", expected="one of them")
     if sizes is None:
-        parts = c.int_("num_outputs", c.n_outputs) if c.opset >= 18 else c.n_outputs
-        if parts != c.n_outputs:
-            raise InputError(f"Split into {parts} with {c.n_outputs} outputs", expected="as many")
-        if c.opset < 18 and size % parts:
+        parts = call.int_("num_outputs", call.n_outputs) if call.opset >= 18 else call.n_outputs
+        if parts != call.n_outputs:
+            raise InputError(
+                f"Split into {parts} with {call.n_outputs} outputs", expected="as many"
+            )
+        if call.opset < 18 and size % parts:
             raise InputError(f"Split of {size} into {parts}", expected="equal parts")
         chunk = -(-size // parts)
         if size % parts and chunk * (parts - 1) >= size:
             raise UnsupportedError(f"Split of {size} into {parts}", expected="parts not empty")
         sizes = [max(0, min(chunk, size - k * chunk)) for k in range(parts)]
-    if len(sizes) != c.n_outputs or any(s < 0 for s in sizes) or sum(sizes) != size:
-        raise InputError(f"Split of {size} into {sizes}", expected=f"{c.n_outputs} parts in all")
+    if len(sizes) != call.n_outputs or any(s < 0 for s in sizes) or sum(sizes) != size:
+        raise InputError(f"Split of {size} into {sizes}", expected=f"{call.n_outputs} parts in all")
     ends = np.cumsum([0, *sizes]).tolist()
     return [
-        c.low.move(v, partial(np.take, indices=range(lo, hi), axis=axis))
+        call.low.move(v, partial(np.take, indices=range(lo, hi), axis=axis))
         for lo, hi in pairwise(ends)
     ]
 
