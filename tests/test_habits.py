@@ -1,7 +1,5 @@
-"""What tests never do: change where Python looks for modules, import a test, tell the time.
-
-The first two hold for benchmarks too.
-"""
+"""What tests never do: change where Python looks for modules, import another test, replace a private
+name, tell the time. It holds for benchmarks too."""
 
 from __future__ import annotations
 
@@ -87,6 +85,35 @@ def clock_faults(name: str, tree: ast.Module) -> Iterator[str]:
                         and reads_clock(compared, known)
                     ):
                         yield f"{name}:{node.lineno}: {ast.unparse(node)}"
+
+
+def private_faults(name: str, tree: ast.Module) -> Iterator[str]:
+    """Where a test replaces a private name: what it wants to set is an argument or an option."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=[_, ast.Constant(str(set_)), *_]):
+                if set_.startswith("_"):
+                    yield f"{name}:{node.lineno}: {set_}"
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=[ast.Constant(str(set_)), *_]):
+                if set_.rpartition(".")[2].startswith("_"):
+                    yield f"{name}:{node.lineno}: {set_}"
+
+
+def test_no_test_replaces_a_private_name() -> None:
+    assert [f for name, tree in written().items() for f in private_faults(name, tree)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "faulty"),
+    [
+        ("monkeypatch.setattr(team, '_LEAST', 2)", True),
+        ("monkeypatch.setattr('verifex.engine.run._bounds', None)", True),
+        ("monkeypatch.setattr(os, 'fork', none_left)", False),
+        ("monkeypatch.setattr('tempfile.tempdir', folder)", False),
+    ],
+)
+def test_the_private_rule_itself(source: str, faulty: bool) -> None:
+    assert bool(list(private_faults("tests.x", ast.parse(source)))) is faulty
 
 
 def test_no_test_tells_the_time() -> None:

@@ -37,8 +37,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES, LIBRARY = ROOT / "examples", ROOT / "specs" / "library"
 READY = sorted(f.name for f in LIBRARY.glob("*.toml"))
 
-pytestmark = pytest.mark.skipif(not grant.CHECKER.is_file(), reason="there is no checker yet")
-
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -41,7 +41,9 @@ from verifex.errors import VerifexError
 from verifex.ir.formula import Atom, Form
 
 ROOT = Path(__file__).resolve().parents[2]
-AT_ONCE = SearchOptions(width=4, share_after=0.0, root_effort=Effort(0), effort=Effort(0))
+AT_ONCE = SearchOptions(
+    width=4, share_after=0.0, share_from=2, root_effort=Effort(0), effort=Effort(0)
+)
 
 
 def seconds(t: float, threads: int) -> Budget:
@@ -50,7 +52,7 @@ def seconds(t: float, threads: int) -> Budget:
 
 @pytest.fixture
 def forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Processes that searches of the test start; sharing begins with two domains."""
+    """Processes that searches of the test start."""
     pids: list[int] = []
     fork = os.fork
 
@@ -60,7 +62,6 @@ def forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             pids.append(pid)
         return pid
 
-    monkeypatch.setattr(team, "_LEAST", 2)
     monkeypatch.setattr(team.os, "fork", noted)
     return pids
 
@@ -167,7 +168,6 @@ def test_small_questions_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None
     assert not team.torch.accelerator.is_available()
     many, rows = gradient_problem(0)
     monkeypatch.setattr(team.torch.accelerator, "is_available", lambda: True)
-    monkeypatch.setattr(team, "_LEAST", 2)
     minima(many, rows, seconds(60.0, 2), AT_ONCE)
 
 
@@ -270,9 +270,9 @@ def test_a_process_beyond_the_memory_limit_is_killed(
     forks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem, forms = gradient_problem(1)
-    monkeypatch.setattr(team, "_LOOK", 0.0)
     monkeypatch.setattr(forked.Worker, "run", grows)
-    _, stats, _, _ = minima(problem, forms, Budget(60.0, 1 << 20, 2), AT_ONCE)
+    looking = replace(AT_ONCE, memory_look=0.0)
+    _, stats, _, _ = minima(problem, forms, Budget(60.0, 1 << 20, 2), looking)
     assert stats.lost == ["a process of the search died of signal 9"]
     assert gone(forks)
 
@@ -519,7 +519,6 @@ def test_without_processes_the_search_goes_on_alone(monkeypatch: pytest.MonkeyPa
     problem, forms = gradient_problem(1)
     best = minima(problem, forms, seconds(60.0, 1), AT_ONCE)[0]
     monkeypatch.setattr(os, "fork", none_left)
-    monkeypatch.setattr(team, "_LEAST", 2)
     told: list[dict[str, Any]] = []
     found = minima(problem, forms, seconds(60.0, 2), AT_ONCE, told.append)[0]
     assert any(entry["event"] == "processes" for entry in told)
