@@ -1,5 +1,5 @@
-"""What tests never do: change where Python looks for modules, import another test, replace a private
-name, tell the time. It holds for benchmarks too."""
+"""What tests and benchmarks never do: change where Python looks for modules, import a test, replace
+a private name, tell the time."""
 
 from __future__ import annotations
 
@@ -91,12 +91,11 @@ def private_faults(name: str, tree: ast.Module) -> Iterator[str]:
     """Where a test replaces a private name: what it wants to set is an argument or an option."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Attribute(attr="setattr"), args=[_, ast.Constant(str(set_)), *_]):
-                if set_.startswith("_"):
-                    yield f"{name}:{node.lineno}: {set_}"
-            case ast.Call(func=ast.Attribute(attr="setattr"), args=[ast.Constant(str(set_)), *_]):
-                if set_.rpartition(".")[2].startswith("_"):
-                    yield f"{name}:{node.lineno}: {set_}"
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=[*arguments]):
+                # `setattr(object, name, value)` or `setattr("dotted.name", value)`
+                named = [a.value for a in arguments[:2] if isinstance(a, ast.Constant)]
+                if any(str(one).rpartition(".")[2].startswith("_") for one in named[:1]):
+                    yield f"{name}:{node.lineno}: {named[0]}"
 
 
 def test_no_test_replaces_a_private_name() -> None:
