@@ -8,13 +8,17 @@ ARGS ?=
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types fuzz bench venv wheel clean distclean
+.PHONY: demo test test-all lint types fuzz bench venv wheel clean distclean
 
 demo: venv
 	$(PY) examples/demo.py $(ARGS)
 
+# Without the tests that are marked slow: some minutes.
 test: venv
 	$(PY) -m pytest -n 2 $(ARGS)
+
+test-all: venv
+	$(PY) -m pytest -n 2 -m "slow or not slow" $(ARGS)
 
 lint: venv
 	$(PY) -m ruff check .

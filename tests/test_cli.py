@@ -628,7 +628,7 @@ def alive(pid: int) -> bool:
 def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
     """While z3 works on a question that takes it minutes."""
     process = subprocess.Popen(
-        command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "3000"),
+        command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "3600"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
     workers = steady_workers(process.pid)

@@ -90,7 +90,7 @@ def test_misbehaviour_is_unknown_with_its_reason(mode: str, stop: Stop) -> None:
     ],
 )
 def test_malformed_answers_are_crashes(mode: str) -> None:
-    answer = ask(mode, seconds=600)  # nothing more is waited for: a test may not take that long
+    answer = ask(mode, seconds=3600)  # nothing more is waited for: a test may not take that long
     assert (answer.status, answer.stop) == (Status.UNKNOWN, Stop.CRASH)
     assert "malformed" in answer.note
 
@@ -151,7 +151,7 @@ def test_interrupt_from_another_thread() -> None:
     with SolverProcess("hostile", command=command("hang")) as child:
         timer = threading.Timer(0.7, child.interrupt)
         timer.start()
-        answer = child.solve(small(), SolveLimits(600))
+        answer = child.solve(small(), SolveLimits(3600))
         timer.join()
         assert (answer.status, answer.stop) == (Status.UNKNOWN, Stop.INTERRUPTED)
 
@@ -163,7 +163,7 @@ from verifex.ir.model.logical import Model, Product
 from verifex.ir.model.solving import SolveLimits
 with SolverProcess("hostile", command=[sys.executable, {file!r}, "family"]) as child:
     try:
-        child.solve(Model(), SolveLimits(600))
+        child.solve(Model(), SolveLimits(3600))
     except KeyboardInterrupt:
         print("interrupted", flush=True)
         raise

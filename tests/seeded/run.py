@@ -109,7 +109,8 @@ def noticed(bug: Bug, usual: Sequence[str] = ()) -> tuple[str, str]:
     with copy(bug) as folder:
         if bug.tests:
             code, out = run(
-                folder, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *bug.tests)
+                folder, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "",
+                *bug.tests)
             if code == 1:
                 failed = re.search(r"^FAILED (?:tests/)?(\S+)", out, re.MULTILINE)
                 return "tests", failed[1] if failed else "a test"

@@ -235,9 +235,9 @@ def test_the_deadline_leaves_nothing_behind(say: str, code: int, tmp_path: Path)
         "from verifex.cli.vnnlib.main import _Deadline\n"
         f"with _Deadline(1.0, time.monotonic(), lambda: {say}):\n"
         "    folder = tempfile.mkdtemp(prefix='verifex-')\n"
-        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],\n"
+        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'],\n"
         "                     start_new_session=True, cwd=folder)\n"
-        "    time.sleep(600)\n"
+        "    time.sleep(3600)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                           env={"TMPDIR": str(tmp_path)})
