@@ -383,7 +383,8 @@ def test_a_time_limit_is_kept_whatever_happens() -> None:
     """The answer comes from a process that is busy elsewhere, for longer than a test may take."""
     code = ("import time; from verifex.cli.vnnlib.main import _Deadline; "
             "started = time.monotonic()\n"
-            "with _Deadline(1.0, started, lambda: print('timed-out', flush=True)): time.sleep(3600)")
+            "with _Deadline(1.0, started, lambda: print('timed-out', flush=True)):\n"
+            "    time.sleep(3600)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "timed-out\n")
 
