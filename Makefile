@@ -8,13 +8,17 @@ ARGS ?=
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types fuzz bench venv wheel clean distclean
+.PHONY: demo test test-all lint types fuzz bench venv wheel clean distclean
 
 demo: venv
 	$(PY) examples/demo.py $(ARGS)
 
+# Without the tests that are marked slow: some minutes.
 test: venv
 	$(PY) -m pytest -n 2 $(ARGS)
+
+test-all: venv
+	$(PY) -m pytest -n 2 -m "slow or not slow" $(ARGS)
 
 lint: venv
 	$(PY) -m ruff check .
@@ -29,10 +33,10 @@ types: venv
 		--cache-dir "$(CURDIR)/.mypy_cache" -p verifex
 
 fuzz: venv
-	$(PY) tests/soundness/fuzz.py --questions 2000 $(ARGS)
+	$(PY) -m tests.soundness.fuzz --questions 2000 $(ARGS)
 
 bench: venv
-	$(PY) benchmarks/run_all.py $(ARGS)
+	$(PY) -m benchmarks.run_all $(ARGS)
 
 wheel: venv
 	rm -rf build/lib build/bdist.* dist

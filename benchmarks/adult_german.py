@@ -1,6 +1,6 @@
 """Top-3 stability of explanations on two trained credit networks: the table in docs.
 
-    python benchmarks/adult_german.py --document docs/explanations-openxai.md
+    python -m benchmarks.adult_german --document docs/explanations-openxai.md
 
 The networks are the ANNs for Adult and German credit in ../shared/data (see its README). For the
 first rows of each min-max scaled test split: do the three features with the largest |gradient| (or
@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with TemporaryDirectory() as folder:
         asked = run(args.datasets.split(","), args.rows, args.seconds, Path(folder))
         rows = list(map(shown, asked))
-    command = " ".join(["python benchmarks/adult_german.py", *(argv or sys.argv[1:])])
+    command = " ".join(["python -m benchmarks.adult_german", *(argv or sys.argv[1:])])
     text = page(rows, command, args.seconds, time.monotonic() - started)
     print(text)
     Path(args.json).parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Top-3 stability of the gradient for 100 Adult rows at eps .02, against the MILP on our bounds.
 
-    python benchmarks/adult_top3.py --rows 100
+    python -m benchmarks.adult_top3 --rows 100
 
 Do the three features with the largest |gradient| of the predicted class stay the three largest
 when the continuous ones move by at most eps, clipped to [0, 1], with the categorical ones
@@ -18,9 +18,8 @@ import time
 from statistics import median
 from typing import Any
 
-from bench import DATA as SHARED
-from bench import root_of, save, show
-
+from benchmarks.bench import DATA as SHARED
+from benchmarks.bench import root_of, save, show
 from verifex.engine.decide import decide
 from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool

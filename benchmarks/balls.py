@@ -1,6 +1,6 @@
 """What balls in the bounds prove that their boxes do not: top-3 stability in l1 and l2 balls.
 
-    python benchmarks/balls.py --rows 40
+    python -m benchmarks.balls --rows 40
 
 Do the three features with the largest |gradient| of the predicted class stay the three largest when
 the continuous ones move within a ball, clipped to [0, 1], with the categorical ones frozen? Each
@@ -20,9 +20,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adult_german import DATA, TARGETS, categorical, spec_text
-from bench import MEMORY, save, show
-
+from benchmarks.adult_german import DATA, TARGETS, categorical, spec_text
+from benchmarks.bench import MEMORY, save, show
 from verifex.api import build, verify
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search

@@ -1,6 +1,6 @@
 """The MILP that one would write by hand: interval bounds, big-M rows, one HiGHS model a query.
 
-    python benchmarks/baselines.py --eps 0.02 --component 0
+    python -m benchmarks.baselines --eps 0.02 --component 0
 
 Independent of `verifex.semantics`: it knows plain ReLU networks as lists of (weight, bias), bounds
 activations and gradients by interval arithmetic in numpy, and writes the rows itself.
@@ -182,7 +182,7 @@ def l1_norm(
 
 
 def main() -> None:
-    from bench import ball, layers_of, reference
+    from benchmarks.bench import ball, layers_of, reference
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--eps", default="0.02")

@@ -1,6 +1,6 @@
 """What to split on, and what refreshed bounds gain, on the same questions.
 
-    python benchmarks/branching.py --limit 60
+    python -m benchmarks.branching --limit 60
 
 "gap" (what each relaxation loses at the minimiser; the default), "intercept" (constant terms, after
 BaBSR) and "width" (size of the undecided part times the coefficient), first without refreshed
@@ -13,8 +13,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bench import ball, components, l1_norm, random_network, reference, save, search_minima, show
-
+from benchmarks.bench import (
+    ball,
+    components,
+    l1_norm,
+    random_network,
+    reference,
+    save,
+    search_minima,
+    show,
+)
 from verifex.engine.search.gates.branching import RULES
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.ir.formula import Form

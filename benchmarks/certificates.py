@@ -1,6 +1,6 @@
 """Certificates: what writing and checking them costs, and what exact evaluation loses.
 
-    python benchmarks/certificates.py --document docs/certificates.md
+    python -m benchmarks.certificates --document docs/certificates.md
 
 Three networks: 20-50-50-2 (bounds on gradient components), the Adult ANN (top-3 of the absolute
 gradient), 784-100-100-10 on a test image (class and one gradient component, eps 2/255). Each
@@ -25,8 +25,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from bench import DATA, OUT, ROOT, ball, components, save, search_minima, show
 
+from benchmarks.bench import DATA, OUT, ROOT, ball, components, save, search_minima, show
+from tests.helpers.document import section
 from verifex import checker
 from verifex.certificate.grant import run_checker
 from verifex.certificate.write import Files, proof_lines, write
@@ -38,9 +39,6 @@ from verifex.engine.search.record import Proof
 from verifex.frontend.onnx.read import load
 from verifex.ir.problem import Problem
 from verifex.problem.spec.build import load_problem
-
-sys.path.insert(0, str(ROOT / "tests" / "certificate"))
-from document import section
 
 MNIST = ROOT / "out" / "mnist_784_100_100_10.onnx"
 LAZY = SearchOptions(root_effort=Effort(2), effort=Effort(2))
@@ -140,8 +138,7 @@ top_k = 3
 def mnist_specs() -> Generator[tuple[str, str], str, None]:
     """The class of a test image, and a bound on one component near the image's middle: bisected,
     by the answers that are sent back, until the search closes it with splits."""
-    from train_mnist import test_set
-
+    from benchmarks.train_mnist import test_set
     from verifex.semantics.evaluate import evaluate_float
     images, _ = test_set()
     for image in (0, 1, 2):
@@ -296,7 +293,7 @@ def report(rows: list[Measured]) -> str:
             lost.append([name, len(mine), mine[0], float(median(mine)), mine[-1]])
     return f"""Written by the command below; CPU seconds of one thread.
 
-    python benchmarks/certificates.py --document docs/certificates.md
+    python -m benchmarks.certificates --document docs/certificates.md
 
 `reading`: what the checker takes for the same network and spec with nothing to check, which
 `ms / leaf / 10,000 weights` leaves out (facts at the root are counted in). Load of the machine

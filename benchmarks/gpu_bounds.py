@@ -1,7 +1,7 @@
 """Bounds per second against batch size, and against the measured matrix-multiply rate.
 
-    python benchmarks/gpu_bounds.py --device cpu
-    python benchmarks/gpu_bounds.py --device cuda --dtype float32 --sizes 1,8,64,512,4096,32768
+    python -m benchmarks.gpu_bounds --device cpu
+    python -m benchmarks.gpu_bounds --device cuda --dtype float32 --sizes 1,8,64,512,4096,32768
 
 A bound is one backward pass over the gradient graph of 20-50-50-2 (or of the 784-100-100-10
 network, with --network) for one domain and one form, without gradients of its parameters. The rate
@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench import ball, components, reference, save, show
 
+from benchmarks.bench import ball, components, reference, save, show
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder
 from verifex.engine.bounds.root import to_rows

@@ -1,6 +1,6 @@
 """Exact ranges of every gradient component of ../shared/data/reference, against two MILPs.
 
-    python benchmarks/gradient_ranges.py --limit 60
+    python -m benchmarks.gradient_ranges --limit 60
 
 All 40 extrema of 20-50-50-2 at each eps come from one search. Baselines in the same run, a model a
 query with a time limit each: (a) the MILP that one would write by hand (baselines.py), (b) our
@@ -18,9 +18,18 @@ from itertools import product
 from statistics import median
 from typing import Any
 
-import baselines
-from bench import ball, components, layers_of, milp, reference, root_of, save, search_minima, show
-
+from benchmarks import baselines
+from benchmarks.bench import (
+    ball,
+    components,
+    layers_of,
+    milp,
+    reference,
+    root_of,
+    save,
+    search_minima,
+    show,
+)
 from verifex.engine.decide import decide
 from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool

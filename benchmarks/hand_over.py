@@ -1,6 +1,6 @@
 """What a search leaves, handed to a MILP: on what bounds, and whether that beats searching on.
 
-    python benchmarks/hand_over.py
+    python -m benchmarks.hand_over
 
 A search is stopped after some domains. The rest goes to HiGHS (in this process, one thread) four
 ways: on interval bounds, on the search's root bounds, on the hull of its open domains with the
@@ -16,7 +16,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from bench import (
+
+from benchmarks.bench import (
     MEMORY,
     ball,
     components,
@@ -28,7 +29,6 @@ from bench import (
     search_minima,
     show,
 )
-
 from verifex.engine.run import node_bounds
 from verifex.engine.search.extrema import Minimum
 from verifex.engine.search.gates.policy import SearchOptions

@@ -1,6 +1,6 @@
 """When the search over inputs should split units instead of sides, on queries of ACAS Xu.
 
-    python benchmarks/input_splits.py [--limit 40]
+    python -m benchmarks.input_splits [--limit 40]
 
 A box with at most N undecided units is split on the one that loses most, if its loss is at least a
 share S of what its best side scores. (0, -) never splits units.
@@ -12,8 +12,7 @@ import argparse
 import time
 from typing import Any
 
-from bench import DATA, MEMORY, save, show
-
+from benchmarks.bench import DATA, MEMORY, save, show
 from verifex.cli.vnnlib.vnncomp import existing
 from verifex.engine.budget import Budget
 from verifex.engine.search.inputs import search as inputs

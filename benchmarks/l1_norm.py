@@ -1,6 +1,6 @@
 """The greatest L1 norm of a logit's gradient over an l-inf ball, against two MILPs.
 
-    python benchmarks/l1_norm.py --limit 60 --baseline 240
+    python -m benchmarks.l1_norm --limit 60 --baseline 240
 
 A random 10-20-20-2 network (torch's default initialisation, seed 0) at eps .2, .3, .5 and 1, and
 20-50-50-2 of ../shared/data/reference at .02, .05 and .1. One thread each, one time limit for ours
@@ -14,8 +14,8 @@ import argparse
 import json
 from typing import Any
 
-import baselines
-from bench import (
+from benchmarks import baselines
+from benchmarks.bench import (
     OUT,
     ball,
     l1_norm,
@@ -28,7 +28,6 @@ from bench import (
     search_minima,
     show,
 )
-
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Objective
 

@@ -1,6 +1,6 @@
 """Splitting by scores alone, looking ahead, and tightening bounds, on image-sized networks.
 
-    python benchmarks/lookahead.py --limit 60
+    python -m benchmarks.lookahead --limit 60
 
 Instances of mnist_fc (VNN-COMP; networks of 256 x 2, 4 and 6 units, 784 inputs), each by the search
 over gates alone: with `ahead = 0` the gate with the best score is split, else the one whose halves
@@ -14,8 +14,7 @@ import argparse
 import time
 from typing import Any
 
-from bench import DATA, MEMORY, save, show
-
+from benchmarks.bench import DATA, MEMORY, save, show
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates import tighten

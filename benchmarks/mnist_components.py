@@ -1,7 +1,7 @@
 """All 784 components of the predicted logit's gradient, 784-100-100-10, at 2/255.
 
-    python benchmarks/train_mnist.py out/mnist_784_100_100_10.onnx
-    python benchmarks/mnist_components.py out/mnist_784_100_100_10.onnx --limit 600
+    python -m benchmarks.train_mnist out/mnist_784_100_100_10.onnx
+    python -m benchmarks.mnist_components out/mnist_784_100_100_10.onnx --limit 600
 
 One search for all 1,568 extrema around the first test image, clipped to [0, 1], one thread. The
 baseline is the gap that the root bounds leave.
@@ -13,9 +13,9 @@ import argparse
 from typing import Any
 
 import numpy as np
-from bench import ball, components, save, search_minima, show
-from train_mnist import test_set
 
+from benchmarks.bench import ball, components, save, search_minima, show
+from benchmarks.train_mnist import test_set
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.frontend.onnx.read import load
 from verifex.semantics.evaluate import evaluate_float

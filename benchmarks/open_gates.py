@@ -1,6 +1,6 @@
 """Time against the number of open gates: 20-50-50-2, eps swept until the time is out.
 
-    python benchmarks/open_gates.py --limit 60
+    python -m benchmarks.open_gates --limit 60
 
 At each eps the ranges of all 20 components are asked for in one search, one thread; a gate is open
 if our root bounds leave its sign undecided.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bench import ball, components, reference, root_of, save, search_minima, show
+from benchmarks.bench import ball, components, reference, root_of, save, search_minima, show
 
 EPS = ("0.01", "0.02", "0.03", "0.04", "0.05", "0.06", "0.07", "0.08", "0.1", "0.12", "0.15", "0.2")
 

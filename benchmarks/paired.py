@@ -1,6 +1,6 @@
 """Two states of the code in one run, task by task and in turn: the same answers, and how fast.
 
-    python benchmarks/paired.py --before 2adb4c7 --rounds 3 --document docs/benchmarks.md
+    python -m benchmarks.paired --before 2adb4c7 --rounds 3 --document docs/benchmarks.md
 
 `--before` is any revision; the other state is the working tree. Each task of `paired_tasks.py` runs
 in a process of its own with the code of either state, which of them first changing from round to
@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import DATA, ROOT, save, show
+from benchmarks.bench import DATA, ROOT, save, show
 
 PARTS = ("verifex", "solvers", "specs", "benchmarks", "examples", "tests")
 TASKS = ("gradient_ranges", "l1_norm", "acas_xu", "adult_top_3", "checks")
@@ -95,7 +95,7 @@ def table(result: dict[str, Any]) -> str:
         rows.append([row["task"].replace("_", " "), row["items"], f"{row['ratio']:.3f}",
                      f"{row['before']:.1f}", f"{row['after']:.1f}", agree])
     return (
-        f"`python benchmarks/paired.py --before {result['revision']} --rounds {result['rounds']}`: "
+        f"`python -m benchmarks.paired --before {result['revision']} --rounds {result['rounds']}`: "
         "CPU seconds of one thread, both states in turn in one run.\n\n" + show(header, rows))
 
 
@@ -122,7 +122,7 @@ def main() -> None:
     text = table(result)
     print(text)
     if options.document is not None:
-        from document import section
+        from tests.helpers.document import section
 
         section(options.document, "Paired with an earlier state", text)
     sys.exit(1 if any(row["differ"] for row in result["tasks"]) else 0)

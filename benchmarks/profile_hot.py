@@ -1,6 +1,6 @@
 """Where the time goes: cProfile of the search for all 40 ranges of 20-50-50-2 at eps .05.
 
-    python benchmarks/profile_hot.py
+    python -m benchmarks.profile_hot
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pstats
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, ball, components, reference, save, search_minima, show
+from benchmarks.bench import ROOT, ball, components, reference, save, search_minima, show
 
 
 def main() -> None:

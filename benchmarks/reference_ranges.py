@@ -1,6 +1,6 @@
 """All published component ranges of ../shared/data/reference, computed again.
 
-    python benchmarks/reference_ranges.py --document docs/reference-ranges.md
+    python -m benchmarks.reference_ranges --document docs/reference-ranges.md
 
 For two ReLU networks and two radii each: the exact range of every component of a logit's gradient
 over an l-inf ball. `--by` picks how: "highs" (one MILP an end on plain interval bounds), "search"
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ends.append(e)
         print(f"{e.network} {e.eps} {e.component} {e.side}: {e.end.claimed!r} "
               f"(published {e.published!r}) {e.seconds:.2f} s", flush=True)
-    command = " ".join(["python benchmarks/reference_ranges.py", *(argv or sys.argv[1:])])
+    command = " ".join(["python -m benchmarks.reference_ranges", *(argv or sys.argv[1:])])
     text = page(ends, command)
     print(text)
     if args.document:

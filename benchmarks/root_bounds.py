@@ -1,6 +1,6 @@
 """Mean width of the gradient bounds at the root: 20-50-50-2, eps .05.
 
-    python benchmarks/root_bounds.py
+    python -m benchmarks.root_bounds
 
 Interval arithmetic; plain backward substitution (adaptive slopes, chords for gates, no ties between
 gates and pre-activations, nothing optimised); ours, optimised. The exact mean width is that of the
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench import ball, components, reference, root_of, save, show
 
+from benchmarks.bench import ball, components, reference, root_of, save, show
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Bounds, Effort
 from verifex.engine.bounds.root import to_rows

@@ -1,8 +1,8 @@
 """Run every benchmark and write docs/benchmarks.md from what they recorded.
 
-    python benchmarks/run_all.py              # everything; about an hour
-    python benchmarks/run_all.py --only l1_norm,branching
-    python benchmarks/run_all.py --page       # only the page, from out/bench/*.json
+    python -m benchmarks.run_all              # everything; about an hour
+    python -m benchmarks.run_all --only l1_norm,branching
+    python -m benchmarks.run_all --page       # only the page, from out/bench/*.json
 
 No number on the page is typed: every one comes from the JSON that a script left in out/bench.
 """
@@ -14,26 +14,27 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-import adult_top3
-import balls
-import branching
-import gpu_bounds
-import gradient_ranges
-import hand_over
-import input_splits
-import l1_norm
-import lookahead
-import mnist_components
-import open_gates
-import profile_hot
-import root_bounds
-import search_threads
-import vnncomp_suite
-import vnnlib_peers
-from bench import OUT, ROOT, show
+from benchmarks import (
+    adult_top3,
+    balls,
+    branching,
+    gpu_bounds,
+    gradient_ranges,
+    hand_over,
+    input_splits,
+    l1_norm,
+    lookahead,
+    mnist_components,
+    open_gates,
+    profile_hot,
+    root_bounds,
+    search_threads,
+    vnncomp_suite,
+    vnnlib_peers,
+)
+from benchmarks.bench import OUT, ROOT, show
 
 NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
 SCRIPTS: dict[str, list[str]] = {
@@ -49,14 +50,14 @@ PEERS = "### ACAS Xu beside other verifiers"
 
 def run(names: list[str]) -> int:
     """Run scripts one after the other, one thread each; how many failed."""
-    here, failed = Path(__file__).resolve().parent, 0
+    failed = 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if "mnist_components" in names and not NETWORK.exists():
-        train = [sys.executable, str(here / "train_mnist.py"), str(NETWORK)]
+        train = [sys.executable, "-m", "benchmarks.train_mnist", str(NETWORK)]
         failed += subprocess.run(train, env=environment, cwd=ROOT, check=False).returncode != 0
     for name in names:
         print(f"== {name}", flush=True)
-        command = [sys.executable, str(here / f"{name}.py"), *SCRIPTS[name]]
+        command = [sys.executable, "-m", f"benchmarks.{name}", *SCRIPTS[name]]
         failed += subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode != 0
     return failed
 
@@ -259,7 +260,7 @@ def suites_section(before: list[str]) -> list[str]:
     page had it (`before`)."""
     said = before[: before.index(PEERS)] if PEERS in before else before
     lines = ["## VNN-COMP suites", "",
-             "`python benchmarks/vnncomp_suite.py NAME [--no-check] [--only ...] [--limit S]`; an",
+             "`python -m benchmarks.vnncomp_suite NAME [--no-check] [--only ...] [--limit S]`; an",
              "instance is a process of its own, and every second of it counts (imports, reading,",
              "search; the checker apart). Answers are compared with the ground truth.", ""]
     found = vnncomp_suite.merged(
@@ -297,7 +298,7 @@ def suites_section(before: list[str]) -> list[str]:
     if peers is None:
         return [*lines, "Not run yet (`vnnlib_peers.py`).", ""]
     return [*lines, f"{len(peers['rows'])} instances, {peers['limit']:g} s each, one thread, CPU",
-            "seconds of whole processes in one run (`python benchmarks/vnnlib_peers.py --marabou",
+            "seconds of whole processes in one run (`python -m benchmarks.vnnlib_peers --marabou",
             "... --vibecheck ...`). A tool that ends without an answer counts with the time it",
             "took.", "", show(*vnnlib_peers.table(peers)), ""]
 
@@ -334,7 +335,7 @@ def page() -> str:
     """The document, from the results that there are."""
     before = sections(PAGE.read_text()) if PAGE.exists() else {}
     lines = [
-        "# Benchmarks", "", "Written by `python benchmarks/run_all.py`; every number comes from a",
+        "# Benchmarks", "", "Written by `python -m benchmarks.run_all`; every number comes from a",
         "script's record. Times are CPU seconds of one thread, ours and the baselines' in the same",
         "process, so that ratios do not depend on what else runs; limits are wall time.",
         "(a) is the MILP that one would write by hand (interval bounds, big-M, HiGHS to a relative",

@@ -1,6 +1,6 @@
 """One search on two processes against one, and why processes and not threads.
 
-    python benchmarks/search_threads.py --limit 600
+    python -m benchmarks.search_threads --limit 600
 
 The greatest L1 norm of a logit's gradient (random 10-20-20-2, see l1_norm.py), as a range and as a
 claim with a record for a certificate. Wall seconds depend on what else runs, so two more columns
@@ -21,8 +21,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bench import MEMORY, ball, l1_norm, random_network, save, show
-
+from benchmarks.bench import MEMORY, ball, l1_norm, random_network, save, show
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima

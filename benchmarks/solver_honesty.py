@@ -1,6 +1,6 @@
 """Who errs: floating-point MILP solvers on extrema of explanations, against replayed points.
 
-    python benchmarks/solver_honesty.py --document docs/solver-honesty.md
+    python -m benchmarks.solver_honesty --document docs/solver-honesty.md
 
 200 MILPs: the greatest L1 and Linf norm of the gradient of a margin, and the greatest and least
 value of one of its components, on 50 random networks (20-50-50-2 to 20-100-100-2; torch's default
@@ -22,8 +22,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bench import MEMORY, OUT, random_network, show
-
+from benchmarks.bench import MEMORY, OUT, random_network, show
 from verifex import api
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import replay, snap
@@ -301,7 +300,7 @@ def document(asked: Sequence[Case], journal: Journal, limit: float) -> str:
 
 Written by the command below.
 
-    python benchmarks/solver_honesty.py --document docs/solver-honesty.md
+    python -m benchmarks.solver_honesty --document docs/solver-honesty.md
 
 {len(asked)} MILPs: the greatest L1 and Linf norm of the gradient of a margin, and the greatest and
 the least value of one of its components, over an l-inf ball of radius {RADIUS}, on

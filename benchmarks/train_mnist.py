@@ -1,6 +1,6 @@
 """Train the 784-100-100-10 network of the benchmarks on ../shared/data/images/mnist.
 
-    python benchmarks/train_mnist.py out/mnist_784_100_100_10.onnx
+    python -m benchmarks.train_mnist out/mnist_784_100_100_10.onnx
 
 Seeded and single-threaded; prints the test accuracy. The file is not kept in the repository.
 """

@@ -1,6 +1,6 @@
 """Instances of VNN-COMP, each by `verifex-vnnlib verify` in its own process, against the truth.
 
-    python benchmarks/vnncomp_suite.py acasxu_2023 [--only prop_3] [--no-check] [--limit 116]
+    python -m benchmarks.vnncomp_suite acasxu_2023 [--only prop_3] [--no-check] [--limit 116]
 
 For each instance of ../shared/data/vnncomp/NAME: the answer, CPU and wall seconds of the whole
 process (imports, reading, search, and the check of the certificate), and what the checker said. The
@@ -21,8 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import DATA, save, show
-
+from benchmarks.bench import DATA, save, show
 from verifex.cli.vnnlib.vnncomp import existing
 
 VERIFY = (sys.executable, "-m", "verifex.cli.vnnlib.main", "verify")

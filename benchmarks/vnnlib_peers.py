@@ -2,7 +2,7 @@
 
     python -m venv m && m/bin/pip install maraboupy onnx onnxruntime
     python -m venv v && v/bin/pip install torch==2.13.0 vibecheck-nn
-    python benchmarks/vnnlib_peers.py --marabou m/bin/python --vibecheck v/bin/vibecheck
+    python -m benchmarks.vnnlib_peers --marabou m/bin/python --vibecheck v/bin/vibecheck
 
 Twenty instances, chosen once by position in the list (every ninth one of properties 1 to 4, whose
 output part is one conjunction). Every tool gets one thread and the same limit. Ours is
@@ -21,9 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import DATA, save, show
-from vnncomp_suite import VERIFY, timed
-
+from benchmarks.bench import DATA, save, show
+from benchmarks.vnncomp_suite import VERIFY, timed
 from verifex.cli.vnnlib.vnncomp import existing
 from verifex.ir.formula import atoms, negate
 from verifex.problem.vnnlib.read import load_query

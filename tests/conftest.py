@@ -33,6 +33,12 @@ settings.register_profile(
 settings.load_profile("thorough" if os.environ.get("VERIFEX_TEST_THOROUGH") == "1" else "quick")
 
 
+def pytest_report_header(config: pytest.Config) -> str:
+    """Whether slow tests run; with several processes pytest does not count what it leaves out."""
+    left_out = config.option.markexpr == "not slow"
+    return f"slow tests: {'left out (make test-all runs them)' if left_out else 'as asked'}"
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of benchmark data; the test is skipped by name where there is none.

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.waiting import until
 from verifex.cli.app import app
 from verifex.cli.guard import run
 
@@ -122,7 +123,7 @@ def test_solvers_and_limits_are_passed_on(cli: Cli, place: Path) -> None:
     assert (code, document["verdict"]) == (2, "unknown")
     assert "z3" in document["reason"]
     assert [s[0] for s in document["steps"]] == ["bounds", "z3"]
-    assert document["seconds"] < 5
+    assert "time" in document["reason"]
 
 
 def test_notes_of_the_verdict_are_shown(cli: Cli, place: Path) -> None:
@@ -587,7 +588,7 @@ def test_a_reader_that_goes_away_is_no_accident(place: Path) -> None:
     )
     assert process.stdout is not None
     process.stdout.close()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode in (1, 141)
     assert err == b""
 
@@ -627,30 +628,27 @@ def alive(pid: int) -> bool:
 def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
     """While z3 works on a question that takes it minutes."""
     process = subprocess.Popen(
-        command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "300"),
+        command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "3600"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
     workers = steady_workers(process.pid)
     assert workers
-    start = time.monotonic()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert time.monotonic() - start < 30  # not what it was doing, which takes minutes
+    out, err = process.communicate()  # what it was doing takes longer than a test may
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
-    time.sleep(0.5)
-    assert [pid for pid in workers if alive(pid)] == []
+    assert until(lambda: not any(alive(pid) for pid in workers))
 
 
 def test_ctrl_c_is_heard_during_a_long_call_of_a_library(place: Path) -> None:
-    """Python notices a signal only between its own steps; this call takes many seconds."""
+    """Python notices a signal only between its own steps; this call would take many minutes."""
     code = (
-        "import numpy as np, typer\n"
+        "import hashlib, typer\n"
         "from verifex.cli.guard import run_process\n"
         "app = typer.Typer()\n"
         "@app.command()\n"
         "def work() -> None:\n"
         "    print('ready', flush=True)\n"
-        "    np.linalg.svd(np.random.default_rng(0).random((4000, 4000)))\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)\n"
         "run_process(app)\n"
     )
     process = subprocess.Popen(
@@ -659,10 +657,8 @@ def test_ctrl_c_is_heard_during_a_long_call_of_a_library(place: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.3)
-    start = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert time.monotonic() - start < 30
+    _, err = process.communicate()
     assert (process.returncode, err) == (130, "interrupted\n")
 
 
@@ -682,7 +678,7 @@ def test_progress_is_shown_on_a_terminal_only(place: Path) -> None:
         if not part:
             break
         shown += part
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate()
     os.close(master)
     json.loads(out)
     assert b"hard" in shown

@@ -7,12 +7,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.layering import ROOT, imported, shipped
 
 # Lowest first; a row imports only rows before it. Names are the first part below `verifex`.
 ROWS: tuple[frozenset[str], ...] = tuple(
@@ -45,36 +44,9 @@ HEAVY = (
 UNSAFE_LOADERS = frozenset({"pickle", "_pickle", "cloudpickle", "dill", "shelve", "marshal"})
 
 
-def module_name(file: Path, root: Path = ROOT) -> str:
-    """The dotted name a shipped file is imported by, `__init__` kept as the last part."""
-    parts = file.relative_to(root).with_suffix("").parts
-    return ".".join(parts if parts[0] == "verifex" else ("verifex", *parts))
-
-
-@cache
-def shipped() -> dict[str, ast.Module]:
-    """Every shipped module, by dotted name, parsed."""
-    files = [f for top in ("verifex", "solvers", "specs") for f in (ROOT / top).rglob("*.py")]
-    return {module_name(f): ast.parse(f.read_bytes(), str(f)) for f in sorted(files)}
-
-
 def unit_of(name: str) -> str:
     """`verifex.ir.graph` -> `ir`; the package itself is `__init__`."""
     return [*name.split("."), "__init__"][1]
-
-
-def imported(name: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of everything a module imports, at the top or inside functions."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = name.split(".")[: -node.level]
-                base = ".".join([*above, base] if base else above)
-            for alias in node.names:
-                yield node.lineno, f"{base}.{alias.name}"
 
 
 def units_imported(name: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -149,9 +121,7 @@ def test_solvers_are_found_by_entry_point_only() -> None:
 
 
 def test_checker_needs_only_the_standard_library() -> None:
-    tree = shipped().get("verifex.checker")
-    if tree is None:
-        pytest.skip("verifex/checker.py does not exist yet")
+    tree = shipped()["verifex.checker"]
     tops = {target.split(".")[0] for _, target in imported("verifex.checker", tree)}
     assert tops <= set(sys.stdlib_module_names)
 

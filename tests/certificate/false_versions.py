@@ -1,6 +1,6 @@
 """Certificates against false versions of their claims: the checker accepts none.
 
-    python tests/certificate/false_versions.py --count 7000 --jobs 2 --document docs/certificates.md
+    python -m tests.certificate.false_versions --count 7000 --jobs 2 --document docs/certificates.md
 
 Half of the claims are false by value: a threshold, a weight, a region, a class, a count, a sign.
 Half are false by reading: the files say something else than a careless reader takes them for
@@ -25,8 +25,7 @@ from dataclasses import dataclass, field
 from functools import partial, reduce
 from pathlib import Path
 
-from document import section
-from falsehoods import (
+from tests.certificate.falsehoods import (
     data,
     elements,
     names,
@@ -37,8 +36,9 @@ from falsehoods import (
     values,
     windows,
 )
-from falsehoods.claims import Certificate, Kind, Version, present
-from falsehoods.random_claims import BASES
+from tests.certificate.falsehoods.claims import Certificate, Kind, Version, present
+from tests.certificate.falsehoods.random_claims import BASES
+from tests.helpers.document import section
 
 TITLE = "False versions of claims"
 READINGS: tuple[Kind, ...] = (
@@ -134,7 +134,7 @@ def document(report: Report, command: str, seconds: float) -> str:
     wrong = "\n".join(f"* {k}: accepted {n} times" for k, n in sorted(report.accepted.items()))
     return f"""Written by the command below; the numbers are what it found.
 
-    python tests/certificate/false_versions.py {command} \\
+    python -m tests.certificate.false_versions {command} \\
         --document docs/certificates.md
 
 {report.presented.total()} certificates for claims that are false, or that a witness does not

@@ -1,6 +1,6 @@
 """Mutated certificates, networks, specs, queries and data files: one line each, and nothing worse.
 
-    python tests/certificate/mutations.py --count 20000 --jobs 2 --document docs/certificates.md
+    python -m tests.certificate.mutations --count 20000 --jobs 2 --document docs/certificates.md
 
 The checker (its `main`) and the command line (`verifex show NET --spec SPEC`, in process) are given
 each: they print one line, end with a code of the list, within limits of time and memory. What the
@@ -30,11 +30,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from document import section
-from falsehoods.claims import Files
-from mutants.bases import Base, bases
-from mutants.changes import BYTES, MESSAGES, TEXTS, lines_changed
-
+from tests.certificate.falsehoods.claims import Files
+from tests.certificate.mutants.bases import Base, bases
+from tests.certificate.mutants.changes import BYTES, MESSAGES, TEXTS, lines_changed
+from tests.helpers.document import section
 from verifex import checker
 
 TITLE = "Mutated files"
@@ -300,7 +299,7 @@ def document(report: Report, command_: str, seconds: float) -> str:
     faults = "\n".join(f"* {f}" for f in report.faults)
     return f"""Written by the command below; the numbers are what it found.
 
-    python tests/certificate/mutations.py {command_} \\
+    python -m tests.certificate.mutations {command_} \\
         --document docs/certificates.md
 
 {len(report.results)} mutated files (bytes flipped, cut, repeated; protobuf fields repeated,

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 import pytest
 import z3
-from corruptions import Case
 from onnx import TensorProto, helper, numpy_helper
-from spec_nets import Pair, pair, truth
-from test_corrupted import check
 
 import verifex
+from tests.certificate.corruptions import Case
+from tests.certificate.spoiled import check
+from tests.helpers.spec_nets import Pair, pair, truth
 from verifex import Outcome, checker
 from verifex.api import named_files
 from verifex.certificate.write import proof_lines, write

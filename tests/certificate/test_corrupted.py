@@ -1,6 +1,6 @@
 """Spoiled certificates: the checker accepts none whose claim is not true.
 
-    python tests/certificate/test_corrupted.py --count 2000 --document docs/certificates.md
+    python -m tests.certificate.test_corrupted --count 2000 --document docs/certificates.md
 
 A spoiled certificate may still be a proof (a byte that no bound needed, a leaf that closes without
 its multipliers): so the claim of everything accepted is decided again, by region enumeration and
@@ -17,35 +17,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import pytest
-from corruptions import CORRUPTIONS, Case
-from document import section
-from spec_nets import by_solver, pair, truth
 
-from verifex import checker
+from tests.certificate.corruptions import CORRUPTIONS, Case
+from tests.certificate.spoiled import LAZY, Truth, check
+from tests.helpers.document import section
+from tests.helpers.spec_nets import pair
 from verifex.certificate.write import Files, proof_lines
-from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
-from verifex.engine.search.gates.search import SearchOptions
-from verifex.engine.solve.pool import SolverPool
-from verifex.errors import VerifexError
-from verifex.problem.spec.build import load_problem
 
 COUNT, QUICK, BASES = 2000, 200, 10
-LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))
-"""A search that does not improve its bounds: its proofs need splits, and multipliers of splits."""
-
-
-def check(case: Case, folder: Path) -> tuple[int, str]:
-    """The checker's answer to a case, by way of files."""
-    paths = [folder / name for name in ("net.onnx", "spec.toml", "proof.vxc")]
-    for path, data in zip(paths, (case.network, case.spec, case.certificate()), strict=True):
-        path.write_bytes(data)
-    return checker.check([str(p) for p in paths])
 
 
 def bases(count: int, folder: Path) -> list[Case]:
@@ -67,31 +51,6 @@ def bases(count: int, folder: Path) -> list[Case]:
             break
     assert len(found) == count
     return found
-
-
-class Truth:
-    """What is true of a network and a spec, remembered; "none" where they state no claim."""
-
-    def __init__(
-        self, folder: Path, second: str | None = None, pool: SolverPool | None = None
-    ) -> None:
-        self.folder, self.second, self.pool = folder, second, pool
-        self.of = cache(self._decide)
-
-    def _decide(self, network: bytes, spec: bytes) -> str:
-        (self.folder / "net.onnx").write_bytes(network)
-        (self.folder / "spec.toml").write_bytes(spec)
-        try:
-            problem = load_problem(self.folder / "spec.toml", self.folder / "net.onnx")
-        except VerifexError:
-            return "none"
-        said = truth(problem)
-        if self.second is None:
-            return said
-        again = by_solver(problem, self.second, self.pool)
-        if "open" in (said, again) or said == again or (said, again) == ("kink", "false"):
-            return again if said == "open" else said
-        return f"{said}, but {again} by {self.second}"
 
 
 @dataclass
@@ -159,7 +118,7 @@ def document(report: Report, count: int) -> str:
         for name, n in sorted(report.tried.items()))
     return f"""Written by the command below; the numbers are what it found.
 
-    python tests/certificate/test_corrupted.py --count {count} --document docs/certificates.md
+    python -m tests.certificate.test_corrupted --count {count} --document docs/certificates.md
 
 {count} certificates, spoiled in {len(report.tried)} ways from {BASES} valid ones (small random
 networks, trees of 3 to 60 leaves): {accepted} accepted. Every claim that was accepted is true, as

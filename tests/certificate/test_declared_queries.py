@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from spec_nets import pair
 
+from tests.helpers.spec_nets import pair
 from verifex import checker
 from verifex.api import verify
 from verifex.engine.verdict import Outcome

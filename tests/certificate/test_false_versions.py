@@ -7,10 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from false_versions import CODES, READINGS, Report, survey
-from falsehoods.claims import Kind, present
-from falsehoods.random_claims import BASES, base
-from falsehoods.values import kinds
+
+from tests.certificate.false_versions import CODES, READINGS, Report, survey
+from tests.certificate.falsehoods.claims import Kind, present
+from tests.certificate.falsehoods.random_claims import BASES, base
+from tests.certificate.falsehoods.values import kinds
 
 FEW = range(3)  # of the proved claims: each takes a second to find
 UNREAD = ("ArgMax", "DepthToSpace", "CumSum", "Where", "And, Or", "Softmax", "Resize", "Mod",

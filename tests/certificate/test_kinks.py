@@ -4,21 +4,25 @@ checker accepts the witness; undecided where they differ."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from onnx import helper, numpy_helper
-from test_checker import save_graph
 
+from tests.helpers.checker_nets import save_graph
 from verifex import api, checker
 from verifex.certificate.write import Files, witness_lines, write
 from verifex.engine.falsify.witness import replay
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict, Witness
-from verifex.ir.problem import as_point
 from verifex.problem.spec.build import load_problem
+
+
+def as_point(values: Sequence[Any]) -> tuple[Fraction, ...]:
+    return tuple(Fraction(value) for value in values)
 
 
 class Net(NamedTuple):

@@ -1,6 +1,6 @@
 """Leaves of certificates as SMT-LIB questions: z3 and cvc5 both find that nothing is left there.
 
-    python tests/certificate/test_leaf_export.py --count 500 --document docs/certificates.md
+    python -m tests.certificate.test_leaf_export --count 500 --document docs/certificates.md
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from document import section
-from spec_nets import Pair, pair
-from test_corrupted import LAZY
 
+from tests.certificate.spoiled import LAZY
+from tests.helpers.document import section
+from tests.helpers.spec_nets import Pair, pair
 from verifex import checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
 from verifex.certificate.write import Files, proof_lines, write
@@ -163,7 +163,7 @@ def main(arguments: list[str]) -> int:
     if asked.document is not None:
         section(asked.document, "Leaves put to z3 and cvc5", f"""Written by the command below.
 
-    python tests/certificate/test_leaf_export.py --count {asked.count} \\
+    python -m tests.certificate.test_leaf_export --count {asked.count} \\
         --document docs/certificates.md
 
 {total} leaves of certificates of small random networks, exported as `verifex export --certificate

@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from falsehoods.claims import present
-from mutants.bases import bases
-from mutations import ORDER, SHARES, Answer, answered, mutant, stopped, tried
+
+from tests.certificate.falsehoods.claims import present
+from tests.certificate.mutants.bases import bases
+from tests.certificate.mutations import ORDER, SHARES, Answer, answered, mutant, stopped, tried
 
 QUICK = 200
 

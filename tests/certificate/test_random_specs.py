@@ -1,7 +1,7 @@
 """Random specs from file to verdict: what is proved is true, what is refuted is false, and the
 checker accepts no certificate of anything else.
 
-    python tests/certificate/test_random_specs.py --many 500 --document docs/certificates.md
+    python -m tests.certificate.test_random_specs --many 500 --document docs/certificates.md
 
 Each pair of a network and a spec is verified with a certificate. The checker reads both files as
 the package does, or the pair is a failure. Its certificate is then presented twice more: for a
@@ -26,7 +26,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from corruptions import (
+
+from tests.certificate.corruptions import (
     CORRUPTIONS,
     Case,
     claim_negated,
@@ -41,11 +42,10 @@ from corruptions import (
     version_changed,
     weight_changed,
 )
-from document import section
-from spec_nets import Pair, pair, shown, text
-from test_checker import agree
-from test_corrupted import Truth, check
-
+from tests.certificate.spoiled import Truth, check
+from tests.helpers.checker_nets import agree
+from tests.helpers.document import section
+from tests.helpers.spec_nets import Pair, pair, shown, text
 from verifex import api
 from verifex.engine.falsify.witness import replay
 from verifex.engine.search.record import Closed
@@ -267,7 +267,7 @@ def document(report: Report, many: int, first: int, seconds: float) -> str:
     wrong = "\n".join(f"* {w}" for w in (*report.wrong, *report.unread))
     return f"""Written by the command below; the numbers are what it found.
 
-    python tests/certificate/test_random_specs.py --many {many}{start} \\
+    python -m tests.certificate.test_random_specs --many {many}{start} \\
         --document docs/certificates.md
 
 {many} pairs of a small random network (up to 10 gates) and a spec, {c['near']} of them with a

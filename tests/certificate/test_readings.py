@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -361,10 +360,9 @@ def chain(op: str, count: int, inputs: int = 2) -> bytes:
 
 
 def test_constants_do_not_grow_without_end(tmp_path: Path) -> None:
-    started = time.monotonic()
+    """Squared sixty times, a number of two digits would have more than memory holds."""
     code, word = answer(tmp_path, chain("Mul", 60), claim([0, 0], [1, 1]))
     assert (code, "digits" in word) == (65, True)
-    assert time.monotonic() - started < 30
 
 
 def test_long_chains_of_operators_are_read(tmp_path: Path) -> None:
@@ -373,16 +371,15 @@ def test_long_chains_of_operators_are_read(tmp_path: Path) -> None:
 
 
 def test_long_lists_of_multipliers_take_linear_time(tmp_path: Path) -> None:
+    """Quadratic time would be hours, and the test be stopped."""
     spec = claim([0, 0], [0.5, 1])
     assert answer(tmp_path, SAME, spec) == (0, "valid")
     path = tmp_path / "p.vxc"
     head = path.read_text().splitlines()[0]
-    bound = json.dumps({"b": 0, "z": [[0, 1, 0]] * 50_000})
+    bound = json.dumps({"b": 0, "z": [[0, 1, 0]] * 400_000})
     unit = json.dumps({"x": [0, "1/4"]})
     path.write_text("\n".join([head, unit, bound, '{"l":1}', '{"l":1}', ""]))
-    started = time.monotonic()
     checker.check([str(tmp_path / k) for k in ("net.onnx", "spec.toml", "p.vxc")])
-    assert time.monotonic() - started < 30
 
 
 if __name__ == "__main__":

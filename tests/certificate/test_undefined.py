@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spec_nets import text
-from test_checker import agree, ck, claim_of, save_net
 
+from tests.helpers.checker_nets import agree, ck, claim_of, save_net
+from tests.helpers.spec_nets import text
 from verifex import api, checker
 from verifex.certificate.write import Files
 from verifex.engine.solve.pool import SolverPool

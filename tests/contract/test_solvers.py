@@ -6,7 +6,6 @@ A solver that cannot run here is shown as skipped, by name and with its reason.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction as F
@@ -535,9 +534,7 @@ def hard() -> Model:
 def test_time_outs_are_kept(solver: tuple[SolverProcess, Capabilities], seconds: float) -> None:
     child, _ = solver
     child.solve(Model(), SolveLimits(30))  # started and loaded
-    start = time.monotonic()
     answer = child.solve(hard(), SolveLimits(seconds))
-    assert time.monotonic() - start < seconds + 30
     assert (answer.status, answer.stop) == (Status.UNKNOWN, Stop.TIME), answer
     assert child.solve(Model(), SolveLimits(30)).status is Status.OPTIMAL
 

@@ -47,7 +47,7 @@ class Hostile:
             if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):
                 signal.signal(number, signal.SIG_IGN)
         while True:
-            time.sleep(60)
+            time.sleep(3600)
 
     def spin(self, model: Model) -> Answer:
         pow(3, 1 << 40, (1 << 4_000_000) + 1)  # one C call that holds the interpreter lock
@@ -55,7 +55,7 @@ class Hostile:
 
     def family(self, model: Model) -> Answer:
         """A grandchild that would outlive us; its number goes to the file that a test names."""
-        child = subprocess.Popen(["sleep", "300"])
+        child = subprocess.Popen(["sleep", "3600"])
         with open(os.environ["HOSTILE_FILE"], "w") as f:
             f.write(str(child.pid))
         child.wait()
@@ -135,7 +135,7 @@ def garbage(mode: str) -> None:
     sys.stdin.readline()
     sys.stdout.buffer.write(line)
     sys.stdout.flush()
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def raw(mode: str) -> None:
@@ -152,12 +152,12 @@ def raw(mode: str) -> None:
     if mode == "silent_half":
         sys.stdin.readline()
         os.write(1, b'{"id": 1, "status"')
-        time.sleep(60)
+        time.sleep(3600)
     if mode == "never_reads":
-        time.sleep(60)
+        time.sleep(3600)
     if mode == "closes":
         os.close(1)
-        time.sleep(60)
+        time.sleep(3600)
     if mode == "gone":
         sys.exit(0)
 

@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import until
 from verifex.engine.solve.child import SolverProcess, resident
 from verifex.ir.model.logical import Model, Product
 from verifex.ir.model.solving import Answer, SolveLimits, Status, Stop
@@ -32,13 +32,9 @@ def small() -> Model:
 
 
 def ask(mode: str, *, seconds: float = SECONDS, memory: int = 1 << 30) -> Answer:
-    """The answer of a hostile solver, which would take minutes if it were let."""
+    """The answer of a hostile solver; if it were let, most would take longer than a test may."""
     with SolverProcess("hostile", command=command(mode), max_output=1 << 22) as child:
-        start = time.monotonic()
-        answer = child.solve(small(), SolveLimits(seconds, memory))
-        took = time.monotonic() - start
-        assert answer.seconds <= took < seconds + 30
-    return answer
+        return child.solve(small(), SolveLimits(seconds, memory))
 
 
 def gone(pid: int) -> bool:
@@ -50,13 +46,8 @@ def gone(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
-def until_gone(pid: int, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if gone(pid):
-            return True
-        time.sleep(0.02)
-    return gone(pid)
+def until_gone(pid: int) -> bool:
+    return until(lambda: gone(pid))
 
 
 @pytest.mark.parametrize(
@@ -99,10 +90,9 @@ def test_misbehaviour_is_unknown_with_its_reason(mode: str, stop: Stop) -> None:
     ],
 )
 def test_malformed_answers_are_crashes(mode: str) -> None:
-    answer = ask(mode, seconds=5)
+    answer = ask(mode, seconds=3600)  # nothing more is waited for: a test may not take that long
     assert (answer.status, answer.stop) == (Status.UNKNOWN, Stop.CRASH)
     assert "malformed" in answer.note
-    assert answer.seconds < 4
 
 
 @pytest.mark.parametrize("mode", ["lie_infeasible", "lie_point"])
@@ -154,18 +144,16 @@ def test_unknown_solvers_and_wrong_questions_are_unsupported() -> None:
 def test_killing_takes_grandchildren_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOSTILE_FILE", str(tmp_path / "pid"))
     assert ask("family").stop is Stop.TIME
-    assert until_gone(int((tmp_path / "pid").read_text()), 2)
+    assert until_gone(int((tmp_path / "pid").read_text()))
 
 
 def test_interrupt_from_another_thread() -> None:
     with SolverProcess("hostile", command=command("hang")) as child:
         timer = threading.Timer(0.7, child.interrupt)
         timer.start()
-        start = time.monotonic()
-        answer = child.solve(small(), SolveLimits(30))
+        answer = child.solve(small(), SolveLimits(3600))
         timer.join()
         assert (answer.status, answer.stop) == (Status.UNKNOWN, Stop.INTERRUPTED)
-        assert time.monotonic() - start < 25
 
 
 PARENT = """
@@ -175,7 +163,7 @@ from verifex.ir.model.logical import Model, Product
 from verifex.ir.model.solving import SolveLimits
 with SolverProcess("hostile", command=[sys.executable, {file!r}, "family"]) as child:
     try:
-        child.solve(Model(), SolveLimits(60))
+        child.solve(Model(), SolveLimits(3600))
     except KeyboardInterrupt:
         print("interrupted", flush=True)
         raise
@@ -193,16 +181,14 @@ def test_children_die_with_their_parent(how: signal.Signals, tmp_path: Path) -> 
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    end = time.monotonic() + 20
-    while not (file.exists() and file.read_text()) and time.monotonic() < end:
-        time.sleep(0.02)
+    assert until(lambda: file.exists() and file.read_text() != "")
     grandchild = int(file.read_text())
     worker = int(Path(f"/proc/{grandchild}/stat").read_text().rpartition(")")[2].split()[1])
     assert not gone(worker)
     parent.send_signal(how)
-    assert until_gone(grandchild, 1)
-    assert until_gone(worker, 1)
-    output, _ = parent.communicate(timeout=10)
+    assert until_gone(grandchild)
+    assert until_gone(worker)
+    output, _ = parent.communicate()
     assert ("interrupted" in output) == (how is signal.SIGINT)
     assert [f.name for f in tmp_path.iterdir()] == ["pid"]
 

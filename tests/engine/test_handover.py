@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from test_search import network
 
+from tests.helpers.gradient_nets import network
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
@@ -17,7 +17,7 @@ from verifex.engine.ranges import find_range
 from verifex.engine.run import Options, node_bounds
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
-from verifex.engine.search.gates.search import SearchOptions, handover
+from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
@@ -58,11 +58,7 @@ def problem_of(seed: int) -> tuple[Problem, Form]:
 
 @pytest.mark.parametrize("most", [0, 4096])
 @pytest.mark.parametrize("refresh", [True, False])
-def test_bounds_hold_at_points_of_open_domains(
-    refresh: bool, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(handover, "_MOST", most)
-    monkeypatch.setattr(handover, "_TOGETHER", 3)
+def test_bounds_hold_at_points_of_open_domains(refresh: bool, most: int) -> None:
     checked = tighter = 0
     rng = np.random.default_rng(0)
     for seed in range(8):
@@ -72,7 +68,7 @@ def test_bounds_hold_at_points_of_open_domains(
         if found.rest is None:
             continue
         given = node_bounds(problem)
-        low, high = found.rest.bounds(given)
+        low, high = replace(found.rest, together=3, most=most).bounds(given)
         lo, hi = problem.region.float_box()
         x = rng.uniform(lo, hi, (3000, len(lo)))
         values = evaluate_float(problem.graph, x, list(low))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
-from spec_nets import Pair, checked, pair, text, truth
-
+from tests.helpers.spec_nets import Pair, checked, pair, text, truth
 from verifex.certificate.write import Files, Line, proof_lines
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
-
-from small_nets import relu_net
-
+from tests.helpers.small_nets import relu_net
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget

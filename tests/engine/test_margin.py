@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import boxes, formulas, grid, points_in
 
+from tests.helpers.strategies import boxes, formulas, grid, points_in
 from verifex.engine.margin import batch_margin, dropped_margin, exact_margin, lower_margin
 from verifex.ir.exact import ExactArray
 from verifex.ir.formula import (

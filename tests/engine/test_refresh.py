@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
-from spec_nets import checked, pair, truth
-
+from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import Files, proof_lines
-from verifex.engine.bounds import batched_lp, half_spaces
+from verifex.engine.bounds import batched_lp
 from verifex.engine.bounds.half_spaces import Cutter
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort
@@ -155,8 +152,7 @@ def test_cuts_are_the_same_without_tables(monkeypatch: pytest.MonkeyPatch) -> No
     one = cutter.cut(boxes, lo, hi, signs)
     again = cutter.cut(boxes, lo, hi, signs)
     assert len(calls) == 3  # the table once, the second layer each time
-    monkeypatch.setattr(half_spaces, "_TABLE", 0)
-    other = Cutter(layout, bounder).cut(boxes, lo, hi, signs)
+    other = Cutter(layout, bounder, largest_table=0).cut(boxes, lo, hi, signs)
     for field in ("a", "b", "gate"):
         assert np.array_equal(getattr(one, field), getattr(again, field))
         assert np.allclose(getattr(one, field), getattr(other, field), rtol=1e-12, atol=1e-12)

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import Drawn, graphs
 
+from tests.helpers.strategies import Drawn, graphs
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import random
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
-import itertools
-
-from questions import Question, question
-
+from tests.helpers.gradient_nets import network
+from tests.helpers.questions import Question, question
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
@@ -104,22 +99,6 @@ def test_minima_are_exact(block: int) -> None:
 # --- thresholds next to the worst case ----------------------------------------------------------
 
 BESIDE = (Fraction(0), Fraction(1, 2**40), Fraction(1, 10**7))
-
-
-def network(
-    seed: int, widths: tuple[int, ...], scale: int = 1
-) -> tuple[Builder, int, list[int], Region]:
-    """A random network with weights k/64, its input, the nodes (logit, gradient), a box."""
-    rng = np.random.default_rng(seed)
-    b = Builder()
-    x = h = b.input("x", (widths[0],))
-    for k, (m, n) in enumerate(itertools.pairwise(widths)):
-        w, bias = rng.integers(-64, 65, (n, m)) / 64, rng.integers(-32, 33, n) / 64
-        factor = scale if k == len(widths) - 2 else 1
-        h = b.affine(dense(w * factor), b.relu(h) if k else h, bias * factor)
-    (gradient,) = gradients(b, h, [x])
-    side = tuple(Fraction(int(v), 10) for v in rng.integers(3, 10, widths[0]))
-    return b, x, [h, gradient], Region(tuple(-v for v in side), side)
 
 
 @pytest.mark.parametrize("scale", [1, 2**12, 2**30], ids=["1", "2^12", "2^30"])

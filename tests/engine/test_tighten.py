@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,13 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "soundness"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
-
-from small_nets import relu_net
-from spec_nets import checked, pair, truth
-
+from tests.helpers.small_nets import relu_net
+from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import Files, proof_lines
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort, Linear

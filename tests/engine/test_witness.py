@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import fractions
 
+from tests.helpers.strategies import fractions
 from verifex.engine.falsify.witness import candidates, refute, replay, snap
 from verifex.ir.formula import TRUE, Atom, Form, Formula
 from verifex.ir.graph import Builder, Graph

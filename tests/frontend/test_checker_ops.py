@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import pytest
 from onnx import TensorProto
-from onnx_runs import Case, build
-from test_onnx_ops import CASES, ROWS
 
+from tests.frontend.onnx_cases import CASES, ROWS
+from tests.helpers.onnx_runs import Case, build
 from verifex import checker
 from verifex.frontend import load_bytes
 from verifex.semantics.evaluate import evaluate_exact

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_runs import compare, weights
 
+from tests.helpers.onnx_runs import compare, weights
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend import Limits, from_torch, load, load_bytes
 from verifex.ir.ops import Relu

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import fractions, wild
 
+from tests.helpers.strategies import fractions, wild
 from verifex.ir.exact import ExactArray, as_exact, as_float, content_key, numbers
 
 finite = st.one_of(

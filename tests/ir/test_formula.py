@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import boxes, dominances, forms, formulas, fractions, points_in
 
+from tests.helpers.strategies import boxes, dominances, forms, formulas, fractions, points_in
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.formula import (
     FALSE,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import PIECEWISE, Drawn, arrays, graphs, grid
 
+from tests.helpers.strategies import PIECEWISE, Drawn, arrays, graphs, grid
 from verifex.errors import InputError
 from verifex.ir.exact import ExactArray, as_exact
 from verifex.ir.graph import Builder, Graph, GraphError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import arrays, convolutions, fractions, grid, maps, wild
 
+from tests.helpers.strategies import arrays, convolutions, fractions, grid, maps, wild
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.linmap import (
     Conv,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import fractions
 
+from tests.helpers.strategies import fractions
 from verifex.errors import InputError
 from verifex.ir.region import Ball, LinearRow, Region
 

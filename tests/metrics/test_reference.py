@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metric_nets import Net, points, truth
 
+from tests.helpers.metric_nets import Net, points, truth
 from verifex.errors import InputError
 from verifex.ir.formula import Atom
 from verifex.problem.spec import builders as v

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from query_texts import random_graph
 
+from tests.helpers.query_texts import random_graph
 from verifex.ir.graph import Graph
 
 

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from query_texts import random_graph, save
 
 import verifex
+from tests.helpers.query_texts import random_graph, save
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.engine.verdict import Outcome, RangeVerdict, Verdict

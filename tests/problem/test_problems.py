@@ -274,8 +274,6 @@ def test_the_library_is_rich_enough() -> None:
 
 @pytest.mark.parametrize("file", LIBRARY, ids=lambda f: f.stem)
 def test_library_specs_load_and_hold_at_their_reference(file: Path) -> None:
-    if not (ROOT / "examples" / "breast_cancer.onnx").is_file():
-        pytest.skip("examples/breast_cancer.onnx is absent")
     problem = load_problem(file)
     assert problem.point is not None
     assert problem.region.contains(problem.point)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
-from query_texts import random_graph, random_query, save
 
 import verifex
+from tests.helpers.query_texts import random_graph, random_query, save
 from verifex import checker
 from verifex.certificate.write import Files
 from verifex.cli.app import app

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from query_texts import random_graph, save
 
 import verifex
+from tests.helpers.query_texts import random_graph, save
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError, UnsupportedError, UsageError, VerifexError
 from verifex.frontend.onnx.export import to_onnx

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from query_texts import save
 
 import verifex
+from tests.helpers.query_texts import save
 from verifex.cli.vnnlib.main import run
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError

@@ -7,8 +7,8 @@ import re
 from fractions import Fraction
 
 import pytest
-from query_texts import random_graph
 
+from tests.helpers.query_texts import random_graph
 from verifex.errors import InputError, UnsupportedError
 from verifex.problem.vnnlib.stated import Stated
 from verifex.problem.vnnlib.version_2 import state

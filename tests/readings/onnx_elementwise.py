@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from onnx_maker import BOOL, DOUBLE, FLOAT, HALF, INT32, INT64, Maker
+
+from tests.readings.onnx_maker import BOOL, DOUBLE, FLOAT, HALF, INT32, INT64, Maker
 
 FLT_MAX = float(np.finfo(np.float32).max)
 

@@ -1,8 +1,8 @@
 """Reads many random ONNX files with four readers and says where they disagree.
 
-    python tests/readings/onnx_readings.py --count 12000 --seed 1
-    python tests/readings/onnx_readings.py --count 12000 --seed 1 --document docs/readings.md
-    python tests/readings/onnx_readings.py --one 1/Slice/17
+    python -m tests.readings.onnx_readings --count 12000 --seed 1
+    python -m tests.readings.onnx_readings --count 12000 --seed 1 --document docs/readings.md
+    python -m tests.readings.onnx_readings --one 1/Slice/17
 
 Exit code 1 if ours ever say otherwise than each other, onnxruntime or the ONNX reference. Models
 are read in child processes: what crashes one is a disagreement too.
@@ -19,14 +19,9 @@ from pathlib import Path
 
 import onnx
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import onnx_elementwise
-import onnx_shapes
-import onnx_windows
-from onnx_maker import Maker
-from onnx_readers import READERS, Reading, Refused, read, table
+from tests.readings import onnx_elementwise, onnx_shapes, onnx_windows
+from tests.readings.onnx_maker import Maker
+from tests.readings.onnx_readers import READERS, Reading, Refused, read, table
 
 MAKERS = {**onnx_elementwise.MAKERS, **onnx_shapes.MAKERS, **onnx_windows.MAKERS}
 CHUNK = 100
@@ -129,13 +124,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _write(page: Path, found: Sequence[Reading], seed: int) -> None:
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "certificate"))
-    from document import section
+    from tests.helpers.document import section
 
     wrong = sum(bool(r.wrong) for r in found)
     section(page, "Networks", f"""Written by the command below.
 
-    python tests/readings/onnx_readings.py --count {len(found)} --seed {seed} --document {page}
+    python -m tests.readings.onnx_readings --count {len(found)} --seed {seed} --document {page}
 
 {len(found)} random ONNX files (operators x operator sets 7 to 23 x attributes x element types x
 storage of tensors; one in three with many flaws), each read by the engine, the checker, onnxruntime

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from onnx_maker import BOOL, FLOAT, INT32, INT64, Maker
+
+from tests.readings.onnx_maker import BOOL, FLOAT, INT32, INT64, Maker
 
 INT_MAX, LONG_MAX = 2**31 - 1, 2**63 - 1
 

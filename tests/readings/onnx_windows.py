@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from onnx_maker import DOUBLE, FLOAT, INT64, Maker
-from onnx_shapes import with_axes
+
+from tests.readings.onnx_maker import DOUBLE, FLOAT, INT64, Maker
+from tests.readings.onnx_shapes import with_axes
 
 
 def gemm(m: Maker) -> bytes:

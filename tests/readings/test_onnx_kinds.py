@@ -15,7 +15,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from onnx_small import (
+
+from tests.readings.onnx_small import (
     FLT_MAX,
     both_say,
     checker_says,
@@ -26,7 +27,6 @@ from onnx_small import (
     text_model,
     values,
 )
-
 from verifex import checker
 from verifex.api import verify
 from verifex.frontend import load_bytes

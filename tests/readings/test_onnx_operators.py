@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_small import both_say, engine_says, node_model, single, values
+
+from tests.readings.onnx_small import both_say, engine_says, node_model, single, values
 
 SLOPE = Fraction(float(np.float32(0.01)))
 

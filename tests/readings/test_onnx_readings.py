@@ -1,6 +1,6 @@
 """Some of the random ONNX files with all readers; the checker's table of operators itself.
 
-Many more: `python tests/readings/onnx_readings.py --count 12000`.
+Many more: `python -m tests.readings.onnx_readings --count 12000`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import defs
-from onnx_readers import READERS, Reading, difference, disagreement
-from onnx_readings import MAKERS, build, reading, seeds
 
+from tests.readings.onnx_readers import READERS, Reading, difference, disagreement
+from tests.readings.onnx_readings import MAKERS, build, reading, seeds
 from verifex import checker
 from verifex.frontend.onnx.schemas import TYPES
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from text_case import Case
+
+from tests.readings.text_case import Case
 
 F = Fraction
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from text_case import Case
+
+from tests.readings.text_case import Case
 
 F = Fraction
 

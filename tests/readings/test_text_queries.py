@@ -6,8 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from text_case import Case
 
+from tests.readings.text_case import Case
 from verifex.errors import InputError
 from verifex.problem.spec.build import load_problem
 from verifex.problem.vnnlib.raw_query import raw_query

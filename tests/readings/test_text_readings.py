@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from text_readings import COLUMNS, study, table
+from tests.readings.text_readings import COLUMNS, study, table
 
 
 def test_three_readers_agree_or_ours_refuse() -> None:

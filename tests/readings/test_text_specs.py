@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from text_case import Case
 
+from tests.readings.text_case import Case
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.errors import VerifexError

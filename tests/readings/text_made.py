@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from text_made_claims import query, spec
-from text_made_files import csv_file, npy_file
-from text_pieces import Text, one_constraint, one_number
+from tests.readings.text_made_claims import query, spec
+from tests.readings.text_made_files import csv_file, npy_file
+from tests.readings.text_pieces import Text, one_constraint, one_number
 
 _MAKERS: Mapping[str, Callable[[random.Random], Text]] = {
     "number": one_number,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from text_pieces import Text, constraint, decimal, faults, spoil
+from tests.readings.text_pieces import Text, constraint, decimal, faults, spoil
 
 # --- queries ------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import random
 import struct
 from typing import Any
 
-from text_pieces import Text, decimal, faults, spoil
+from tests.readings.text_pieces import Text, decimal, faults, spoil
 
 # --- CSV ----------------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from text_pieces import Text
-from text_third import Constraint, Refused, Silent, csv_point, npy, number
-from text_third_queries import first, second
-from text_third_specs import FIRST, SECOND, SHIFT, Reading
 
+from tests.readings.text_pieces import Text
+from tests.readings.text_third import Constraint, Refused, Silent, csv_point, npy, number
+from tests.readings.text_third_queries import first, second
+from tests.readings.text_third_specs import FIRST, SECOND, SHIFT, Reading
 from verifex import checker
 from verifex.errors import VerifexError
 from verifex.frontend.onnx.export import to_onnx

@@ -1,6 +1,6 @@
 """Reads generated texts three times over: the engine, the checker, and a reader of the tests' own.
 
-    python tests/readings/text_readings.py --count 8000 --seed 1 [--document docs/readings.md]
+    python -m tests.readings.text_readings --count 8000 --seed 1 [--document docs/readings.md]
 
 Where two readers take a text for different things, or an own refusal is no single line that names
 its place, the text is printed and the exit code is 1. A refusal by one of ours is no disagreement,
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from text_made import KINDS, make
-from text_pieces import Text
-from text_readers import READERS
-from text_third import Refused, Silent
 
+from tests.readings.text_made import KINDS, make
+from tests.readings.text_pieces import Text
+from tests.readings.text_readers import READERS
+from tests.readings.text_third import Refused, Silent
 from verifex import checker
 from verifex.errors import VerifexError
 
@@ -148,15 +148,14 @@ def main(arguments: list[str]) -> int:
     counts, wrong = study(asked.count, asked.seed)
     print(table(counts))
     if asked.document is not None:
-        sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "certificate"))
-        from document import section
+        from tests.helpers.document import section
 
         section(
             asked.document,
             "Texts",
             f"""Written by the command below.
 
-    python tests/readings/text_readings.py --count {asked.count} --seed {asked.seed} \\
+    python -m tests.readings.text_readings --count {asked.count} --seed {asked.seed} \\
         --document docs/readings.md
 
 Numbers, linear constraints, CSV and NPY files, specs and VNN-LIB queries, plain ones and such with

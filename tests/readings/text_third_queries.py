@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 import z3
-from text_third import Refused, Silent
+
+from tests.readings.text_third import Refused, Silent
 
 Truth = Callable[[Sequence[Fraction], Sequence[Fraction]], bool]
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from text_third import Constraint, Silent, number
+from tests.readings.text_third import Constraint, Silent, number
 
 F = Fraction
 FIRST = [[F(1), F(-1), F(1, 2)], [F(-1, 2), F(2), F(1, 4)], [F(1), F(1), F(-1)], [F(0), F(1), F(1)]]

@@ -1,6 +1,6 @@
 """Claims whose truth is known, searched and certified: 0 if all is well, 1 if something is not.
 
-    python tests/seeded/probe.py [CLAIM TO LEAVE OUT ...]
+    python -m tests.seeded.probe [CLAIM TO LEAVE OUT ...]
 
 Run by `run.py` against copies of verifex with a bug in them. What counts as noticed: a search that
 closes a claim which is false, a certificate of a closed claim that the checker refuses, or a
@@ -13,10 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "certificate"))
-
-from claims import CLAIMS, claim
-
+from tests.seeded.claims import CLAIMS, claim
 from verifex import checker
 from verifex.certificate.write import Files, proof_lines, witness_lines, write
 from verifex.engine.bounds.optimise import Effort

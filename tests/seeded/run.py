@@ -1,8 +1,8 @@
 """Plants one soundness bug at a time in a copy of verifex and tells what notices it.
 
-    python tests/seeded/run.py                  # all bugs, a table
-    python tests/seeded/run.py --only kink      # those whose name contains a word
-    python tests/seeded/run.py --document docs/certificates.md
+    python -m tests.seeded.run                  # all bugs, a table
+    python -m tests.seeded.run --only kink      # those whose name contains a word
+    python -m tests.seeded.run --document docs/certificates.md
 
 For each bug of bugs/*.toml: the quick tests named there run against the copy; if they pass,
 `probe.py` searches for proofs of known claims with it, and asks the checker (which shares no code
@@ -109,7 +109,8 @@ def noticed(bug: Bug, usual: Sequence[str] = ()) -> tuple[str, str]:
     with copy(bug) as folder:
         if bug.tests:
             code, out = run(
-                folder, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *bug.tests)
+                folder, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "",
+                *bug.tests)
             if code == 1:
                 failed = re.search(r"^FAILED (?:tests/)?(\S+)", out, re.MULTILINE)
                 return "tests", failed[1] if failed else "a test"
@@ -142,13 +143,12 @@ def main(arguments: list[str]) -> int:
             found[bug.name] = noticed(bug, usual)
             print(f"{bug.name}: {': '.join(found[bug.name])}", flush=True)
     if asked.document is not None:
-        sys.path.insert(0, str(HERE.parent / "certificate"))
-        from document import section
+        from tests.helpers.document import section
 
         by = [how for how, _ in found.values()]
         section(asked.document, "Seeded bugs", f"""Written by the command below.
 
-    python tests/seeded/run.py --document docs/certificates.md
+    python -m tests.seeded.run --document docs/certificates.md
 
 {len(found)} soundness bugs (tests/seeded/bugs/), each alone in a copy of the package:
 {by.count("tests")} are noticed by the quick tests, {by.count("checker")} by the checker, which

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claims import FOLDER
 
+from tests.seeded.claims import FOLDER
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.bounds.root import _outward, root_facts

@@ -1,12 +1,13 @@
 """The seeded bugs still fit the code, and the machinery that plants them notices two of them.
 
-All of them: `python tests/seeded/run.py` (minutes).
+All of them: `python -m tests.seeded.run` (minutes).
 """
 
 from __future__ import annotations
 
 import pytest
-from run import ROOT, bugs, noticed
+
+from tests.seeded.run import ROOT, bugs, noticed
 
 
 @pytest.mark.parametrize("bug", bugs(), ids=lambda b: b.name)

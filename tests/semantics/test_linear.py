@@ -13,8 +13,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import SMOOTH, boxes, graphs, grid, points_in
 
+from tests.helpers.strategies import SMOOTH, boxes, graphs, grid, points_in
 from verifex.engine.bounds.layout import Boxes, Layout
 from verifex.engine.bounds.optimise import Bounder, Effort, Linear
 from verifex.engine.bounds.root import to_rows

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import SMOOTH, Drawn, boxes, graphs, grid, points_in, wild
 
+from tests.helpers.strategies import SMOOTH, Drawn, boxes, graphs, grid, points_in, wild
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.graph import Builder, Graph

@@ -1,6 +1,6 @@
 """Random questions put to every decider: they must not contradict one another, ever.
 
-    python tests/soundness/fuzz.py --questions 2000 --jobs 2
+    python -m tests.soundness.fuzz --questions 2000 --jobs 2
 
 Each question (see `questions.py`) is decided by region enumeration (called directly: it shares no
 rule with the engine), by HiGHS, z3, SCIP and cvc5, each alone without attack and search, by the
@@ -28,10 +28,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from questions import Question, question
-
+from tests.helpers.questions import Question, question
 from verifex.engine.decide import decide
 from verifex.engine.falsify.witness import replay
 from verifex.engine.run import Options
@@ -296,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = {**summary.to_json(), "wall": elapsed, "first_seed": args.seed}
     Path(args.json).write_text(json.dumps(data, indent=1) + "\n")
     if args.document:
-        command = "python tests/soundness/fuzz.py " + " ".join(argv or sys.argv[1:])
+        command = "python -m tests.soundness.fuzz " + " ".join(argv or sys.argv[1:])
         page = Path(args.document)
         _, at, others = (page.read_text() if page.is_file() else "").partition("\n## ")
         page.write_text(document(summary, command, elapsed) + at + others)

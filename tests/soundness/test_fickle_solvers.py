@@ -8,8 +8,8 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
-from test_lying_solvers import FALSE, TRUE, liar
 
+from tests.soundness.lying import FALSE, TRUE, liar
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.range_end import End, Left

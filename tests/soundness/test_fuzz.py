@@ -7,9 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from fuzz import DECIDERS, Answer, Case, Summary, ask, conflicts, document, read
-from questions import question
 
+from tests.helpers.questions import question
+from tests.soundness.fuzz import DECIDERS, Answer, Case, Summary, ask, conflicts, document, read
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 

@@ -1,6 +1,6 @@
 """Planted counterexamples: no decider proves or claims what only a millionth of the region breaks.
 
-    python tests/soundness/test_planted.py --networks 100 --document docs/fuzz-engine.md
+    python -m tests.soundness.test_planted --networks 100 --document docs/fuzz-engine.md
 
 Each network (see `planted.py`) is put to the attack alone, to the default pipeline, to the search
 alone and to every solver alone, after its planted point was replayed exactly; and as files (an ONNX
@@ -19,12 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "certificate"))
-
 import pytest
-from document import section
-from planted import LIMIT, Planted, planted
 
+from tests.helpers.document import section
+from tests.soundness.planted import LIMIT, Planted, planted
 from verifex import api
 from verifex.engine.decide import decide
 from verifex.engine.falsify.witness import replay
@@ -179,7 +177,7 @@ def main(argv: Sequence[str]) -> int:
     started = time.monotonic()
     seeds = range(asked.first, asked.first + asked.networks)
     report = survey(seeds, asked.deciders.split(","), asked.seconds)
-    command = "python tests/soundness/test_planted.py " + " ".join(argv)
+    command = "python -m tests.soundness.test_planted " + " ".join(argv)
     text = document(report, command, asked.seconds, time.monotonic() - started)
     print(text)
     if asked.document is not None:

@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from questions import Question, question
 
+from tests.helpers.questions import Question, question
 from verifex.ir.exact import as_exact
 from verifex.ir.formula import And, AtLeast, Atom, Dominance, Formula, Or, holds, negate
 from verifex.ir.linmap import entries

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks import solver_honesty as honesty
 
 
-@pytest.fixture
-def honesty(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The benchmark's module."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("solver_honesty")
-
-
-def test_two_of_the_study(honesty: Any, tmp_path: Path) -> None:
+def test_two_of_the_study(tmp_path: Path) -> None:
     """Both ends of one component, HiGHS twice: the document comes out, and again from a journal."""
     asked = list(honesty.cases(1))[2:]
     sets = [honesty.SETS[0], honesty.SETS[2]]
@@ -39,7 +31,7 @@ def test_two_of_the_study(honesty: Any, tmp_path: Path) -> None:
                 assert told["bound"] == pytest.approx(truth.bound, rel=1e-5)
 
 
-def test_what_is_asked(honesty: Any) -> None:
+def test_what_is_asked() -> None:
     asked = list(honesty.cases())
     assert len(asked) == len({c.name for c in asked}) == 200
     assert {c.widths for c in asked} == {(20, w, w, 2) for w in (50, 70, 100)}
@@ -57,13 +49,13 @@ def test_what_is_asked(honesty: Any) -> None:
     ({"status": "feasible", "bound": 0.25}, True, 0.75),  # stopped, with a bound that is none
 ])
 def test_an_answer_is_wrong_where_it_denies_what_is_attained(
-    honesty: Any, told: dict[str, Any], maximise: bool, by: float
+    told: dict[str, Any], maximise: bool, by: float
 ) -> None:
     truth = honesty.Truth(1.0, 1.0, 0.0)
     assert honesty.error(told, truth, maximise) == pytest.approx(by)
 
 
-def test_two_runs_are_weighed_as_the_engine_does(honesty: Any, tmp_path: Path) -> None:
+def test_two_runs_are_weighed_as_the_engine_does(tmp_path: Path) -> None:
     """Wrong once: not claimed. Wrong twice alike: counted as that."""
     journal = honesty.Journal(tmp_path / "journal.jsonl")
     first, second = honesty.SETS[0], honesty.SETS[2]

@@ -3,17 +3,16 @@ written, and the end of the process."""
 
 from __future__ import annotations
 
-import importlib
 import random
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.vnncomp_suite import table
 from verifex.cli.vnnlib import answer as vnnlib_answer
 from verifex.cli.vnnlib.answer import nearest_double
 from verifex.cli.vnnlib.main import run
@@ -229,20 +228,19 @@ def test_a_process_that_dies_leaves_an_error(net: Path, tmp_path: Path) -> None:
     ("open('/no/such/folder/r.txt', 'w')", 65),
 ])
 def test_the_deadline_leaves_nothing_behind(say: str, code: int, tmp_path: Path) -> None:
-    """Neither a temporary folder nor a child, which holds the output open, whatever fails."""
+    """Neither a temporary folder nor a child, which holds the output open, whatever fails: with
+    either of them the test would go on for longer than it may."""
     program = (
         "import subprocess, sys, tempfile, time\n"
         "from verifex.cli.vnnlib.main import _Deadline\n"
         f"with _Deadline(1.0, time.monotonic(), lambda: {say}):\n"
         "    folder = tempfile.mkdtemp(prefix='verifex-')\n"
-        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],\n"
+        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'],\n"
         "                     start_new_session=True, cwd=folder)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(3600)\n"
     )
-    started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                           env={"TMPDIR": str(tmp_path)})
-    assert time.monotonic() - started < 10
     assert done.returncode == code
     assert done.stdout == ("timed-out\n" if "print" in say else "")
     assert list(tmp_path.iterdir()) == []
@@ -251,11 +249,7 @@ def test_the_deadline_leaves_nothing_behind(say: str, code: int, tmp_path: Path)
 # --- the benchmark's table ----------------------------------------------------------------------
 
 
-def test_the_longest_instance_counts_though_its_check_was_stopped(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    table = importlib.import_module("vnncomp_suite").table
+def test_the_longest_instance_counts_though_its_check_was_stopped() -> None:
     row = {"word": "unsat", "expected": "unsat", "check": "valid", "check_seconds": 1.0}
     result = {"suite": "some", "checked": True, "rows": [
         {**row, "wall": 3.0, "cpu": 3.0},

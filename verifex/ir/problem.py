@@ -3,8 +3,7 @@ everything after only reads one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from verifex.ir.formula import TRUE, And, Atom, Cell, Form, Formula, cells, negate, nodes
@@ -76,13 +75,3 @@ class Objective:
 
     form: Form
     maximise: bool
-
-
-def with_require(problem: Problem, require: Formula) -> Problem:
-    """The same problem with another claim."""
-    return replace(problem, require=require)
-
-
-def as_point(values: Sequence[Fraction | int | float]) -> tuple[Fraction, ...]:
-    """An exact point from Python numbers."""
-    return tuple(Fraction(v) for v in values)

@@ -22,7 +22,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from falsehoods.claims import (
+from tests.certificate.falsehoods.claims import (
     BOUND,
     LEAF,
     Draw,

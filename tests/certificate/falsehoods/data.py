@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from falsehoods.claims import Files, Kind, Vector, decimal
-from falsehoods.readings import Scene, about, point, spec
+from tests.certificate.falsehoods.claims import Files, Kind, Vector, decimal
+from tests.certificate.falsehoods.readings import Scene, about, point, spec
 
 R = random.Random
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from falsehoods.claims import Kind
-from falsehoods.cores import DOUBLE, Core, chain, ints, of_networks, op, weights
-from falsehoods.wire import (
+from tests.certificate.falsehoods.claims import Kind
+from tests.certificate.falsehoods.cores import DOUBLE, Core, chain, ints, of_networks, op, weights
+from tests.certificate.falsehoods.wire import (
     NODES,
     block,
     fields,

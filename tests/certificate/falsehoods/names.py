@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from falsehoods.claims import (
+from tests.certificate.falsehoods.claims import (
     BOUND,
     LEAF,
     Certificate,
@@ -24,9 +24,9 @@ from falsehoods.claims import (
     toml,
     witness,
 )
-from falsehoods.cores import Core, chain, of_networks, weights
-from falsehoods.nets import Layer, Net, net, weight, written
-from falsehoods.readings import Scene, about, point, spec
+from tests.certificate.falsehoods.cores import Core, chain, of_networks, weights
+from tests.certificate.falsehoods.nets import Layer, Net, net, weight, written
+from tests.certificate.falsehoods.readings import Scene, about, point, spec
 
 R = random.Random
 ALIKE = (

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from falsehoods.claims import Vector
+from tests.certificate.falsehoods.claims import Vector
 
 Rows = tuple[Vector, ...]
 

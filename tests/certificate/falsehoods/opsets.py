@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 
-from falsehoods.claims import Kind
-from falsehoods.cores import Core, chain, ints, of_networks, op, weights
+from tests.certificate.falsehoods.claims import Kind
+from tests.certificate.falsehoods.cores import Core, chain, ints, of_networks, op, weights
 
 Pair = tuple[Core, Core]
 R = random.Random

@@ -11,9 +11,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from falsehoods.claims import Files, Kind, Limit, Vector, Version, decimal, query, witness
-from falsehoods.nets import net, written
-from falsehoods.readings import Scene, about, point, scene, version
+from tests.certificate.falsehoods.claims import (
+    Files,
+    Kind,
+    Limit,
+    Vector,
+    Version,
+    decimal,
+    query,
+    witness,
+)
+from tests.certificate.falsehoods.nets import net, written
+from tests.certificate.falsehoods.readings import Scene, about, point, scene, version
 
 R = random.Random
 Number = Callable[[Fraction], str]

@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from falsehoods.claims import Certificate, Files, Vector, decimal, present
-from falsehoods.nets import (
+from tests.certificate.falsehoods.claims import Certificate, Files, Vector, decimal, present
+from tests.certificate.falsehoods.nets import (
     Explain,
     Net,
     State,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from falsehoods.claims import (
+from tests.certificate.falsehoods.claims import (
     BOUND,
     LEAF,
     Draw,
@@ -25,7 +25,7 @@ from falsehoods.claims import (
     toml,
     witness,
 )
-from falsehoods.nets import Net, net
+from tests.certificate.falsehoods.nets import Net, net
 
 
 @dataclass(frozen=True)

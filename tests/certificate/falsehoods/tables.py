@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from falsehoods.claims import (
+from tests.certificate.falsehoods.claims import (
     BOUND,
     LEAF,
     Certificate,
@@ -21,8 +21,8 @@ from falsehoods.claims import (
     decimal,
     listed,
 )
-from falsehoods.nets import Layer, Net, weight
-from falsehoods.readings import Scene, about, spec
+from tests.certificate.falsehoods.nets import Layer, Net, weight
+from tests.certificate.falsehoods.readings import Scene, about, spec
 
 R = random.Random
 ONE, ZERO = Fraction(1), Fraction(0)

@@ -12,9 +12,17 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from falsehoods.claims import BOUND, LEAF, Certificate, Kind, Vector, Version, witness
-from falsehoods.nets import Net, Unclear, weight
-from falsehoods.random_claims import CONTRARY, Property, Random, base, seen
+from tests.certificate.falsehoods.claims import (
+    BOUND,
+    LEAF,
+    Certificate,
+    Kind,
+    Vector,
+    Version,
+    witness,
+)
+from tests.certificate.falsehoods.nets import Net, Unclear, weight
+from tests.certificate.falsehoods.random_claims import CONTRARY, Property, Random, base, seen
 
 R = random.Random
 Change = Callable[[R, Random], Random]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from falsehoods.claims import Kind
-from falsehoods.cores import Core, chain, ints, of_networks, op, weights
+from tests.certificate.falsehoods.claims import Kind
+from tests.certificate.falsehoods.cores import Core, chain, ints, of_networks, op, weights
 
 Pair = tuple[Core, Core]
 R = random.Random

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
-from falsehoods.claims import BOUND, LEAF, Certificate, Files
-from falsehoods.cores import chain, framed, ints, weights
-from falsehoods.nets import net
-from falsehoods.random_claims import base
+
+from tests.certificate.falsehoods.claims import BOUND, LEAF, Certificate, Files
+from tests.certificate.falsehoods.cores import chain, framed, ints, weights
+from tests.certificate.falsehoods.nets import net
+from tests.certificate.falsehoods.random_claims import base
 
 POINT = "verifex = 1\n[input]\npoint = [0.25, -1, 0.5]\n"
 SPECS = (

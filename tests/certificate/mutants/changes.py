@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from falsehoods.wire import block, fields, number, whole
+from tests.certificate.falsehoods.wire import block, fields, number, whole
 
 R = random.Random
 Change = Callable[[R, bytes], bytes]

@@ -13,9 +13,9 @@ from math import prod
 
 import numpy as np
 
-from independent.network import Network, Tensor
-from independent.program import Point
-from independent.shares import draw
+from tests.soundness.independent.network import Network, Tensor
+from tests.soundness.independent.program import Point
+from tests.soundness.independent.shares import draw
 
 MOST_GATES = 10
 SHAPES: dict[str, tuple[tuple[str, tuple[int, ...]], ...]] = {

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from independent.questions import Question
+from tests.soundness.independent.questions import Question
 
 Answer = dict[str, Any]
 EXITS = {0: "proved", 1: "refuted"}

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from independent.toml import number
-from independent.world import Seen, Weights, World
+from tests.soundness.independent.toml import number
+from tests.soundness.independent.world import Seen, Weights, World
 
 Bounds = dict[str, Fraction]
 

@@ -1,6 +1,6 @@
 """Compares two records of `run.py`, question by question: what changed from one state to another.
 
-    python tests/soundness/independent/compare.py BEFORE.jsonl AFTER.jsonl
+    python -m tests.soundness.independent.compare BEFORE.jsonl AFTER.jsonl
 
 A question is the same by seed and number. Exit code 1 where a verdict became weaker or contrary
 although neither answer took its time limit, 0 otherwise; all differences are printed, with a count

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from independent.claims import Bounds, Claim, Class, Combined, Monotone, Output
-from independent.explained import (
+from tests.soundness.independent.claims import Bounds, Claim, Class, Combined, Monotone, Output
+from tests.soundness.independent.explained import (
     Component,
     Distance,
     Mass,
@@ -19,10 +19,10 @@ from independent.explained import (
     TopK,
     norm_of,
 )
-from independent.points import Battery, Measure
-from independent.shares import draw
-from independent.toml import cut, numbers, short
-from independent.world import Seen, Weights, World, ranked
+from tests.soundness.independent.points import Battery, Measure
+from tests.soundness.independent.shares import draw
+from tests.soundness.independent.toml import cut, numbers, short
+from tests.soundness.independent.world import Seen, Weights, World, ranked
 
 COMBINED = ("all", "any", "not")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from independent.claims import Bounds, Claim, keeps, told
-from independent.toml import number
-from independent.world import Numbers, Seen, World, ranked
+from tests.soundness.independent.claims import Bounds, Claim, keeps, told
+from tests.soundness.independent.toml import number
+from tests.soundness.independent.world import Numbers, Seen, World, ranked
 
 
 def _ill(world: World) -> str | None:

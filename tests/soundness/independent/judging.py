@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from independent.asking import Answer
-from independent.claims import Truth
-from independent.points import Measure
-from independent.program import Point
-from independent.questions import Question
-from independent.world import Seen
+from tests.soundness.independent.asking import Answer
+from tests.soundness.independent.claims import Truth
+from tests.soundness.independent.points import Measure
+from tests.soundness.independent.program import Point
+from tests.soundness.independent.questions import Question
+from tests.soundness.independent.world import Seen
 
 TOLERANCE = Fraction(1, 10**6)
 """Of a range that a solver claims, relative to the larger of 1 and the value (as `closed` says)."""

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from independent.program import Extreme, Program, Sum
+from tests.soundness.independent.program import Extreme, Program, Sum
 
 Rows = Sequence[Sequence[float]]
 

@@ -6,14 +6,14 @@ import random
 from dataclasses import replace
 from fractions import Fraction
 
-from independent.architectures import Architect, second
-from independent.claims import Truth
-from independent.explained import norm_of
-from independent.points import Measure
-from independent.questions import Question, Scene, look, make_scene, raw
-from independent.shares import draw
-from independent.toml import short
-from independent.world import Numbers, Seen, World
+from tests.soundness.independent.architectures import Architect, second
+from tests.soundness.independent.claims import Truth
+from tests.soundness.independent.explained import norm_of
+from tests.soundness.independent.points import Measure
+from tests.soundness.independent.questions import Question, Scene, look, make_scene, raw
+from tests.soundness.independent.shares import draw
+from tests.soundness.independent.toml import short
+from tests.soundness.independent.world import Numbers, Seen, World
 
 
 def difference_question(rng: random.Random, seed: str) -> Question:

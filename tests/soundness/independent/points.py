@@ -14,10 +14,10 @@ from fractions import Fraction
 from itertools import pairwise
 from math import isqrt
 
-from independent.program import Point, on
-from independent.regions import OPS, Region
-from independent.toml import cut
-from independent.world import Seen, World
+from tests.soundness.independent.program import Point, on
+from tests.soundness.independent.regions import OPS, Region
+from tests.soundness.independent.toml import cut
+from tests.soundness.independent.world import Seen, World
 
 Measure = Callable[[Seen], Fraction | None]
 Signs = Callable[[Seen], list[Fraction]]

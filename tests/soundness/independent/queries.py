@@ -10,17 +10,17 @@ from fractions import Fraction
 from math import prod
 from typing import Any, TypeAlias
 
-from independent.architectures import Architect, draw_inputs, second
-from independent.claims import Truth
-from independent.drafts import Thresholds
-from independent.network import Network
-from independent.points import Battery
-from independent.program import Program
-from independent.questions import Question, look
-from independent.regions import Region
-from independent.shares import draw
-from independent.toml import cut, decimal
-from independent.world import Explain, Seen, World
+from tests.soundness.independent.architectures import Architect, draw_inputs, second
+from tests.soundness.independent.claims import Truth
+from tests.soundness.independent.drafts import Thresholds
+from tests.soundness.independent.network import Network
+from tests.soundness.independent.points import Battery
+from tests.soundness.independent.program import Program
+from tests.soundness.independent.questions import Question, look
+from tests.soundness.independent.regions import Region
+from tests.soundness.independent.shares import draw
+from tests.soundness.independent.toml import cut, decimal
+from tests.soundness.independent.world import Explain, Seen, World
 
 Term: TypeAlias = "Fraction | str | tuple[str, list[Any]]"
 """A number, a variable's name, or an operator with its terms."""

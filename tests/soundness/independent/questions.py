@@ -9,17 +9,17 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from independent.architectures import Architect, draw_inputs, second
-from independent.claims import Claim, Output, Truth
-from independent.drafts import Drafter, Functional, draw_functional, expression
-from independent.explained import Component
-from independent.network import Network
-from independent.points import Battery, Measure
-from independent.program import Point
-from independent.references import make_reference, speller
-from independent.regions import RegionMaker
-from independent.shares import draw
-from independent.world import Explain, Numbers, Seen, World
+from tests.soundness.independent.architectures import Architect, draw_inputs, second
+from tests.soundness.independent.claims import Claim, Output, Truth
+from tests.soundness.independent.drafts import Drafter, Functional, draw_functional, expression
+from tests.soundness.independent.explained import Component
+from tests.soundness.independent.network import Network
+from tests.soundness.independent.points import Battery, Measure
+from tests.soundness.independent.program import Point
+from tests.soundness.independent.references import make_reference, speller
+from tests.soundness.independent.regions import RegionMaker
+from tests.soundness.independent.shares import draw
+from tests.soundness.independent.world import Explain, Numbers, Seen, World
 
 
 @dataclass

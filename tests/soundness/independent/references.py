@@ -10,9 +10,9 @@ from math import prod
 
 import numpy as np
 
-from independent.program import Point
-from independent.shares import draw
-from independent.toml import decimal, numbers, text
+from tests.soundness.independent.program import Point
+from tests.soundness.independent.shares import draw
+from tests.soundness.independent.toml import decimal, numbers, text
 
 WORDS = ("age", "pay", "hours per week", "zip-code")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from independent.program import Point
-from independent.shares import draw
-from independent.toml import number, numbers, text
+from tests.soundness.independent.program import Point
+from tests.soundness.independent.shares import draw
+from tests.soundness.independent.toml import number, numbers, text
 
 OPS: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b,

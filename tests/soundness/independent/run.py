@@ -1,6 +1,6 @@
 """Asks verifex random questions of independent making, and looks for contradictions.
 
-    python tests/soundness/independent/run.py --count 5000 --seed 12 --jobs 2 \
+    python -m tests.soundness.independent.run --count 5000 --seed 12 --jobs 2 \
         --record build/independent.jsonl --document docs/fuzz-independent.md
 
 Question k of a seed is always the same. Networks are drawn with an evaluator of their own (exact
@@ -29,15 +29,13 @@ from typing import Any
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-sys.path.insert(0, str(HERE.parents[1] / "certificate"))
 
-from independent.asking import Answer, ask  # noqa: E402
-from independent.judging import RULES, Judgement, judge  # noqa: E402
-from independent.pairs import difference_question  # noqa: E402
-from independent.queries import first_version, second_version  # noqa: E402
-from independent.questions import Question, bound_question, spec_question  # noqa: E402
-from independent.shares import draw  # noqa: E402
+from tests.soundness.independent.asking import Answer, ask  # noqa: E402
+from tests.soundness.independent.judging import RULES, Judgement, judge  # noqa: E402
+from tests.soundness.independent.pairs import difference_question  # noqa: E402
+from tests.soundness.independent.queries import first_version, second_version  # noqa: E402
+from tests.soundness.independent.questions import Question, bound_question, spec_question  # noqa: E402
+from tests.soundness.independent.shares import draw  # noqa: E402
 
 Record = dict[str, Any]
 SECONDS = 6.0
@@ -97,7 +95,7 @@ def keep(folder: Path, question: Question, answer: Answer, found: Judgement, rec
         (folder / name).write_bytes(data)
     seed, number = folder.name.split("-")
     told = {
-        "again": f"python tests/soundness/independent/run.py --seed {seed} --start {number} "
+        "again": f"python -m tests.soundness.independent.run --seed {seed} --start {number} "
                  "--count 1",
         "wrong": found.wrong, "truth": found.truth, "form": question.form, "kind": question.kind,
         "arguments": question.arguments, "answer": answer, "record": record,
@@ -176,14 +174,14 @@ def main(words: Sequence[str]) -> int:
             print(f"{args.seed}:{record['number']} ({record['kind']}): {wrong}", flush=True)
         if len(records) % 200 == 0:
             print(f"{len(records)} answered, {time.monotonic() - started:.0f} s", flush=True)
-    from independent.page import body, text
+    from tests.soundness.independent.page import body, text
 
     print(text(records), f"Wall time: {time.monotonic() - started:.0f} s.", sep="\n")
     if args.document is not None:
-        from document import section
+        from tests.helpers.document import section
 
         section(args.document, "Independent questions",
-                body(records, "python tests/soundness/independent/run.py " + " ".join(words)))
+                body(records, "python -m tests.soundness.independent.run " + " ".join(words)))
     return 1 if any(r["wrong"] for r in records) else 0
 
 

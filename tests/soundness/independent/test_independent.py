@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from independent import run
-from independent.architectures import Architect, draw_inputs
-from independent.claims import Combined, Truth
-from independent.explained import Distance, Mass, Similarity, TopK
-from independent.judging import counterexample, judge, seen_truth
-from independent.network import Network, scale_over_root
-from independent.points import Battery, split
-from independent.program import Program, Sum, on
-from independent.queries import holds
-from independent.questions import Question, split_keys
-from independent.regions import Region
-from independent.shares import shares
-from independent.toml import decimal, number
-from independent.world import Explain, Seen, World
+from tests.soundness.independent import run
+from tests.soundness.independent.architectures import Architect, draw_inputs
+from tests.soundness.independent.claims import Combined, Truth
+from tests.soundness.independent.explained import Distance, Mass, Similarity, TopK
+from tests.soundness.independent.judging import counterexample, judge, seen_truth
+from tests.soundness.independent.network import Network, scale_over_root
+from tests.soundness.independent.points import Battery, split
+from tests.soundness.independent.program import Program, Sum, on
+from tests.soundness.independent.queries import holds
+from tests.soundness.independent.questions import Question, split_keys
+from tests.soundness.independent.regions import Region
+from tests.soundness.independent.shares import shares
+from tests.soundness.independent.toml import decimal, number
+from tests.soundness.independent.world import Explain, Seen, World
 
 SEED = 40
 

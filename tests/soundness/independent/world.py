@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
-from independent.network import Network
-from independent.program import Point, Program, State
+from tests.soundness.independent.network import Network
+from tests.soundness.independent.program import Point, Program, State
 
 Weights = Mapping[int, Fraction]
 Numbers = tuple[Fraction, ...]

@@ -21,7 +21,7 @@ from verifex.semantics.linear import ParamKey, Rows
 
 Tensor = torch.Tensor
 
-_TABLE = 1 << 20
+LARGEST_TABLE = 1 << 20
 """Numbers of a table of coefficients; larger nodes are worked out as they are needed."""
 
 
@@ -44,15 +44,17 @@ class Cut:
 class Cutter:
     """Makes cuts and puts multipliers of them into parameters."""
 
-    def __init__(self, layout: Layout, bounder: Bounder) -> None:
-        self.layout, self.bounder = layout, bounder
+    def __init__(
+        self, layout: Layout, bounder: Bounder, largest_table: int = LARGEST_TABLE
+    ) -> None:
+        self.layout, self.bounder, self._largest_table = layout, bounder, largest_table
         self._affine: dict[int, tuple[FloatArray, FloatArray]] = {}
 
     def _table(self, preact: int) -> tuple[FloatArray, FloatArray] | None:
         """Coefficients (size, n) and constants of a node that is affine in the inputs, made once;
         None where it is not, or where that would take much memory."""
         size, n = self.layout.graph.nodes[preact].size, self.layout.graph.input_size
-        if not self.layout.exact(preact) or size * max(size, n) > _TABLE:
+        if not self.layout.exact(preact) or size * max(size, n) > self._largest_table:
             return None
         if preact not in self._affine:
             nothing = Rows({}, {}, torch.zeros(size, dtype=torch.long))

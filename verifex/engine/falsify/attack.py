@@ -32,12 +32,11 @@ _NEAR = 1e-9  # margins so near to a violation are replayed too: a short decimal
 
 @dataclass(frozen=True)
 class AttackResult:
-    """The witness, if one was found, and the least margin seen (exact, at a replayed point)."""
+    """The witness, if one was found, how many points were tried, and the point nearest to one."""
 
     witness: Witness | None
     tried: int
     best_point: FloatArray | None
-    best_margin: float
 
 
 def attack(
@@ -63,7 +62,7 @@ def attack(
             best, best_x = float(score[order[0]]), batch[order[0]]
         witness = _replay_best(problem, batch, score, order, doubt)
         if witness is not None:
-            return AttackResult(witness, tried, best_x, -best)
+            return AttackResult(witness, tried, best_x)
     if gradient and not budget.spent and best_x is not None and _continuous(problem.region):
         climbed = _climb(problem, target, best_x, rng, budget)
         score = margins(problem, target, climbed)
@@ -72,8 +71,8 @@ def attack(
         if score[order[0]] > best:
             best, best_x = float(score[order[0]]), climbed[order[0]]
         witness = _replay_best(problem, climbed, score, order, doubt)
-        return AttackResult(witness, tried, best_x, -best)
-    return AttackResult(None, tried, best_x, -best)
+        return AttackResult(witness, tried, best_x)
+    return AttackResult(None, tried, best_x)
 
 
 def margins(problem: Problem, target: Formula, points: FloatArray) -> FloatArray:

@@ -21,24 +21,27 @@ SEARCH_SHARE = 0.9
 going on was faster than the best model of the rest (benchmarks/hand_over.py). What it cannot
 settle, ties and the like, it leaves early."""
 
-_TOGETHER, _MOST = 512, 4096
-"""Domains that are bounded at once; from so many on, their input boxes and the root's facts do."""
-
 
 @dataclass(frozen=True)
 class Rest:
-    """Open domains of a search."""
+    """Open domains of a search.
+
+    `together` of them are bounded at once; where there are more than `most`, the box around them
+    and the root's facts are bounded instead.
+    """
 
     layout: Layout
     domains: Sequence[Domain]
+    together: int = 512
+    most: int = 4096
 
     def bounds(self, given: NodeBounds) -> NodeBounds:
         """`given`, cut down to the hull of the open domains: floats, as the search's own."""
         low, high = dict(given[0]), dict(given[1])
         hull: dict[int, tuple[FloatArray, FloatArray]] = {}
-        domains = self.domains if len(self.domains) <= _MOST else [_around(self.domains)]
-        for at in range(0, len(domains), _TOGETHER):
-            part = domains[at : at + _TOGETHER]
+        domains = self.domains if len(self.domains) <= self.most else [_around(self.domains)]
+        for at in range(0, len(domains), self.together):
+            part = domains[at : at + self.together]
             boxes = self.layout.propagate(
                 np.stack([d.lo for d in part]), np.stack([d.hi for d in part]),
                 np.stack([d.signs for d in part]), local=local_facts(part),

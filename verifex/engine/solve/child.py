@@ -242,7 +242,7 @@ class _Conversation:
     def __init__(self, process: subprocess.Popen[bytes], line: bytes, max_output: int) -> None:
         self.process = process
         self._out, self._max = memoryview(line), max_output
-        self._answer, self._scanned, self._errors, self._error_count = bytearray(), 0, b"", 0
+        self._answer, self._errors, self._error_count = bytearray(), b"", 0
         self._newline = -1
         self.ended = False
         self._selector = selectors.DefaultSelector()

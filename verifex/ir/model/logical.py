@@ -92,10 +92,6 @@ class Model:
         self.implications.append(Implies(var, value, row, slack))
 
     @property
-    def needs_products(self) -> bool:
-        return bool(self.products)
-
-    @property
     def integers(self) -> int:
         return sum(v.integer for v in self.variables)
 

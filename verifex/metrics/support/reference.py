@@ -21,8 +21,6 @@ from verifex.ir.ops import Input, Step
 from verifex.semantics.evaluate import Backend, ExactBackend, evaluate, exact_inputs
 from verifex.semantics.kinks import Hull, HullBackend
 
-KINK_RULES = ("error", "zero")
-
 
 class Reference:
     """Values of the nodes of a growing graph at one exact point.

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from verifex.errors import InputError, UnsupportedError
+from verifex.errors import UnsupportedError
 from verifex.ir.formula import Atom, Cell, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense, gather
@@ -165,9 +165,3 @@ class Forms:
             a, b = self._cell(left)[0], self._cell(right)[0]
             found = self.made[monomial] = (self.builder.mul(a, b), 0)
         return found
-
-
-def require_linear(poly: Poly) -> None:
-    """Raise where the polynomial is of degree 2 or more."""
-    if any(len(m) > 1 for m in poly):
-        raise InputError("a product of variables", expected="a linear term")

@@ -57,7 +57,8 @@ class SearchOptions:
     """Widths and efforts. `inputs`: split input sides too (low dimension or smooth functions).
 
     With several threads, open domains are shared among processes (team.py) once the search has gone
-    on for `share_after` seconds.
+    on for `share_after` seconds and `share_from` of them are open; their memory is looked at every
+    `memory_look` seconds.
 
     `refresh` (see refresh.py) and `order` ("gap": the gate that loses most; "layers": the same, but
     gates of earlier layers first) are chosen by the network and the region unless they are given.
@@ -79,6 +80,8 @@ class SearchOptions:
     inputs: bool = False
     max_domains: int = 2_000_000
     share_after: float = 0.5
+    share_from: int = 16
+    memory_look: float = 1.0
     record: bool = True
     device: str = "cpu"
 

@@ -34,14 +34,11 @@ from verifex.engine.search.workers.wire import Channel
 from verifex.engine.solve.child import resident
 from verifex.errors import VerifexError
 
-_LEAST = 16
-"""Open domains that are worth sharing."""
-
 _GRACE = 1.0
 """Seconds that processes get to say what they leave open when the time is over."""
 
-_LOOK, _WAIT = 1.0, 0.05
-"""Seconds between two looks at memory; seconds to wait where there is nothing to do."""
+_WAIT = 0.05
+"""Seconds to wait where there is nothing to do."""
 
 
 def drive(search: Search) -> None:
@@ -76,9 +73,10 @@ def may_share(search: Search) -> bool:
 
     A forked process can use neither a GPU nor, where torch sees one, its automatic derivatives.
     """
-    if search.budget.threads < 2 or search.open < _LEAST or not hasattr(os, "fork"):
+    options = search.options
+    if search.budget.threads < 2 or search.open < options.share_from or not hasattr(os, "fork"):
         return False
-    return search.options.device == "cpu" and not torch.accelerator.is_available()
+    return options.device == "cpu" and not torch.accelerator.is_available()
 
 
 # --- the first process ---------------------------------------------------------------------------
@@ -265,7 +263,7 @@ class Team:
         """Kill what has grown by more than the limit since the fork (it shares what was before)."""
         if time.monotonic() < self._look:
             return
-        self._look = time.monotonic() + _LOOK
+        self._look = time.monotonic() + self.search.options.memory_look
         for m in self.members:
             if m.pid and resident(m.pid) - m.shared > self.search.budget.memory:
                 os.kill(m.pid, signal.SIGKILL)
@@ -275,8 +273,9 @@ class Team:
     def _balance(self) -> None:
         """Whoever has less than a fourth of what another has gets some of it."""
         there, mine = [m for m in self.members if not m.ended], self.search.open
+        least = self.search.options.share_from
         poor = [m for m in there if 4 * m.open < mine]
-        if poor and mine >= _LEAST:
+        if poor and mine >= least:
             parts = self.search.deal(len(poor) + 1)
             self.search.adopt(parts[0])
             for m, part in zip(poor, parts[1:], strict=True):
@@ -286,7 +285,7 @@ class Team:
                 m.lent = m.lent + part
                 m.sent, m.open, m.dry = m.sent + 1, m.open + len(part), False
         rich = max((m for m in there if not m.asked), key=lambda m: m.open, default=None)
-        if rich is not None and rich.open >= max(_LEAST, 4 * self.search.open + 1):
+        if rich is not None and rich.open >= max(least, 4 * self.search.open + 1):
             rich.asked = True
             rich.channel.send({"give": True})
 

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from small_nets import hidden, layer
-from small_nets import region as draw_region
-
+from tests.helpers.small_nets import hidden, layer
+from tests.helpers.small_nets import region as draw_region
 from verifex.ir.exact import ExactArray
 from verifex.ir.formula import TRUE, And, AtLeast, Atom, Dominance, Form, Formula, Or, negate
 from verifex.ir.graph import Builder, Graph

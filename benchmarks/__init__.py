@@ -1,0 +1,1 @@
+"""What verifex is measured with: scripts, run from the root as `python -m benchmarks.NAME`."""

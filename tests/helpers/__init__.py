@@ -1,0 +1,1 @@
+"""What several folders of tests share: a test module imports from here, never from another."""
