@@ -27,7 +27,7 @@ Numbers: TypeAlias = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AnswerOptions:
     """How to answer: seconds in all, whether certificates are checked, whether a claim without an
     accepted one is `unsat` too, whether a counterexample must show in onnxruntime, on how many
     threads (of the search, then of the checker)."""
@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryAnswer:
     """`word` is sat, unsat, unknown or timed-out; `values` an assignment (flat numbers of every
     declared variable, exact fractions or floats of the runtime); `said` lines for stderr."""
 
@@ -54,8 +54,8 @@ class Answer:
     said: tuple[str, ...] = ()
 
 
-def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, started: float
-           ) -> Answer:
+def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: AnswerOptions, started: float
+           ) -> QueryAnswer:
     """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
     from verifex import api
     from verifex.engine.verdict import Outcome
@@ -64,7 +64,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     stated = load_stated(query, networks, as_real=wanted.as_real, cut=True)
     left = wanted.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
-        return Answer("timed-out", stated, said=("reading took all the time",))
+        return QueryAnswer("timed-out", stated, said=("reading took all the time",))
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         problem, files, why = _certifiable(stated, query, Path(folder)) if wanted.check else (
             stated.problem, None, ())
@@ -80,7 +80,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     word, why = _closed(verdict, wanted, started)
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
-    return Answer(word, stated, said=(*said, *why))
+    return QueryAnswer(word, stated, said=(*said, *why))
 
 
 def _certifiable(
@@ -107,7 +107,7 @@ def _certifiable(
     return load_query(files.spec, files.network), files, (said,)
 
 
-def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tuple[str, ...]]:
+def _closed(verdict: Verdict, wanted: AnswerOptions, started: float) -> tuple[str, tuple[str, ...]]:
     """The word for a verdict that is no counterexample, and why."""
     from verifex.engine.verdict import Outcome
 
@@ -126,9 +126,9 @@ def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tupl
 
 
 def _satisfied(
-    stated: Stated, query: Path, verdict: Verdict, wanted: Wanted, started: float,
+    stated: Stated, query: Path, verdict: Verdict, wanted: AnswerOptions, started: float,
     said: tuple[str, ...],
-) -> Answer:
+) -> QueryAnswer:
     """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
     counterexample in exact arithmetic too, else exact values.
 
@@ -144,14 +144,16 @@ def _satisfied(
     said = (*said, *why)
     if found is not None:
         values, point, single = found
-        return Answer("sat", stated, values, point, single, said)
+        return QueryAnswer("sat", stated, values, point, single, said)
     if wanted.strict:
-        return Answer("unknown", stated, said=said)
-    return Answer("sat", stated, _exact_values(stated, witness.point), witness.point, False, said)
+        return QueryAnswer("unknown", stated, said=said)
+    values = _exact_values(stated, witness.point)
+    return QueryAnswer("sat", stated, values, witness.point, False, said)
 
 
 def _deployed(
-    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: Wanted, started: float
+    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: AnswerOptions,
+    started: float,
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
     """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
     what is to be said of it."""
@@ -221,7 +223,7 @@ def shown(value: Any) -> str:
         return finite_decimal(Fraction(float(exact)))  # a float has finitely many digits
 
 
-def assignment_lines(found: Answer) -> list[str]:
+def assignment_lines(found: QueryAnswer) -> list[str]:
     """The assignment in the command-line format of the standard."""
     lines = []
     for v in found.stated.variables:
@@ -231,7 +233,7 @@ def assignment_lines(found: Answer) -> list[str]:
     return lines
 
 
-def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
+def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
     """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
 
     What is to be said of values that rounding to float64 moved comes back.
@@ -252,7 +254,7 @@ def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
     return said
 
 
-def _doubles(found: Answer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
     """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
     the outputs there. What is no counterexample any more in these numbers is said."""
     stated, point = found.stated, found.point or ()
@@ -315,7 +317,7 @@ def _double(value: Fraction) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def counterexample(found: Answer) -> str:
+def counterexample(found: QueryAnswer) -> str:
     """The assignment of a VNN-LIB 1.0 query as VNN-COMP writes it: ((X_0 v) ... (Y_0 v) ...)."""
     lines = []
     for side, kind in (("X", "input"), ("Y", "output")):

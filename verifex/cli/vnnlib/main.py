@@ -169,12 +169,12 @@ def _run(words: list[str], started: float) -> int:
 
 
 def _verify(arguments: argparse.Namespace, started: float) -> int:
-    from verifex.cli.vnnlib.answer import Wanted, answer, assignment_lines, serialise
+    from verifex.cli.vnnlib.answer import AnswerOptions, answer, assignment_lines, serialise
 
     claims = arguments.accept == "claimed"
     if arguments.no_check and not claims:
         raise UsageError("--no-check proves nothing, expected --accept claimed beside it")
-    wanted = Wanted(
+    wanted = AnswerOptions(
         _seconds(arguments.timeout), not arguments.no_check, claims,
         as_real=arguments.as_real, seed=arguments.seed, threads=_threads(arguments.threads),
     )

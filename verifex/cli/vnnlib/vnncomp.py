@@ -25,10 +25,10 @@ def instance(
     process may use are used. With `claims`, no certificate is checked and `unsat` rests on the
     search or a solver.
     """
-    from verifex.cli.vnnlib.answer import Wanted, answer, assignment_lines, counterexample
+    from verifex.cli.vnnlib.answer import AnswerOptions, answer, assignment_lines, counterexample
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    wanted = Wanted(
+    wanted = AnswerOptions(
         seconds, check=not claims, claims=claims, strict=True, as_real=True, threads=threads)
     found = answer(existing(query), networks(network), wanted, started)
     text = _WORDS[found.word]

@@ -11,7 +11,7 @@ from verifex.errors import InputError, UsageError
 from verifex.frontend.onnx.files import read_limited
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
-from verifex.problem.vnnlib.stated import Network, Stated, Variable
+from verifex.problem.vnnlib.stated import Stated, StatedNetwork, StatedVariable
 
 Networks: TypeAlias = "str | Path | Graph | Mapping[str, str | Path | Graph]"
 
@@ -84,7 +84,7 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
     graph = network if isinstance(network, Graph) else frontend.load(network, every_output=True)
     problem = parse_query(text, graph, str(path), title(path))
     variables = [
-        Variable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
+        StatedVariable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
         for side, kind, found in (("X", "input", graph.inputs),
                                   ("Y", "output", graph.outputs.values()))
         for k, n in enumerate(found)
@@ -92,6 +92,6 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
     names = {kind: tuple(v.name for v in variables if v.kind == kind)
              for kind in ("input", "output")}
     nets = () if isinstance(network, Graph) else (
-        Network("network", network, names["input"], names["output"]),
+        StatedNetwork("network", network, names["input"], names["output"]),
     )
     return Stated(problem, tuple(variables), nets, 1)

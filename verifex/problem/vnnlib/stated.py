@@ -9,7 +9,7 @@ from verifex.ir.problem import Problem
 
 
 @dataclass(frozen=True)
-class Variable:
+class StatedVariable:
     """A declared tensor: `kind` is "input", "hidden" or "output", `node` holds its elements."""
 
     name: str
@@ -20,7 +20,7 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Network:
+class StatedNetwork:
     """A declared network: its file, and the variables that are its inputs, outputs and hidden
     tensors (with the names of those in the file)."""
 
@@ -41,7 +41,7 @@ class Stated:
     """
 
     problem: Problem
-    variables: tuple[Variable, ...]
-    networks: tuple[Network, ...]
+    variables: tuple[StatedVariable, ...]
+    networks: tuple[StatedNetwork, ...]
     version: int
     cut: bool = False

@@ -60,7 +60,7 @@ def parse_query(text: str, graph: Graph, file: str = "query", title: str = "") -
     the problem's name where there is no title."""
     source = Source(text, file)
     commands = _commands(source)
-    reader = _Reader(source, graph, _declared(source, commands))
+    reader = _QueryReader(source, graph, _declared(source, commands))
     parts = [reader.assertion(e) for e in commands if e[1] == "assert"]
     names = [f"X_{i}" for i in range(graph.input_size)]
     try:
@@ -141,7 +141,7 @@ def _declared(source: Source, commands: list[list[Any]]) -> dict[str, int]:
     return found
 
 
-class _Reader:
+class _QueryReader:
     """Expressions of one query, as formulas over a graph."""
 
     def __init__(self, source: Source, graph: Graph, declared: dict[str, int]) -> None:

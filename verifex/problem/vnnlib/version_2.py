@@ -24,8 +24,14 @@ from verifex.ir.ops import Concat
 from verifex.ir.problem import Problem
 from verifex.problem.vnnlib.polynomial import Forms, Poly, constant, total, variable
 from verifex.problem.vnnlib.query import build, is_bounded, trace, with_implied
-from verifex.problem.vnnlib.stated import Network, Stated, Variable
-from verifex.problem.vnnlib.version_2_text import Declared, Parsed, Tensor, conjuncts, parse
+from verifex.problem.vnnlib.stated import Stated, StatedNetwork, StatedVariable
+from verifex.problem.vnnlib.version_2_text import (
+    DeclaredNetwork,
+    DeclaredTensor,
+    Parsed,
+    conjuncts,
+    parse,
+)
 
 Files: TypeAlias = "Mapping[str, str | Path | Graph]"
 """Network name -> its ONNX file, or a graph."""
@@ -162,7 +168,7 @@ class _Merged:
         graph = self.builder.build(shown)
         self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
         forms = Forms(self.builder)
-        reader = _Reader(forms, self._cell)
+        reader = _TreeReader(forms, self._cell)
         broken = with_implied(
             And(tuple(reader.formula(e) for e in conjuncts(self.parsed.assertions))), graph)
         cut = self.may_cut and not is_bounded(broken, graph)
@@ -171,11 +177,11 @@ class _Merged:
             REACH if cut else None,
         )
         declared = [
-            Variable(t.name, t.element, t.kind, t.shape, self.nodes[t.name])
+            StatedVariable(t.name, t.element, t.kind, t.shape, self.nodes[t.name])
             for n in self.parsed.networks for t in n.tensors
         ]
         networks = tuple(
-            Network(n.name, source, tuple(t.name for t in n.of("input")),
+            StatedNetwork(n.name, source, tuple(t.name for t in n.of("input")),
                     tuple(t.name for t in n.of("output")),
                     tuple((t.name, t.onnx) for t in n.of("hidden")))
             for n in self.parsed.networks
@@ -201,8 +207,10 @@ class _Merged:
                                       f"{n.isomorphic_to}, but its operations differ")
         return found
 
-    def _fit(self, net: Declared, tensors: Sequence[Tensor], sizes: Sequence[int], what: str
-             ) -> None:
+    def _fit(
+        self, net: DeclaredNetwork, tensors: Sequence[DeclaredTensor], sizes: Sequence[int],
+        what: str,
+    ) -> None:
         """The declared tensors must be those of the file: as many, of as many elements."""
         if len(tensors) != len(sizes):
             raise InputError(f"network {net.name} has {len(sizes)} {what}, {len(tensors)} are "
@@ -212,11 +220,11 @@ class _Merged:
                 raise InputError(f"'{t.name}' is declared with shape {list(t.shape)}",
                                  expected=f"{size} elements, as in the network", key=net.name)
 
-    def _define(self, tensor: Tensor, node: int) -> None:
+    def _define(self, tensor: DeclaredTensor, node: int) -> None:
         self.nodes[tensor.name] = node
         self.cells[tensor.name] = [(node, k) for k in range(tensor.size)]
 
-    def _input(self, tensor: Tensor, shape: tuple[int, ...], roots: _Roots) -> int:
+    def _input(self, tensor: DeclaredTensor, shape: tuple[int, ...], roots: _Roots) -> int:
         """The node of an input tensor: an input of its own, elements of earlier ones, or both."""
         mine = [roots.of((tensor.name, k)) for k in range(tensor.size)]
         free = [k for k, root in enumerate(mine) if root == (tensor.name, k)]
@@ -244,7 +252,7 @@ class _Merged:
         return node
 
 
-def _shown(tensor: Tensor, index: int) -> str:
+def _shown(tensor: DeclaredTensor, index: int) -> str:
     if not tensor.shape:
         return tensor.name
     return f"{tensor.name}[{','.join(str(int(i)) for i in np.unravel_index(index, tensor.shape))}]"
@@ -308,7 +316,7 @@ def position(expression: Any, shape: tuple[int, ...]) -> int:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _TreeReader:
     """The package's trees as formulas."""
 
     forms: Forms

@@ -49,7 +49,7 @@ _PLACE = re.compile(r"syntax error at line (\d+), column (\d+): '(.*)'", re.DOTA
 
 
 @dataclass(frozen=True)
-class Tensor:
+class DeclaredTensor:
     """A declared tensor; `kind` is "input", "hidden" or "output", `onnx` a hidden one's name."""
 
     name: str
@@ -64,15 +64,15 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredNetwork:
     """A declared network."""
 
     name: str
     equal_to: str
     isomorphic_to: str
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[DeclaredTensor, ...]
 
-    def of(self, kind: str) -> list[Tensor]:
+    def of(self, kind: str) -> list[DeclaredTensor]:
         return [t for t in self.tensors if t.kind == kind]
 
 
@@ -80,7 +80,7 @@ class Declared:
 class Parsed:
     """A query that is well formed: its networks, and the package's trees of its assertions."""
 
-    networks: tuple[Declared, ...]
+    networks: tuple[DeclaredNetwork, ...]
     assertions: tuple[Any, ...]
     file: str
 
@@ -249,7 +249,7 @@ def _translated(said: str, file: str) -> InputError:
         return InputError(said[:200], expected="VNN-LIB 2.0", file=file)
 
 
-def _network(network: Any, elements: Mapping[str, str]) -> Declared:
+def _network(network: Any, elements: Mapping[str, str]) -> DeclaredNetwork:
     tensors = []
     for kind, found in (
         ("input", network.inputs),
@@ -259,8 +259,8 @@ def _network(network: Any, elements: Mapping[str, str]) -> Declared:
         for t in found:
             name = str(t.onnx_name or "").strip('"')
             shape = tuple(int(d) for d in t.shape)
-            tensors.append(Tensor(t.name, kind, elements[t.name], shape, name))
-    return Declared(network.name, network.equal_to, network.isometric_to, tuple(tensors))
+            tensors.append(DeclaredTensor(t.name, kind, elements[t.name], shape, name))
+    return DeclaredNetwork(network.name, network.equal_to, network.isometric_to, tuple(tensors))
 
 
 def conjuncts(assertions: Sequence[Any]) -> Iterator[Any]:
