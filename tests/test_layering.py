@@ -19,7 +19,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"checker", "errors"},
+            {"checker", "errors", "version"},
             {"ir"},
             {"semantics"},
             {"frontend"},
