@@ -225,10 +225,10 @@ ROWS: tuple[tuple[str, Callable[[House], object], str], ...] = (
 
 
 EXPLAINED = (
-    "Lengths are lines from `def` to the end. `__init__.py` does not count as a file of a folder. A",
-    "private function is called once where its file mentions it once. Rows with a figure as their",
-    "aim are tests (`tests/test_house.py`, `tests/test_rooms.py`). Of other projects, tests that lie",
-    "among the code are left out.",
+    "Lengths are lines from `def` to the end. `__init__.py` does not count as a file of a folder.",
+    "A private function is called once where its file mentions it once. Rows with a figure as",
+    "their aim are tests (`tests/test_house.py`, `tests/test_rooms.py`). Of other projects, tests",
+    "that lie among the code are left out.",
 )
 
 
