@@ -13,6 +13,7 @@ time counts.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -25,12 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from verifex.errors import (
-    EXIT_INPUT,
-    EXIT_INTERNAL,
-    UsageError,
-    VerifexError,
-)
+from verifex.engine.solve.processes import descendants
+from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, UsageError, VerifexError
 
 _DEFAULT_SECONDS = 3600.0
 _LAST = 0.15
@@ -318,18 +315,10 @@ class _Deadline:
 def _kill_children() -> None:
     """Kill every process that this one started, and theirs: they might write to folders that go,
     and hold our output open."""
-    queue = [os.getpid()]
-    for pid in queue:
-        for threads in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                queue += map(int, threads.read_text().split())
-            except (OSError, ValueError):
-                continue
+    for pid in descendants(os.getpid()):
         if pid != os.getpid():
-            try:
+            with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
 
 
 if __name__ == "__main__":
