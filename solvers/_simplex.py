@@ -54,7 +54,7 @@ class Tableau:
         return row
 
     def _pivot(self, leaving: int, entering: int) -> None:
-        """Exchange basis[r] and nonbasic[s]."""
+        """Exchange `basis[leaving]` and `nonbasic[entering]`."""
         pivot_row, old = self.rows[leaving], self.den
         p = pivot_row[entering]
         sign = 1 if p > 0 else -1

@@ -140,7 +140,7 @@ def to_float(number: Number) -> float:
 
 
 def _above(number: Fraction) -> Fraction:
-    """A power of two in [n, 4n), for n > 0."""
+    """A power of two from `number` to below four times it, for `number` > 0."""
     return Fraction(2) ** (number.numerator.bit_length() - number.denominator.bit_length() + 1)
 
 

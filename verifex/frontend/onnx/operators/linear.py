@@ -94,7 +94,7 @@ def _times_const(call: Call, node: int, weight: Values, lead: Shape) -> int:
 
 
 def _const_times(call: Call, weight: Values, node: int, lead: Shape) -> int:
-    """`weight @ node`: the rows of x are channels of a convolution with a 1-wide kernel."""
+    """`weight @ node`: rows of the node are channels of a convolution with a 1-wide kernel."""
     low = call.low
     *_, inner, cols = low.shape(node)
     rows, stack = weight.shape[-2], math.prod(lead)
