@@ -16,7 +16,7 @@ _BITS = 24
 
 
 def least(coefs: FloatArray, kinks: FloatArray, lo: FloatArray, hi: FloatArray) -> FloatArray:
-    """The least value of `coefs . x + kinks` over boxes; the last axis is inputs but for `kinks`."""
+    """The least value of `coefs . x + kinks` over boxes; the last axis is the inputs."""
     value: FloatArray = kinks + np.where(coefs >= 0, coefs * lo, coefs * hi).sum(axis=-1)
     return value
 
