@@ -78,6 +78,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: AnswerOptio
     if verdict.outcome is Outcome.REFUTED:
         return _satisfied(stated, query, verdict, wanted, started, said)
     word, why = _closed(verdict, wanted, started)
+    # Inputs were cut off at a bound that the query does not have: nothing is shown beyond it.
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
     return QueryAnswer(word, stated, said=(*said, *why))
@@ -178,6 +179,7 @@ def _deployed(
         if not wanted.strict:
             return None, (f"{exact_only} {why}",)
     left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
+    # A second at least: a counterexample is there, and nobody profits from losing it.
     found = survivor(stated.problem, witness, deployed.breaks, Budget(left), wanted.seed)
     if found is None:
         return None, (f"{exact_only} {none}",)
@@ -262,6 +264,7 @@ def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], t
     inside = [nearest_double(*row) for row in zip(point, region.lo, region.hi, strict=True)]
     fed = [_double(v) if x is None else x for v, x in zip(point, inside, strict=True)]
     values: Mapping[str, Numbers] = found.values or {}
+    # Outputs at the inputs as they are written, not at the exact point they were rounded from.
     if all(map(math.isfinite, fed)):
         values = _exact_values(stated, [Fraction(x) for x in fed])
     written = {k: [n if isinstance(n, float) else _double(n) for n in flat]
@@ -305,6 +308,7 @@ def nearest_double(value: Fraction, lo: Fraction, hi: Fraction) -> float | None:
             return None
         if lo <= Fraction(x) <= hi:
             return x
+        # The nearest float64 may lie just outside of an end; its neighbour inwards may not.
         x = math.nextafter(x, math.inf if Fraction(x) < lo else -math.inf)
     return None
 

@@ -275,6 +275,7 @@ class _Deadline:
     """
 
     def __init__(self, seconds: float, started: float, say: Callable[[], object]) -> None:
+        # Even where the limit is over: whoever waits is to read an answer, not nothing.
         left = max(0.05, seconds - _LAST - (time.monotonic() - started))
         self.timer = threading.Timer(left, self._end)
         self.timer.daemon = True

@@ -44,6 +44,7 @@ def prepare(network: str, query: Path) -> None:
     from verifex.problem.vnnlib.read import load_stated
 
     load_stated(existing(query), networks(network), as_real=True, cut=True)
+    # Loading a library for the first time reads it from disk: that is done here, off the clock.
     import onnxruntime  # noqa: F401
     import torch  # noqa: F401
 
@@ -53,6 +54,7 @@ def networks(text: str) -> Mapping[str, Path] | Path:
     if not text.startswith("["):
         return existing(Path(text))
     try:
+        # A list of Python literals, as VNN-COMP writes it; nothing in it is evaluated.
         pairs = [(str(name), str(file)) for name, file in ast.literal_eval(text)]
     except (ValueError, SyntaxError, TypeError):
         raise UsageError(f"network {text[:60]!r}, expected FILE or [('NAME', 'FILE'), ...]"

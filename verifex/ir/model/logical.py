@@ -92,10 +92,6 @@ class Model:
         self.implications.append(Implies(var, value, row, slack))
 
     @property
-    def needs_products(self) -> bool:
-        return bool(self.products)
-
-    @property
     def integers(self) -> int:
         return sum(v.integer for v in self.variables)
 
@@ -114,6 +110,7 @@ def relaxed_row(rule: Implies) -> Row:
     Never strict: with the premise off the row may be missed by exactly `slack`.
     """
     row, m = rule.row, Fraction(rule.slack)
+    # A row <= is loosened upwards, a row >= downwards.
     signed = m if row.sense == "<=" else -m
     # value 1:  a.x <= rhs + m (1 - s);  value 0:  a.x <= rhs + m s
     coefs = merged(row.coefs)

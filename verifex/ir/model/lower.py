@@ -151,6 +151,7 @@ def _times(number: Number, unit: Fraction) -> Number:
 
 def _units(model: Model) -> list[Fraction]:
     """The size of each variable as a power of two; 1 for integers and factors of products."""
+    # A product of scaled factors would be scaled itself: its variables keep their units.
     fixed = {v for p in model.products for v in (p.out, p.left, p.right)}
     sizes = []
     for i, variable in enumerate(model.variables):
@@ -221,6 +222,7 @@ class _Lowering:
             self.strict |= rule.row.strict
             self.row(relaxed_row(rule))
             return
+        # Kept as an implication: with so much slack the big-M row would say nearly nothing.
         lowered = self._floats(rule.row)
         if lowered.positions:
             self.milp.indicators.append(FloatImplies(rule.var, rule.value, lowered))

@@ -159,6 +159,7 @@ def _finite_to_json(number: Number | None) -> Any:
 
 def _point_from_json(entries: Any) -> dict[int, Number]:
     point: dict[int, Number] = {}
+    # From another process: each entry is checked, a bool is no position.
     for position, value in entries:
         number = number_from_json(value)
         if type(position) is not int or position < 0 or number is None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from verifex.errors import InputError, UnsupportedError
+from verifex.errors import UnsupportedError
 from verifex.ir.formula import Atom, Cell, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense, gather
@@ -52,6 +52,7 @@ def product(left: Poly, right: Poly, degrees: Mapping[Cell, int] | None = None) 
 
     `degrees` are those of the cells that hold polynomials themselves.
     """
+    # Before multiplying: the product itself is what would take all memory.
     if len(left) * len(right) > MAX_TERMS:
         raise UnsupportedError(
             f"a product of {len(left)} and {len(right)} terms",
@@ -77,6 +78,7 @@ def _reduced(poly: Poly) -> tuple[Poly, Fraction] | None:
     coefficients are float64 (whole numbers over a power of two); None where there is none."""
     if len(poly) < 2 or any(len(m) > 1 for m in poly):
         return None
+    # Scaled so that all multiples of one form look alike: coprime whole numbers, the last positive.
     bottom = lcm(*(c.denominator for c in poly.values()))
     whole = {m: int(c * bottom) for m, c in sorted(poly.items())}
     most = max(abs(n) for n in whole.values()) // gcd(*whole.values())
@@ -157,6 +159,7 @@ class Forms:
             return self.builder.affine(gather(shape, [index]), node), 0
         found = self.made.get(monomial)
         if found is None:
+            # x x y y splits into xy and xy: a square has bounds that know its sign.
             if len(set(monomial)) < len(monomial) and monomial[::2] == monomial[1::2]:
                 left = right = monomial[::2]
             else:
@@ -166,8 +169,3 @@ class Forms:
             found = self.made[monomial] = (self.builder.mul(a, b), 0)
         return found
 
-
-def require_linear(poly: Poly) -> None:
-    """Raise where the polynomial is of degree 2 or more."""
-    if any(len(m) > 1 for m in poly):
-        raise InputError("a product of variables", expected="a linear term")

@@ -1,4 +1,4 @@
-"""From a broken claim (what a VNN-LIB query asks for) to a `Problem`, and its disjuncts.
+"""From a violated claim, which is what a VNN-LIB query asks for, to a `Problem` and its parts.
 
 The region is the smallest box that contains what the claim says about single inputs; the checker
 derives the same one (certificate/format.md, section 2).
@@ -83,6 +83,7 @@ def with_implied(formula: And, graph: Graph) -> And:
     which knows no more than `hull`, finds it in what the translation says of the box.
     """
     flat = flat_inputs(graph)
+    # What the checker finds by itself needs no atom.
     known = hull(formula, flat)
     found = dict(known)
     _propagate(_rows(formula, flat), found)
@@ -108,7 +109,8 @@ def _rows(formula: Formula, flat: Mapping[Cell, int]) -> list[_Row]:
 
 
 def _propagate(rows: Sequence[_Row], found: Hull) -> None:
-    """Sharpen bounds by rows, again and again, until little is left to be had."""
+    """Sharpen the bounds in `found` by rows until nothing moves, or the work is too much."""
+    # Bounded in rounds and in work: such bounds may creep towards their limit for ever.
     work, moved = 0, {i for terms, _ in rows for i, _ in terms}
     for _ in range(MAX_ROUNDS):
         last, moved = moved, set[int]()
@@ -127,6 +129,7 @@ def _sharpen(terms: Sequence[tuple[int, Fraction]], const: Fraction, found: Hull
     """What `sum c x + const >= 0` says of each input given the bounds of the others; the inputs of
     which it says something new."""
     most = [(e, c) for i, c in terms for e in [found.get(i, (None, None))[1 if c > 0 else 0]]]
+    # With two unbounded inputs in a row neither is bounded by it; with one, only that one is.
     open_ends = [k for k, (e, _) in enumerate(most) if e is None]
     if len(open_ends) > 1:
         return set()
@@ -215,6 +218,8 @@ def box_of(
         if a is None or b is None:
             side = "lower" if a is None else "upper"
             raise UnsupportedError(f"{names[i]} has no {side} bound", expected="a bounded input")
+        # An empty side does not stop: the claim holds trivially, and the region must still be a
+        # box.
         inhabited &= a <= b
         lo.append(a)
         hi.append(max(a, b))
@@ -232,6 +237,7 @@ def reduce(
         return TRUE
     match formula:
         case And():
+            # True conjuncts go; a conjunction of none is true and was seen above.
             kept = [p for p in (reduce(p, flat, lo, hi) for p in formula.parts) if p != TRUE]
             return kept[0] if len(kept) == 1 else And(tuple(kept))
         case Or():
@@ -278,6 +284,7 @@ def build(
                          f"{len(names)} inputs", expected="as many")
     flat = flat_inputs(graph)
     lo, hi, inhabited = box_of(hull(broken, flat), graph.input_size, names, reach)
+    # On an empty box the ends are not those of the claim, so nothing may be left out.
     left = reduce(broken, flat, lo, hi) if inhabited else broken
     return Problem(
         graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
@@ -330,6 +337,8 @@ def _split(formula: Formula, flat: Mapping[Cell, int]) -> list[Formula]:
             for p in formula.parts:
                 mine = _split(p, flat)
                 if len(out) * len(mine) > MAX_PARTS:
+                    # Too many parts: this disjunction stays whole, which is as right and less
+                    # sharp.
                     mine = [p]
                 out = [[*done, q] for done in out for q in mine]
             return [And(tuple(done)) for done in out]

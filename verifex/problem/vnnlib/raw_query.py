@@ -97,6 +97,7 @@ def _formula(expression: list[Any], flat: Mapping[str, Fraction]) -> bool:
 
 def _term(expression: str | list[Any], flat: Mapping[str, Fraction]) -> Fraction:
     if isinstance(expression, str):
+        # A token is a variable or a number; the query was read before, so it is one of them.
         value = flat.get(expression)
         return Fraction(expression) if value is None else value
     parts = [_term(p, flat) for p in expression[1:]]

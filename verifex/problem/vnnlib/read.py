@@ -67,6 +67,7 @@ def load_stated(
                          expected="the network, before the query", file=str(path))
     text = read_text(path)
     if is_version_2(text):
+        # Imported late: version 1.0 does without the package that reads 2.0.
         from verifex.problem.vnnlib.version_2 import state
 
         return state(text, str(path), network, title(path), as_real, cut)

@@ -61,6 +61,7 @@ def translate(problem: Problem) -> Translation:
     if problem.assume != TRUE:
         broken = And((problem.assume, broken))
     flat = flat_inputs(problem.graph)
+    # Inputs that the claim reads are X; only computed nodes become outputs.
     read = sorted({cell[0] for cell in cells(broken) if cell not in flat})
     outputs = {f"output{k}": node for k, node in enumerate(read)}
     if not outputs:  # a file needs an output

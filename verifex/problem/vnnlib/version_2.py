@@ -166,6 +166,7 @@ class _Merged:
     def _problem(self, title: str) -> Stated:
         shown = {t.name: self.nodes[t.name] for n in self.parsed.networks for t in n.of("output")}
         graph = self.builder.build(shown)
+        # An output that is a copy of an input is that input: what is said of it bounds the region.
         self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
         forms = Forms(self.builder)
         reader = _TreeReader(forms, self._cell)
@@ -202,6 +203,7 @@ class _Merged:
         for n in self.parsed.networks:
             if n.isomorphic_to:
                 like = found[_origin(self.parsed, n.isomorphic_to)]
+                # No answer depends on the declaration, so a mismatch is only noted.
                 if _skeleton(found[n.name].graph) != _skeleton(like.graph):
                     self.notes.append(f"network {n.name} is declared isomorphic to "
                                       f"{n.isomorphic_to}, but its operations differ")
@@ -240,6 +242,7 @@ class _Merged:
             offset = len(free)
         own = dict(zip(free, at, strict=True))
         cells = [own[k] if name == tensor.name else self.cells[name][k] for name, k in mine]
+        # Elements of earlier inputs, one flat stretch a node, behind those of its own.
         for source in dict.fromkeys(node for node, _ in cells if node not in parts):
             size = b.node(source).size
             at |= {(source, k): offset + k for k in range(size)}
@@ -268,6 +271,7 @@ class _Roots:
         self.up: dict[_Element, _Element] = {}
         ordered: set[tuple[_Element, _Element]] = set()  # first <= second
         for e in conjuncts(parsed.assertions):
+            # Only what is demanded outright equates inputs: a part of an `or` need not hold.
             pair = self._pair(e)
             if pair is None:
                 continue
@@ -295,6 +299,7 @@ class _Roots:
 
     def _join(self, left: _Element, right: _Element) -> None:
         left, right = self.of(left), self.of(right)
+        # The element declared first stands for both, so that inputs keep the order of the file.
         first, second = sorted((left, right), key=lambda e: (self.order[e[0]], e[1]))
         if first != second:
             self.up[second] = first
@@ -354,6 +359,7 @@ class _TreeReader:
             case "Var":
                 return variable(self.cell(expression))
             case "Float" | "Int" | "Literal" | "IntExpr":
+                # The text of the number, not the package's float64 of it.
                 return constant(Fraction(expression.lexeme))
             case "Negate":
                 return total([(self.term(expression.expr), -1)])

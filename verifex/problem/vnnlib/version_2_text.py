@@ -65,7 +65,7 @@ class DeclaredTensor:
 
 @dataclass(frozen=True)
 class DeclaredNetwork:
-    """A declared network."""
+    """A declared network; `equal_to`, `isomorphic_to` name another or are empty."""
 
     name: str
     equal_to: str
@@ -147,6 +147,7 @@ def _require_readable(text: str, place: int, file: str, token: str) -> None:
     if len(token) > MAX_DIGITS:
         raise _error(text, place, file, f"a number of {len(token)} characters",
                      f"at most {MAX_DIGITS}")
+    # Only to see what the package would do with it; values come from the text.
     near = abs(float(token))
     if near == inf or (near < _LEAST and token.strip("-0.")):
         raise _error(text, place, file, f"the number {token[:40]}... is beyond float64",
