@@ -28,9 +28,12 @@ Numbers: TypeAlias = Sequence[Any]
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How to answer: seconds in all, whether certificates are checked, whether a claim without an
-    accepted one is `unsat` too, whether a counterexample must show in onnxruntime, on how many
-    threads (of the search, then of the checker)."""
+    """How a query is to be answered.
+
+    `seconds` is the time in all, `check` whether certificates are checked, `claims` whether a claim
+    without an accepted certificate is `unsat` too, `strict` whether a counterexample must show in
+    onnxruntime. `threads` are those of the search, then the processes of the checker.
+    """
 
     seconds: float
     check: bool = True
@@ -43,8 +46,11 @@ class AnswerOptions:
 
 @dataclass(frozen=True)
 class QueryAnswer:
-    """`word` is sat, unsat, unknown or timed-out; `values` an assignment (flat numbers of every
-    declared variable, exact fractions or floats of the runtime); `said` lines for stderr."""
+    """The answer to a query: `word` is sat, unsat, unknown or timed-out.
+
+    `values` is an assignment, flat numbers of every declared variable: exact fractions, or floats
+    of the runtime (all of float32 where `single`). `point` is its input, `said` lines for stderr.
+    """
 
     word: str
     stated: Stated
@@ -130,8 +136,10 @@ def _satisfied(
     stated: Stated, query: Path, verdict: Verdict, wanted: AnswerOptions, started: float,
     said: tuple[str, ...],
 ) -> QueryAnswer:
-    """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
-    counterexample in exact arithmetic too, else exact values.
+    """The answer `sat` with an assignment, from a verdict that refutes.
+
+    The assignment is what onnxruntime computes from float32 inputs where some such point is a
+    counterexample in exact arithmetic too, else it consists of exact values.
 
     Where bounds hold no float32 there is no such point. The exact values are right all the same; a
     `strict` answer gives a point of the box with what onnxruntime computes beside it.
@@ -156,8 +164,10 @@ def _deployed(
     stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: AnswerOptions,
     started: float,
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
-    """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
-    what is to be said of it."""
+    """A counterexample that onnxruntime agrees with, or None, and lines for stderr.
+
+    A counterexample is the assignment, its exact input, and whether the inputs are all float32.
+    """
     from verifex.engine.budget import Budget
     from verifex.engine.falsify.deployed import Deployed
     from verifex.engine.falsify.single import single_box, survivor
@@ -193,8 +203,10 @@ def _deployed(
 
 
 def _exact_values(stated: Stated, point: Sequence[Fraction]) -> dict[str, Numbers]:
-    """Every variable at a point, exact; outputs as float64 where a smooth function has no exact
-    value."""
+    """The exact numbers of every variable at a point.
+
+    Outputs are float64 where a smooth function has no exact value.
+    """
     import numpy as np
 
     from verifex.semantics.evaluate import evaluate_exact, evaluate_float
@@ -257,8 +269,11 @@ def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
 
 
 def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-    """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
-    the outputs there. What is no counterexample any more in these numbers is said."""
+    """An exact assignment rounded to float64, and lines for stderr.
+
+    Inputs stay within their bounds wherever these hold a float64, and outputs are computed at the
+    rounded inputs. A line says so where the rounded numbers are no counterexample any more.
+    """
     stated, point = found.stated, found.point or ()
     region = stated.problem.region
     inside = [nearest_double(*row) for row in zip(point, region.lo, region.hi, strict=True)]

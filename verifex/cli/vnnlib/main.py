@@ -198,8 +198,10 @@ def _say(lines: Sequence[str]) -> None:
 
 
 def _require_folder(folder: Path) -> None:
-    """Raise UsageError unless files can be written to a folder that is there or can be made: found
-    out only after solving, that would cost the answer."""
+    """Raise UsageError unless files can be written to a folder, which may have to be made.
+
+    Found out only after solving, that would cost the answer.
+    """
     there = folder.absolute()
     while not there.exists() and not there.is_symlink() and there != there.parent:
         there = there.parent
@@ -314,8 +316,10 @@ class _Deadline:
 
 
 def _kill_children() -> None:
-    """Kill every process that this one started, and theirs: they might write to folders that go,
-    and hold our output open."""
+    """Kill every process that this one started, and theirs.
+
+    They might write to folders that are about to go, and hold our output open.
+    """
     for pid in descendants(os.getpid()):
         if pid != os.getpid():
             with contextlib.suppress(OSError):

@@ -15,8 +15,9 @@ _WORDS = {"sat": "sat", "unsat": "unsat", "unknown": "unknown", "timed-out": "ti
 def instance(
     network: str, query: Path, seconds: float, started: float, *, claims: bool = False
 ) -> tuple[str, tuple[str, ...]]:
-    """What the results file gets (`sat` with a counterexample, `unsat`, `unknown`, `timeout`), and
-    lines for stderr.
+    """Decide an instance; the text of the results file, and lines for stderr.
+
+    The text is `sat` with a counterexample, `unsat`, `unknown` or `timeout`.
 
     `network` is a file, or a list of pairs [('f', 'a.onnx'), ...] for several. A counterexample is
     given only if its inputs lie within the bounds, and the query is satisfied both in exact

@@ -251,8 +251,10 @@ class _Lowering:
         return self.milp
 
     def _unit_scale(self, sizes: Sequence[Fraction]) -> Fraction:
-        """The power of two that brings the largest coefficient to about 1 where that is called
-        for: where it is small, or all rows are scaled."""
+        """The power of two that brings the largest coefficient to about 1.
+
+        It is 1 where no coefficient is small, unless all rows are scaled.
+        """
         most = max(sizes, default=Fraction(1))
         return _above(1 / most) if most < _SMALL or self.equilibrate else Fraction(1)
 

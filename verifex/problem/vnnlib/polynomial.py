@@ -74,8 +74,11 @@ def _require_degree(degree: int) -> None:
 
 
 def _reduced(poly: Poly) -> tuple[Poly, Fraction] | None:
-    """A linear form of several terms as a number times a form that all its multiples share, whose
-    coefficients are float64 (whole numbers over a power of two); None where there is none."""
+    """A linear form of several terms as a normal form and the number that it is multiplied by.
+
+    All multiples of a form have the same normal form, whose coefficients are float64 (whole numbers
+    over a power of two). None where there is none.
+    """
     if len(poly) < 2 or any(len(m) > 1 for m in poly):
         return None
     # Scaled so that all multiples of one form look alike: coprime whole numbers, the last positive.
@@ -99,9 +102,11 @@ class Forms:
         self.degrees: dict[Cell, int] = {}
 
     def product(self, factors: Iterable[Poly]) -> Poly:
-        """The product of polynomials; two factors that are the same linear form up to a number
-        become the square of a node, since bounds know that it is not negative. They would not
-        see that in `a^2 - 2ab + b^2`."""
+        """The product of polynomials.
+
+        Two factors that are the same linear form up to a number become the square of a node, since
+        bounds know that it is not negative. They would not see that in `a^2 - 2ab + b^2`.
+        """
         out, parts = constant(Fraction(1)), list[Poly]()
         single: dict[tuple[tuple[Monomial, Fraction], ...], Poly] = {}
         for poly in factors:

@@ -38,8 +38,10 @@ _GRID = 10**40
 
 
 def trace(graph: Graph, cell: Cell) -> Cell:
-    """The input element that an element is a copy of, through steps that only move elements
-    (Reshape, Transpose); the element itself where it is none."""
+    """The input element that an element is a copy of; the element itself where it is no copy.
+
+    Copies are followed through steps that only move elements, such as Reshape and Transpose.
+    """
     node, index = cell
     while node not in graph.inputs:
         op = graph.nodes[node].op
@@ -126,8 +128,10 @@ def _propagate(rows: Sequence[_Row], found: Hull) -> None:
 
 
 def _sharpen(terms: Sequence[tuple[int, Fraction]], const: Fraction, found: Hull) -> set[int]:
-    """What `sum c x + const >= 0` says of each input given the bounds of the others; the inputs of
-    which it says something new."""
+    """Sharpen each input's bound by `sum c x + const >= 0` and the bounds of the others.
+
+    Returns the inputs whose bounds moved.
+    """
     most = [(e, c) for i, c in terms for e in [found.get(i, (None, None))[1 if c > 0 else 0]]]
     # With two unbounded inputs in a row neither is bounded by it; with one, only that one is.
     open_ends = [k for k, (e, _) in enumerate(most) if e is None]
@@ -269,10 +273,10 @@ def _certain(
 
 
 def build(
-    graph: Graph, broken: Formula, names: Sequence[str], title: str, notes: tuple[str, ...] = (),
+    graph: Graph, violated: Formula, names: Sequence[str], title: str, notes: tuple[str, ...] = (),
     reach: Fraction | None = None,
 ) -> Problem:
-    """The problem whose counterexamples are the points that satisfy `broken`.
+    """The problem whose counterexamples are the points that satisfy `violated`.
 
     `names` are those of the flat inputs. With `reach`, inputs without a bound are cut off there
     (see `box_of`): what holds on that box is then no answer, only a counterexample is. Atoms that
@@ -283,18 +287,18 @@ def build(
         raise InputError(f"the network takes {graph.input_size} numbers, the query has "
                          f"{len(names)} inputs", expected="as many")
     flat = flat_inputs(graph)
-    lo, hi, inhabited = box_of(hull(broken, flat), graph.input_size, names, reach)
+    lo, hi, inhabited = box_of(hull(violated, flat), graph.input_size, names, reach)
     # On an empty box the ends are not those of the claim, so nothing may be left out.
-    left = reduce(broken, flat, lo, hi) if inhabited else broken
+    left = reduce(violated, flat, lo, hi) if inhabited else violated
     return Problem(
         graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
-        listed=tuple(atoms(broken)),
+        listed=tuple(atoms(violated)),
     )
 
 
-def is_bounded(broken: Formula, graph: Graph) -> bool:
+def is_bounded(violated: Formula, graph: Graph) -> bool:
     """Whether a claim bounds every input on both sides."""
-    found = hull(broken, flat_inputs(graph))
+    found = hull(violated, flat_inputs(graph))
     return len(found) == graph.input_size and all(None not in ends for ends in found.values())
 
 
@@ -307,11 +311,11 @@ class Part:
 
     lo: tuple[Fraction, ...]
     hi: tuple[Fraction, ...]
-    broken: Formula
+    violated: Formula
 
 
 def parts(problem: Problem) -> tuple[Part, ...]:
-    """A problem's broken claim, split at those `or`s whose parts say different things of inputs.
+    """A problem's violated claim, split at those `or`s whose parts say different things of inputs.
 
     Never splits into more than `MAX_PARTS`; ors over outputs stay as they are. The parts together
     are equivalent to the claim over the region's box; rows and balls of the region hold in each.

@@ -21,8 +21,10 @@ class StatedVariable:
 
 @dataclass(frozen=True)
 class StatedNetwork:
-    """A declared network: its file, and the variables that are its inputs, outputs and hidden
-    tensors (with the names of those in the file)."""
+    """A declared network: its file and the names of its variables.
+
+    `hidden` pairs the variable of each hidden tensor with the tensor's name in the file.
+    """
 
     name: str
     source: str | Path

@@ -56,8 +56,11 @@ class Source:
 
 
 def parse_query(text: str, graph: Graph, file: str = "query", title: str = "") -> Problem:
-    """The problem that the text of a query states about a network; `file` is for messages, and
-    the problem's name where there is no title."""
+    """The problem that the text of a query states about a network.
+
+    `file` is for messages, and the problem's name where there is no title. Raises InputError
+    (`FILE:LINE: ...`) for what is wrong, UnsupportedError for what is not supported.
+    """
     source = Source(text, file)
     commands = _commands(source)
     reader = _QueryReader(source, graph, _declared(source, commands))

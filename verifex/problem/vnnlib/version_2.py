@@ -128,7 +128,11 @@ def _skeleton(graph: Graph) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]
 
 @dataclass
 class _Merged:
-    """All networks of a query in one builder."""
+    """All networks of a query in one graph under construction.
+
+    `cells` and `nodes` say where the elements of each declared tensor are, `names` what the flat
+    inputs are called.
+    """
 
     parsed: Parsed
     sources: Mapping[str, str | Path | Graph]
@@ -170,11 +174,11 @@ class _Merged:
         self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
         forms = Forms(self.builder)
         reader = _TreeReader(forms, self._cell)
-        broken = with_implied(
+        violated = with_implied(
             And(tuple(reader.formula(e) for e in conjuncts(self.parsed.assertions))), graph)
-        cut = self.may_cut and not is_bounded(broken, graph)
+        cut = self.may_cut and not is_bounded(violated, graph)
         problem: Problem = build(
-            self.builder.build(shown), broken, self.names, title, tuple(self.notes),
+            self.builder.build(shown), violated, self.names, title, tuple(self.notes),
             REACH if cut else None,
         )
         declared = [
@@ -213,7 +217,7 @@ class _Merged:
         self, net: DeclaredNetwork, tensors: Sequence[DeclaredTensor], sizes: Sequence[int],
         what: str,
     ) -> None:
-        """The declared tensors must be those of the file: as many, of as many elements."""
+        """InputError unless as many tensors are declared as the file has, of as many elements."""
         if len(tensors) != len(sizes):
             raise InputError(f"network {net.name} has {len(sizes)} {what}, {len(tensors)} are "
                              "declared", expected="as many", key=net.name)
@@ -322,7 +326,7 @@ def position(expression: Any, shape: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True)
 class _TreeReader:
-    """The package's trees as formulas."""
+    """Formulas from the syntax trees of the package `vnnlib`."""
 
     forms: Forms
     cell: Callable[[Any], Cell]

@@ -39,7 +39,7 @@ def mul(call: Call) -> Result:
 
 
 def div(call: Call) -> Result:
-    """Division; that of integers is refused where it would round, whichever way."""
+    """Division. Between integers it is refused where it would round, in whichever direction."""
     if call.all_whole:
         a, b = call.whole(0), call.whole(1)
         if np.any(b == 0):
@@ -162,7 +162,7 @@ def minimum(call: Call) -> Result:
 
 
 def clip(call: Call) -> Result:
-    """`lo + relu(x - lo) - relu(x - hi)`; a bound that is present is a bound."""
+    """`lo + relu(x - lo) - relu(x - hi)`, without the parts of bounds that are not given."""
     lo, hi = _clip_bounds(call)
     x = call.node(0)
     if isinstance(lo, int) and isinstance(hi, int):

@@ -79,7 +79,7 @@ def _count(call: Call, literals: list[tuple[int, bool]], both: bool) -> Truth:
 
 
 def _with_known(call: Call, known: Whole, open_: Truth, both: bool) -> Truth:
-    """And / Or with a constant: keep the open condition where the constant does not decide."""
+    """And or Or with a constant: where that decides nothing, the computed condition is left."""
     shape = call.low.broadcast_shape(known.shape, open_.shape)
     # In terms of the gate itself: conjunction with keep where it shows through, else 0 or 1.
     decided = np.broadcast_to(~known.array if both else known.array, shape)

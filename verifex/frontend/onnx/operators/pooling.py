@@ -222,7 +222,7 @@ def _space_axes(call: Call) -> list[int]:
 
 
 def _reduce_axes(call: Call, since: int) -> list[int] | None:
-    """The axes to reduce; None means that the op leaves its input alone."""
+    """The axes to reduce; None where the op returns its input as it is."""
     rank = len(call.shape(0))
     if call.opset < since:
         given = call.ints_("axes")
