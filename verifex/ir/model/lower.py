@@ -238,6 +238,7 @@ class _Lowering:
         scale = self._unit_scale([abs(Fraction(c)) for c in cost.values()])
         milp.cost = {v: self._float(c, scale) for v, c in cost.items()}
         milp.cost_scale = to_float(scale)
+        # Kept apart: scaled with the costs it could drown them.
         milp.constant = to_float(model.objective_const)
 
     def finish(self) -> Milp:
@@ -263,6 +264,7 @@ class _Lowering:
 
     def _scale(self, coefs: Mapping[int, Number]) -> Fraction:
         """The power of two for a row: 1 where nothing is small, which is nearly always."""
+        # In floats first: exact sizes are only worth their time where something is small.
         rough = [abs(to_float(c)) for c in coefs.values() if c]
         if not rough:
             return Fraction(1)
@@ -278,6 +280,7 @@ class _Lowering:
         ]
         if small:
             lift = _above(2 * Fraction(TINY) / min(small))
+            # No lifting where the large coefficients of the row would become too large by it.
             if max(sizes.values()) * scale * lift <= _LARGE:
                 scale *= lift
         return scale
@@ -303,6 +306,8 @@ class _Lowering:
             elif c:
                 if math.isinf(self._reach(v)):
                     raise UnsupportedError("a tiny coefficient on an unbounded variable")
+                # Sound: the term is at most this large over the bounds, so no point of the model is
+                # lost.
                 loose += abs(value) * self._reach(v)
                 self.absorbed += 1
         rhs = self._float(row.rhs, scale)

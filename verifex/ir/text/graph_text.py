@@ -103,6 +103,7 @@ def _index_to_json(index: NDArray[np.int64]) -> Json:
 def _index_from_json(data: Any, bound: int, where: str) -> NDArray[np.int64]:
     shape_, flat_ = fields(data, where, "shape int")
     flat = list(read_ints(flat_, where))
+    # -1 picks nothing (a 0), or drops an element.
     if any(not -1 <= i < bound for i in flat):
         raise InputError("an index is out of range", expected=f"-1..{bound - 1}", key=where)
     return _filled(flat, read_shape(shape_, where), where, np.int64)

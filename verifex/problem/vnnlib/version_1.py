@@ -169,6 +169,7 @@ class _QueryReader:
                     place, f"'{name}': the network has {len(known[side])} {names[side]}",
                     f"at most {side}_{len(known[side]) - 1}",
                 )
+            # An output that is a copy of an input is that input: what is said of it bounds the box.
             out[name] = trace(graph, known[side][at])
         return out
 
@@ -210,6 +211,7 @@ class _QueryReader:
         up = total(((right, 1), (left, -1)))
         if head in ("<=", "<"):
             return self.forms.atom(up, head == "<")
+        # Atoms only know `form >= 0`; an equation is two of them.
         down = {m: -c for m, c in up.items()}
         if head in (">=", ">"):
             return self.forms.atom(down, head == ">")
