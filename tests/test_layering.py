@@ -18,7 +18,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"checker", "errors"},
+            {"checker", "errors", "version"},
             {"ir"},
             {"semantics"},
             {"frontend"},

@@ -79,7 +79,7 @@ def test_the_parts_together_are_the_claim(seed: int) -> None:
             values = evaluate_exact(graph, x, sorted(nodes(broken) | set(graph.inputs)
                                                      | set(graph.outputs.values())))
             inside = [all(a <= v <= b for a, v, b in zip(p.lo, x, p.hi)) for p in split]
-            some = any(i and holds(p.broken, values) for i, p in zip(inside, split))
+            some = any(i and holds(p.violated, values) for i, p in zip(inside, split))
             assert some == holds(broken, values)
 
 

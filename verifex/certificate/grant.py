@@ -23,7 +23,7 @@ from verifex.engine.decide import decide
 from verifex.engine.run import Options
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.verdict import Outcome, Step, Verdict
+from verifex.engine.verdict import Outcome, StageRecord, Verdict
 from verifex.errors import InputError
 from verifex.ir.problem import Problem
 
@@ -270,7 +270,7 @@ def _told(
     verdict: Verdict, path: Path | None, size: int, written: float, found: Check | None
 ) -> Verdict:
     """The verdict with the certificate's figures and steps."""
-    steps = [Step("certificate", written, f"{size} bytes")]
+    steps = [StageRecord("certificate", written, f"{size} bytes")]
     told: dict[str, Any] = {
         "path": None if path is None else str(path),
         "bytes": size,
@@ -280,7 +280,7 @@ def _told(
     }
     seconds = verdict.seconds + written
     if found is not None:
-        steps.append(Step("check", found.seconds, found.text))
+        steps.append(StageRecord("check", found.seconds, found.text))
         told |= {"check": found.text, "check_exit": found.code}
         told["check_seconds"] = round(found.seconds, 3)
         seconds += found.seconds

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
-from verifex.certificate.write import Files, Names
+from verifex.certificate.write import Files, NodeNumbers
 from verifex.errors import InputError
 from verifex.ir.formula import And, Atom, Form, Formula, Or, negate
 from verifex.ir.ops import Relu, Step
@@ -87,7 +87,7 @@ def leaves(certificate: Path, files: Files | None = None) -> Iterator[Leaf]:
 def restrict(problem: Problem, leaf: Leaf) -> Problem:
     """The problem on the domain of a leaf."""
     graph = problem.graph
-    names = Names(graph, problem.targets())
+    names = NodeNumbers(graph, problem.targets())
     nodes = {name: i for i, name in names.of.items()}
     lo, hi = list(problem.region.lo), list(problem.region.hi)
     known: list[Formula] = [problem.assume]

@@ -74,7 +74,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-class Names:
+class NodeNumbers:
     """Numbers of the relaxed nodes, in order of creation (format.md, section 3)."""
 
     def __init__(self, graph: Graph, targets: list[int]) -> None:
@@ -122,7 +122,7 @@ def passed_always(graph: Graph, targets: list[int]) -> list[int]:
 
 def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line]:
     """The lines of a proof."""
-    names = Names(problem.graph, problem.targets())
+    names = NodeNumbers(problem.graph, problem.targets())
     numbers: dict[Atom, int] = {}
     count = 0
     for atom in problem.listed or atoms(problem.broken()):
@@ -144,7 +144,7 @@ def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line
     yield from _tree(closed.proof, closed.layout, names, rows)
 
 
-def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterator[Line]:
+def _tree(proof: Proof, layout: Layout, names: NodeNumbers, rows: list[int]) -> Iterator[Line]:
     """Depth first, with the path of unit splits kept for the multipliers."""
     stack: list[tuple[int, tuple[int, ...]]] = [(0, ())]
     while stack:
@@ -168,7 +168,7 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
 
 
 def _facts(
-    node: ProofNode, layout: Layout, names: Names, order: dict[int, int]
+    node: ProofNode, layout: Layout, names: NodeNumbers, order: dict[int, int]
 ) -> Iterator[Line]:
     """The facts that are put in at a node of the tree."""
     for z, k, sign in [] if node.plain is None else node.plain.tolist():
@@ -194,7 +194,7 @@ def _places(
     }
 
 
-def _split(child: ProofNode, layout: Layout, names: Names) -> Line:
+def _split(child: ProofNode, layout: Layout, names: NodeNumbers) -> Line:
     if child.gate is None:
         return {"x": [child.dimension, str(Fraction(child.at))]}
     z, k = layout.name(child.gate)
@@ -204,7 +204,7 @@ def _split(child: ProofNode, layout: Layout, names: Names) -> Line:
     return {"s": [kind, n, k]}
 
 
-def _multipliers(names: Names, params: Packed, places: dict[tuple[int, int], int]) -> Line:
+def _multipliers(names: NodeNumbers, params: Packed, places: dict[tuple[int, int], int]) -> Line:
     """The multiplier keys of a line."""
     fractions: dict[str, str] = {}
     splits: list[list[int]] = []

@@ -112,10 +112,10 @@ def verify(
 ) -> None:
     """Decide the claim of a spec about a network, and have the certificate checked."""
     from verifex.cli import decide
-    from verifex.cli.common import Limits
+    from verifex.cli.common import EffortOptions
 
-    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
-    proof = decide.Proof(certificate, not no_check, jobs)
+    limits = EffortOptions.read(solver, timeout, memory, threads, seed, engine, device)
+    proof = decide.CertificateOptions(certificate, not no_check, jobs)
     code = decide.verify(
         files, limits, proof, attack=not no_attack, save=save_witness, log=log, json=json,
         quiet=quiet,
@@ -146,9 +146,9 @@ def bound(
 ) -> None:
     """Find the worst-case range of expressions over the region of a spec."""
     from verifex.cli import decide
-    from verifex.cli.common import Limits
+    from verifex.cli.common import EffortOptions
 
-    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
+    limits = EffortOptions.read(solver, timeout, memory, threads, seed, engine, device)
     raise typer.Exit(decide.bound(files, expression, limits, log=log, json=json, quiet=quiet))
 
 
@@ -188,9 +188,9 @@ def difference(
 ) -> None:
     """How far two networks differ over a region: outputs, classes, attributions."""
     from verifex.cli import difference as comparing
-    from verifex.cli.common import Limits
+    from verifex.cli.common import EffortOptions
 
-    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
+    limits = EffortOptions.read(solver, timeout, memory, threads, seed, engine, device)
     raise typer.Exit(comparing.difference(
         files, of or ["output"], at_most, limits, save_as=save_as, log=log, json=json, quiet=quiet
     ))

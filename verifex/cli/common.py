@@ -29,7 +29,7 @@ PLAIN_WIDTH = 120  # columns, where the output is no terminal
 
 
 @dataclass(frozen=True)
-class Limits:
+class EffortOptions:
     """The options that say how hard to try, checked."""
 
     solvers: tuple[str, ...]
@@ -44,7 +44,7 @@ class Limits:
     def read(
         solver: Sequence[str] | None, timeout: float, memory: str, threads: int, seed: int,
         engine: str, device: str,
-    ) -> Limits:
+    ) -> EffortOptions:
         """From the texts of the command line; raises UsageError."""
         if not (timeout > 0 and math.isfinite(timeout)):
             raise UsageError(f"--timeout {timeout:g}, expected a number of seconds above 0")
@@ -60,7 +60,7 @@ class Limits:
         ):
             if value not in choices:
                 raise UsageError(f"{option} {value}, expected {', '.join(choices)}")
-        return Limits(tuple(names), timeout, _bytes(memory), threads, seed, engine, device)
+        return EffortOptions(tuple(names), timeout, _bytes(memory), threads, seed, engine, device)
 
     def keywords(self) -> dict[str, Any]:
         """As keyword arguments of `verifex.verify` and `verifex.bound`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifex import api
-from verifex.cli.common import Limits, console, emit, json_lines, progress, split_files
+from verifex.cli.common import EffortOptions, console, emit, json_lines, progress, split_files
 
 if TYPE_CHECKING:
     from verifex.engine.falsify.witness import Replay
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Proof:
+class CertificateOptions:
     """What the command line says about the certificate."""
 
     certificate: Path | None
@@ -26,8 +26,8 @@ class Proof:
 
 
 def verify(
-    files: Sequence[Path], limits: Limits, proof: Proof, *, attack: bool, save: Path | None,
-    log: Path | None, json: bool, quiet: bool,
+    files: Sequence[Path], limits: EffortOptions, proof: CertificateOptions, *, attack: bool,
+    save: Path | None, log: Path | None, json: bool, quiet: bool,
 ) -> int:
     """Decide the claim and print the verdict; its exit code."""
     network, spec, _ = split_files(files)
@@ -63,7 +63,7 @@ def print_verdict(verdict: Verdict, problem: Problem, json: bool, quiet: bool) -
 
 
 def bound(
-    files: Sequence[Path], expressions: Sequence[str], limits: Limits, *, log: Path | None,
+    files: Sequence[Path], expressions: Sequence[str], limits: EffortOptions, *, log: Path | None,
     json: bool, quiet: bool,
 ) -> int:
     """Find the ranges of all expressions and print them; 2, for no certificate proves a range."""

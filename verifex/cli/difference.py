@@ -7,14 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 
 from verifex import api
-from verifex.cli.common import Limits, json_lines, progress
+from verifex.cli.common import EffortOptions, json_lines, progress
 from verifex.cli.decide import print_ranges, print_verdict
 from verifex.errors import UsageError
 from verifex.ir.decimals import parse_exact
 
 
 def difference(
-    files: Sequence[Path], of: Sequence[str], at_most: str | None, limits: Limits, *,
+    files: Sequence[Path], of: Sequence[str], at_most: str | None, limits: EffortOptions, *,
     save_as: Path | None, log: Path | None, json: bool, quiet: bool,
 ) -> int:
     """Print the ranges of the differences, or the verdict of a claim about them; its exit code."""

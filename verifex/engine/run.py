@@ -12,7 +12,7 @@ from verifex.engine.falsify.witness import Point, make_witness, replay, snap
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.undefined import point_notes
-from verifex.engine.verdict import Outcome, Step, Verdict, Witness
+from verifex.engine.verdict import Outcome, StageRecord, Verdict, Witness
 from verifex.engine.watch import Log, Progress, Watch
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Univariate
@@ -53,7 +53,7 @@ class Run:
     budget: Budget
     pool: SolverPool
     bounds: NodeBounds
-    steps: list[Step] = field(default_factory=list)
+    steps: list[StageRecord] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Run:
 
     def stage(self, name: str, started: float, result: str) -> None:
         seconds = time.monotonic() - started
-        self.steps.append(Step(name, seconds, result))
+        self.steps.append(StageRecord(name, seconds, result))
         self.options.watch().stage(name, seconds, result)
 
     def attain(self, point: Point) -> Witness | None:

@@ -49,7 +49,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Step:
+class StageRecord:
     """One stage on the way: what ran, for how long, what it found."""
 
     stage: str
@@ -75,7 +75,7 @@ class Verdict:
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
     seconds: float = 0.0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StageRecord, ...] = ()
     notes: tuple[str, ...] = ()
     name: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)

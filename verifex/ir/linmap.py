@@ -459,7 +459,7 @@ def convolve(linear_map: Conv, values: Any, weight: Any, lib: Any) -> Any:
 
 
 def apply_numpy(linear_map: LinearMap, values: FloatArray) -> FloatArray:
-    """`linear_map values` in float64 for x of shape (B, *in_shape)."""
+    """The map applied to `values` of shape (B, *in_shape), in float64: (B, *out_shape)."""
     batch = values.shape[0]
     match linear_map:
         case Dense():
@@ -486,7 +486,7 @@ def apply_numpy(linear_map: LinearMap, values: FloatArray) -> FloatArray:
 
 
 def apply_exact(linear_map: LinearMap, values: ExactArray) -> ExactArray:
-    """`linear_map values` in exact arithmetic for x of shape (B, *in_shape)."""
+    """The map applied to `values` of shape (B, *in_shape), exactly: (B, *out_shape)."""
     batch = values.shape[0]
     flat = values.num.reshape(batch, -1)
     match linear_map:

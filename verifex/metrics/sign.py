@@ -61,7 +61,7 @@ def _positions(wanted: Sign, setting: Setting) -> list[int]:
 
 
 def _kept(wanted: Sign, setting: Setting, index: int) -> Formula | None:
-    """The atom that component i keeps its sign; None where it is left out."""
+    """The atom that component `index` keeps its sign; None where it is left out."""
     value, cell = setting.component_reference()[index], (setting.components, index)
     if abs(value) < wanted.threshold:
         return None

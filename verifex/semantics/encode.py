@@ -129,12 +129,12 @@ class Encoder:
         return self._lists[id(values)][index]
 
     def relu_tied(self, preact: int, index: int) -> None:
-        """A Relu's rows tie its gate to the sign of z already: no further rows are needed."""
+        """A Relu's rows tie its gate to the sign of `preact`: no further rows are needed."""
         if preact not in self._open:
             self._linked.add((preact, index))
 
     def map_row(self, linear_map: LinearMap, index: int) -> list[tuple[int, Number]]:
-        """Row j of a linear map as (flat input index, coefficient) pairs."""
+        """Row `index` of a linear map as (flat input index, coefficient) pairs."""
         if isinstance(linear_map, Dense):
             cols = np.flatnonzero(linear_map.weight[index])
             return list(zip(cols.tolist(), linear_map.weight[index, cols].tolist(), strict=True))
@@ -164,9 +164,10 @@ class Encoder:
         return Expr(z)
 
     def gate_var(self, preact: int, index: int, link: bool) -> Expr:
-        """The 0/1 value of the gate of element `index` of node z: a constant or a shared binary.
+        """The 0/1 value of the gate of element `index` of node `preact`: a constant or a shared
+        binary.
 
-        `link` ties the binary to the sign of z; a Relu's own rows do that already.
+        `link` ties the binary to the sign of that element; a Relu's own rows do that already.
         """
         box, is_open = self.bounds(preact, index), preact in self._open
         if box.lo > 0 or box.hi < 0:
@@ -192,7 +193,7 @@ class Encoder:
         self.model.imply(var, value, row, slack)
 
     def gated(self, gate: Expr, value: Expr, box: Range, name: str, integer: bool = False) -> Expr:
-        """`gate * value` for a 0/1 expression d and v within `box`."""
+        """`gate * value` for a 0/1 expression `gate` and a `value` within `box`."""
         if gate.var is None:
             return value if gate.const == 1 else Expr.number(0)
         if value.var is None:
@@ -233,7 +234,7 @@ class Encoder:
         return self._gated[node]
 
     def times_gated(self, factor: Expr, f_box: Range, node: int, index: int) -> Expr:
-        """`factor * value(node)[index]` for a node with `is_gated`; f has bounds `f_box`."""
+        """`factor * value(node)[index]` for a node with `is_gated`; `f_box` bounds the factor."""
         if factor.var is None:
             return _scale(self.expr(node, index), factor.const)
         known = self._scaled.get(((node, index), factor))

@@ -172,7 +172,7 @@ def split_input(graph: Graph, point: Any) -> dict[int, Any]:
 def evaluate_float(
     graph: Graph, points: FloatArray, targets: Iterable[int]
 ) -> dict[int, FloatArray]:
-    """float64 values of `targets` at flat inputs x of shape (B, n); each (B, *shape)."""
+    """float64 values of `targets` at flat inputs `points` of shape (B, n); each (B, *shape)."""
     wanted = list(targets)
     values = run(
         graph, NumpyBackend(), split_input(graph, np.asarray(points, dtype=np.float64)), wanted
@@ -237,7 +237,7 @@ def exact_inputs(graph: Graph, point: Sequence[Fraction]) -> dict[int, ExactArra
 def evaluate_exact(
     graph: Graph, point: Sequence[Fraction], targets: Iterable[int]
 ) -> dict[int, ExactArray]:
-    """Exact values of `targets` at the flat input x; each has the node's shape (no batch axis)."""
+    """Exact values of `targets` at the flat input `point`, in the nodes' shapes (no batch axis)."""
     wanted = list(targets)
     values = run(graph, ExactBackend(), exact_inputs(graph, point), wanted)
     return {i: values[i].reshape(graph.nodes[i].shape) for i in wanted}

@@ -172,7 +172,7 @@ def _step(op: Step, preact: Interval) -> Interval:
 
 @interval.rule(Gate)
 def _gate(op: Gate, gate: Interval, value: Interval) -> Interval:
-    """[d*v] for a gate d: v where open, 0 where shut, the hull of both where undecided."""
+    """`gate * value`: the value where the gate is open, 0 where shut, else the hull of both."""
     on, off = gate.lo == 1, gate.hi == 0
     lo = np.where(on, value.lo, np.where(off, 0.0, np.minimum(value.lo, 0.0)))
     hi = np.where(on, value.hi, np.where(off, 0.0, np.maximum(value.hi, 0.0)))

@@ -98,7 +98,7 @@ def _plus(left: ExactArray | None, right: ExactArray | None) -> ExactArray | Non
 
 
 def varying(graph: Graph, point: Sequence[Fraction], cells: Iterable[Cell]) -> set[Cell]:
-    """The cells whose values at the flat input x may depend on a gate on its kink.
+    """The cells whose values at the flat input `point` may depend on a gate on its kink.
 
     The others certainly do not. UnsupportedError where a smooth function has no exact value.
     """

@@ -95,7 +95,7 @@ class Pass:
         self.const = self.const + amount.sum(dim=1)
 
     def relu_of(self, preact: int, before: int) -> int | None:
-        """The Relu of z, if it comes before node `before` (and so is substituted after it)."""
+        """The Relu of `preact`, if it comes before node `before` (so is substituted after it)."""
         found = self.relus.get(preact)
         return found if found is not None and found < before else None
 

@@ -79,7 +79,7 @@ class TorchBackend:
 def evaluate_torch(
     graph: Graph, points: torch.Tensor, targets: Iterable[int], backend: TorchBackend | None = None
 ) -> dict[int, torch.Tensor]:
-    """Values of `targets` at flat inputs x of shape (B, n), with gradients; each (B, *shape)."""
+    """Values of `targets` at flat inputs `points`, (B, n), with gradients; each (B, *shape)."""
     wanted = list(targets)
     xp = backend or TorchBackend(points.dtype, str(points.device))
     values = run(graph, xp, split_input(graph, points), wanted)

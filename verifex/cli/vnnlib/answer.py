@@ -27,10 +27,13 @@ Numbers: TypeAlias = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How to answer: seconds in all, whether certificates are checked, whether a claim without an
-    accepted one is `unsat` too, whether a counterexample must show in onnxruntime, on how many
-    threads (of the search, then of the checker)."""
+class AnswerOptions:
+    """How a query is to be answered.
+
+    `seconds` is the time in all, `check` whether certificates are checked, `claims` whether a claim
+    without an accepted certificate is `unsat` too, `strict` whether a counterexample must show in
+    onnxruntime. `threads` are those of the search, then the processes of the checker.
+    """
 
     seconds: float
     check: bool = True
@@ -42,9 +45,12 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """`word` is sat, unsat, unknown or timed-out; `values` an assignment (flat numbers of every
-    declared variable, exact fractions or floats of the runtime); `said` lines for stderr."""
+class QueryAnswer:
+    """The answer to a query: `word` is sat, unsat, unknown or timed-out.
+
+    `values` is an assignment, flat numbers of every declared variable: exact fractions, or floats
+    of the runtime (all of float32 where `single`). `point` is its input, `said` lines for stderr.
+    """
 
     word: str
     stated: Stated
@@ -54,8 +60,8 @@ class Answer:
     said: tuple[str, ...] = ()
 
 
-def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, started: float
-           ) -> Answer:
+def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: AnswerOptions, started: float
+           ) -> QueryAnswer:
     """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
     from verifex import api
     from verifex.engine.verdict import Outcome
@@ -64,7 +70,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     stated = load_stated(query, networks, as_real=wanted.as_real, cut=True)
     left = wanted.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
-        return Answer("timed-out", stated, said=("reading took all the time",))
+        return QueryAnswer("timed-out", stated, said=("reading took all the time",))
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         problem, files, why = _certifiable(stated, query, Path(folder)) if wanted.check else (
             stated.problem, None, ())
@@ -78,9 +84,10 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, sta
     if verdict.outcome is Outcome.REFUTED:
         return _satisfied(stated, query, verdict, wanted, started, said)
     word, why = _closed(verdict, wanted, started)
+    # Inputs were cut off at a bound that the query does not have: nothing is shown beyond it.
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
-    return Answer(word, stated, said=(*said, *why))
+    return QueryAnswer(word, stated, said=(*said, *why))
 
 
 def _certifiable(
@@ -107,7 +114,7 @@ def _certifiable(
     return load_query(files.spec, files.network), files, (said,)
 
 
-def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tuple[str, ...]]:
+def _closed(verdict: Verdict, wanted: AnswerOptions, started: float) -> tuple[str, tuple[str, ...]]:
     """The word for a verdict that is no counterexample, and why."""
     from verifex.engine.verdict import Outcome
 
@@ -126,11 +133,13 @@ def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tupl
 
 
 def _satisfied(
-    stated: Stated, query: Path, verdict: Verdict, wanted: Wanted, started: float,
+    stated: Stated, query: Path, verdict: Verdict, wanted: AnswerOptions, started: float,
     said: tuple[str, ...],
-) -> Answer:
-    """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
-    counterexample in exact arithmetic too, else exact values.
+) -> QueryAnswer:
+    """The answer `sat` with an assignment, from a verdict that refutes.
+
+    The assignment is what onnxruntime computes from float32 inputs where some such point is a
+    counterexample in exact arithmetic too, else it consists of exact values.
 
     Where bounds hold no float32 there is no such point. The exact values are right all the same; a
     `strict` answer gives a point of the box with what onnxruntime computes beside it.
@@ -144,17 +153,21 @@ def _satisfied(
     said = (*said, *why)
     if found is not None:
         values, point, single = found
-        return Answer("sat", stated, values, point, single, said)
+        return QueryAnswer("sat", stated, values, point, single, said)
     if wanted.strict:
-        return Answer("unknown", stated, said=said)
-    return Answer("sat", stated, _exact_values(stated, witness.point), witness.point, False, said)
+        return QueryAnswer("unknown", stated, said=said)
+    values = _exact_values(stated, witness.point)
+    return QueryAnswer("sat", stated, values, witness.point, False, said)
 
 
 def _deployed(
-    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: Wanted, started: float
+    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: AnswerOptions,
+    started: float,
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
-    """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
-    what is to be said of it."""
+    """A counterexample that onnxruntime agrees with, or None, and lines for stderr.
+
+    A counterexample is the assignment, its exact input, and whether the inputs are all float32.
+    """
     from verifex.engine.budget import Budget
     from verifex.engine.falsify.deployed import Deployed
     from verifex.engine.falsify.single import single_box, survivor
@@ -176,6 +189,7 @@ def _deployed(
         if not wanted.strict:
             return None, (f"{exact_only} {why}",)
     left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
+    # A second at least: a counterexample is there, and nobody profits from losing it.
     found = survivor(stated.problem, witness, deployed.breaks, Budget(left), wanted.seed)
     if found is None:
         return None, (f"{exact_only} {none}",)
@@ -189,8 +203,10 @@ def _deployed(
 
 
 def _exact_values(stated: Stated, point: Sequence[Fraction]) -> dict[str, Numbers]:
-    """Every variable at a point, exact; outputs as float64 where a smooth function has no exact
-    value."""
+    """The exact numbers of every variable at a point.
+
+    Outputs are float64 where a smooth function has no exact value.
+    """
     import numpy as np
 
     from verifex.semantics.evaluate import evaluate_exact, evaluate_float
@@ -221,7 +237,7 @@ def shown(value: Any) -> str:
         return finite_decimal(Fraction(float(exact)))  # a float has finitely many digits
 
 
-def assignment_lines(found: Answer) -> list[str]:
+def assignment_lines(found: QueryAnswer) -> list[str]:
     """The assignment in the command-line format of the standard."""
     lines = []
     for v in found.stated.variables:
@@ -231,7 +247,7 @@ def assignment_lines(found: Answer) -> list[str]:
     return lines
 
 
-def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
+def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
     """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
 
     What is to be said of values that rounding to float64 moved comes back.
@@ -252,14 +268,18 @@ def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
     return said
 
 
-def _doubles(found: Answer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-    """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
-    the outputs there. What is no counterexample any more in these numbers is said."""
+def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+    """An exact assignment rounded to float64, and lines for stderr.
+
+    Inputs stay within their bounds wherever these hold a float64, and outputs are computed at the
+    rounded inputs. A line says so where the rounded numbers are no counterexample any more.
+    """
     stated, point = found.stated, found.point or ()
     region = stated.problem.region
     inside = [nearest_double(*row) for row in zip(point, region.lo, region.hi, strict=True)]
     fed = [_double(v) if x is None else x for v, x in zip(point, inside, strict=True)]
     values: Mapping[str, Numbers] = found.values or {}
+    # Outputs at the inputs as they are written, not at the exact point they were rounded from.
     if all(map(math.isfinite, fed)):
         values = _exact_values(stated, [Fraction(x) for x in fed])
     written = {k: [n if isinstance(n, float) else _double(n) for n in flat]
@@ -303,6 +323,7 @@ def nearest_double(value: Fraction, lo: Fraction, hi: Fraction) -> float | None:
             return None
         if lo <= Fraction(x) <= hi:
             return x
+        # The nearest float64 may lie just outside of an end; its neighbour inwards may not.
         x = math.nextafter(x, math.inf if Fraction(x) < lo else -math.inf)
     return None
 
@@ -315,7 +336,7 @@ def _double(value: Fraction) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def counterexample(found: Answer) -> str:
+def counterexample(found: QueryAnswer) -> str:
     """The assignment of a VNN-LIB 1.0 query as VNN-COMP writes it: ((X_0 v) ... (Y_0 v) ...)."""
     lines = []
     for side, kind in (("X", "input"), ("Y", "output")):

@@ -13,6 +13,7 @@ time counts.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -25,12 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from verifex.errors import (
-    EXIT_INPUT,
-    EXIT_INTERNAL,
-    UsageError,
-    VerifexError,
-)
+from verifex.engine.solve.processes import descendants
+from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, UsageError, VerifexError
 
 _DEFAULT_SECONDS = 3600.0
 _LAST = 0.15
@@ -169,12 +166,12 @@ def _run(words: list[str], started: float) -> int:
 
 
 def _verify(arguments: argparse.Namespace, started: float) -> int:
-    from verifex.cli.vnnlib.answer import Wanted, answer, assignment_lines, serialise
+    from verifex.cli.vnnlib.answer import AnswerOptions, answer, assignment_lines, serialise
 
     claims = arguments.accept == "claimed"
     if arguments.no_check and not claims:
         raise UsageError("--no-check proves nothing, expected --accept claimed beside it")
-    wanted = Wanted(
+    wanted = AnswerOptions(
         _seconds(arguments.timeout), not arguments.no_check, claims,
         as_real=arguments.as_real, seed=arguments.seed, threads=_threads(arguments.threads),
     )
@@ -201,8 +198,10 @@ def _say(lines: Sequence[str]) -> None:
 
 
 def _require_folder(folder: Path) -> None:
-    """Raise UsageError unless files can be written to a folder that is there or can be made: found
-    out only after solving, that would cost the answer."""
+    """Raise UsageError unless files can be written to a folder, which may have to be made.
+
+    Found out only after solving, that would cost the answer.
+    """
     there = folder.absolute()
     while not there.exists() and not there.is_symlink() and there != there.parent:
         there = there.parent
@@ -278,6 +277,7 @@ class _Deadline:
     """
 
     def __init__(self, seconds: float, started: float, say: Callable[[], object]) -> None:
+        # Even where the limit is over: whoever waits is to read an answer, not nothing.
         left = max(0.05, seconds - _LAST - (time.monotonic() - started))
         self.timer = threading.Timer(left, self._end)
         self.timer.daemon = True
@@ -316,20 +316,14 @@ class _Deadline:
 
 
 def _kill_children() -> None:
-    """Kill every process that this one started, and theirs: they might write to folders that go,
-    and hold our output open."""
-    queue = [os.getpid()]
-    for pid in queue:
-        for threads in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                queue += map(int, threads.read_text().split())
-            except (OSError, ValueError):
-                continue
+    """Kill every process that this one started, and theirs.
+
+    They might write to folders that are about to go, and hold our output open.
+    """
+    for pid in descendants(os.getpid()):
         if pid != os.getpid():
-            try:
+            with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
 
 
 if __name__ == "__main__":

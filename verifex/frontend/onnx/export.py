@@ -72,6 +72,7 @@ class _Writer:
         inputs = [(i, self.graph.nodes[i].op) for i in self.graph.inputs]
         for i, op in inputs:
             self.names[i] = op.name if isinstance(op, Input) else ""
+        # Inputs and outputs keep their names; names of our own keep clear of them.
         self.taken = {*self.names.values(), *outputs}
         clash = set(self.names.values()) & set(outputs)
         if clash:
@@ -82,6 +83,7 @@ class _Writer:
             if not isinstance(node.op, Input):
                 self.names[i] = self.node(node)
         for name, i in outputs.items():
+            # One node may be several outputs, or an input: a copy gives each its own name.
             self.emit("Identity", [self.names[i]], output=name)
         made = helper.make_graph(
             self.nodes, "verifex", [self.value_info(self.names[i], i) for i, _ in inputs],
@@ -125,6 +127,7 @@ class _Writer:
         array = np.ascontiguousarray(array)
         if not np.isfinite(array).all():
             raise InputError(f"a constant overflows {self.dtype}", expected="float64")
+        # By bytes: 0.0 and -0.0 are equal but not the same constant.
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self.initialisers:
             name = self.fresh()
@@ -221,15 +224,17 @@ class _Writer:
         size = math.prod(linear_map.in_shape)
         flat = source if len(linear_map.in_shape) == 1 else self.reshape(source, (size,))
         index = linear_map.index
+        # Gather cannot leave an element out: one zero behind the data stands for all of them.
         if (index < 0).any():
             flat = self.emit("Concat", [flat, self.floats(np.zeros(1))], axis=0)
             index = np.where(index < 0, size, index)
         return self.emit("Gather", [flat, self.ints(index)], axis=0)
 
     def scatter(self, linear_map: ScatterAdd, source: str) -> str:
-        """Sums: elements that are dropped go to one extra place, which is then cut off."""
+        """A sum at every target; dropped elements go to one extra place, which is then left out."""
         size, index = math.prod(linear_map.out_shape), linear_map.index.ravel()
         flat = source if len(linear_map.in_shape) == 1 else self.reshape(source, (index.size,))
+        # The usual case, a sum of everything, reads better than a scatter, and runs anywhere.
         if size == 1 and (index == 0).all():
             total = self.emit("ReduceSum", [flat], keepdims=1)
             return (
@@ -278,9 +283,8 @@ class _Writer:
         """Gather the windows (or scatter into them) around a stack of matrix products."""
         fwd_in, fwd_out = linear_map.forward_shapes
         n, space, g = fwd_in[0], math.prod(fwd_out[2:]), linear_map.groups
-        index = _windows(
-            linear_map
-        )  # (n, groups, channels of a group * kernel, space), -1 in the padding
+        # (n, groups, channels of a group * kernel, space), -1 in the padding
+        index = _windows(linear_map)
         weight = linear_map.weight.reshape(1, g, linear_map.weight.shape[0] // g, -1)
         if not linear_map.transposed:
             window = self.gather(Gather(linear_map.in_shape, index.shape, index), source)

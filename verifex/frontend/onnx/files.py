@@ -1,4 +1,4 @@
-"""Files nobody vouches for, read up to a limit; gzip is recognised by its first bytes."""
+"""Reading untrusted files up to a limit; gzip is recognised by its first bytes."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def _unzip(data: bytes, limit: int, name: str) -> bytes:
     """At most `limit + 1` bytes of one gzip member, which must be whole and alone."""
     unzip = zlib.decompressobj(wbits=31)
     try:
+        # One byte more than allowed is enough to know: a small file can unzip to terabytes.
         out = unzip.decompress(data, limit + 1)
     except zlib.error:
         raise InputError("the gzip data is damaged", expected="a .gz file", file=name) from None

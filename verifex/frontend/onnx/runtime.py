@@ -1,4 +1,4 @@
-"""An ONNX file run by onnxruntime as it is: what a person who feeds it a float32 input gets.
+"""ONNX files run by onnxruntime: what a user of the deployed network gets for an input.
 
 Nothing here decides anything; it tells whether a counterexample shows in the deployed network too.
 """
@@ -37,6 +37,7 @@ def session(data: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    # Its warnings would mix with what the command line writes to stderr.
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -62,8 +63,10 @@ def runner(data: bytes, graph: Graph, outputs: Sequence[str]
 
 
 class Runtime:
-    """A session over the bytes of a file (`.onnx`, `.onnx.gz`), no optimisation that the caller
-    could turn off. `hidden` are tensors that are made outputs as well."""
+    """A session over a file (`.onnx`, `.onnx.gz`), with the tensors `hidden` as outputs as well.
+
+    Raises MissingSolverError without onnxruntime, InputError for a file that it does not run.
+    """
 
     def __init__(self, path: str | Path, hidden: Sequence[str] = ()) -> None:
         if not available():

@@ -113,6 +113,7 @@ def formula_from_json(data: Any, graph: Graph, where: str = "formula", depth: in
     kinds = "one of atom, and, or, at_least, dominance"
     if not isinstance(data, dict) or len(data) != 1:
         raise wrong(data, f"an object with one key, {kinds}", where)
+    # Before Python's own recursion limit, which would be no InputError.
     if depth > MAX_DEPTH:
         expected = f"at most {MAX_DEPTH} levels"
         raise InputError("the formula is nested too deep", expected=expected, key=where)
@@ -251,6 +252,7 @@ def problem_from_json(data: Any) -> tuple[Problem, Objective | None]:
         raise InputError(f"version {show(version)}", expected=str(VERSION), key="problem.version")
     graph, region = graph_from_json(graph_), region_from_json(region_)
     point = None if point_ is None else read_fractions(point_, "problem.point")
+    # Each part was checked alone; only together do they have to be of one size.
     sizes = {graph.input_size, region.size} | (set() if point is None else {len(point)})
     if len(sizes) != 1:
         raise InputError("graph, region and point have different numbers of inputs",

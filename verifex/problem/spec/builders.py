@@ -111,7 +111,7 @@ def class_unchanged(*, tie: str = "error") -> Property:
 
 
 def class_is(label: int) -> Property:
-    """Output c is the largest."""
+    """Output `label` is the largest."""
     return _make(Class, {"class": label})
 
 

@@ -232,7 +232,7 @@ def _cell(row: Sequence[str], index: int, table: _Table, at: int) -> Fraction:
 
 
 def _scaled(spec: InputSpec, point: Vector, folder: Path) -> Vector:
-    """(x - min) / (max - min) exactly; where max = min, x - min (as scikit-learn does)."""
+    """(point - min) / (max - min) exactly; where max = min, point - min (as scikit-learn does)."""
     if spec.scale is not None:
         low, high = spec.scale.min.values, spec.scale.max.values
         for key, side in (("scale.min", low), ("scale.max", high)):

@@ -11,7 +11,7 @@ from verifex.errors import InputError, UsageError
 from verifex.frontend.onnx.files import read_limited
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
-from verifex.problem.vnnlib.stated import Network, Stated, Variable
+from verifex.problem.vnnlib.stated import Stated, StatedNetwork, StatedVariable
 
 Networks: TypeAlias = "str | Path | Graph | Mapping[str, str | Path | Graph]"
 
@@ -67,6 +67,7 @@ def load_stated(
                          expected="the network, before the query", file=str(path))
     text = read_text(path)
     if is_version_2(text):
+        # Imported late: version 1.0 does without the package that reads 2.0.
         from verifex.problem.vnnlib.version_2 import state
 
         return state(text, str(path), network, title(path), as_real, cut)
@@ -84,7 +85,7 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
     graph = network if isinstance(network, Graph) else frontend.load(network, every_output=True)
     problem = parse_query(text, graph, str(path), title(path))
     variables = [
-        Variable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
+        StatedVariable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
         for side, kind, found in (("X", "input", graph.inputs),
                                   ("Y", "output", graph.outputs.values()))
         for k, n in enumerate(found)
@@ -92,6 +93,6 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
     names = {kind: tuple(v.name for v in variables if v.kind == kind)
              for kind in ("input", "output")}
     nets = () if isinstance(network, Graph) else (
-        Network("network", network, names["input"], names["output"]),
+        StatedNetwork("network", network, names["input"], names["output"]),
     )
     return Stated(problem, tuple(variables), nets, 1)

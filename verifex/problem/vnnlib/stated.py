@@ -9,7 +9,7 @@ from verifex.ir.problem import Problem
 
 
 @dataclass(frozen=True)
-class Variable:
+class StatedVariable:
     """A declared tensor: `kind` is "input", "hidden" or "output", `node` holds its elements."""
 
     name: str
@@ -20,9 +20,11 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Network:
-    """A declared network: its file, and the variables that are its inputs, outputs and hidden
-    tensors (with the names of those in the file)."""
+class StatedNetwork:
+    """A declared network: its file and the names of its variables.
+
+    `hidden` pairs the variable of each hidden tensor with the tensor's name in the file.
+    """
 
     name: str
     source: str | Path
@@ -41,7 +43,7 @@ class Stated:
     """
 
     problem: Problem
-    variables: tuple[Variable, ...]
-    networks: tuple[Network, ...]
+    variables: tuple[StatedVariable, ...]
+    networks: tuple[StatedNetwork, ...]
     version: int
     cut: bool = False

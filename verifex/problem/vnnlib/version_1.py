@@ -56,11 +56,14 @@ class Source:
 
 
 def parse_query(text: str, graph: Graph, file: str = "query", title: str = "") -> Problem:
-    """The problem that the text of a query states about a network; `file` is for messages, and
-    the problem's name where there is no title."""
+    """The problem that the text of a query states about a network.
+
+    `file` is for messages, and the problem's name where there is no title. Raises InputError
+    (`FILE:LINE: ...`) for what is wrong, UnsupportedError for what is not supported.
+    """
     source = Source(text, file)
     commands = _commands(source)
-    reader = _Reader(source, graph, _declared(source, commands))
+    reader = _QueryReader(source, graph, _declared(source, commands))
     parts = [reader.assertion(e) for e in commands if e[1] == "assert"]
     names = [f"X_{i}" for i in range(graph.input_size)]
     try:
@@ -141,7 +144,7 @@ def _declared(source: Source, commands: list[list[Any]]) -> dict[str, int]:
     return found
 
 
-class _Reader:
+class _QueryReader:
     """Expressions of one query, as formulas over a graph."""
 
     def __init__(self, source: Source, graph: Graph, declared: dict[str, int]) -> None:
@@ -166,6 +169,7 @@ class _Reader:
                     place, f"'{name}': the network has {len(known[side])} {names[side]}",
                     f"at most {side}_{len(known[side]) - 1}",
                 )
+            # An output that is a copy of an input is that input: what is said of it bounds the box.
             out[name] = trace(graph, known[side][at])
         return out
 
@@ -207,6 +211,7 @@ class _Reader:
         up = total(((right, 1), (left, -1)))
         if head in ("<=", "<"):
             return self.forms.atom(up, head == "<")
+        # Atoms only know `form >= 0`; an equation is two of them.
         down = {m: -c for m, c in up.items()}
         if head in (">=", ">"):
             return self.forms.atom(down, head == ">")

@@ -122,9 +122,9 @@ def drawn(balls: Sequence[FloatBall], points: FloatArray) -> FloatArray:
 
 
 def tangents(balls: Sequence[FloatBall], points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Rows a . x >= b that hold on all balls, one a ball, which cut off points (R, n) outside.
+    """Coefficients (R, balls, n) and right-hand sides (R, balls) of rows `coefs . x >= right`.
 
-    a (R, balls, n), b (R, balls).
+    Each holds on its ball and cuts off the point (R, n) where that lies outside.
     """
     a, b = np.zeros((len(points), len(balls), points.shape[1])), np.zeros((len(points), len(balls)))
     for k, ball in enumerate(balls):
@@ -172,7 +172,7 @@ def _shares_l1(radius: float, coefs: FloatArray, sizes: FloatArray, right: Float
 
 
 def _shares_l2(radius: float, coefs: FloatArray, left: FloatArray, right: FloatArray) -> Shares:
-    """Newton's method for nu with |cut(nu c)| = radius, where cut is to the box [a, b]."""
+    """Newton's method for nu with |clip(nu * coefs, left, right)| = radius."""
     nu = radius / np.maximum(_norm(coefs), 1e-100)[:, None]
     for _ in range(ROUNDS):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

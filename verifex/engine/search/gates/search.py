@@ -200,7 +200,7 @@ class Search:
         heapq.heappush(self._heap, (self.policy.priority(domain), next(self._order), domain))
 
     def _offer(self, points: FloatArray, places: NDArray[np.intp], domains: list[Domain]) -> None:
-        """Points found in domains k."""
+        """Points found in the domains at `places`."""
         self.policy.candidates(
             points, sorted({r for d in set(places.tolist()) for r in domains[d].rows})
         )
