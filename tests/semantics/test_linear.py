@@ -23,6 +23,7 @@ from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import Conv, dense
 from verifex.ir.ops import OPS, Input, Step
 from verifex.semantics.evaluate import ExactBackend, exact_inputs, run
+from verifex.semantics.functions import find
 from verifex.semantics.linear import (
     Rows,
     concretise,
@@ -32,7 +33,6 @@ from verifex.semantics.linear import (
     substitute,
 )
 from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
-from verifex.semantics.smooth import planes
 from verifex.semantics.torch_backend import TorchBackend
 from verifex.semantics.vjp import gradients
 
@@ -342,7 +342,7 @@ def test_planes_enclose_the_function(name: str, data: st.DataObject, where: floa
     image = interval[op](op, box)
     tensors = (torch.tensor([v], dtype=torch.float64) for v in
                (lo, hi, image.lo.item(), image.hi.item(), where))
-    below, above = planes(name, *tensors)
+    below, above = find(name).planes(*tensors)
     shares = [Fraction(k, 24) for k in range(25)] + [Fraction(where), Fraction(1, 10**6)]
     for share in shares:
         x = Fraction(lo) + share * (Fraction(hi) - Fraction(lo))
@@ -365,7 +365,7 @@ def test_a_narrow_interval_may_bend_sharply(name: str, lo: float, hi: float) -> 
     low, high = sorted(float(precise(name, Fraction(v))) for v in (lo, hi))
     image = low - 1e-15 * abs(low), high + 1e-15 * abs(high)
     tensors = (torch.tensor([v], dtype=torch.float64) for v in (lo, hi, *image, 0.5))
-    below, above = planes(name, *tensors)
+    below, above = find(name).planes(*tensors)
     for k in range(21):
         x = Fraction(lo) + Fraction(k, 20) * (Fraction(hi) - Fraction(lo))
         low, high = (Fraction(float(s)) * x + Fraction(float(c)) for s, c in (below, above))

@@ -26,7 +26,6 @@ from verifex.ir.linmap import (
     scale,
 )
 from verifex.ir.ops import (
-    UNIVARIATES,
     Affine,
     Concat,
     Const,
@@ -262,10 +261,8 @@ class Builder:
                 return self._same_shape(op, args, nodes), nodes[1].boolean
             case Mul():
                 return self._same_shape(op, args, nodes), False
-            case Univariate() if op.name not in UNIVARIATES:
-                raise self._fail(
-                    op, args, f"function '{op.name}'", f"one of {', '.join(UNIVARIATES)}"
-                )
+            case Univariate() if not op.name.isidentifier():
+                raise self._fail(op, args, f"function '{op.name}'", "the name of a function")
             case _:
                 return nodes[0].shape, isinstance(op, Step)
 

@@ -21,8 +21,10 @@ import torch
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 from verifex.semantics.parameters import Parameter, ParameterKind
 from verifex.semantics.support.balls import FloatBall, cut
+from verifex.semantics.support.planes import Plane, by_square
 from verifex.semantics.support.table import Table
 from verifex.semantics.torch_backend import TorchBackend
 
@@ -235,7 +237,9 @@ def _mul(op: Mul, walk: Pass, node: int, coefs: Tensor) -> None:
     """v w over a box: mixtures of the two McCormick planes on each side (McCormick, 1976)."""
     a, b = walk.graph.nodes[node].args
     if a == b:
-        _square(walk, ParameterKind.MIX_BELOW, node, a, coefs)
+        lo, hi = walk.rows.box(a)
+        where = walk.param(ParameterKind.MIX_BELOW, node, lambda: torch.full_like(coefs, 0.5))
+        _between(walk, a, coefs, *by_square(lo, hi, lo, hi, where))
         return
     (vl, vu), (wl, wu) = walk.rows.box(a), walk.rows.box(b)
     positive = coefs >= 0
@@ -252,14 +256,11 @@ def _mul(op: Mul, walk: Pass, node: int, coefs: Tensor) -> None:
     walk.offset(-coefs * (mix * v1 * wl + (1 - mix) * v2 * wu))
 
 
-def _square(walk: Pass, kind: ParameterKind, node: int, operand: int, coefs: Tensor) -> None:
-    """x^2 >= 2 t x - t^2 for t in [l, u], and x^2 <= (l + u) x - l u."""
-    lo, hi = walk.rows.box(operand)
-    mix = walk.param(kind, node, lambda: torch.full_like(coefs, 0.5))
-    t = lo + mix * (hi - lo)
+def _between(walk: Pass, operand: int, coefs: Tensor, below: Plane, above: Plane) -> None:
+    """Pass coefficients of f(x) on to x, by the line below or above f that the sign asks for."""
     positive = coefs >= 0
-    walk.give(operand, coefs * torch.where(positive, 2 * t, lo + hi))
-    walk.offset(-coefs * torch.where(positive, t * t, lo * hi))
+    walk.give(operand, coefs * torch.where(positive, below[0], above[0]))
+    walk.offset(coefs * torch.where(positive, below[1], above[1]))
 
 
 @linear.rule(Concat)
@@ -276,19 +277,12 @@ linear.refuse(Input, "an input ends the substitution; its coefficients are the r
 
 @linear.rule(Univariate)
 def _univariate(op: Univariate, walk: Pass, node: int, coefs: Tensor) -> None:
-    from verifex.semantics.smooth import planes
-
     x = walk.graph.nodes[node].args[0]
-    if op.name == "square":
-        _square(walk, ParameterKind.TANGENT, node, x, coefs)
-        return
     lo, hi = walk.rows.box(x)
     where = walk.param(ParameterKind.TANGENT, node, lambda: torch.full_like(coefs, 0.5))
     value_lo, value_hi = walk.rows.box(node)
-    below, above = planes(op.name, lo, hi, value_lo, value_hi, where)
-    positive = coefs >= 0
-    walk.give(x, coefs * torch.where(positive, below[0], above[0]))
-    walk.offset(coefs * torch.where(positive, below[1], above[1]))
+    planes = find(op.name).planes(lo, hi, value_lo, value_hi, where)
+    _between(walk, x, coefs, *planes)
 
 
 def substitute(
