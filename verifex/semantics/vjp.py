@@ -101,15 +101,8 @@ def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
 
 def _reachable(builder: Builder, output: int, wrt: set[int]) -> set[int]:
     """Ancestors of `output` that depend on one of `wrt`."""
-    seen, order, stack = set(), [], [output]
-    while stack:
-        i = stack.pop()
-        if i not in seen:
-            seen.add(i)
-            stack.extend(builder.node(i).args)
-    order = sorted(seen)
     depends: set[int] = set()
-    for i in order:
+    for i in builder.ancestors([output]):
         if i in wrt or any(a in depends for a in builder.node(i).args):
             depends.add(i)
     return depends
