@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from integrated_gradients import ATTRIBUTION, Options
 
 import verifex
+from tests.added.attributions.integrated_gradients import ATTRIBUTION, Options
 from verifex.attribution import NetworkFunction
 from verifex.errors import InputError
 from verifex.ir.graph import Builder, Graph
