@@ -6,6 +6,7 @@ equal parts one: what is copied twice on the same inputs is there once, and so i
 depend on what was replaced.
 
     graft    a whole graph into a builder
+    merged   several networks, by name
     part     a part of a graph into a builder
     copied   a part of what a builder holds already
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from verifex.errors import InputError
-from verifex.ir.graph import Builder, Graph, Node
+from verifex.ir.graph import Builder, Graph, NamedNetwork, Node
 from verifex.ir.ops import Input
 
 
@@ -33,6 +34,26 @@ def graft(
     place = part(builder, graph, at, range(len(graph.nodes)), label)
     builder.notes += graph.notes
     return place
+
+
+def merged(
+    builder: Builder, networks: Mapping[str, tuple[Graph, Sequence[int]]]
+) -> tuple[NamedNetwork, ...]:
+    """Several networks in one builder: of each its graph, and the nodes that are its inputs.
+
+    The inputs are nodes of the builder, the same for some networks or different ones. Labels of a
+    network's nodes begin with its name. Raises InputError that names the network whose inputs do
+    not fit.
+    """
+    out = []
+    for name, (graph, inputs) in networks.items():
+        try:
+            place = graft(builder, graph, inputs, f"{name}.")
+        except InputError as error:
+            raise error.at(key=f"network {name}") from None
+        outputs = {output: place[i] for output, i in graph.outputs.items()}
+        out.append(NamedNetwork(name, tuple(inputs), outputs))
+    return tuple(out)
 
 
 def part(

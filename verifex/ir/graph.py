@@ -104,6 +104,19 @@ class Graph:
         )
 
 
+@dataclass(frozen=True)
+class NamedNetwork:
+    """One of several networks that share a graph: where its inputs and its outputs lie there.
+
+    `inputs` are any nodes of the graph: two networks may be asked about the same inputs, about
+    parts of them, or one about what the other computes.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: Mapping[str, int]
+
+
 def _ancestors(
     nodes: Sequence[Node], targets: Iterable[int], zeros: bool, stop: Container[int]
 ) -> list[int]:

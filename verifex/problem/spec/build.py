@@ -50,7 +50,8 @@ class Prepared:
         graph = b.build(outputs)
         point = self.setting.reference.point if self.has_point else None
         return Problem(graph, self.region, require, assume, point, self.spec.name, graph.notes,
-                       defined=tuple(dict.fromkeys(self.setting.defined)))
+                       defined=tuple(dict.fromkeys(self.setting.defined)),
+                       networks=self.setting.networks)
 
 
 def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Problem:
