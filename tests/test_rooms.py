@@ -24,7 +24,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "text",
     ),
     "verifex.semantics": (
-        "support", "encode evaluate smooth vjp", "interval steady torch_backend",
+        "parameters support", "functions", "encode evaluate vjp", "interval steady torch_backend",
         "claim kinks linear",
     ),
     "verifex.frontend.onnx": (

@@ -39,6 +39,7 @@ from verifex.engine.search.workers.wire import Channel, dumps, loads
 from verifex.engine.verdict import Outcome
 from verifex.errors import VerifexError
 from verifex.ir.formula import Atom, Form
+from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = SearchOptions(
@@ -405,18 +406,19 @@ def _same(a: Any, b: Any) -> bool:
 
 def test_parcels_hold_whole_domains_and_nodes() -> None:
     packed = {
-        ("slope", 3): np.array([1, 128], dtype=np.uint8),
-        ("mix_lo", 5): np.array([7], dtype=np.uint8),
-        ("split", 2): {4: 0.25},
-        ("rows", 0): {0: 1.5},
+        Parameter(ParameterKind.ALPHA, 3): np.array([1, 128], dtype=np.uint8),
+        Parameter(ParameterKind.MIX_BELOW, 5): np.array([7], dtype=np.uint8),
+        Parameter(ParameterKind.BETA, 2): {4: 0.25},
+        REGION_ROWS: {0: 1.5},
     }
     facts = LocalFacts(2, np.array([[0, 1], [3, -1]], dtype=np.int32), packed, [packed, {}])
     lo, hi = np.zeros(3), np.ones(3)
     domain = Domain(
         lo, hi, np.array([0, 1, -1], dtype=np.int8), [0, 4], 9, 2, -0.5,
-        {("slope", 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3, np.ones(3),
-        np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts], np.ones((2, 3), dtype=bool),
-        3, {2: {1: packed}}, np.array([[0, 3, 1], [2, 0, 0]], dtype=np.int8),
+        {Parameter(ParameterKind.ALPHA, 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3,
+        np.ones(3), np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts],
+        np.ones((2, 3), dtype=bool), 3, {2: {1: packed}},
+        np.array([[0, 3, 1], [2, 0, 0]], dtype=np.int8),
     )
     back = parcels.domain_from(loads(dumps(parcels.domain_to(domain))), 9)
     domain.own, domain.pending, domain.starts = {}, [], {}  # these stay behind
@@ -498,7 +500,7 @@ def test_a_parcel_on_its_way_at_the_end_stays_open() -> None:
     shared.members = [member]
     try:
         late = _domain(-7.0)
-        late.warm = {("slope", 1): np.zeros((1, 400_000))}
+        late.warm = {Parameter(ParameterKind.ALPHA, 1): np.zeros((1, 400_000))}
         member.channel.send({"domains": [parcels.domain_to(late)]})
         member.lent, member.sent = [*member.lent, late], member.sent + 1
         member.channel.pump(0.0)

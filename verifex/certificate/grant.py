@@ -148,6 +148,8 @@ def decide_and_check(
     if verdict.outcome is Outcome.UNKNOWN:
         verdict = replace(verdict, proof=None)  # a tree with open leaves, of no use to anybody
         return verdict if wanted.path is None else _with_note(verdict, "no certificate is written")
+    if len(problem.networks) > 1:
+        return _told_several(verdict) if _expected(verdict, wanted) else verdict
     if files is None:
         return _with_note(verdict, _IN_MEMORY) if _expected(verdict, wanted) else verdict
     if verdict.outcome is Outcome.CLAIMED and _open(verdict) != 0:
@@ -158,6 +160,8 @@ def decide_and_check(
         options.watch().stage(step.stage, step.seconds, step.result)
     return checked
 
+
+_SEVERAL = "no certificate: the checker reads one network"
 
 _IN_MEMORY = (
     "no certificate: it names files that the checker reads, a network and a TOML spec or a "
@@ -210,10 +214,14 @@ def certify(
     as a note if not. Leaves that the search left open are noted; with a path, the rest of the tree
     is written and checked all the same. A refutation whose witness the checker refuses is withdrawn
     (`unknown`), although it was replayed; one that the checker could not read stays, with a note.
+    A problem of several networks gets no certificate.
     Raises InputError where the path cannot be written.
     """
     wanted = wanted or Wanted()
     path = wanted.path
+    if len(problem.networks) > 1:
+        # Sound: the files name one network, so what the checker would read is another problem.
+        return _told_several(verdict)
     if verdict.outcome not in (Outcome.CLAIMED, Outcome.REFUTED):
         return verdict
     left = _open(verdict)
@@ -297,6 +305,10 @@ def _lines(problem: Problem, verdict: Verdict, files: Files) -> Iterator[Line]:
     if verdict.witness is not None:
         return witness_lines(files, verdict.witness)
     return proof_lines(problem, files, verdict.proof)
+
+
+def _told_several(verdict: Verdict) -> Verdict:
+    return verdict if _SEVERAL in verdict.notes else _with_note(verdict, _SEVERAL)
 
 
 def _with_note(verdict: Verdict, note: str) -> Verdict:

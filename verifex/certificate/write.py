@@ -27,10 +27,10 @@ from verifex.ir.formula import Atom, atoms
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
+from verifex.semantics.parameters import ParameterKind
 
 Line = dict[str, Any]
 _KINDS: dict[type, str] = {Relu: "R", Step: "S", Gate: "G", Mul: "M"}
-_FIRST = {"slope": "R", "tie": "S"}
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _places(
     return {
         (z, k): order[layout.offsets[z] + k]
         for (kind, z), values in params.items()
-        if kind == "split"
+        if kind is ParameterKind.BETA
         for k in values
         if layout.offsets[z] + k in order
     }
@@ -211,14 +211,14 @@ def _multipliers(names: NodeNumbers, params: Packed, places: dict[tuple[int, int
     rows: list[list[int]] = []
     for (kind, node), values in params.items():
         if isinstance(values, dict):
-            target = splits if kind == "split" else rows
+            target = splits if kind is ParameterKind.BETA else rows
             for k, value in values.items():
-                place = places.get((node, k)) if kind == "split" else k
+                place = places.get((node, k)) if kind is ParameterKind.BETA else k
                 if place is not None and value > 0:
                     target.append([place, *_dyadic(value)])
         elif node in names.of:
             letter, n = names.of[node]
-            if kind == "mix_hi":
+            if kind is ParameterKind.MIX_ABOVE:
                 letter = {"G": "H", "M": "N"}[letter]
             fractions[f"{letter}{n}"] = _bytes(values)
     line: Line = {}

@@ -25,6 +25,7 @@ from verifex.ir.graph import Graph
 from verifex.ir.linmap import Dense, Gather, LinearMap, entries
 from verifex.ir.model.logical import Model, Product, Row
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
 
@@ -393,7 +394,7 @@ def _concat(op: Concat, encoder: Encoder, node: int, index: int) -> Expr:
 def _univariate(op: Univariate, encoder: Encoder, node: int, index: int) -> Expr:
     x = encoder.graph.nodes[node].args[0]
     value = encoder.expr(x, index)
-    if op.name != "square":
+    if not find(op.name).is_product:
         raise UnsupportedError(f"no exact solver here decides {op.name}")
     if value.var is None:
         return Expr.number(times(value.const, value.const))

@@ -17,6 +17,7 @@ from verifex.ir.exact import ExactArray, FloatArray, Values, as_exact, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_exact, apply_numpy
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
 
@@ -129,36 +130,7 @@ class NumpyBackend:
         return np.concatenate(full, axis=axis)
 
     def univariate(self, name: str, operand: FloatArray) -> FloatArray:
-        return NUMPY_UNIVARIATES[name](operand)
-
-
-def _sigmoid(operand: FloatArray) -> FloatArray:
-    with np.errstate(over="ignore"):
-        return np.asarray(
-            np.where(
-                operand >= 0, 1 / (1 + np.exp(-operand)), np.exp(operand) / (1 + np.exp(operand))
-            )
-        )
-
-
-def _erf(operand: FloatArray) -> FloatArray:
-    import math
-
-    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(operand))
-
-
-NUMPY_UNIVARIATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
-    "sigmoid": _sigmoid,
-    "tanh": np.tanh,
-    "exp": np.exp,
-    "log": np.log,
-    "reciprocal": np.reciprocal,
-    "sqrt": np.sqrt,
-    "square": np.square,
-    "sin": np.sin,
-    "cos": np.cos,
-    "erf": _erf,
-}
+        return find(name).value(operand)
 
 
 def split_input(graph: Graph, point: Any) -> dict[int, Any]:
@@ -215,13 +187,10 @@ class ExactBackend:
         return ExactArray(np.concatenate(full, axis=axis), den)
 
     def univariate(self, name: str, operand: ExactArray) -> ExactArray:
-        if name == "square":
-            return operand * operand
-        if name == "reciprocal":
-            if (operand.num == 0).any():
-                raise UnsupportedError("reciprocal of an exact zero", key="evaluate")
-            return ExactArray.from_numbers((1 / f for f in operand.fractions()), operand.shape)
-        raise UnsupportedError(f"{name} has no exact rational value", key="evaluate")
+        exact = find(name).exact
+        if exact is None:
+            raise UnsupportedError(f"{name} has no exact rational value", key="evaluate")
+        return exact(operand)
 
 
 def exact_inputs(graph: Graph, point: Sequence[Fraction]) -> dict[int, ExactArray]:

@@ -12,6 +12,7 @@ from verifex.ir.exact import ExactArray, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch
 from verifex.semantics.evaluate import run, split_input
+from verifex.semantics.functions import find
 
 
 class TorchBackend:
@@ -71,9 +72,7 @@ class TorchBackend:
         return torch.cat([p.expand(batch, *p.shape[1:]) for p in parts], dim=axis)
 
     def univariate(self, name: str, operand: torch.Tensor) -> torch.Tensor:
-        function = torch.sigmoid if name == "sigmoid" else getattr(torch, name)
-        out: torch.Tensor = function(operand)
-        return out
+        return find(name).tensor(operand)
 
 
 def evaluate_torch(

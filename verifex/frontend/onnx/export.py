@@ -25,17 +25,9 @@ from verifex.ir.linmap import (
     is_identity,
 )
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 
 OPSET, IR_VERSION = 17, 8
-UNIVARIATE_OPS: Mapping[str, str] = {
-    "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "reciprocal": "Reciprocal",
-    "sqrt": "Sqrt", "sin": "Sin", "cos": "Cos", "erf": "Erf",
-}
-SINGLE_ONLY = frozenset({"cos", "erf"})
-"""Functions for which onnxruntime has a float32 kernel only: computed there between two casts.
-
-Our own reader refuses such a cast of computed float64, which could overflow; float32 has none.
-"""
 
 
 def to_onnx(
@@ -49,12 +41,12 @@ def to_onnx(
     constants are rounded. Raises InputError where an output has the name of an input.
     """
     chosen = dict(graph.outputs if outputs is None else outputs)
-    writer = _Writer(graph, dtype)
+    writer = _ModelWriter(graph, dtype)
     return writer.run(chosen)
 
 
 @dataclass
-class _Writer:
+class _ModelWriter:
     """The model being written: nodes, initialisers, and the ONNX name of every graph node."""
 
     graph: Graph
@@ -171,12 +163,13 @@ class _Writer:
                 raise ValueError("inputs are named, not computed")
 
     def univariate(self, name: str, source: str) -> str:
-        if name == "square":
-            return self.emit("Mul", [source, source])
-        if name in SINGLE_ONLY and self.dtype == "float64":
+        function = find(name)
+        if function.is_product:
+            return self.emit(function.onnx, [source, source])
+        if function.single_only and self.dtype == "float64":
             single = self.emit("Cast", [source], to=1)
-            return self.emit("Cast", [self.emit(UNIVARIATE_OPS[name], [single])], to=11)
-        return self.emit(UNIVARIATE_OPS[name], [source])
+            return self.emit("Cast", [self.emit(function.onnx, [single])], to=11)
+        return self.emit(function.onnx, [source])
 
     def affine(self, op: Affine, args: list[str]) -> str:
         first = op.maps[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from verifex.attribution import find
+from verifex.attribution import Attribution, NetworkFunction, find
 from verifex.errors import InputError
 from verifex.ir.fields import functional, under
 from verifex.ir.formula import TRUE, And, Formula, Or, negate
@@ -50,7 +50,8 @@ class Prepared:
         graph = b.build(outputs)
         point = self.setting.reference.point if self.has_point else None
         return Problem(graph, self.region, require, assume, point, self.spec.name, graph.notes,
-                       defined=tuple(dict.fromkeys(self.setting.defined)))
+                       defined=tuple(dict.fromkeys(self.setting.defined)),
+                       networks=self.setting.networks)
 
 
 def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Problem:
@@ -155,9 +156,14 @@ def _output_node(graph: Graph, name: str | None) -> int:
 
 def explained_setting(setting: Setting, spec: ExplainSpec) -> Setting:
     """The setting with the attribution built, reduced and restricted to the chosen features."""
-    b = setting.builder
     with under("attribution"):
         attribution = find(spec.attribution)
+    return explained_by(attribution, setting, spec)
+
+
+def explained_by(attribution: Attribution, setting: Setting, spec: ExplainSpec) -> Setting:
+    """As `explained_setting`, with an attribution that need not be registered."""
+    b = setting.builder
     with under("options"):
         try:
             options = attribution.options.model_validate(spec.options)
@@ -165,7 +171,9 @@ def explained_setting(setting: Setting, spec: ExplainSpec) -> Setting:
             raise spec_error(error) from None
     with under("output"):
         output = functional_node(b, setting.logits, setting.output_weights(spec.output))
-    maps = attribution.build(b, output, setting.inputs, options)
+    point = setting.reference.point if setting.reference.known else None
+    network = NetworkFunction(b, output, tuple(setting.inputs), point)
+    maps = attribution.build(network, options)
     names = setting.features
     if spec.reduce.endswith("channel_sum") or spec.reduce == "channel_abs_sum":
         with under("reduce"):

@@ -13,6 +13,7 @@ from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
 from verifex.frontend.onnx.values import Constant, Tensor, exact_reciprocal, scalar
 from verifex.ir.exact import Number, Values, as_exact
+from verifex.semantics.functions import registry
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
@@ -290,11 +291,13 @@ def celu(call: Call) -> Result:
     return _elu(call, alpha, Fraction(1), alpha)
 
 
-def _smooth(name: str) -> Rule:
-    return Rule(partial(univariate, name))
-
+SMOOTH: Mapping[str, Rule] = {
+    f.onnx: Rule(partial(univariate, f.name)) for f in registry().values() if not f.is_product
+}
+"""The operators of the smooth functions; one that also has a line below is read by that."""
 
 RULES: Mapping[str, Rule] = {
+    **SMOOTH,
     "Add": Rule(add, 2, 2), "Sub": Rule(sub, 2, 2), "Mul": Rule(mul, 2, 2),
     "Div": Rule(div, 2, 2), "Neg": Rule(neg), "Sum": Rule(total, 1, None),
     "Mean": Rule(mean, 1, None), "Pow": Rule(power, 2, 2),
@@ -303,7 +306,4 @@ RULES: Mapping[str, Rule] = {
     "Min": Rule(minimum, 1, None), "Clip": Rule(clip, 1, 3),
     "HardSigmoid": Rule(hard_sigmoid), "HardSwish": Rule(hard_swish),
     "Reciprocal": Rule(reciprocal), "Elu": Rule(elu), "Selu": Rule(selu), "Celu": Rule(celu),
-    "Sigmoid": _smooth("sigmoid"), "Tanh": _smooth("tanh"), "Exp": _smooth("exp"),
-    "Log": _smooth("log"), "Sqrt": _smooth("sqrt"), "Erf": _smooth("erf"),
-    "Sin": _smooth("sin"), "Cos": _smooth("cos"),
 }
