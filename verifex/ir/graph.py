@@ -161,6 +161,11 @@ class Builder:
     def shape(self, index: int) -> Shape:
         return self._nodes[index].shape
 
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The input nodes, in the order of the flat input."""
+        return tuple(self._inputs)
+
     def ancestors(self, targets: Iterable[int], *, stop: Container[int] = ()) -> list[int]:
         """As `Graph.ancestors`, of the graph as it has grown."""
         return _ancestors(self._nodes, targets, True, stop)
