@@ -13,11 +13,11 @@ from verifex.ir.formula import And, Atom, Form, Formula, negate
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather
 from verifex.ir.ops import Concat
-from verifex.metrics.support.base import Bounded, Family, conjunction, shifted
+from verifex.metrics.support.base import BoundedProperty, Family, conjunction, shifted
 from verifex.metrics.support.setting import Setting, sum_form
 
 
-class Distance(Bounded):
+class Distance(BoundedProperty):
     """`distance = "l2", at_most = 0.2`: the norm of A(x) - A(x0) over the chosen components.
 
     `relative = true` measures in units of the same norm of A(x0), which must not be zero.

@@ -66,7 +66,7 @@ def ask(
     """
     question = _region_model(problem.region, products)
     open_gates: Iterable[int] = problem.kinks() if off_kinks else ()
-    writer = _Writer(problem.graph, bounds, question, products, open_gates)
+    writer = _ClaimWriter(problem.graph, bounds, question, products, open_gates)
     broken = simplify(negate(problem.require), *bounds)
     if margin:
         question.margin = writer.add_margin(broken)
@@ -87,7 +87,7 @@ def extremum(
 ) -> Question:
     """The model that optimises a linear form over `region` and `assume` (kinks allowed)."""
     question = _region_model(problem.region, products)
-    writer = _Writer(problem.graph, bounds, question, products, ())
+    writer = _ClaimWriter(problem.graph, bounds, question, products, ())
     writer.demand(simplify(problem.assume, *bounds), None)
     coefs, const = writer.linear(objective.form)
     question.model.objective = coefs
@@ -148,7 +148,7 @@ def _add_ball(question: Question, region: Region, ball: Ball, products: bool) ->
 # --- the formula ----------------------------------------------------------------------------------
 
 
-class _Writer:
+class _ClaimWriter:
     """Writes formulas over an encoded graph into a model."""
 
     def __init__(

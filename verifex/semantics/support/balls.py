@@ -39,7 +39,7 @@ class FloatBall:
 
 
 @dataclass(frozen=True)
-class Cut:
+class BallCut:
     """What balls do to forms over boxes, all for R rows.
 
     `gain` is what the best ball adds to the bound over the box (inf where the box misses a ball),
@@ -66,7 +66,7 @@ def float_balls(region: Region) -> tuple[FloatBall, ...]:
     return tuple(out)
 
 
-def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: FloatArray) -> Cut:
+def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: FloatArray) -> BallCut:
     """How the balls raise the least values of forms (R, n) over boxes lo <= x <= hi, (R, n)."""
     x = np.where(coefs >= 0, lo, hi)
     gain, slack = np.zeros(len(coefs)), np.zeros(len(coefs))
@@ -88,7 +88,7 @@ def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: Float
             size = ((np.abs(c) + np.abs(e)) * far).sum(axis=1) + ball.radius * dual
             slack[better] = 4.0 * size[better]
     gain[misses(balls, lo, hi)] = np.inf
-    return Cut(gain, x, slack)
+    return BallCut(gain, x, slack)
 
 
 def misses(balls: Sequence[FloatBall], lo: FloatArray, hi: FloatArray) -> NDArray[np.bool_]:
