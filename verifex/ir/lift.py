@@ -110,6 +110,7 @@ def lift(graph: Graph, places: Sequence[ConstantPlace]) -> Lifted:
     if len(set(places)) != len(places):
         raise InputError("a constant is lifted twice", expected="each once")
     builder, moved = Builder(), dict[ConstantPlace, int]()
+    # Inputs first, in their order: the old flat input stays the beginning of the new one.
     place = {i: builder.add(graph.nodes[i].op, label=graph.labels.get(i, ""))
              for i in graph.inputs}
     values: list[Fraction] = []

@@ -40,6 +40,7 @@ class Ball:
         diffs = [point[i] - c for i, c in zip(self.indices, self.center, strict=True)]
         if self.norm == "l1":
             return sum(map(abs, diffs), Fraction(0)) <= self.radius
+        # Squares on both sides, since a root of a rational may be irrational.
         return sum((d * d for d in diffs), Fraction(0)) <= self.radius**2
 
 
@@ -93,6 +94,7 @@ class Region:
             return False
         if any(not a <= v <= b for a, v, b in zip(self.lo, point, self.hi, strict=True)):
             return False
+        # Exactly whole: a point that is nearly whole lies outside.
         if any(point[i].denominator != 1 for i in self.integers):
             return False
         for group in self.one_hot:

@@ -93,6 +93,7 @@ def maximum(builder: Builder, node: int) -> int:
     """A node of one element: the largest element of `node`, by max(u, v) = v + relu(u - v)."""
     node = builder.affine(gather(builder.shape(node), range(builder.node(node).size)), node)
     while (n := builder.node(node).size) > 1:
+        # The first half against the second: as few gates in a row as can be.
         half = n // 2
         first, second = (builder.affine(gather((n,), range(k, k + half)), node) for k in (0, half))
         winner = builder.sum([second, builder.relu(builder.sum([first, second], [1, -1]))])

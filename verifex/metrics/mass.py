@@ -60,6 +60,7 @@ def build(wanted: Mass, setting: Setting) -> Formula:
         if not 0 <= share <= 1:
             raise InputError(f"{show(share)} is no share", expected="0..1", key=key)
         sense = 1 if key in ("at_least", "above") else -1
+        # Multiplied by the total, which is not negative: no division, and exact.
         form = _balance(setting, inside, share, sense)
         parts.append(Atom(form, strict=key in ("above", "below")))
     return conjunction(parts)
