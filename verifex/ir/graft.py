@@ -90,6 +90,7 @@ def copied(builder: Builder, targets: Sequence[int], at: Mapping[int, int]) -> l
         if i in place:
             continue
         node = builder.node(i)
+        # Nothing behind it was replaced: the node itself serves, and its label stays.
         args = [place[a] for a in node.args]
         place[i] = i if args == list(node.args) else builder.add(node.op, *args)
     return [place[t] for t in targets]

@@ -161,6 +161,11 @@ class Builder:
     def shape(self, index: int) -> Shape:
         return self._nodes[index].shape
 
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The input nodes, in the order of the flat input."""
+        return tuple(self._inputs)
+
     def ancestors(self, targets: Iterable[int], *, stop: Container[int] = ()) -> list[int]:
         """As `Graph.ancestors`, of the graph as it has grown."""
         return _ancestors(self._nodes, targets, True, stop)
@@ -180,6 +185,7 @@ class Builder:
         if isinstance(op, Affine):
             known = [self._nodes[a].op for a in args]
             values = [k.value for k in known if isinstance(k, Const)]
+            # Sound: folded in exact arithmetic, so that no rounding hides in a constant.
             if args and len(values) == len(args):
                 self._check(op, args)
                 op, args = Const(_fold(op, values)), ()
@@ -223,6 +229,7 @@ class Builder:
         merged: dict[int, int | Fraction] = dict.fromkeys(terms, 0)
         for term, factor in zip(terms, factors or [1] * len(terms), strict=True):
             merged[term] += factor
+        # Zero factors go: a term that is multiplied by zero would keep its gates alive.
         left = {term: factor for term, factor in merged.items() if factor}
         if not left:
             return self.const(np.zeros(shape))
@@ -319,6 +326,7 @@ class Builder:
         if op.bias is not None and op.bias.shape != shape:
             raise self._fail(op, args, f"bias of shape {list(op.bias.shape)}", f"{list(shape)}")
         first = op.maps[0]
+        # Whatever adds or scales makes other numbers of gates; moving them does not.
         picks = len(args) == 1 and op.bias is None and isinstance(first, Gather)
         return shape, picks and nodes[0].boolean  # gathered gates are gates (a -1 picks 0)
 

@@ -71,6 +71,7 @@ def _kept(wanted: Sign, setting: Setting, index: int) -> Formula | None:
             f"component '{explained.names.name(explained.chosen[index])}' is 0 at the reference",
             expected='zero = "ignore" or "keep"', key="sign",
         )
+    # Zero has no sign to keep, but it can be kept at zero.
     if value == 0:
         both = (Atom(Form.of({cell: 1})), Atom(Form.of({cell: -1})))
         return And(both) if wanted.zero == "keep" else None

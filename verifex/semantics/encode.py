@@ -153,12 +153,14 @@ class Encoder:
             const = plus(const, times(c, e.const) if e.const != 0 else 0)
             if e.var is not None:
                 coefs[e.var] = plus(coefs.get(e.var, 0), times(c, e.coef))
+        # What cancels exactly must not leave a variable behind that nothing holds.
         coefs = {v: c for v, c in coefs.items() if c != 0}
         if not coefs:
             return Expr.number(const)
         if len(coefs) == 1:
             ((v, c),) = coefs.items()
             return Expr(v, c, const)
+        # A variable for the sum keeps rows as sparse as the network, with the numbers it stores.
         z = self.model.new(name, box.lo, box.hi)
         coefs[z] = -1
         self.model.add(coefs, "==", -const)
@@ -170,6 +172,7 @@ class Encoder:
 
         `link` ties the binary to the sign of that element; a Relu's own rows do that already.
         """
+        # Sound: strictly, since at zero both values of the gate are allowed.
         box, is_open = self.bounds(preact, index), preact in self._open
         if box.lo > 0 or box.hi < 0:
             return Expr.number(1 if box.lo > 0 else 0)
@@ -199,6 +202,7 @@ class Encoder:
             return value if gate.const == 1 else Expr.number(0)
         if value.var is None:
             return Expr(gate.var, value.const) if value.const != 0 else Expr.number(0)
+        # Zero belongs to the range: the gate may be shut.
         lo, hi = min(box.lo, Fraction(0)), max(box.hi, Fraction(0))
         w = self.model.new(name, lo, hi, integer)
         self.tie(gate.var, 1, w, value, "<=", -lo)
@@ -341,6 +345,7 @@ def _relu(op: Relu, encoder: Encoder, node: int, index: int) -> Expr:
     """y = max(z, 0): y >= z, y >= 0; gate on -> y <= z; gate off -> y <= 0."""
     z = encoder.graph.nodes[node].args[0]
     box = encoder.bounds(z, index)
+    # Sound: a Relu is continuous, so its value on the kink is the same for both signs.
     if box.hi <= 0:
         return Expr.number(0)
     v = encoder.expr(z, index)
@@ -349,6 +354,7 @@ def _relu(op: Relu, encoder: Encoder, node: int, index: int) -> Expr:
     s = encoder.gate_var(z, index, link=False)
     encoder.relu_tied(z, index)
     y = encoder.model.new(f"y{node}_{index}", 0, box.hi)
+    # y >= z holds whatever the gate, and makes the relaxation the triangle.
     encoder.model.add({y: 1, v.var: times(-1, v.coef)}, ">=", v.const)
     if s.var is not None:
         encoder.tie(s.var, 1, y, v, "<=", -box.lo)
@@ -378,6 +384,7 @@ def _mul(op: Mul, encoder: Encoder, node: int, index: int) -> Expr:
     a, b = encoder.expr(left, index), encoder.expr(right, index)
     if a.var is None or b.var is None:
         return _scale(b, a.const) if a.var is None else _scale(a, b.const)
+    # Which factor is linear through gates decides; where both are, the second is taken.
     if encoder.is_gated(right):
         return encoder.times_gated(a, encoder.bounds(left, index), right, index)
     if encoder.is_gated(left):

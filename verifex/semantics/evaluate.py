@@ -125,6 +125,7 @@ class NumpyBackend:
         return (preact > 0).astype(np.float64)
 
     def concat(self, parts: Sequence[FloatArray], axis: int) -> FloatArray:
+        # Constants have a batch of one.
         batch = max(p.shape[0] for p in parts)
         full = [np.broadcast_to(p, (batch, *p.shape[1:])) for p in parts]
         return np.concatenate(full, axis=axis)
@@ -179,6 +180,7 @@ class ExactBackend:
         return ExactArray((preact.num > 0).astype(int).astype(object))
 
     def concat(self, parts: Sequence[ExactArray], axis: int) -> ExactArray:
+        # One denominator for the whole array: the least common one of the parts.
         den = 1
         for p in parts:
             den = den * p.den // np.gcd.reduce(np.array([den, p.den], dtype=object))

@@ -53,6 +53,7 @@ def _const(op: Const) -> Interval:
 
 @interval.rule(Affine)
 def _affine(op: Affine, *args: Interval) -> Interval:
+    # Each sum of two images rounds once more, which `add` covers.
     out = linear_image(op.maps[0], args[0])
     for m, x in zip(op.maps[1:], args[1:], strict=True):
         out = add(out, linear_image(m, x))
@@ -73,8 +74,10 @@ def linear_image(linear_map: LinearMap, operand: Interval) -> Interval:
         return Interval(apply_numpy(linear_map, operand.lo), apply_numpy(linear_map, operand.hi))
     _refuse_subnormal(linear_map)
     mag = absolute(linear_map)
+    # An infinite end has no centre: such elements are left out and what they touch is unknown.
     infinite = ~(np.isfinite(operand.lo) & np.isfinite(operand.hi))
     lo, hi = np.where(infinite, 0.0, operand.lo), np.where(infinite, 0.0, operand.hi)
+    # Not (lo + hi) / 2, which may overflow.
     centre = lo + (hi - lo) / 2
     # Sound: each difference rounds by half an ulp at most, which `up` covers.
     radius = np.where(lo == hi, 0.0, up(np.maximum(hi - centre, centre - lo)))
@@ -144,6 +147,7 @@ def _step(op: Step, preact: Interval) -> Interval:
 @interval.rule(Gate)
 def _gate(op: Gate, gate: Interval, value: Interval) -> Interval:
     """`gate * value`: the value where the gate is open, 0 where shut, else the hull of both."""
+    # Gates are 0 or 1, so bounds of one are exactly that where it is decided.
     on, off = gate.lo == 1, gate.hi == 0
     lo = np.where(on, value.lo, np.where(off, 0.0, np.minimum(value.lo, 0.0)))
     hi = np.where(on, value.hi, np.where(off, 0.0, np.maximum(value.hi, 0.0)))
@@ -160,6 +164,7 @@ def _mul(op: Mul, value: Interval, gated: Interval) -> Interval:
         product = ends * other
     # Sound: 0 times an infinite bound is 0, since every actual value is finite.
     product = np.where((ends == 0) | (other == 0), 0.0, product)
+    # A product with 0 or 1 is exact, and not widening it keeps zeros and gates what they are.
     exact = (ends == 0) | (other == 0) | (np.abs(ends) == 1) | (np.abs(other) == 1)
     return Interval(
         np.where(exact, product, down(product)).min(axis=0),

@@ -91,6 +91,7 @@ class Pass:
 
     def relu_of(self, preact: int, before: int) -> int | None:
         """The Relu of `preact`, if it comes before node `before` (so is substituted after it)."""
+        # A Relu behind the gate has been substituted already: nothing may be given to it any more.
         found = self.relus.get(preact)
         return found if found is not None and found < before else None
 
@@ -149,6 +150,7 @@ def _relu(op: Relu, walk: Pass, node: int, coefs: Tensor) -> None:
     """slope * z <= relu(z) <= u (z - l) / (u - l) for l < 0 < u; the identity or 0 elsewhere."""
     z = walk.graph.nodes[node].args[0]
     lo, hi = walk.rows.box(z)
+    # Sound: a line with any slope in [0, 1] lies below relu; a known sign leaves one line.
     below, above, open_ = relu_planes(lo, hi)
     slope = walk.param(ParameterKind.ALPHA, node, lambda: below)
     slope = torch.where(open_, slope, below)
@@ -218,6 +220,7 @@ def _gate(op: Gate, walk: Pass, node: int, coefs: Tensor) -> None:
     other = walk.param(ParameterKind.MIX_ABOVE, node, lambda: gate_mix(lo, hi)[1])
     positive = coefs >= 0
     mix = torch.where(positive, first, other)
+    # Below and above mirror each other: the ends of v change places with the sign.
     near, far = torch.where(positive, lo, hi), torch.where(positive, hi, lo)
     zero = torch.zeros_like(coefs)
     rest = torch.where(open_, coefs * (1 - mix), zero)
@@ -228,6 +231,7 @@ def _gate(op: Gate, walk: Pass, node: int, coefs: Tensor) -> None:
 
 def gate_mix(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
     """Mixtures (below, above) that leave no gate term: the chords of min(0, g) and max(0, g)."""
+    # Where v is constant any mixture is the same plane; only 0 / 0 has to be kept away.
     width = torch.clamp(hi - lo, min=1e-300)
     return torch.clamp(hi / width, 0, 1), torch.clamp(-lo / width, 0, 1)
 
@@ -250,6 +254,7 @@ def _mul(op: Mul, walk: Pass, node: int, coefs: Tensor) -> None:
         walk.param(ParameterKind.MIX_ABOVE, node, lambda: half),
     )
     # below: (vl, wl) and (vu, wu); above: (vu, wl) and (vl, wu)
+    # Sound: each plane touches the product along two edges of the box, on its own side.
     v1, v2 = torch.where(positive, vl, vu), torch.where(positive, vu, vl)
     walk.give(b, coefs * (mix * v1 + (1 - mix) * v2))
     walk.give(a, coefs * (mix * wl + (1 - mix) * wu))
@@ -266,6 +271,7 @@ def _between(walk: Pass, operand: int, coefs: Tensor, below: Plane, above: Plane
 @linear.rule(Concat)
 def _concat(op: Concat, walk: Pass, node: int, coefs: Tensor) -> None:
     n = walk.graph.nodes[node]
+    # The first axis of the coefficients is that of the rows.
     sizes = [walk.graph.nodes[a].shape[op.axis] for a in n.args]
     parts = torch.split(coefs.reshape(coefs.shape[0], *n.shape), sizes, dim=op.axis + 1)
     for a, part in zip(n.args, parts, strict=True):
@@ -303,12 +309,14 @@ def substitute(
         p.give(node, coefs)
     inputs = set(graph.inputs)
     for node in reversed(passed(graph, start)):
+        # Multipliers go in before the node is substituted: all its uses have been summed up by now.
         signs = rows.split.get(node)
         beta = params.get(Parameter(ParameterKind.BETA, node))
         if signs is not None and beta is not None:
             # Sound: for z >= 0 and beta >= 0, f >= f - beta z on the domain; likewise z <= 0.
             p.give(node, -signs[rows.domain] * beta)
         coefs_here = p.coefs.pop(node, None) if node not in inputs else p.coefs.get(node)
+        # Nothing that was asked depends on this node.
         if coefs_here is None:
             continue
         if scores is not None:
@@ -333,6 +341,7 @@ def concretise(
     least = const + torch.where(coefs >= 0, coefs * lo, coefs * hi).sum(dim=1)
     if not balls:
         return least
+    # The cut is found in numpy, outside the graph of derivatives; its slope is put back below.
     given = [v.detach().cpu().double().numpy() for v in (coefs, lo, hi)]
     found = cut(balls, *given)
     gain, x = (torch.from_numpy(v).to(coefs) for v in (found.gain, found.x))

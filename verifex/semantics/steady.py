@@ -49,6 +49,7 @@ class Steady:
         read = sorted(cells)
         for i in self.graph.ancestors({node for node, _ in read}):
             node = self.graph.nodes[i]
+            # Only what lies behind a gate can depend on one.
             if isinstance(node.op, Step) or not self._moving.isdisjoint(node.args):
                 self._moving.add(i)
         for node_, index in read:
@@ -120,6 +121,7 @@ class Steady:
                 self._ask(v, index, premise)
             return
         self._zero(v, index, side.free, premise)
+        # A variable of its own: v is only asked to be steady where the gate lets it through.
         passes = self._new(f"passes{node}_{index}")
         self._at_least({passes: 1, side.off: 1}, premise)
         self._ask(v, index, passes)

@@ -33,6 +33,7 @@ class TorchBackend:
         kept = self._constants.get(id(values))
         if kept is not None:
             return kept[1]
+        # Indices of gathers stay whole numbers.
         if isinstance(values, np.ndarray) and values.dtype.kind == "i":
             made = torch.tensor(values, device=self.device)
         else:

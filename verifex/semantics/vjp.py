@@ -84,6 +84,7 @@ def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
     if builder.node(output).size != 1:
         raise ValueError(f"the output has {builder.node(output).size} elements, not one")
     below = _reachable(builder, output, set(wrt))
+    # Cotangents of a node are only summed once all its users have been passed.
     cotangent: dict[int, list[int]] = {output: [builder.const(np.ones(builder.shape(output)))]}
     totals: dict[int, int] = {}
     for i in sorted(below, reverse=True):
@@ -91,6 +92,7 @@ def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
             continue
         totals[i] = g = builder.sum(cotangent.pop(i))
         node = builder.node(i)
+        # An input ends the walk; a hidden node of `wrt` may lie before another one.
         if i in wrt and not node.args:
             continue
         for a, part in zip(node.args, vjp[node.op](node.op, builder, node.args, i, g), strict=True):

@@ -32,7 +32,7 @@ FUNCTION = SmoothFunction(
     onnx="Softplus",
     value=_value,
     tensor=_tensor,
-    derivative=lambda builder, x, y: builder.univariate("sigmoid", x),
+    derivative=lambda builder, arg, out: builder.univariate("sigmoid", arg),
     interval=lambda operand: increasing(_value, operand, 0.0, np.inf),
     planes=Curved(_tensor, _slope, convex=always),
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from verifex.ir.formula import Formula
-from verifex.metrics.support.base import Bounded, Family, conjunction, within
+from verifex.metrics.support.base import BoundedProperty, Family, conjunction, within
 from verifex.metrics.support.setting import Setting, sum_form
 
 
-class Balance(Bounded):
+class Balance(BoundedProperty):
     """`balance = true, at_most = 0.5`: the components sum up to at most one half."""
 
     balance: Literal[True]

@@ -41,12 +41,12 @@ def to_onnx(
     constants are rounded. Raises InputError where an output has the name of an input.
     """
     chosen = dict(graph.outputs if outputs is None else outputs)
-    writer = _ModelWriter(graph, dtype)
+    writer = _Writer(graph, dtype)
     return writer.run(chosen)
 
 
 @dataclass
-class _ModelWriter:
+class _Writer:
     """The model being written: nodes, initialisers, and the ONNX name of every graph node."""
 
     graph: Graph

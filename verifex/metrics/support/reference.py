@@ -59,6 +59,7 @@ class Reference:
 
     def _checked(self, node: int) -> tuple[Fraction, ...]:
         """Evaluate the node, and refuse it where it depends on a kink without a rule."""
+        # A message about the missing point comes before any about values.
         _ = self.point
         self._grow(node, ExactBackend(), self._exact, lambda v: v)
         kinks = self._kinks(node)
@@ -100,6 +101,7 @@ class Reference:
     def _refuse_kink(self, node: int, kinks: list[int]) -> None:
         self._grow(node, HullBackend(), self._hull, lambda v: (v, None))
         _, radius = self._hull[node]
+        # Sound: the enclosure holds for every choice of the gates at once.
         if radius is None or not radius.num.any():
             return  # every choice of the gates gives the same value
         z = self._builder.node(kinks[0]).args[0]

@@ -142,6 +142,7 @@ class Setting:
 
     def nonzero(self) -> Formula:
         """Some chosen component is not zero, said of the components alone: it adds no nodes."""
+        # Twice as many atoms as a total of magnitudes has terms, but no gates.
         cells = [(self.components, i) for i in range(self.builder.node(self.components).size)]
         return Or(tuple(Atom(Form.of({c: sign}), True) for c in cells for sign in (1, -1)))
 
@@ -176,8 +177,10 @@ def functional_node(builder: Builder, logits: int, weights: Mapping[int, Fractio
     shape, size = builder.shape(logits), builder.node(logits).size
     if not weights:
         raise InputError("all weights are zero", expected="a functional that depends on an output")
+    # A single output is picked: a map that adds nothing has no rounding.
     if list(weights.values()) == [1]:
         return builder.affine(gather(shape, list(weights)), logits)
+    # As a matrix row where every weight is a float, so that exported networks hold plain numbers.
     row = [weights.get(c, Fraction(0)) for c in range(size)]
     floats = ExactArray.from_numbers(row).to_float()
     if all(Fraction(f) == w for f, w in zip(floats.tolist(), row, strict=True)):

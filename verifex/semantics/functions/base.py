@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Derivative: TypeAlias = Callable[[Builder, int, int], int]
-"""(builder, x, y) -> the node of f'(x), given the nodes of x and of y = f(x)."""
+"""(builder, operand, result) -> the node of f'(x), given the nodes of x and of f(x)."""
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ def _slope(points: Tensor) -> Tensor:
     return TWO_OVER_SQRT_PI * (-(points**2)).exp()
 
 
-def _derivative(builder: Builder, x: int, y: int) -> int:
+def _derivative(builder: Builder, operand: int, result: int) -> int:
     """2 / sqrt(pi) * exp(-x^2), with the factor rounded."""
-    falling = builder.scaled(builder.univariate("square", x), -1)
+    falling = builder.scaled(builder.univariate("square", operand), -1)
     return builder.scaled(builder.univariate("exp", falling), TWO_OVER_SQRT_PI)
 
 

@@ -23,7 +23,7 @@ FUNCTION = SmoothFunction(
     onnx="Exp",
     value=np.exp,
     tensor=_tensor,
-    derivative=lambda builder, x, y: y,
+    derivative=lambda builder, arg, out: out,
     interval=lambda operand: increasing(np.exp, operand, 0.0, np.inf),
     planes=Curved(_tensor, _tensor, convex=always),
 )

@@ -27,7 +27,7 @@ FUNCTION = SmoothFunction(
     onnx="Log",
     value=np.log,
     tensor=_tensor,
-    derivative=lambda builder, x, y: builder.univariate("reciprocal", x),
+    derivative=lambda builder, arg, out: builder.univariate("reciprocal", arg),
     interval=lambda operand: increasing_from_zero(np.log, operand, -np.inf),
     planes=Curved(_tensor, _slope, concave=always, defined=above_zero),
 )

@@ -25,8 +25,8 @@ def _slope(points: Tensor) -> Tensor:
     return -1 / points**2
 
 
-def _derivative(builder: Builder, x: int, y: int) -> int:
-    return builder.scaled(builder.univariate("square", y), -1)
+def _derivative(builder: Builder, operand: int, result: int) -> int:
+    return builder.scaled(builder.univariate("square", result), -1)
 
 
 def _exact(operand: ExactArray) -> ExactArray:

@@ -37,7 +37,7 @@ FUNCTION = SmoothFunction(
     onnx="Sigmoid",
     value=_value,
     tensor=_tensor,
-    derivative=lambda builder, x, y: builder.mul(y, one_minus(builder, y)),
+    derivative=lambda builder, arg, out: builder.mul(out, one_minus(builder, out)),
     interval=lambda operand: increasing(_value, operand, 0.0, 1.0),
     planes=Curved(_tensor, _slope, convex=not_above_zero, concave=not_below_zero),
 )

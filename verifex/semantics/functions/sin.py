@@ -23,7 +23,7 @@ FUNCTION = SmoothFunction(
     onnx="Sin",
     value=np.sin,
     tensor=_tensor,
-    derivative=lambda builder, x, y: builder.univariate("cos", x),
+    derivative=lambda builder, arg, out: builder.univariate("cos", arg),
     interval=lambda operand: wave(np.sin, operand, -0.25),
     planes=by_range,
 )

@@ -27,7 +27,7 @@ FUNCTION = SmoothFunction(
     onnx="Sqrt",
     value=np.sqrt,
     tensor=_tensor,
-    derivative=lambda builder, x, y: builder.scaled(builder.univariate("reciprocal", y), 0.5),
+    derivative=lambda builder, arg, out: builder.scaled(builder.univariate("reciprocal", out), 0.5),
     interval=lambda operand: increasing_from_zero(np.sqrt, operand, 0.0),
     planes=Curved(_tensor, _slope, concave=always, defined=above_zero),
 )

@@ -27,7 +27,7 @@ FUNCTION = SmoothFunction(
     onnx="Tanh",
     value=np.tanh,
     tensor=_tensor,
-    derivative=lambda builder, x, y: one_minus(builder, builder.univariate("square", y)),
+    derivative=lambda builder, arg, out: one_minus(builder, builder.univariate("square", out)),
     interval=lambda operand: increasing(np.tanh, operand, -1.0, 1.0),
     planes=Curved(_tensor, _slope, convex=not_above_zero, concave=not_below_zero),
 )
