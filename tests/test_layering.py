@@ -20,7 +20,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         frozenset,
         (
             {"checker", "errors"},
-            {"ir"},
+            {"ir", "settings"},
             {"semantics"},
             {"frontend"},
             {"attribution", "metrics"},

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verifex.api import bound, build, difference, load, verify
-    from verifex.engine.run import Options
     from verifex.engine.solve.pool import SolverPool
     from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, Witness
     from verifex.errors import (
@@ -50,10 +49,10 @@ if TYPE_CHECKING:
         top_k,
     )
     from verifex.problem.spec.model import Spec, load_spec
+    from verifex.settings import Settings
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "api": ("bound", "build", "difference", "load", "verify"),
-    "engine.run": ("Options",),
     "engine.solve.pool": ("SolverPool",),
     "engine.verdict": ("Outcome", "RangeEnd", "RangeVerdict", "Verdict", "Witness"),
     "errors": (
@@ -63,17 +62,18 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "frontend.torch_module": ("from_torch",),
     "ir.graph": ("Graph",),
     "ir.problem": ("Problem",),
-    "problem.builders": (
+    "problem.spec.builders": (
         "all_of", "any_of", "box", "class_is", "class_unchanged", "component", "cosine", "data",
         "distance", "explain", "l1", "l2", "linf", "mass", "monotone", "not_", "order", "output",
         "point", "region", "sign", "top_k",
     ),
     "problem.spec.model": ("Spec", "load_spec"),
+    "settings": ("Settings",),
 }
 
 __all__ = [
-    "Graph", "InputError", "MissingSolverError", "Options", "Outcome", "Problem", "RangeEnd",
-    "RangeVerdict", "SolverPool", "Spec", "UnsupportedError", "UsageError", "Verdict",
+    "Graph", "InputError", "MissingSolverError", "Outcome", "Problem", "RangeEnd",
+    "RangeVerdict", "Settings", "SolverPool", "Spec", "UnsupportedError", "UsageError", "Verdict",
     "VerifexError", "Witness", "__version__", "all_of", "any_of", "bound", "box", "build",
     "class_is", "class_unchanged", "component", "cosine", "data", "difference", "distance",
     "explain", "from_torch", "l1", "l2", "linf", "load", "load_spec", "mass", "monotone", "not_",

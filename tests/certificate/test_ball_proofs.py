@@ -26,7 +26,6 @@ from verifex.certificate.write import proof_lines, write
 from verifex.cli.export import export
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.inputs.search import decide_inputs
@@ -34,6 +33,7 @@ from verifex.engine.search.record import Closed
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.problem import Problem
 from verifex.problem.spec.build import load_problem
+from verifex.settings import Settings
 
 KINDS = ("component", "l1", "output", "linf", "order")
 RADIUS = re.compile(r'^linf = ("?[-0-9/]+"?)$', re.MULTILINE)
@@ -55,7 +55,7 @@ def true_of(problem: Problem) -> str:
     """"true", "false", "kink" or "open"."""
     if all(ball.norm == "l1" for ball in problem.region.balls):
         return truth(problem)
-    options = Options(seconds=3, solvers=("z3",), attack=False, search=False)
+    options = Settings(seconds=3, solvers=("z3",), attack=False, search=False)
     said = decide(problem, options).outcome
     return {Outcome.CLAIMED: "true", Outcome.REFUTED: "false"}.get(said, "open")
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import RangeVerdict
 from verifex.ir.formula import TRUE, Atom, Form
@@ -21,13 +20,14 @@ from verifex.ir.problem import Problem
 from verifex.ir.region import Ball, Region
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 
 F = Fraction
 DECIDERS = {
-    **{n: Options(seconds=20, solvers=(n,), search=False) for n in (
+    **{n: Settings(seconds=20, solvers=(n,), search=False) for n in (
         "highs", "scip", "z3", "regions")},
-    "search": Options(seconds=20, solvers=()),
-    "default": Options(seconds=20),
+    "search": Settings(seconds=20, solvers=()),
+    "default": Settings(seconds=20),
 }
 
 CUT = [name for name in DECIDERS if name != "search"]
@@ -185,7 +185,7 @@ def test_a_value_on_a_kink_alone_is_a_bound_that_no_point_attains(pool: SolverPo
 
 
 def test_no_time_leaves_the_bounds_and_a_sample(pool: SolverPool) -> None:
-    options = Options(seconds=0)
+    options = Settings(seconds=0)
     verdict = find_range(Problem(GRAPH, BOX, TRUE), form("f"), options, pool)
     assert not verdict.closed
     assert verdict.low.proven is not None
@@ -196,7 +196,7 @@ def test_no_time_leaves_the_bounds_and_a_sample(pool: SolverPool) -> None:
 
 
 def test_a_solver_that_cannot_optimise_is_named(pool: SolverPool) -> None:
-    options = Options(seconds=10, solvers=("cvc5",), search=False)
+    options = Settings(seconds=10, solvers=("cvc5",), search=False)
     verdict = find_range(Problem(GRAPH, BOX, TRUE), form("f"), options, pool)
     assert "cvc5 is not used: it does not optimise" in verdict.reason
 

@@ -28,7 +28,6 @@ from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.domain import Domain
@@ -41,6 +40,7 @@ from verifex.engine.verdict import Outcome
 from verifex.errors import VerifexError
 from verifex.ir.formula import Atom, Form
 from verifex.ir.problem import Problem
+from verifex.settings import Settings
 
 AT_ONCE = SearchOptions(width=4, share_after=0.0, root_effort=Effort(0), effort=Effort(0))
 
@@ -239,7 +239,7 @@ def test_a_killed_process_is_a_reason(
     monkeypatch.setattr("verifex.engine.search.gates.search.SearchOptions", lambda **_: AT_ONCE)
     least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
     claim = Atom(Form(forms[0].terms, -(Fraction(least) - Fraction(1, 1000))))
-    options = Options(solvers=(), attack=False, threads=2)
+    options = Settings(solvers=(), attack=False, threads=2)
     verdict = decide(replace(problem, require=claim), options)
     assert verdict.outcome is Outcome.UNKNOWN
     assert "died of signal 9" in verdict.reason

@@ -42,7 +42,7 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
     out.print(head + Text(f"  {verdict.name}  ({verdict.seconds:.2f} s)"))
     line(out, "meaning", MEANING[verdict.outcome])
     if verdict.evidence:
-        line(out, "rests on", "; ".join(verdict.evidence))
+        line(out, "rests on", verdict.rests_on)
     if verdict.reason:
         line(out, "reason", verdict.reason)
     if "certificate" in verdict.extra:

@@ -7,45 +7,53 @@ The range is over the closed question (both gate values at a kink), which is wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from verifex.engine.budget import Budget
+from verifex.engine.findings.reasons import (
+    BOUNDS,
+    SEARCH,
+    Evidence,
+    EvidenceKind,
+    Reason,
+    ReasonKind,
+)
 from verifex.engine.range_end import Best, End, Left
-from verifex.engine.run import Options, has_smooth, node_bounds
+from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import RangeEnd, RangeVerdict
+from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import TRUE, Atom, Form, Or
 from verifex.ir.problem import Objective, Problem
 from verifex.semantics.claim import NodeBounds
-
-Progress = Callable[[str, str], None]
+from verifex.settings import Settings
 
 
 def find_range(
     problem: Problem,
     form: Form,
-    options: Options | None = None,
+    settings: Settings | None = None,
     pool: SolverPool | None = None,
     name: str = "",
+    watch: Watch | None = None,
 ) -> RangeVerdict:
     """Minimum and maximum of `form` over the problem's region and assumption."""
-    options = options or Options()
+    settings = settings or Settings()
     own = pool or SolverPool()
     try:
-        return _find_range(problem, form, options, own, name)
+        return _find_range(problem, form, settings, own, name, watch or Watch())
     finally:
         if pool is None:
             own.close()
 
 
 def _find_range(
-    problem: Problem, form: Form, options: Options, pool: SolverPool, name: str
+    problem: Problem, form: Form, settings: Settings, pool: SolverPool, name: str, watch: Watch
 ) -> RangeVerdict:
     started = time.monotonic()
     # The claim only tells which nodes and kinks matter: it is never decided here.
@@ -53,32 +61,33 @@ def _find_range(
     bounds = node_bounds(problem)
     low, high = form.bounds(*bounds)
     ends: dict[bool, RangeEnd] = {}
-    evidence, reasons = ["interval bounds, outward rounded"], list[str]()
+    evidence, reasons = [Evidence(EvidenceKind.INTERVALS, BOUNDS)], list[Reason]()
     rests: dict[bool, Left] = {}
-    if options.search:
-        ends, rests = _search(problem, [form], bounds, options, reasons)[0]
+    if settings.searches:
+        ends, rests = _search(problem, [form], bounds, settings, reasons, watch)[0]
         if any(end.claimed is not None for end in ends.values()):
-            evidence.append("search: bound")
+            evidence.append(Evidence(EvidenceKind.SEARCH_BOUND, SEARCH))
         if _settled(ends):
             return RangeVerdict(
                 name,
                 ends[False],
                 ends[True],
-                "; ".join(dict.fromkeys(reasons)),
+                tuple(dict.fromkeys(reasons)),
                 tuple(evidence),
                 time.monotonic() - started,
                 (*problem.graph.notes, *problem.notes, *region_notes(problem)),
             )
     for maximise in (False, True):
         budget = Budget(
-            max(0.0, options.seconds - (time.monotonic() - started)) * (1.0 if maximise else 0.5),
-            options.memory,
-            options.threads,
+            max(0.0, settings.seconds - (time.monotonic() - started)) * (1.0 if maximise else 0.5),
+            settings.memory,
+            settings.threads,
         )
         left = rests.get(maximise)
         if left and left.domains is None and _settled({s: ends[maximise] for s in (False, True)}):
             continue  # the search has closed this end
-        search = End(problem, Objective(form, maximise), bounds, options, pool, budget, left)
+        objective = Objective(form, maximise)
+        search = End(problem, objective, bounds, settings, pool, budget, left, watch)
         ends[maximise] = search.run(high if maximise else low, ends.get(maximise))
         evidence += search.evidence
         reasons += search.reasons
@@ -86,7 +95,7 @@ def _find_range(
         name,
         ends[False],
         ends[True],
-        "; ".join(dict.fromkeys(reasons)),
+        tuple(dict.fromkeys(reasons)),
         tuple(dict.fromkeys(evidence)),
         time.monotonic() - started,
         (*problem.graph.notes, *problem.notes, *region_notes(problem)),
@@ -94,57 +103,59 @@ def _find_range(
 
 
 def find_ranges(
-    problem: Problem, forms: list[Form], names: list[str], options: Options | None = None
+    problem: Problem, forms: list[Form], names: list[str], settings: Settings | None = None,
+    watch: Watch | None = None,
 ) -> list[RangeVerdict]:
     """Ranges of many forms by one search (see `find_range` for what a range is).
 
     Forms share their bounds and advance in one batch; nothing is left for other solvers here.
     """
-    options = options or Options()
+    settings = settings or Settings()
     started = time.monotonic()
     problem = replace(problem, require=Or(tuple(Atom(f) for f in forms)))
-    reasons: list[str] = []
-    ends = _search(problem, forms, node_bounds(problem), options, reasons)
+    reasons: list[Reason] = []
+    evidence = (Evidence(EvidenceKind.SEARCH_BOUND, SEARCH),)
+    ends = _search(problem, forms, node_bounds(problem), settings, reasons, watch or Watch())
     notes = (*problem.graph.notes, *problem.notes, *region_notes(problem))
     seconds = time.monotonic() - started
     return [
         RangeVerdict(
-            name, end[False], end[True], "; ".join(reasons), ("search: bound",), seconds, notes
+            name, end[False], end[True], tuple(reasons), evidence, seconds, notes
         )
         for name, (end, _) in zip(names, ends, strict=True)
     ]
 
 
 def _search(
-    problem: Problem, forms: list[Form], bounds: NodeBounds, options: Options, reasons: list[str]
+    problem: Problem, forms: list[Form], bounds: NodeBounds, settings: Settings,
+    reasons: list[Reason], watch: Watch,
 ) -> list[tuple[dict[bool, RangeEnd], dict[bool, Left]]]:
     """Both ends of every form by branch and bound, attained values replayed exactly, and what is
     left open at each."""
     from verifex.engine.search.extrema import minima
     from verifex.engine.search.gates.search import SearchOptions
 
-    share = SEARCH_SHARE if options.solvers else 1.0
-    budget = Budget(options.seconds * share, options.memory, options.threads)
+    share = SEARCH_SHARE if settings.asked else 1.0
+    budget = Budget(settings.seconds * share, settings.memory, settings.threads)
     signed = [*forms, *(-f for f in forms)]
-    search = SearchOptions(device=options.device, inputs=has_smooth(problem))
+    search = SearchOptions(device=settings.device, inputs=has_smooth(problem))
     proven = [f.bounds(*bounds) for f in forms]
     sides = (False, True)
     empty: list[tuple[dict[bool, RangeEnd], dict[bool, Left]]] = [
         ({s: RangeEnd(b[s], None, None, None) for s in sides}, {}) for b in proven
     ]
     if problem.assume != TRUE or not _searchable(problem):
-        reasons.append("search: not used, for it takes no assumption, integers or l2 balls")
+        reasons.append(Reason(ReasonKind.NOT_SEARCHABLE, SEARCH))
         return empty
-    watch = options.watch()
     try:
-        found, stats, _, _ = minima(problem, signed, budget, search, watch.search(), options.seed)
+        found, stats, _, _ = minima(problem, signed, budget, search, watch.search(), settings.seed)
     except UnsupportedError as error:
-        reasons.append(f"search: {error}")
+        reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
         return empty
     watch.stage("search", budget.elapsed, f"{stats.domains} domains, {stats.lps} leaf programs")
-    reasons += [f"search: {why}, with what it held" for why in stats.lost]
+    reasons += [Reason(ReasonKind.PROCESS_LOST, SEARCH, why) for why in stats.lost]
     if budget.spent:
-        reasons.append(f"search: out of time after {stats.domains} domains")
+        reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH, count=stats.domains))
     out = []
     for k, form in enumerate(forms):
         ends, left = {}, {}

@@ -14,9 +14,12 @@ INTERVAL = 0.5
 
 
 class Watch:
-    """Takes the entries of a search; a `log` gets them all, `progress` a line twice a second."""
+    """Takes the entries of a search; a `log` gets them all, `progress` a line twice a second.
 
-    def __init__(self, log: Log | None, progress: Progress | None) -> None:
+    It stands beside the settings and not among them: callbacks are no data.
+    """
+
+    def __init__(self, log: Log | None = None, progress: Progress | None = None) -> None:
         self.log, self.progress = log, progress
         self._next = time.monotonic() + INTERVAL
 

@@ -6,13 +6,14 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from verifex.errors import UnsupportedError, VerifexError
 from verifex.ir.decimals import finite_decimal
+from verifex.settings import MOST_JOBS, Settings
 
 if TYPE_CHECKING:
     from verifex.certificate.write import Files
@@ -27,22 +28,26 @@ Numbers: TypeAlias = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How to answer: seconds in all, whether certificates are checked, whether a claim without an
-    accepted one is `unsat` too, whether a counterexample must show in onnxruntime, on how many
-    threads (of the search, then of the checker)."""
+class Rules:
+    """How to answer: by these settings, `seconds` in all; whether a claim without an accepted
+    certificate is `unsat` too, whether a counterexample must show in onnxruntime, and whether
+    floating point element types are read as real."""
 
-    seconds: float
-    check: bool = True
+    settings: Settings
     claims: bool = False
     strict: bool = False
     as_real: bool = False
-    seed: int = 0
-    threads: int = 1
+
+
+def punctual(seconds: float, check: bool, threads: int, seed: int = 0) -> Settings:
+    """Settings with which everything, checks too, ends in time; `threads` are those of the search,
+    then of the checker."""
+    return Settings(seconds=seconds, check=check, check_seconds=0.0, threads=threads, seed=seed,
+                    jobs=min(threads, MOST_JOBS))
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryAnswer:
     """`word` is sat, unsat, unknown or timed-out; `values` an assignment (flat numbers of every
     declared variable, exact fractions or floats of the runtime); `said` lines for stderr."""
 
@@ -54,33 +59,32 @@ class Answer:
     said: tuple[str, ...] = ()
 
 
-def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, started: float
-           ) -> Answer:
+def answer(query: Path, networks: Mapping[str, Path] | Path, rules: Rules, started: float
+           ) -> QueryAnswer:
     """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
     from verifex import api
     from verifex.engine.verdict import Outcome
     from verifex.problem.vnnlib.read import load_stated
 
-    stated = load_stated(query, networks, as_real=wanted.as_real, cut=True)
-    left = wanted.seconds - RESERVE - (time.monotonic() - started)
+    stated = load_stated(query, networks, as_real=rules.as_real, cut=True)
+    left = rules.settings.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
-        return Answer("timed-out", stated, said=("reading took all the time",))
+        return QueryAnswer("timed-out", stated, said=("reading took all the time",))
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
-        problem, files, why = _certifiable(stated, query, Path(folder)) if wanted.check else (
-            stated.problem, None, ())
-        verdict = api.answer(
-            problem, files, seconds=left, check=wanted.check, seed=wanted.seed, punctual=True,
-            threads=wanted.threads, jobs=min(wanted.threads, 64),
-        )
+        why: tuple[str, ...] = ()
+        problem, files = stated.problem, None
+        if rules.settings.check:
+            problem, files, why = _certifiable(stated, query, Path(folder))
+        verdict = api.answer(problem, files, replace(rules.settings, seconds=left))
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
     said = (*why, *steps)
     said += verdict.notes
     if verdict.outcome is Outcome.REFUTED:
-        return _satisfied(stated, query, verdict, wanted, started, said)
-    word, why = _closed(verdict, wanted, started)
+        return _satisfied(stated, query, verdict, rules, started, said)
+    word, why = _closed(verdict, rules, started)
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
-    return Answer(word, stated, said=(*said, *why))
+    return QueryAnswer(word, stated, said=(*said, *why))
 
 
 def _certifiable(
@@ -107,7 +111,7 @@ def _certifiable(
     return load_query(files.spec, files.network), files, (said,)
 
 
-def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tuple[str, ...]]:
+def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[str, ...]]:
     """The word for a verdict that is no counterexample, and why."""
     from verifex.engine.verdict import Outcome
 
@@ -117,18 +121,18 @@ def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tupl
         told = verdict.extra.get("certificate") or {}
         if told.get("check_exit") == 1:  # 65: the checker does not support the network
             return "unknown", (f"the checker refused the certificate: {told['check']}",)
-        rests = "; ".join(verdict.evidence)
-        if wanted.claims:
+        rests = verdict.rests_on
+        if rules.claims:
             return "unsat", (f"claimed, not proved: rests on {rests}",)
         return "unknown", (f"claimed, not proved: rests on {rests} (--accept claimed: unsat)",)
-    late = time.monotonic() - started >= wanted.seconds - 2 * RESERVE
+    late = time.monotonic() - started >= rules.settings.seconds - 2 * RESERVE
     return ("timed-out" if late else "unknown"), (verdict.reason,)
 
 
 def _satisfied(
-    stated: Stated, query: Path, verdict: Verdict, wanted: Wanted, started: float,
+    stated: Stated, query: Path, verdict: Verdict, rules: Rules, started: float,
     said: tuple[str, ...],
-) -> Answer:
+) -> QueryAnswer:
     """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
     counterexample in exact arithmetic too, else exact values.
 
@@ -140,18 +144,19 @@ def _satisfied(
     problem, witness = stated.problem, verdict.witness
     if witness is None or not replay(problem, witness.point).refutes:
         raise VerifexError("the counterexample does not satisfy the query in exact arithmetic")
-    found, why = _deployed(stated, query, witness.point, wanted, started)
+    found, why = _deployed(stated, query, witness.point, rules, started)
     said = (*said, *why)
     if found is not None:
         values, point, single = found
-        return Answer("sat", stated, values, point, single, said)
-    if wanted.strict:
-        return Answer("unknown", stated, said=said)
-    return Answer("sat", stated, _exact_values(stated, witness.point), witness.point, False, said)
+        return QueryAnswer("sat", stated, values, point, single, said)
+    if rules.strict:
+        return QueryAnswer("unknown", stated, said=said)
+    exact = _exact_values(stated, witness.point)
+    return QueryAnswer("sat", stated, exact, witness.point, False, said)
 
 
 def _deployed(
-    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: Wanted, started: float
+    stated: Stated, query: Path, witness: tuple[Fraction, ...], rules: Rules, started: float
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
     """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
     what is to be said of it."""
@@ -173,10 +178,10 @@ def _deployed(
     if between:
         why = f"the bounds of {between[0]} hold no float32"
         none = f"{why}, and beside them {none}"
-        if not wanted.strict:
+        if not rules.strict:
             return None, (f"{exact_only} {why}",)
-    left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
-    found = survivor(stated.problem, witness, deployed.breaks, Budget(left), wanted.seed)
+    left = max(1.0, rules.settings.seconds - RESERVE - (time.monotonic() - started))
+    found = survivor(stated.problem, witness, deployed.breaks, Budget(left), rules.settings.seed)
     if found is None:
         return None, (f"{exact_only} {none}",)
     x, point = found
@@ -221,7 +226,7 @@ def shown(value: Any) -> str:
         return finite_decimal(Fraction(float(exact)))  # a float has finitely many digits
 
 
-def assignment_lines(found: Answer) -> list[str]:
+def assignment_lines(found: QueryAnswer) -> list[str]:
     """The assignment in the command-line format of the standard."""
     lines = []
     for v in found.stated.variables:
@@ -231,7 +236,7 @@ def assignment_lines(found: Answer) -> list[str]:
     return lines
 
 
-def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
+def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
     """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
 
     What is to be said of values that rounding to float64 moved comes back.
@@ -252,7 +257,7 @@ def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
     return said
 
 
-def _doubles(found: Answer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
     """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
     the outputs there. What is no counterexample any more in these numbers is said."""
     stated, point = found.stated, found.point or ()
@@ -315,7 +320,7 @@ def _double(value: Fraction) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def counterexample(found: Answer) -> str:
+def counterexample(found: QueryAnswer) -> str:
     """The assignment of a VNN-LIB 1.0 query as VNN-COMP writes it: ((X_0 v) ... (Y_0 v) ...)."""
     lines = []
     for side, kind in (("X", "input"), ("Y", "output")):

@@ -169,21 +169,22 @@ def _run(words: list[str], started: float) -> int:
 
 
 def _verify(arguments: argparse.Namespace, started: float) -> int:
-    from verifex.cli.vnnlib.answer import Wanted, answer, assignment_lines, serialise
+    from verifex.cli.vnnlib.answer import Rules, answer, assignment_lines, punctual, serialise
 
     claims = arguments.accept == "claimed"
     if arguments.no_check and not claims:
         raise UsageError("--no-check proves nothing, expected --accept claimed beside it")
-    wanted = Wanted(
-        _seconds(arguments.timeout), not arguments.no_check, claims,
-        as_real=arguments.as_real, seed=arguments.seed, threads=_threads(arguments.threads),
+    settings = punctual(
+        _seconds(arguments.timeout), not arguments.no_check, _threads(arguments.threads),
+        arguments.seed,
     )
+    rules = Rules(settings, claims, as_real=arguments.as_real)
     networks = _networks(arguments.network)
     folder: Path | None = arguments.serialise_assignments
     if folder is not None:
         _require_folder(folder)
-    with _Deadline(wanted.seconds, started, lambda: print("timed-out", flush=True)):
-        found = answer(arguments.query, networks, wanted, started)
+    with _Deadline(settings.seconds, started, lambda: print("timed-out", flush=True)):
+        found = answer(arguments.query, networks, rules, started)
         said = found.said
         lines = [found.word]
         if found.values is not None and folder is not None:
