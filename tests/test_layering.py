@@ -20,7 +20,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         frozenset,
         (
             {"checker", "errors"},
-            {"ir", "settings"},
+            {"ir", "settings", "source"},
             {"semantics"},
             {"frontend"},
             {"attribution", "metrics"},

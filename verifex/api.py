@@ -23,12 +23,12 @@ from verifex.settings import Changes, ClaimChanges, Settings
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from verifex.certificate.write import Files
     from verifex.engine.solve.pool import SolverPool
     from verifex.engine.verdict import RangeVerdict, Verdict
     from verifex.engine.watch import Watch
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
+    from verifex.problem.spec.build import ReadProblem
     from verifex.problem.spec.difference import Difference
     from verifex.problem.spec.expression import Expression
     from verifex.problem.spec.model import Spec
@@ -62,22 +62,22 @@ def verify(
     together, MissingSolverError for a solver or a device that is not here.
     """
     chosen = _changed(settings, changes, ClaimChanges)
-    problem, files = build(model, spec), named_files(model, spec)
-    return answer(problem, files, chosen, progress=progress, log=log, pool=pool)
+    return answer(read(model, spec), chosen, progress=progress, log=log, pool=pool)
 
 
 def answer(
-    problem: Problem, files: Files | None, settings: Settings, *,
-    progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
+    asked: ReadProblem, settings: Settings, *, progress: Progress | None = None,
+    log: Log | None = None, pool: SolverPool | None = None,
 ) -> Verdict:
-    """`verify` for a problem that is built already, from these files (None: in memory)."""
+    """`verify` for a problem that is read already."""
     from verifex.certificate.grant import decide_and_check
 
     path = settings.certificate
     if path is not None and not path.parent.is_dir():
         raise InputError("cannot be written", expected="a folder that exists", file=str(path))
     log = _clocked(log)
-    verdict = decide_and_check(problem, files, fitting(settings), pool, _watch(log, progress))
+    verdict = decide_and_check(
+        asked.problem, asked.files, fitting(settings), pool, _watch(log, progress))
     if log is not None:
         document = verdict.to_json()
         kept = ("name", "verdict", "reason", "evidence", "seconds", "steps", "notes", "certificate")
@@ -100,7 +100,7 @@ def bound(
 
     log = _clocked(log, expression=expression)
     chosen = fitting(_changed(settings, changes, Changes))
-    asked = measure(model, spec, expression)
+    (asked,) = measure(model, spec, [expression])
     watch = _watch(log, progress)
     found = find_range(asked.problem, asked.form, chosen, pool, asked.label, watch)
     if log is not None:
@@ -199,34 +199,41 @@ def _clocked(log: Log | None, **always: Any) -> Log | None:
 
 def build(model: Model, spec: SpecLike) -> Problem:
     """The problem that a spec states about a model (a `Problem` is returned as it is)."""
+    return read(model, spec).problem
+
+
+def read(model: Model, spec: SpecLike) -> ReadProblem:
+    """The problem that a spec states about a model, and the files that it was read from: none
+    where anything was given in memory, so that there is nothing that a certificate could name."""
     from verifex.ir.problem import Problem
-    from verifex.problem.spec.build import build_problem, load_problem
+    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.spec.build import build_problem, read_problem
     from verifex.problem.vnnlib.read import is_vnnlib, load_query
 
     if isinstance(spec, Problem):
         if model is not None:
             raise UsageError("a Problem holds its network already: pass None as the model")
-        return spec
+        return Found(spec, None)
     if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
-        return load_problem(spec, model)
+        return read_problem(spec, model)
     if isinstance(spec, str | Path) and is_vnnlib(spec):
         networks = model if isinstance(model, Mapping) else _graph(model, None, Path())
-        return load_query(spec, networks)
+        return Found(load_query(spec, networks), None)
     parsed, folder = _spec(spec)
-    return build_problem(_graph(model, parsed, folder), parsed, folder)
+    return Found(build_problem(_graph(model, parsed, folder), parsed, folder), None)
 
 
-def measure(model: Model, spec: SpecLike, expression: str) -> Expression:
-    """An expression in the setting of a spec, ready for `find_range`."""
+def measure(model: Model, spec: SpecLike, expressions: Sequence[str]) -> list[Expression]:
+    """Expressions in the setting of a spec, over the graph of one problem."""
     from verifex.ir.problem import Problem
-    from verifex.problem.spec.expression import build_expression, load_expression
+    from verifex.problem.spec.expression import build_expressions, load_expressions
 
     if isinstance(spec, Problem):
         raise UsageError("an expression needs a spec: a Problem no longer knows its explanation")
     if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
-        return load_expression(spec, expression, model)
+        return load_expressions(spec, expressions, model)
     parsed, folder = _spec(spec)
-    return build_expression(_graph(model, parsed, folder), parsed, expression, folder)
+    return build_expressions(_graph(model, parsed, folder), parsed, expressions, folder)
 
 
 def load(path: str | Path) -> Graph:
@@ -287,23 +294,6 @@ def _from_torch(module: Any, spec: Spec | None) -> Graph:
     shape = point.shape if len(point.shape) > 1 else (1, *point.shape)
     example = torch.tensor([float(v) for v in point.values], dtype=kind).reshape(shape)
     return from_torch(module, example)
-
-
-def named_files(model: Model, spec: SpecLike) -> Files | None:
-    """The files that a certificate can name; None where something was given in memory, and for a
-    VNN-LIB 2.0 query, which the checker does not read."""
-    from verifex.certificate.write import Files
-    from verifex.problem.spec.model import load_spec
-    from verifex.problem.vnnlib.read import is_version_2, is_vnnlib, read_text
-
-    if not isinstance(spec, str | Path) or not (model is None or isinstance(model, str | Path)):
-        return None
-    if is_vnnlib(spec) and is_version_2(read_text(spec)):
-        return None
-    if model is not None:
-        return Files(Path(model), Path(spec))
-    named = load_spec(spec).network
-    return None if named is None else Files(Path(spec).parent / named, Path(spec))
 
 
 def require_solver(name: str) -> None:

@@ -21,7 +21,6 @@ from test_corrupted import check
 
 import verifex
 from verifex import Outcome, checker
-from verifex.api import named_files
 from verifex.certificate.write import proof_lines, write
 from verifex.cli.export import export
 from verifex.engine.budget import Budget
@@ -32,7 +31,7 @@ from verifex.engine.search.inputs.search import decide_inputs
 from verifex.engine.search.record import Closed
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.problem import Problem
-from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.build import load_problem, read_problem
 from verifex.settings import Settings
 
 KINDS = ("component", "l1", "output", "linf", "order")
@@ -102,7 +101,7 @@ def test_both_searches_close_what_is_true(norm: str, tmp_path: Path) -> None:
 
 
 def verifex_lines(p: Pair, closed: Closed, path: Path) -> None:
-    files = named_files(None, p.spec)
+    files = read_problem(p.spec).files
     assert files is not None
     write(path, proof_lines(p.problem(), files, closed))
 
@@ -130,7 +129,7 @@ def test_certificates_of_smaller_balls_prove_nothing_of_greater_ones(
         result = decide_search(p.problem(), Budget(10.0, 1 << 30, 1), SearchOptions())
         if result.closed is None:
             continue
-        files = named_files(None, p.spec)
+        files = read_problem(p.spec).files
         assert files is not None
         lines = tuple(proof_lines(p.problem(), files, result.closed))
         text = p.spec.read_text().replace(p.network.name, "net.onnx")

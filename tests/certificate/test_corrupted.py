@@ -26,14 +26,14 @@ from document import section
 from spec_nets import by_solver, pair, truth
 
 from verifex import checker
-from verifex.certificate.write import Files, proof_lines
+from verifex.certificate.write import proof_lines
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.solve.pool import SolverPool
 from verifex.errors import VerifexError
-from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.build import load_problem, read_problem
 
 COUNT, QUICK, BASES = 2000, 200, 10
 LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))
@@ -57,7 +57,7 @@ def bases(count: int, folder: Path) -> list[Case]:
         result = decide_search(problem, Budget(10.0, 1 << 30, 1), LAZY)
         if result.closed is None or result.stats.ties or not 3 <= result.closed.proof.leaves <= 60:
             continue
-        lines = tuple(proof_lines(problem, Files(p.network, p.spec), result.closed))
+        lines = tuple(proof_lines(problem, read_problem(p.spec, p.network).files, result.closed))
         # The spec names the network that the case writes beside it.
         text = p.spec.read_bytes().replace(p.network.name.encode(), b"net.onnx")
         case = Case(p.network.read_bytes(), text, lines).rehashed()

@@ -18,11 +18,10 @@ from spec_nets import pair
 
 import verifex
 from verifex import Outcome
-from verifex.api import named_files
+from verifex.api import read
 from verifex.certificate import grant
 from verifex.certificate.grant import certify, decide_and_check, run_checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
-from verifex.certificate.write import Files
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
@@ -31,6 +30,7 @@ from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.verdict import Verdict
 from verifex.errors import InputError
+from verifex.problem.spec.build import read_problem
 from verifex.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -74,23 +74,22 @@ def proof(path: Path) -> list[dict[str, Any]]:
     """The certificate printed in format.md, for the files here."""
     text = (ROOT / "verifex" / "certificate" / "format.md").read_text()
     lines = [json.loads(x) for x in text.split("```json\n")[1].split("```")[0].splitlines()]
-    files = named_files(None, "spec.toml")
+    files = read(None, "spec.toml").files
     assert files is not None
-    lines[0] |= files.header()
+    lines[0] |= {"vxc": 1, **files.hashes()}
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return lines
 
 
 def checked(certificate: str) -> tuple[int | None, str]:
-    files = named_files(None, "spec.toml")
-    assert files is not None
-    found = run_checker(files, Path(certificate), 60.0)
+    found = run_checker(Path("net.onnx"), Path("spec.toml"), Path(certificate), 60.0)
     return found.code, found.text
 
 
 def claimed() -> tuple[Any, Any, Verdict]:
     """The example's problem, files and claim."""
-    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
+    asked = read(None, "spec.toml")
+    problem, files = asked.problem, asked.files
     verdict = decide(problem, Settings(seconds=30))
     assert verdict.outcome is Outcome.CLAIMED
     return problem, files, verdict
@@ -287,7 +286,8 @@ def test_a_solvers_word_is_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch)
     found = verifex.verify(None, "spec.toml", engine="smt", attack=False)
     assert found.outcome is Outcome.PROVED
     assert found.evidence[0].source == "z3"
-    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
+    asked = read(None, "spec.toml")
+    problem, files = asked.problem, asked.files
     verdict = decide(problem, Settings(search=False, solvers=("z3",), attack=False))
     stuck = replace(verdict, outcome=Outcome.UNKNOWN, proof=None,
                     reasons=(Reason(ReasonKind.SEARCH_OUT_OF_TIME, "search"),))
@@ -313,7 +313,7 @@ def test_open_leaves_are_counted_and_the_others_checked(tmp_path: Path) -> None:
         leaves, left = result.unfinished.proof.leaves, result.unfinished.proof.open
         assert result.closed is None
         assert 0 < left <= leaves
-        files = Files(p.network, p.spec)
+        files = read_problem(p.spec, p.network).files
         claimed = replace(decide(problem, Settings()), outcome=Outcome.CLAIMED, witness=None,
                           proof=result.unfinished)
         word = f"the claim rests on a solver's word for {left} of the {leaves} leaves of the search"
@@ -329,15 +329,15 @@ def test_open_leaves_are_counted_and_the_others_checked(tmp_path: Path) -> None:
 
 def test_the_checker_obeys_a_memory_limit(place: Path) -> None:
     verifex.verify(None, "spec.toml", certificate="proof.vxc")
-    files = named_files(None, "spec.toml")
-    assert files is not None
-    assert run_checker(files, Path("proof.vxc"), 30.0).valid
-    assert not run_checker(files, Path("proof.vxc"), 30.0, memory=1 << 22).valid
+    names = Path("net.onnx"), Path("spec.toml")
+    assert run_checker(*names, Path("proof.vxc"), 30.0).valid
+    assert not run_checker(*names, Path("proof.vxc"), 30.0, memory=1 << 22).valid
 
 
 def test_a_refuting_search_beats_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_spec(place / "spec.toml", "at_least = 0.5")
-    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
+    asked = read(None, "spec.toml")
+    problem, files = asked.problem, asked.files
     said = Evidence(EvidenceKind.UNSATISFIABLE, "liar")
     honest, lie = decide, Verdict(Outcome.CLAIMED, evidence=(said,))
     answers = [lie]
@@ -388,7 +388,7 @@ def satisfiable(leaf: Leaf) -> bool:
 
 def test_leaves_are_closed_for_another_solver_too(place: Path) -> None:
     proof(place / "p.vxc")
-    found = list(leaves(place / "p.vxc", named_files(None, "spec.toml")))
+    found = list(leaves(place / "p.vxc", read(None, "spec.toml").files))
     assert [(leaf.number, leaf.closed, len(leaf.splits)) for leaf in found] == [
         (0, True, 1), (1, True, 1)
     ]
@@ -461,7 +461,8 @@ def test_a_punctual_check_takes_what_is_left_and_no_more(
     problem, files, verdict = claimed()
     given: list[float] = []
 
-    def late(files: Any, target: Path, seconds: float, *_: object) -> grant.CheckerAnswer:
+    def late(*given_: Any) -> grant.CheckerAnswer:
+        seconds = given_[3]
         given.append(seconds)
         return grant.CheckerAnswer("not checked: out of time", None, seconds, 1, True)
 

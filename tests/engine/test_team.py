@@ -23,7 +23,7 @@ from spec_nets import pair
 from test_search import network
 
 from verifex import checker
-from verifex.certificate.write import Files, proof_lines, write
+from verifex.certificate.write import proof_lines, write
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
@@ -40,6 +40,7 @@ from verifex.engine.verdict import Outcome
 from verifex.errors import VerifexError
 from verifex.ir.formula import Atom, Form
 from verifex.ir.problem import Problem
+from verifex.problem.spec.build import read_problem
 from verifex.settings import Settings
 
 AT_ONCE = SearchOptions(width=4, share_after=0.0, root_effort=Effort(0), effort=Effort(0))
@@ -136,7 +137,7 @@ def test_certificates_of_shared_searches_are_accepted(
             if found.closed is None or found.stats.ties:
                 codes.append(-1)
                 continue
-            lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+            lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
             write(tmp_path / "proof.vxc", iter(lines))
             files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
             codes.append(checker.check(files)[0])

@@ -45,7 +45,7 @@ def test_a_point_beyond_the_wrong_optimum(cases: Path) -> None:
     from verifex.engine.range_end import Best
 
     folder = cases / "highs-wrong-optimum"
-    asked = api.measure(None, folder / "spec.toml", "norm:l1")
+    (asked,) = api.measure(None, folder / "spec.toml", ["norm:l1"])
     problem = Problem(asked.problem.graph, asked.problem.region, Atom(asked.form))
     best = Best(problem, Objective(asked.form, True))
     best.offer(np.load(folder / "point_with_0.6637.npy").ravel().tolist())
@@ -85,7 +85,7 @@ def infeasible_kind() -> Problem:
         "input": {"point": [str(c) for c in centre]}, "region": {"linf": "0.02"},
         "explain": {"attribution": "gradient", "output": "margin:0,1"},
     }
-    asked = api.measure(b.build({"logits": h}), spec, "norm:linf")
+    (asked,) = api.measure(b.build({"logits": h}), spec, ["norm:linf"])
     return Problem(asked.problem.graph, asked.problem.region, Atom(asked.form))
 
 

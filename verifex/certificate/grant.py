@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import verifex.errors
-from verifex.certificate.write import Files, Line, proof_lines, witness_lines, write
+from verifex.certificate.write import Line, proof_lines, witness_lines, write
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import (
     BY_CHECKER,
@@ -34,6 +34,7 @@ from verifex.engine.watch import Watch
 from verifex.errors import InputError
 from verifex.ir.problem import Problem
 from verifex.settings import Settings
+from verifex.source import Files
 
 CHECKER = Path(verifex.errors.__file__).with_name("checker.py")
 
@@ -67,7 +68,8 @@ class CheckerAnswer:
 
 
 def run_checker(
-    files: Files,
+    network: Path,
+    spec: Path,
     certificate: Path,
     seconds: float | None = None,
     jobs: int = 1,
@@ -77,7 +79,7 @@ def run_checker(
 
     Each of its processes may take so many bytes of `memory` (where the system can say so).
     """
-    names = (CHECKER, files.network, files.spec, certificate)
+    names = (CHECKER, network, spec, certificate)
     command = [sys.executable, "-I", "-S", *map(str, names), "--jobs", str(jobs)]
     started = time.monotonic()
     size = certificate.stat().st_size
@@ -144,7 +146,7 @@ def decide_and_check(
     if verdict.outcome is Outcome.UNKNOWN:
         verdict = replace(verdict, proof=None)  # a tree with open leaves, of no use to anybody
         return _with_note(verdict, "no certificate is written") if kept else verdict
-    if files is None:
+    if files is None or not files.checkable:
         expected = kept or verdict.outcome is Outcome.CLAIMED
         return _with_note(verdict, _IN_MEMORY) if expected else verdict
     if verdict.outcome is Outcome.CLAIMED and _open(verdict) != 0:
@@ -225,7 +227,8 @@ def certify(
         rest = max(0.1, seconds - written)
         found = None
         if settings.check:
-            found = run_checker(files, target, rest, settings.jobs, settings.memory)
+            found = run_checker(
+                files.network.path, files.spec.path, target, rest, settings.jobs, settings.memory)
     return _judged(_told(verdict, settings.certificate, size, written, found), found)
 
 

@@ -15,11 +15,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
-from verifex.certificate.write import Files, Names
+from verifex.certificate.write import Names
 from verifex.errors import InputError
 from verifex.ir.formula import And, Atom, Form, Formula, Or, negate
 from verifex.ir.ops import Relu, Step
 from verifex.ir.problem import Problem
+from verifex.source import Files
 
 MAX_LINE = 1 << 26
 
@@ -61,7 +62,7 @@ def leaves(certificate: Path, files: Files | None = None) -> Iterator[Leaf]:
     _, header = next(numbered, (0, {}))
     if header.get("vxc") != 1:
         raise InputError("not a certificate", expected='"vxc": 1', key="line 1")
-    wanted = {} if files is None else files.header()
+    wanted = {} if files is None else files.hashes()
     for key, value in wanted.items():
         if header.get(key) != value:
             raise InputError("made for another file", expected=str(value), key=key)

@@ -26,13 +26,14 @@ def verify(
     """Decide the claim and print the verdict; its exit code."""
     network, spec, _ = split_files(files)
     settings = api.fitting(settings)
-    problem, named = api.build(network, spec), api.named_files(network, spec)
+    asked = api.read(network, spec)
+    problem = asked.problem
     with json_lines(log) as write, progress(problem.name, quiet) as report:
-        verdict = api.answer(problem, named, settings, progress=report, log=write)
+        verdict = api.answer(asked, settings, progress=report, log=write)
     if save is not None and verdict.witness is not None:
         from verifex.cli.witness_file import write_witness
 
-        write_witness(save, verdict.witness.point, problem, network, spec)
+        write_witness(save, verdict.witness.point, asked)
     print_verdict(verdict, problem, json, quiet)
     return verdict.exit_code
 
@@ -63,8 +64,7 @@ def bound(
     network, spec, _ = split_files(files)
     settings = api.fitting(settings)
     # All expressions are read before the first is searched for: a typing error costs no time.
-    for text in expressions:
-        api.measure(network, spec, text)
+    api.measure(network, spec, expressions)
     found: list[RangeVerdict] = []
     with SolverPool() as pool, json_lines(log) as write:
         for text in expressions:
@@ -148,8 +148,9 @@ def replay_file(files: Sequence[Path], *, json: bool, quiet: bool) -> int:
     from verifex.errors import EXIT_REFUTED, EXIT_UNKNOWN
 
     network, spec, (file,) = split_files(files, after=1)
-    problem = api.build(network, spec)
-    point, notes = read_witness(file, problem, network, spec)
+    asked = api.read(network, spec)
+    problem = asked.problem
+    point, notes = read_witness(file, asked)
     found = replay(problem, point)
     code = EXIT_REFUTED if found.refutes else EXIT_UNKNOWN
     if json:

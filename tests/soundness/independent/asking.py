@@ -69,9 +69,11 @@ def _called(question: Question, folder: Path, seconds: float, pool: Any) -> Answ
         return _verdict(answer, ())
     model: Any = folder / given["model"] if isinstance(given["model"], str) else {
         name: folder / file for name, file in given["model"].items()}
-    problem = api.build(model, spec)
-    verdict = api.answer(problem, api.named_files(model, spec), seconds=seconds, pool=pool)
-    return _verdict(verdict, problem.region.names)
+    from verifex.settings import Settings
+
+    asked = api.read(model, spec)
+    verdict = api.answer(asked, Settings(seconds=seconds), pool=pool)
+    return _verdict(verdict, asked.problem.region.names)
 
 
 def _verdict(found: Any, names: tuple[str, ...]) -> Answer:

@@ -16,10 +16,12 @@ from verifex.ir.decimals import finite_decimal
 from verifex.settings import MOST_JOBS, Settings
 
 if TYPE_CHECKING:
-    from verifex.certificate.write import Files
     from verifex.engine.verdict import Verdict
-    from verifex.ir.problem import Problem
+    from verifex.ir.graph import Graph
+    from verifex.problem.spec.build import ReadProblem
+    from verifex.problem.vnnlib.read import Query
     from verifex.problem.vnnlib.stated import Stated
+    from verifex.source import Source
 
 RESERVE = 0.6
 """Seconds of a time limit kept for ending a check and writing the answer."""
@@ -64,51 +66,65 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, rules: Rules, start
     """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
     from verifex import api
     from verifex.engine.verdict import Outcome
-    from verifex.problem.vnnlib.read import load_stated
+    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.vnnlib.read import load_stated, query_source
 
-    stated = load_stated(query, networks, as_real=rules.as_real, cut=True)
+    source = query_source(query)
+    stated = load_stated(source, _read(networks), as_real=rules.as_real, cut=True)
     left = rules.settings.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
         return QueryAnswer("timed-out", stated, said=("reading took all the time",))
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         why: tuple[str, ...] = ()
-        problem, files = stated.problem, None
+        asked = Found(stated.problem, None)
         if rules.settings.check:
-            problem, files, why = _certifiable(stated, query, Path(folder))
-        verdict = api.answer(problem, files, replace(rules.settings, seconds=left))
+            asked, why = _certifiable(stated, source, Path(folder))
+        verdict = api.answer(asked, replace(rules.settings, seconds=left))
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
     said = (*why, *steps)
     said += verdict.notes
     if verdict.outcome is Outcome.REFUTED:
-        return _satisfied(stated, query, verdict, rules, started, said)
+        return _satisfied(stated, source, verdict, rules, started, said)
     word, why = _closed(verdict, rules, started)
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
     return QueryAnswer(word, stated, said=(*said, *why))
 
 
+def _read(networks: Mapping[str, Path] | Path) -> Mapping[str, Source[Graph]] | Source[Graph]:
+    """The networks' files, each read once."""
+    from verifex.frontend.onnx.read import network_source
+
+    if isinstance(networks, Path):
+        return network_source(networks, every_output=True)
+    return {name: network_source(path, every_output=True) for name, path in networks.items()}
+
+
 def _certifiable(
-    stated: Stated, query: Path, folder: Path
-) -> tuple[Problem, Files | None, tuple[str, ...]]:
-    """The problem to decide, the files that a certificate can name, and what is to be said.
+    stated: Stated, query: Source[str], folder: Path
+) -> tuple[ReadProblem, tuple[str, ...]]:
+    """The problem to decide with the files that a certificate can name, and what is to be said.
 
     The checker reads VNN-LIB 1.0 about one network. A query of version 2.0 is decided as such a
     pair of files, translated exactly; where that is not possible, without a certificate.
     """
-    from verifex.certificate.write import Files
-    from verifex.problem.vnnlib.read import load_query
+    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.spec.build import read_problem
     from verifex.problem.vnnlib.translate import write_translation
+    from verifex.source import Files
+    from verifex.source import Source as Read
 
     if stated.version == 1:
-        source = stated.networks[0].source if stated.networks else None
-        return stated.problem, None if source is None else Files(Path(source), query), ()
-    files = Files(folder / "network.onnx", folder / "query.vnnlib")
+        network = stated.networks[0].source if stated.networks else None
+        files = Files(network, query) if isinstance(network, Read) else None
+        return Found(stated.problem, files), ()
+    network_path, query_path = folder / "network.onnx", folder / "query.vnnlib"
     try:
-        write_translation(stated.problem, files.network, files.spec)
+        write_translation(stated.problem, network_path, query_path)
     except UnsupportedError as error:
-        return stated.problem, None, (f"no certificate: {error}",)
+        return Found(stated.problem, None), (f"no certificate: {error}",)
     said = "decided and checked as one network with a query of VNN-LIB 1.0"
-    return load_query(files.spec, files.network), files, (said,)
+    return read_problem(query_path, network_path), (said,)
 
 
 def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[str, ...]]:
@@ -130,7 +146,7 @@ def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[
 
 
 def _satisfied(
-    stated: Stated, query: Path, verdict: Verdict, rules: Rules, started: float,
+    stated: Stated, query: Query, verdict: Verdict, rules: Rules, started: float,
     said: tuple[str, ...],
 ) -> QueryAnswer:
     """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
@@ -156,7 +172,7 @@ def _satisfied(
 
 
 def _deployed(
-    stated: Stated, query: Path, witness: tuple[Fraction, ...], rules: Rules, started: float
+    stated: Stated, query: Query, witness: tuple[Fraction, ...], rules: Rules, started: float
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
     """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
     what is to be said of it."""
@@ -236,7 +252,7 @@ def assignment_lines(found: QueryAnswer) -> list[str]:
     return lines
 
 
-def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
+def serialise(found: QueryAnswer, folder: Path, query: Query) -> tuple[str, ...]:
     """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
 
     What is to be said of values that rounding to float64 moved comes back.
@@ -257,7 +273,7 @@ def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
     return said
 
 
-def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+def _doubles(found: QueryAnswer, query: Query) -> tuple[dict[str, list[float]], tuple[str, ...]]:
     """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
     the outputs there. What is no counterexample any more in these numbers is said."""
     stated, point = found.stated, found.point or ()
@@ -284,7 +300,8 @@ def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], t
 
 
 def _satisfies(
-    stated: Stated, query: Path, point: tuple[Fraction, ...], written: Mapping[str, Sequence[float]]
+    stated: Stated, query: Query, point: tuple[Fraction, ...],
+    written: Mapping[str, Sequence[float]],
 ) -> bool:
     """Whether a point, and the numbers written of it, both satisfy the query exactly."""
     from verifex.engine.falsify.witness import replay

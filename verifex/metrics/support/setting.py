@@ -18,6 +18,7 @@ from verifex.ir.formula import Atom, Cell, Form, Formula, Or
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import Diag, dense, gather, total
 from verifex.ir.problem import Defined
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names
 from verifex.metrics.support.reference import Reference, same_value, top
 
@@ -50,7 +51,7 @@ class Setting:
     output: Functional
     reference: Reference
     explained: Explanation | None = None
-    folder: Path = Path()
+    files: DataFolder = field(default_factory=lambda: DataFolder(Path()))
     defined: list[Defined] = field(default_factory=list)
 
     def explanation(self) -> Explanation:

@@ -23,6 +23,7 @@ from verifex.ir.graft import graft
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import reshape
 from verifex.ir.problem import Problem
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.setting import Setting, sum_form
 from verifex.problem.spec.build import (
     Prepared,
@@ -180,7 +181,7 @@ def _pair(
                          expected=f"one of {', '.join(second.outputs)}", key="network_output")
     other = place[second.outputs[name]]
     explain, spec = spec.explain, spec.model_copy(update={"explain": None})
-    prepared = prepare(builder.build(first.outputs), spec, folder)
+    prepared = prepare(builder.build(first.outputs), spec, DataFolder(folder))
     one = replace(prepared.setting, output=explain.output if explain else prepared.setting.output)
     two = replace(one, logits=other)
     if explain is not None and explained:
