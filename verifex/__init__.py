@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verifex.api import bound, build, difference, load, verify
+    from verifex.api import bound, bounds, build, difference, load, verify
     from verifex.engine.solve.pool import SolverPool
     from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, Witness
     from verifex.errors import (
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from verifex.settings import Settings
 
 _HOMES: dict[str, tuple[str, ...]] = {
-    "api": ("bound", "build", "difference", "load", "verify"),
+    "api": ("bound", "bounds", "build", "difference", "load", "verify"),
     "engine.solve.pool": ("SolverPool",),
     "engine.verdict": ("Outcome", "RangeEnd", "RangeVerdict", "Verdict", "Witness"),
     "errors": (
@@ -74,7 +74,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
 __all__ = [
     "Graph", "InputError", "MissingSolverError", "Outcome", "Problem", "RangeEnd",
     "RangeVerdict", "Settings", "SolverPool", "Spec", "UnsupportedError", "UsageError", "Verdict",
-    "VerifexError", "Witness", "__version__", "all_of", "any_of", "bound", "box", "build",
+    "VerifexError", "Witness", "__version__", "all_of", "any_of", "bound", "bounds", "box",
+    "build",
     "class_is", "class_unchanged", "component", "cosine", "data", "difference", "distance",
     "explain", "from_torch", "l1", "l2", "linf", "load", "load_spec", "mass", "monotone", "not_",
     "order", "output", "point", "region", "sign", "to_onnx", "top_k", "verify",

@@ -1,4 +1,4 @@
-"""The Python face: `verify(model, spec)` and `bound(model, spec, expression)`.
+"""The Python face: `verify(model, spec)`, `bound(model, spec, expression)` and `bounds`.
 
     import verifex
     verdict = verifex.verify("net.onnx", "spec.toml")
@@ -96,15 +96,40 @@ def bound(
     and errors as for `verify`; no certificate proves a range, so that those about certificates and
     attacks do not matter.
     """
-    from verifex.engine.ranges import find_range
+    chosen = _changed(settings, changes, Changes)
+    asked = measure(model, spec, [expression])
+    return ranges(asked, chosen, progress=progress, log=log, pool=pool)[0]
 
-    log = _clocked(log, expression=expression)
-    chosen = fitting(_changed(settings, changes, Changes))
-    (asked,) = measure(model, spec, [expression])
-    watch = _watch(log, progress)
-    found = find_range(asked.problem, asked.form, chosen, pool, asked.label, watch)
-    if log is not None:
-        log({"event": "range", **found.to_json(), "expression": expression})
+
+def bounds(
+    model: Model, spec: SpecLike, expressions: Sequence[str], settings: Settings | None = None, *,
+    progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
+    **changes: Unpack[Changes],
+) -> list[RangeVerdict]:
+    """`bound` for several expressions: they are searched together as far as that goes, then one by
+    one. `seconds` are for each, so that all take at most so many times as much."""
+    chosen = _changed(settings, changes, Changes)
+    asked = measure(model, spec, expressions)
+    return ranges(asked, chosen, progress=progress, log=log, pool=pool)
+
+
+def ranges(
+    asked: Sequence[Expression], settings: Settings, *, progress: Progress | None = None,
+    log: Log | None = None, pool: SolverPool | None = None,
+) -> list[RangeVerdict]:
+    """`bounds` for expressions that are built already, over the graph of one problem."""
+    from verifex.engine.ranges import RangeQuestion, find_each
+
+    settings, log = fitting(settings), _clocked(log)
+    logs = [_tagged(log, one.text) for one in asked]
+    questions = [RangeQuestion(one.form, one.label, _watch(mine, progress))
+                 for one, mine in zip(asked, logs, strict=True)]
+    if not asked:
+        return []
+    found = find_each(asked[0].problem, questions, settings, pool, _watch(log, progress))
+    for mine, one in zip(logs, found, strict=True):
+        if mine is not None:
+            mine({"event": "range", **one.to_json()})
     return found
 
 
@@ -185,16 +210,24 @@ def _watch(log: Log | None, progress: Progress | None) -> Watch:
     return Told(log, progress)
 
 
-def _clocked(log: Log | None, **always: Any) -> Log | None:
+def _clocked(log: Log | None) -> Log | None:
     """A log whose entries all carry `t`, seconds since now, by one clock."""
     if log is None:
         return None
     started, take = time.monotonic(), log
 
     def entry(what: dict[str, Any]) -> None:
-        take({**what, **always, "t": round(time.monotonic() - started, 4)})
+        take({**what, "t": round(time.monotonic() - started, 4)})
 
     return entry
+
+
+def _tagged(log: Log | None, expression: str) -> Log | None:
+    """A log whose entries all name the expression that they are about."""
+    if log is None:
+        return None
+    take = log
+    return lambda what: take({**what, "expression": expression})
 
 
 def build(model: Model, spec: SpecLike) -> Problem:

@@ -16,9 +16,10 @@ from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import EvidenceKind
 from verifex.engine.ranges import find_range
 from verifex.engine.run import node_bounds
+from verifex.engine.search import handover
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
-from verifex.engine.search.gates.search import SearchOptions, handover
+from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome

@@ -98,6 +98,20 @@ class Best:
         return RangeEnd(proven, bound, value, point, on_kink, by)
 
 
+def tighter(
+    problem: Problem, objective: Objective, one: RangeEnd, other: RangeEnd, reasons: list[Reason]
+) -> RangeEnd:
+    """One end from two accounts of it: the better value attained beside the better bound."""
+    best = Best(problem, objective)
+    for end in (one, other):
+        if end.point is not None:
+            best.offer(list(end.point))
+    stated = [(end.claimed, end.by) for end in (one, other) if end.claimed is not None]
+    pick = min if objective.maximise else max
+    claimed = pick(stated, key=lambda said: said[0]) if stated else None
+    return best.result(one.proven, claimed, reasons)
+
+
 def outward(value: Fraction, towards: float) -> float:
     """The value as a float, rounded up (towards inf) or down (towards -inf)."""
     near = float(value)

@@ -32,12 +32,13 @@ from verifex.problem.spec.model import Spec, load_spec
 
 @dataclass(frozen=True)
 class Expression:
-    """A form over the graph of `problem`, and in words what it measures.
+    """What was asked for (`text`), as a form over the graph of `problem`, and in words.
 
     The problem has the region and the assumptions of the spec and a claim that is always true.
     """
 
     problem: Problem
+    text: str
     form: Form
     label: str
 
@@ -57,9 +58,9 @@ def build_expressions(
     forms = []
     for text in texts:
         with under(f"expression '{text[:60]}'"):
-            forms.append(_form(text, prepared.setting))
+            forms.append((text, *_form(text, prepared.setting)))
     problem = prepared.problem(TRUE, assumption(spec, prepared.setting))
-    return [Expression(problem, form, label) for form, label in forms]
+    return [Expression(problem, text, form, label) for text, form, label in forms]
 
 
 def load_expressions(
