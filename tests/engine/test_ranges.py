@@ -290,7 +290,7 @@ def test_an_assumption_keeps_forms_apart(pool: SolverPool) -> None:
 
 
 def test_the_better_of_two_accounts_of_an_end() -> None:
-    problem = Problem(GRAPH, BOX, TRUE)
+    problem = Problem(GRAPH, BOX, Atom(form("f")))
     objective = Objective(form("f"), True)
     region = problem.region
     weak = RangeEnd(F(3), 2.5, None, None, by="search")
