@@ -37,7 +37,7 @@ from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import Proof
 from verifex.frontend.onnx.read import load
 from verifex.problem.spec.build import load_problem, read_problem
-from verifex.source import Files
+from verifex.source import QuestionFiles
 
 sys.path.insert(0, str(ROOT / "tests" / "certificate"))
 from document import section
@@ -190,7 +190,7 @@ def children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def check(files: Files, path: Path) -> tuple[str, float]:
+def check(files: QuestionFiles, path: Path) -> tuple[str, float]:
     """The checker's answer, and its CPU seconds: the least of nine runs."""
     used = []
     for _ in range(9):
@@ -211,7 +211,7 @@ def engine_values(proof: Proof) -> list[float]:
     return out
 
 
-def losses(files: Files, path: Path, found: FormulaResult) -> tuple[float, ...]:
+def losses(files: QuestionFiles, path: Path, found: FormulaResult) -> tuple[float, ...]:
     """What the checker's exact evaluation comes out below the engine's floating-point bound."""
     if found.closed is None:
         return ()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from verifex.problem.spec.expression import Expression
     from verifex.problem.spec.model import Spec
 
-Model: TypeAlias = Any
+ModelLike: TypeAlias = Any
 """A path, bytes, a Graph or a torch.nn.Module; None where the spec names its network."""
 
 SpecLike: TypeAlias = "str | Path | Spec | Mapping[str, Any] | Problem"
@@ -41,7 +41,7 @@ Progress: TypeAlias = Callable[[str, str], None]
 Log: TypeAlias = Callable[[dict[str, Any]], None]
 
 def verify(
-    model: Model, spec: SpecLike, settings: Settings | None = None, *,
+    model: ModelLike, spec: SpecLike, settings: Settings | None = None, *,
     progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
     **changes: Unpack[ClaimChanges],
 ) -> Verdict:
@@ -86,7 +86,7 @@ def answer(
 
 
 def bound(
-    model: Model, spec: SpecLike, expression: str, settings: Settings | None = None, *,
+    model: ModelLike, spec: SpecLike, expression: str, settings: Settings | None = None, *,
     progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
     **changes: Unpack[Changes],
 ) -> RangeVerdict:
@@ -102,7 +102,8 @@ def bound(
 
 
 def bounds(
-    model: Model, spec: SpecLike, expressions: Sequence[str], settings: Settings | None = None, *,
+    model: ModelLike, spec: SpecLike, expressions: Sequence[str],
+    settings: Settings | None = None, *,
     progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
     **changes: Unpack[Changes],
 ) -> list[RangeVerdict]:
@@ -230,12 +231,12 @@ def _tagged(log: Log | None, expression: str) -> Log | None:
     return lambda what: take({**what, "expression": expression})
 
 
-def build(model: Model, spec: SpecLike) -> Problem:
+def build(model: ModelLike, spec: SpecLike) -> Problem:
     """The problem that a spec states about a model (a `Problem` is returned as it is)."""
     return read(model, spec).problem
 
 
-def read(model: Model, spec: SpecLike) -> ReadProblem:
+def read(model: ModelLike, spec: SpecLike) -> ReadProblem:
     """The problem that a spec states about a model, and the files that it was read from: none
     where anything was given in memory, so that there is nothing that a certificate could name."""
     from verifex.ir.problem import Problem
@@ -256,7 +257,7 @@ def read(model: Model, spec: SpecLike) -> ReadProblem:
     return Found(build_problem(_graph(model, parsed, folder), parsed, folder), None)
 
 
-def measure(model: Model, spec: SpecLike, expressions: Sequence[str]) -> list[Expression]:
+def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> list[Expression]:
     """Expressions in the setting of a spec, over the graph of one problem."""
     from verifex.ir.problem import Problem
     from verifex.problem.spec.expression import build_expressions, load_expressions
@@ -289,7 +290,7 @@ def _spec(spec: str | Path | Spec | Mapping[str, Any]) -> tuple[Spec, Path]:
     raise UsageError(f"a {type(spec).__name__} is no spec: pass a path, a Spec, a dict, a Problem")
 
 
-def _graph(model: Model, spec: Spec | None, folder: Path) -> Graph:
+def _graph(model: ModelLike, spec: Spec | None, folder: Path) -> Graph:
     """The network, whichever way it was given."""
     from verifex.frontend.onnx.read import load_bytes
     from verifex.ir.graph import Graph

@@ -40,7 +40,7 @@ class Source(Generic[Parsed]):
 
 
 @dataclass(frozen=True, eq=False)
-class Files:
+class QuestionFiles:
     """The files that a question was read from.
 
     `data` maps the names of data files, as the spec has them, to their SHA-256. `checkable` says

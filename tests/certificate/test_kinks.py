@@ -21,7 +21,7 @@ from verifex.frontend.onnx.read import network_source
 from verifex.ir.problem import as_point
 from verifex.problem.spec.build import load_problem
 from verifex.problem.spec.model import spec_source
-from verifex.source import Files
+from verifex.source import QuestionFiles
 
 
 class Net(NamedTuple):
@@ -43,13 +43,13 @@ def whole(output: str, numbers: list[int]) -> Any:
     return helper.make_node("Constant", [], [output], value=value)
 
 
-def files(folder: Path, net: Net, spec: str) -> Files:
+def files(folder: Path, net: Net, spec: str) -> QuestionFiles:
     stored = [numpy_helper.from_array(np.asarray(v, dtype=np.float32), k)
               for k, v in net.constants.items()]
     path = save_graph(folder / "net.onnx", net.nodes, stored, [1, net.size], net.out, [1, 1])
     (folder / "spec.toml").write_text(
         f'verifex = 1\nnetwork = "net.onnx"\n[explain]\noutput = "logit:0"\n{spec}')
-    return Files(network_source(path), spec_source(folder / "spec.toml"))
+    return QuestionFiles(network_source(path), spec_source(folder / "spec.toml"))
 
 
 def region(lo: Sequence[Any], hi: Sequence[Any]) -> str:

@@ -27,7 +27,7 @@ from verifex.ir.formula import holds
 from verifex.problem.spec.build import load_problem
 from verifex.problem.spec.model import spec_source
 from verifex.semantics.evaluate import evaluate_exact
-from verifex.source import Files
+from verifex.source import QuestionFiles
 
 F = Fraction
 ZERO = "where the attribution is zero"
@@ -315,7 +315,7 @@ def test_a_proof_of_the_one_reading_is_none_of_the_other(tmp_path: Path, pool: S
         assert checker.check(names)[0] == 0
         spec.write_text(spec.read_text().replace('"holds"', '"fails"'))
         head, *lines = proof.read_text().splitlines()
-        files = Files(network_source(tmp_path / "net.onnx"), spec_source(spec))
+        files = QuestionFiles(network_source(tmp_path / "net.onnx"), spec_source(spec))
         hashed = {**json.loads(head), **files.hashes()}
         del hashed["atoms"], hashed["nodes"]
         proof.write_text("\n".join([json.dumps(hashed), *lines]) + "\n")

@@ -29,12 +29,12 @@ from verifex.engine.findings.reasons import (
 )
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.verdict import Outcome, Step, Verdict
+from verifex.engine.verdict import Outcome, Stage, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import InputError
 from verifex.ir.problem import Problem
 from verifex.settings import Settings
-from verifex.source import Files
+from verifex.source import QuestionFiles
 
 CHECKER = Path(verifex.errors.__file__).with_name("checker.py")
 
@@ -127,7 +127,7 @@ def _finish(
 
 def decide_and_check(
     problem: Problem,
-    files: Files | None,
+    files: QuestionFiles | None,
     settings: Settings,
     pool: SolverPool | None = None,
     watch: Watch | None = None,
@@ -192,7 +192,7 @@ def _open(verdict: Verdict) -> int | None:
 def certify(
     problem: Problem,
     verdict: Verdict,
-    files: Files,
+    files: QuestionFiles,
     seconds: float,
     settings: Settings | None = None,
 ) -> Verdict:
@@ -216,13 +216,9 @@ def certify(
         target = settings.certificate or Path(folder) / "proof.vxc"
         started = time.monotonic()
         try:
-            size = write(target, _lines(problem, verdict, files))
+            size = _written(target, _lines(problem, verdict, files))
         except ValueError as error:
             return _with_note(verdict, f"no certificate: {error}")
-        except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror}", expected="a writable file", file=str(target)
-            ) from None
         written = time.monotonic() - started
         rest = max(0.1, seconds - written)
         found = None
@@ -230,6 +226,16 @@ def certify(
             found = run_checker(
                 files.network.path, files.spec.path, target, rest, settings.jobs, settings.memory)
     return _judged(_told(verdict, settings.certificate, size, written, found), found)
+
+
+def _written(path: Path, lines: Iterator[Line]) -> int:
+    """The bytes of a certificate; InputError where it cannot be written, ValueError of `lines`."""
+    try:
+        return write(path, lines)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error.strerror}", expected="a writable file", file=str(path)
+        ) from None
 
 
 def _left_to_solvers(verdict: Verdict) -> str:
@@ -273,7 +279,7 @@ def _told(
     verdict: Verdict, path: Path | None, size: int, written: float, found: CheckerAnswer | None
 ) -> Verdict:
     """The verdict with the certificate's figures and steps."""
-    steps = [Step("certificate", written, f"{size} bytes")]
+    steps = [Stage("certificate", written, f"{size} bytes")]
     told: dict[str, Any] = {
         "path": None if path is None else str(path),
         "bytes": size,
@@ -283,7 +289,7 @@ def _told(
     }
     seconds = verdict.seconds + written
     if found is not None:
-        steps.append(Step("check", found.seconds, found.text))
+        steps.append(Stage("check", found.seconds, found.text))
         told |= {"check": found.text, "check_exit": found.code}
         told["check_seconds"] = round(found.seconds, 3)
         seconds += found.seconds
@@ -296,7 +302,7 @@ def _leaves(verdict: Verdict) -> int | None:
     return max(1, verdict.proof.proof.leaves) if isinstance(verdict.proof, Closed) else None
 
 
-def _lines(problem: Problem, verdict: Verdict, files: Files) -> Iterator[Line]:
+def _lines(problem: Problem, verdict: Verdict, files: QuestionFiles) -> Iterator[Line]:
     if verdict.witness is not None:
         return witness_lines(files, verdict.witness)
     return proof_lines(problem, files, verdict.proof)

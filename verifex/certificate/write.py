@@ -24,14 +24,14 @@ from verifex.ir.formula import Atom, atoms
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
-from verifex.source import Files
+from verifex.source import QuestionFiles
 
 Line = dict[str, Any]
 _KINDS: dict[type, str] = {Relu: "R", Step: "S", Gate: "G", Mul: "M"}
 _FIRST = {"slope": "R", "tie": "S"}
 
 
-class Names:
+class NodeNumbers:
     """Numbers of the relaxed nodes, in order of creation (format.md, section 3)."""
 
     def __init__(self, graph: Graph, targets: list[int]) -> None:
@@ -77,9 +77,9 @@ def passed_always(graph: Graph, targets: list[int]) -> list[int]:
     )
 
 
-def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line]:
+def proof_lines(problem: Problem, files: QuestionFiles, closed: Closed) -> Iterator[Line]:
     """The lines of a proof."""
-    names = Names(problem.graph, problem.targets())
+    names = NodeNumbers(problem.graph, problem.targets())
     numbers: dict[Atom, int] = {}
     count = 0
     for atom in problem.listed or atoms(problem.broken()):
@@ -101,7 +101,7 @@ def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line
     yield from _tree(closed.proof, closed.layout, names, rows)
 
 
-def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterator[Line]:
+def _tree(proof: Proof, layout: Layout, names: NodeNumbers, rows: list[int]) -> Iterator[Line]:
     """Depth first, with the path of unit splits kept for the multipliers."""
     stack: list[tuple[int, tuple[int, ...]]] = [(0, ())]
     while stack:
@@ -125,7 +125,7 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
 
 
 def _facts(
-    node: ProofNode, layout: Layout, names: Names, order: dict[int, int]
+    node: ProofNode, layout: Layout, names: NodeNumbers, order: dict[int, int]
 ) -> Iterator[Line]:
     """The facts that are put in at a node of the tree."""
     for z, k, sign in [] if node.plain is None else node.plain.tolist():
@@ -151,7 +151,7 @@ def _places(
     }
 
 
-def _split(child: ProofNode, layout: Layout, names: Names) -> Line:
+def _split(child: ProofNode, layout: Layout, names: NodeNumbers) -> Line:
     if child.gate is None:
         return {"x": [child.dimension, str(Fraction(child.at))]}
     z, k = layout.name(child.gate)
@@ -161,7 +161,7 @@ def _split(child: ProofNode, layout: Layout, names: Names) -> Line:
     return {"s": [kind, n, k]}
 
 
-def _multipliers(names: Names, params: Packed, places: dict[tuple[int, int], int]) -> Line:
+def _multipliers(names: NodeNumbers, params: Packed, places: dict[tuple[int, int], int]) -> Line:
     """The multiplier keys of a line."""
     fractions: dict[str, str] = {}
     splits: list[list[int]] = []
@@ -203,7 +203,7 @@ def _dyadic(value: float) -> tuple[int, int]:
     return numerator >> trailing, trailing - (denominator.bit_length() - 1)
 
 
-def witness_lines(files: Files, witness: Witness) -> Iterator[Line]:
+def witness_lines(files: QuestionFiles, witness: Witness) -> Iterator[Line]:
     """The one line of a refutation."""
     yield {"vxc": 1, **files.hashes(), "witness": [str(v) for v in witness.point]}
 

@@ -36,16 +36,7 @@ def export(
     With a certificate and the number of a leaf, the question is whether that leaf is closed.
     """
     wanted = {kind: path for kind, path in targets.items() if path is not None}
-    if not wanted:
-        raise UsageError(
-            "nothing to write, expected --smtlib, --mps, --lp, --vnnlib or --onnx FILE"
-        )
-    if "vnnlib" in wanted and "onnx" not in wanted:
-        raise UsageError("--vnnlib is about the network that --onnx FILE names, expected both")
-    if (certificate is None) != (leaf is None):
-        raise UsageError("--certificate and --leaf belong together")
-    if leaf is not None and set(wanted) != {"smtlib"}:
-        raise UsageError("--leaf is for --smtlib FILE alone")
+    _require_fitting(wanted, certificate, leaf)
     network, spec, _ = split_files(files)
     asked = api.read(network, spec)
     problem = asked.problem
@@ -67,6 +58,22 @@ def export(
         for note in said[kind]["notes"]:
             out.print(f"  note: {note}", soft_wrap=True)
     return 0
+
+
+def _require_fitting(
+    wanted: Mapping[str, Path], certificate: Path | None, leaf: int | None
+) -> None:
+    """Raise UsageError where the options do not fit together."""
+    if not wanted:
+        raise UsageError(
+            "nothing to write, expected --smtlib, --mps, --lp, --vnnlib or --onnx FILE"
+        )
+    if "vnnlib" in wanted and "onnx" not in wanted:
+        raise UsageError("--vnnlib is about the network that --onnx FILE names, expected both")
+    if (certificate is None) != (leaf is None):
+        raise UsageError("--certificate and --leaf belong together")
+    if leaf is not None and set(wanted) != {"smtlib"}:
+        raise UsageError("--leaf is for --smtlib FILE alone")
 
 
 def write(kind: str, path: Path, problem: Problem) -> dict[str, Any]:

@@ -87,8 +87,7 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
             return None
         said = heard(answers[-1])
         if said.infeasible and run.margin_high is None:
-            for point in (run.problem.point or run.problem.region.lo, run.problem.region.hi):
-                run.attain(snap(run.problem.region, point))
+            _attain_some(run)
         return replace(said, against=margin.against(said, run.margin_high))
 
     told: list[Reason] = []
@@ -99,14 +98,20 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
     if said is not None and (verdict := _float_claim(run, name, margin, said)) is not None:
         return verdict
     answer = next((a for a in answers if a.point is not None), answers[-1])
-    if answer.point is not None:
-        witness = _inner_witness(run, name, products, question, answer)
-        if witness is not None:
-            return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=witness)
-        run.reasons.append(Reason(ReasonKind.TIE, name))
-    elif said is not None:
-        run.reasons.append(_no_answer(name, answer))
+    if answer.point is None:
+        run.reasons += [] if said is None else [_no_answer(name, answer)]
+        return None
+    witness = _inner_witness(run, name, products, question, answer)
+    if witness is not None:
+        return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=witness)
+    run.reasons.append(Reason(ReasonKind.TIE, name))
     return None
+
+
+def _attain_some(run: Run) -> None:
+    """Replay the reference or a corner, and another corner: some point of the region is known."""
+    for point in (run.problem.point or run.problem.region.lo, run.problem.region.hi):
+        run.attain(snap(run.problem.region, point))
 
 
 def _float_claim(run: Run, name: str, margin: WorstMargin, said: Statement) -> Verdict | None:

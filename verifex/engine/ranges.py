@@ -56,7 +56,7 @@ class RangeQuestion:
 
 
 @dataclass(frozen=True)
-class Ends:
+class SearchedEnds:
     """What a search knows of a form's minimum (False) and maximum (True): the ends, what it leaves
     open at each, and the seconds that it took."""
 
@@ -112,9 +112,9 @@ def find_each(
 
 def _together(
     problem: Problem, questions: Sequence[RangeQuestion], settings: Settings, watch: Watch
-) -> dict[int, Ends]:
+) -> dict[int, SearchedEnds]:
     """What one search finds out about forms that it takes together, by their places."""
-    found: dict[int, Ends] = {}
+    found: dict[int, SearchedEnds] = {}
     if len(questions) < 2 or not settings.searches or not _searchable(problem):
         return found
     for smooth in (False, True):
@@ -142,7 +142,7 @@ class _OneRange:
 
     def __init__(
         self, problem: Problem, question: RangeQuestion, settings: Settings, pool: SolverPool,
-        known: Ends | None,
+        known: SearchedEnds | None,
     ) -> None:
         self.problem, self.question = _about(problem, [question.form]), question
         self.known, self.pool = known, pool
@@ -157,12 +157,12 @@ class _OneRange:
         if self.settings.searches and not (found is not None and (found.closed or found.ended)):
             found = self._searched()
         if found is None:
-            return self._verdict(self._solved(Ends({})))
+            return self._verdict(self._solved(SearchedEnds({})))
         if any(end.claimed is not None for end in found.ends.values()):
             self.evidence.append(Evidence(EvidenceKind.SEARCH_BOUND, SEARCH))
         return self._verdict(found.ends if found.closed else self._solved(found))
 
-    def _searched(self) -> Ends:
+    def _searched(self) -> SearchedEnds:
         """What a search for this form alone finds out, with what was known before."""
         settings, form = self.settings, self.question.form
         share = SEARCH_SHARE if settings.asked else 1.0
@@ -175,16 +175,17 @@ class _OneRange:
                           self.reasons)
             for side, end in found.ends.items()
         }
-        return Ends(ends, found.left)
+        return SearchedEnds(ends, found.left)
 
-    def _solved(self, found: Ends) -> dict[bool, RangeEnd]:
+    def _solved(self, found: SearchedEnds) -> dict[bool, RangeEnd]:
         """The ends with what solvers say of those that the search has not closed."""
         ends, form = dict(found.ends), self.question.form
         bounds = node_bounds(self.problem)
         proven = form.bounds(*bounds)
         for side in (False, True):
             left = found.left.get(side)
-            if left and left.domains is None and Ends({s: ends[side] for s in SIDES}).closed:
+            both = SearchedEnds({s: ends[side] for s in SIDES if side in ends})
+            if left and left.domains is None and both.closed:
                 continue  # the search has closed this end
             budget = Budget(self._left() * (1.0 if side else 0.5), self.settings.memory,
                             self.settings.threads)
@@ -237,7 +238,7 @@ def find_ranges(
 def _search(
     problem: Problem, forms: Sequence[Form], seconds: float, settings: Settings,
     reasons: list[Reason], watch: Watch,
-) -> list[Ends]:
+) -> list[SearchedEnds]:
     """Both ends of every form by branch and bound, attained values replayed exactly, and what is
     left open at each. Why it did not come to its end is added to `reasons`."""
     from verifex.engine.search.extrema import minima
@@ -247,7 +248,7 @@ def _search(
     budget = Budget(seconds, settings.memory, settings.threads)
     bounds = node_bounds(problem)
     proven = [form.bounds(*bounds) for form in forms]
-    empty = [Ends({s: RangeEnd(b[s], None, None, None) for s in SIDES}) for b in proven]
+    empty = [SearchedEnds({s: RangeEnd(b[s], None, None, None) for s in SIDES}) for b in proven]
     if not _searchable(problem):
         reasons.append(Reason(ReasonKind.NOT_SEARCHABLE, SEARCH))
         return empty
@@ -272,7 +273,7 @@ def _search(
 def _ends(
     problem: Problem, form: Form, found: tuple[Minimum, Minimum],
     proven: tuple[Fraction | None, Fraction | None], reasons: list[Reason],
-) -> Ends:
+) -> SearchedEnds:
     """Both ends of a form, from the minimum of it and that of its negative."""
     ends, left = {}, {}
     for side, least in zip(SIDES, found, strict=True):
@@ -283,7 +284,7 @@ def _ends(
         claimed = (bound, SEARCH) if np.isfinite(bound) else None
         ends[side] = best.result(proven[side], claimed, reasons)
         left[side] = Left(least.attained, least.closed, least.rest)
-    return Ends(ends, left)
+    return SearchedEnds(ends, left)
 
 
 def _searchable(problem: Problem) -> bool:

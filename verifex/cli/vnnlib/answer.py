@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from verifex.engine.verdict import Verdict
     from verifex.ir.graph import Graph
     from verifex.problem.spec.build import ReadProblem
-    from verifex.problem.vnnlib.read import Query
+    from verifex.problem.vnnlib.read import QueryFile
     from verifex.problem.vnnlib.stated import Stated
     from verifex.source import Source
 
@@ -111,12 +111,12 @@ def _certifiable(
     from verifex.problem.spec.build import ReadProblem as Found
     from verifex.problem.spec.build import read_problem
     from verifex.problem.vnnlib.translate import write_translation
-    from verifex.source import Files
+    from verifex.source import QuestionFiles
     from verifex.source import Source as Read
 
     if stated.version == 1:
         network = stated.networks[0].source if stated.networks else None
-        files = Files(network, query) if isinstance(network, Read) else None
+        files = QuestionFiles(network, query) if isinstance(network, Read) else None
         return Found(stated.problem, files), ()
     network_path, query_path = folder / "network.onnx", folder / "query.vnnlib"
     try:
@@ -146,7 +146,7 @@ def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[
 
 
 def _satisfied(
-    stated: Stated, query: Query, verdict: Verdict, rules: Rules, started: float,
+    stated: Stated, query: QueryFile, verdict: Verdict, rules: Rules, started: float,
     said: tuple[str, ...],
 ) -> QueryAnswer:
     """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
@@ -172,7 +172,7 @@ def _satisfied(
 
 
 def _deployed(
-    stated: Stated, query: Query, witness: tuple[Fraction, ...], rules: Rules, started: float
+    stated: Stated, query: QueryFile, witness: tuple[Fraction, ...], rules: Rules, started: float
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
     """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
     what is to be said of it."""
@@ -252,7 +252,7 @@ def assignment_lines(found: QueryAnswer) -> list[str]:
     return lines
 
 
-def serialise(found: QueryAnswer, folder: Path, query: Query) -> tuple[str, ...]:
+def serialise(found: QueryAnswer, folder: Path, query: QueryFile) -> tuple[str, ...]:
     """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
 
     What is to be said of values that rounding to float64 moved comes back.
@@ -273,7 +273,9 @@ def serialise(found: QueryAnswer, folder: Path, query: Query) -> tuple[str, ...]
     return said
 
 
-def _doubles(found: QueryAnswer, query: Query) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+def _doubles(
+    found: QueryAnswer, query: QueryFile
+) -> tuple[dict[str, list[float]], tuple[str, ...]]:
     """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
     the outputs there. What is no counterexample any more in these numbers is said."""
     stated, point = found.stated, found.point or ()
@@ -300,7 +302,7 @@ def _doubles(found: QueryAnswer, query: Query) -> tuple[dict[str, list[float]], 
 
 
 def _satisfies(
-    stated: Stated, query: Query, point: tuple[Fraction, ...],
+    stated: Stated, query: QueryFile, point: tuple[Fraction, ...],
     written: Mapping[str, Sequence[float]],
 ) -> bool:
     """Whether a point, and the numbers written of it, both satisfy the query exactly."""

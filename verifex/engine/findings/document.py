@@ -27,7 +27,7 @@ def _exact(value: object) -> Fraction:
         raise wrong(show(value), "an integer or a quotient as text") from None
 
 
-Exact = Annotated[Fraction, PlainValidator(_exact)]
+ExactText = Annotated[Fraction, PlainValidator(_exact)]
 
 
 class _Part(BaseModel):
@@ -39,8 +39,8 @@ class _Part(BaseModel):
 class WitnessPart(_Part):
     """See `verdict.Witness`."""
 
-    point_exact: tuple[Exact, ...]
-    margin_exact: Exact | None
+    point_exact: tuple[ExactText, ...]
+    margin_exact: ExactText | None
     values: dict[str, tuple[float, ...]]
     replays: dict[str, str]
 
@@ -48,9 +48,9 @@ class WitnessPart(_Part):
 class MarginPart(_Part):
     """What is known of a requirement's worst margin."""
 
-    proven_exact: Exact | None
+    proven_exact: ExactText | None
     claimed_at_least: float | None
-    attained_exact: Exact | None
+    attained_exact: ExactText | None
 
 
 class VerdictDocument(_Part):
@@ -74,12 +74,12 @@ class VerdictDocument(_Part):
 class EndPart(_Part):
     """See `verdict.RangeEnd`."""
 
-    proven_exact: Exact | None
+    proven_exact: ExactText | None
     claimed: float | None
     claimed_by: str
-    attained_exact: Exact | None
+    attained_exact: ExactText | None
     on_kink: bool
-    point_exact: tuple[Exact, ...] | None
+    point_exact: tuple[ExactText, ...] | None
 
 
 class RangeDocument(_Part):

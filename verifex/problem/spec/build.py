@@ -30,7 +30,7 @@ from verifex.problem.spec.messages import spec_error
 from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, spec_source
 from verifex.problem.spec.region import build_region
 from verifex.problem.vnnlib.read import is_vnnlib, load_stated, query_source
-from verifex.source import Files, Source
+from verifex.source import QuestionFiles, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class ReadProblem:
     """A problem and the files that it was read from, each once (None: from memory)."""
 
     problem: Problem
-    files: Files | None
+    files: QuestionFiles | None
 
 
 def read_problem(spec_path: str | Path, network_path: str | Path | None = None) -> ReadProblem:
@@ -101,7 +101,7 @@ def read_problem(spec_path: str | Path, network_path: str | Path | None = None) 
         problem = _build(graph, named(spec, spec_path), files)
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
-    return ReadProblem(problem, Files(network, source, files.hashes))
+    return ReadProblem(problem, QuestionFiles(network, source, files.hashes))
 
 
 def _read_query(path: str | Path, network_path: str | Path | None) -> ReadProblem:
@@ -113,7 +113,7 @@ def _read_query(path: str | Path, network_path: str | Path | None) -> ReadProble
     stated = load_stated(query, network)
     if network is None:
         return ReadProblem(stated.problem, None)
-    return ReadProblem(stated.problem, Files(network, query, checkable=stated.version == 1))
+    return ReadProblem(stated.problem, QuestionFiles(network, query, checkable=stated.version == 1))
 
 
 def find_network(

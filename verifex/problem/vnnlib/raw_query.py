@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from verifex.errors import VerifexError
-from verifex.problem.vnnlib.read import Query, is_version_2, query_name, read_text
+from verifex.problem.vnnlib.read import QueryFile, is_version_2, query_name, read_text
 from verifex.problem.vnnlib.stated import Stated
 from verifex.problem.vnnlib.version_1 import tokens
 
@@ -22,7 +22,7 @@ Assignment: TypeAlias = Mapping[str, Sequence[Fraction]]
 Test: TypeAlias = Callable[[Assignment], bool]
 
 
-def raw_query(query: Query, stated: Stated) -> Test:
+def raw_query(query: QueryFile, stated: Stated) -> Test:
     """Whether an assignment satisfies a query file, which `stated` was read from without error."""
     text = read_text(query)
     if is_version_2(text):

@@ -15,7 +15,7 @@ from verifex.problem.vnnlib.stated import AnyNetwork, Network, Stated, Variable
 from verifex.source import Source
 
 Networks: TypeAlias = AnyNetwork | Mapping[str, AnyNetwork]
-Query: TypeAlias = str | Path | Source[str]
+QueryFile: TypeAlias = str | Path | Source[str]
 
 MAX_BYTES = 1 << 28
 _NAME = re.compile(r"\.vnnlib(\.gz)?\Z")
@@ -45,7 +45,7 @@ def query_source(path: str | Path) -> Source[str]:
     return Source(Path(path), file, read_limited(path, MAX_BYTES, file, "the query"), parse)
 
 
-def read_text(query: Query) -> str:
+def read_text(query: QueryFile) -> str:
     """The text of a query file; raises InputError."""
     return (query if isinstance(query, Source) else query_source(query)).parsed
 
@@ -55,7 +55,7 @@ def is_version_2(text: str) -> bool:
     return _VERSION.match(text) is not None
 
 
-def load_query(path: Query, network: Networks | None) -> Problem:
+def load_query(path: QueryFile, network: Networks | None) -> Problem:
     """The problem that a query states about the network in an ONNX file, or a graph.
 
     Raises InputError (`FILE:LINE: what, expected what`) for a file that is wrong, UnsupportedError
@@ -65,7 +65,7 @@ def load_query(path: Query, network: Networks | None) -> Problem:
 
 
 def load_stated(
-    query: Query, network: Networks | None, *, as_real: bool = False, cut: bool = False
+    query: QueryFile, network: Networks | None, *, as_real: bool = False, cut: bool = False
 ) -> Stated:
     """The problem of a query and where its variables are.
 
@@ -84,7 +84,7 @@ def load_stated(
     return _state_1(text, path, network)
 
 
-def query_name(query: Query) -> str:
+def query_name(query: QueryFile) -> str:
     """What stands for a query in messages."""
     return query.name if isinstance(query, Source) else str(query)
 
