@@ -19,7 +19,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         frozenset,
         (
             {"checker", "errors", "version"},
-            {"ir"},
+            {"ir", "settings", "source"},
             {"semantics"},
             {"frontend"},
             {"attribution", "metrics"},

@@ -44,7 +44,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "raw_query",
     ),
     "verifex.engine": (
-        "budget margin solve testimony undefined verdict watch", "bounds float_margin", "falsify",
+        "budget findings margin solve undefined watch", "testimony verdict", "bounds float_margin",
+        "falsify",
         "search", "run", "by_solver range_end", "decide ranges",
     ),
     "verifex.engine.bounds": (
@@ -58,8 +59,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",
     ),
     "verifex.cli": (
-        "common guard plot vnnlib", "check environment export network render witness_file",
-        "decide", "difference", "app",
+        "common guard options plot vnnlib",
+        "check environment export network render witness_file", "decide", "app",
     ),
 }
 LARGE = 6

@@ -2,12 +2,12 @@
 
 from .api import (
     bound as bound,
+    bounds as bounds,
     build as build,
     difference as difference,
     load as load,
     verify as verify,
 )
-from .engine.run import Options as Options
 from .engine.solve.pool import SolverPool as SolverPool
 from .engine.verdict import (
     Outcome as Outcome,
@@ -52,4 +52,5 @@ from .problem.spec.builders import (
     top_k as top_k,
 )
 from .problem.spec.model import Spec as Spec, load_spec as load_spec
+from .settings import Settings as Settings
 from .version import __version__ as __version__

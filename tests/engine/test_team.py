@@ -22,12 +22,11 @@ from tests.helpers.gradient_nets import gradient_problem
 from tests.helpers.spec_nets import pair
 from tests.helpers.waiting import until
 from verifex import checker
-from verifex.certificate.write import Files, proof_lines, write
+from verifex.certificate.write import proof_lines, write
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.domain import Domain
@@ -39,7 +38,9 @@ from verifex.engine.search.workers.wire import Channel, dumps, loads
 from verifex.engine.verdict import Outcome
 from verifex.errors import VerifexError
 from verifex.ir.formula import Atom, Form
+from verifex.problem.spec.build import read_problem
 from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
+from verifex.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = SearchOptions(
@@ -131,7 +132,7 @@ def test_certificates_of_shared_searches_are_accepted(
             if found.closed is None or found.stats.ties:
                 codes.append(-1)
                 continue
-            lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+            lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
             write(tmp_path / "proof.vxc", iter(lines))
             files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
             codes.append(checker.check(files)[0])
@@ -232,7 +233,7 @@ def test_a_killed_process_is_a_reason(
     monkeypatch.setattr("verifex.engine.search.gates.search.SearchOptions", lambda **_: AT_ONCE)
     least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
     claim = Atom(Form(forms[0].terms, -(Fraction(least) - Fraction(1, 1000))))
-    options = Options(solvers=(), attack=False, threads=2)
+    options = Settings(solvers=(), attack=False, threads=2)
     verdict = decide(replace(problem, require=claim), options)
     assert verdict.outcome is Outcome.UNKNOWN
     assert "died of signal 9" in verdict.reason

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,50 +25,10 @@ from verifex.ir.graph import Graph
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
 from verifex.semantics.parameters import ParameterKind
+from verifex.source import QuestionFiles
 
 Line = dict[str, Any]
 _KINDS: dict[type, str] = {Relu: "R", Step: "S", Gate: "G", Mul: "M"}
-
-
-@dataclass(frozen=True)
-class Files:
-    """The two files that a certificate is about; the spec may name further ones, with data."""
-
-    network: Path
-    spec: Path
-
-    def header(self) -> Line:
-        """The hashes of all files that say what is claimed."""
-        line: Line = {"vxc": 1, "network": _digest(self.network), "spec": _digest(self.spec)}
-        data = {name: _digest(self.spec.parent / name) for name in sorted(self._data())}
-        return {**line, "data": data} if data else line
-
-    def _data(self) -> set[str]:
-        """Names of data files in a TOML spec."""
-        if self.spec.name.endswith((".vnnlib", ".vnnlib.gz")):
-            return set()
-        try:
-            spec = tomllib.loads(self.spec.read_text(encoding="utf-8"), parse_float=str)
-        except ValueError:  # no spec: the hash will say so
-            return set()
-        given = spec.get("input", {})
-        named = {given[key] for key in ("data", "minmax_of") if key in given}
-        return named | set(_masks([spec.get("require", []), spec.get("assume", [])]))
-
-
-def _masks(part: object) -> Iterator[str]:
-    """Files of masks in properties, nested as they may be."""
-    if isinstance(part, dict):
-        mask = part.get("mass")
-        if isinstance(mask, dict) and "file" in mask:
-            yield mask["file"]
-    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    for value in inner:
-        yield from _masks(value)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class NodeNumbers:
@@ -120,7 +77,7 @@ def passed_always(graph: Graph, targets: list[int]) -> list[int]:
     )
 
 
-def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line]:
+def proof_lines(problem: Problem, files: QuestionFiles, closed: Closed) -> Iterator[Line]:
     """The lines of a proof."""
     names = NodeNumbers(problem.graph, problem.targets())
     numbers: dict[Atom, int] = {}
@@ -128,7 +85,7 @@ def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line
     for atom in problem.listed or atoms(problem.broken()):
         numbers.setdefault(atom, count)
         count += 1
-    yield {**files.header(), "nodes": names.sizes, "atoms": count}
+    yield {"vxc": 1, **files.hashes(), "nodes": names.sizes, "atoms": count}
     for fact in closed.facts:
         if not names.knows(fact.node):
             continue
@@ -246,9 +203,9 @@ def _dyadic(value: float) -> tuple[int, int]:
     return numerator >> trailing, trailing - (denominator.bit_length() - 1)
 
 
-def witness_lines(files: Files, witness: Witness) -> Iterator[Line]:
+def witness_lines(files: QuestionFiles, witness: Witness) -> Iterator[Line]:
     """The one line of a refutation."""
-    yield {**files.header(), "witness": [str(v) for v in witness.point]}
+    yield {"vxc": 1, **files.hashes(), "witness": [str(v) for v in witness.point]}
 
 
 def write(path: Path, lines: Iterator[Line]) -> int:

@@ -13,7 +13,7 @@ from verifex.errors import InputError
 from verifex.ir.fields import Fields, selection, show, under
 from verifex.ir.formula import Atom, Form, Formula
 from verifex.metrics.support.base import BoundedProperty, Family, Ratio, conjunction
-from verifex.metrics.support.files import locate, open_npy
+from verifex.metrics.support.files import read_npy
 from verifex.metrics.support.setting import Setting
 
 
@@ -92,7 +92,7 @@ def _from_file(mask: MaskFile, setting: Setting) -> list[int]:
     """The components where the mask in the file is not zero."""
     size = setting.explanation().names.size
     with under("file"):
-        found = open_npy(locate(setting.folder, mask.file))
+        found = read_npy(setting.files.read(mask.file))
         if found.size != size:
             raise InputError(f"{found.size} elements", expected=f"{size}, one a component")
         return [int(i) for i in np.flatnonzero(found)]

@@ -6,19 +6,22 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from verifex.errors import UnsupportedError, VerifexError
 from verifex.ir.decimals import finite_decimal
+from verifex.settings import MOST_JOBS, Settings
 
 if TYPE_CHECKING:
-    from verifex.certificate.write import Files
     from verifex.engine.verdict import Verdict
-    from verifex.ir.problem import Problem
+    from verifex.ir.graph import Graph
+    from verifex.problem.spec.build import ReadProblem
+    from verifex.problem.vnnlib.read import QueryFile
     from verifex.problem.vnnlib.stated import Stated
+    from verifex.source import Source
 
 RESERVE = 0.6
 """Seconds of a time limit kept for ending a check and writing the answer."""
@@ -27,21 +30,22 @@ Numbers: TypeAlias = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class AnswerOptions:
-    """How a query is to be answered.
+class Rules:
+    """How to answer: by these settings, `seconds` in all; whether a claim without an accepted
+    certificate is `unsat` too, whether a counterexample must show in onnxruntime, and whether
+    floating point element types are read as real."""
 
-    `seconds` is the time in all, `check` whether certificates are checked, `claims` whether a claim
-    without an accepted certificate is `unsat` too, `strict` whether a counterexample must show in
-    onnxruntime. `threads` are those of the search, then the processes of the checker.
-    """
-
-    seconds: float
-    check: bool = True
+    settings: Settings
     claims: bool = False
     strict: bool = False
     as_real: bool = False
-    seed: int = 0
-    threads: int = 1
+
+
+def punctual(seconds: float, check: bool, threads: int, seed: int = 0) -> Settings:
+    """Settings with which everything, checks too, ends in time; `threads` are those of the search,
+    then of the checker."""
+    return Settings(seconds=seconds, check=check, check_seconds=0.0, threads=threads, seed=seed,
+                    jobs=min(threads, MOST_JOBS))
 
 
 @dataclass(frozen=True)
@@ -60,61 +64,73 @@ class QueryAnswer:
     said: tuple[str, ...] = ()
 
 
-def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: AnswerOptions, started: float
+def answer(query: Path, networks: Mapping[str, Path] | Path, rules: Rules, started: float
            ) -> QueryAnswer:
     """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
     from verifex import api
     from verifex.engine.verdict import Outcome
-    from verifex.problem.vnnlib.read import load_stated
+    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.vnnlib.read import load_stated, query_source
 
-    stated = load_stated(query, networks, as_real=wanted.as_real, cut=True)
-    left = wanted.seconds - RESERVE - (time.monotonic() - started)
+    source = query_source(query)
+    stated = load_stated(source, _read(networks), as_real=rules.as_real, cut=True)
+    left = rules.settings.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
         return QueryAnswer("timed-out", stated, said=("reading took all the time",))
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
-        problem, files, why = _certifiable(stated, query, Path(folder)) if wanted.check else (
-            stated.problem, None, ())
-        verdict = api.answer(
-            problem, files, seconds=left, check=wanted.check, seed=wanted.seed, punctual=True,
-            threads=wanted.threads, jobs=min(wanted.threads, 64),
-        )
+        why: tuple[str, ...] = ()
+        asked = Found(stated.problem, None)
+        if rules.settings.check:
+            asked, why = _certifiable(stated, source, Path(folder))
+        verdict = api.answer(asked, replace(rules.settings, seconds=left))
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
     said = (*why, *steps)
     said += verdict.notes
     if verdict.outcome is Outcome.REFUTED:
-        return _satisfied(stated, query, verdict, wanted, started, said)
-    word, why = _closed(verdict, wanted, started)
-    # Inputs were cut off at a bound that the query does not have: nothing is shown beyond it.
+        return _satisfied(stated, source, verdict, rules, started, said)
+    word, why = _closed(verdict, rules, started)
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
     return QueryAnswer(word, stated, said=(*said, *why))
 
 
+def _read(networks: Mapping[str, Path] | Path) -> Mapping[str, Source[Graph]] | Source[Graph]:
+    """The networks' files, each read once."""
+    from verifex.frontend.onnx.read import network_source
+
+    if isinstance(networks, Path):
+        return network_source(networks, every_output=True)
+    return {name: network_source(path, every_output=True) for name, path in networks.items()}
+
+
 def _certifiable(
-    stated: Stated, query: Path, folder: Path
-) -> tuple[Problem, Files | None, tuple[str, ...]]:
-    """The problem to decide, the files that a certificate can name, and what is to be said.
+    stated: Stated, query: Source[str], folder: Path
+) -> tuple[ReadProblem, tuple[str, ...]]:
+    """The problem to decide with the files that a certificate can name, and what is to be said.
 
     The checker reads VNN-LIB 1.0 about one network. A query of version 2.0 is decided as such a
     pair of files, translated exactly; where that is not possible, without a certificate.
     """
-    from verifex.certificate.write import Files
-    from verifex.problem.vnnlib.read import load_query
+    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.spec.build import read_problem
     from verifex.problem.vnnlib.translate import write_translation
+    from verifex.source import QuestionFiles
+    from verifex.source import Source as Read
 
     if stated.version == 1:
-        source = stated.networks[0].source if stated.networks else None
-        return stated.problem, None if source is None else Files(Path(source), query), ()
-    files = Files(folder / "network.onnx", folder / "query.vnnlib")
+        network = stated.networks[0].source if stated.networks else None
+        files = QuestionFiles(network, query) if isinstance(network, Read) else None
+        return Found(stated.problem, files), ()
+    network_path, query_path = folder / "network.onnx", folder / "query.vnnlib"
     try:
-        write_translation(stated.problem, files.network, files.spec)
+        write_translation(stated.problem, network_path, query_path)
     except UnsupportedError as error:
-        return stated.problem, None, (f"no certificate: {error}",)
+        return Found(stated.problem, None), (f"no certificate: {error}",)
     said = "decided and checked as one network with a query of VNN-LIB 1.0"
-    return load_query(files.spec, files.network), files, (said,)
+    return read_problem(query_path, network_path), (said,)
 
 
-def _closed(verdict: Verdict, wanted: AnswerOptions, started: float) -> tuple[str, tuple[str, ...]]:
+def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[str, ...]]:
     """The word for a verdict that is no counterexample, and why."""
     from verifex.engine.verdict import Outcome
 
@@ -124,22 +140,20 @@ def _closed(verdict: Verdict, wanted: AnswerOptions, started: float) -> tuple[st
         told = verdict.extra.get("certificate") or {}
         if told.get("check_exit") == 1:  # 65: the checker does not support the network
             return "unknown", (f"the checker refused the certificate: {told['check']}",)
-        rests = "; ".join(verdict.evidence)
-        if wanted.claims:
+        rests = verdict.rests_on
+        if rules.claims:
             return "unsat", (f"claimed, not proved: rests on {rests}",)
         return "unknown", (f"claimed, not proved: rests on {rests} (--accept claimed: unsat)",)
-    late = time.monotonic() - started >= wanted.seconds - 2 * RESERVE
+    late = time.monotonic() - started >= rules.settings.seconds - 2 * RESERVE
     return ("timed-out" if late else "unknown"), (verdict.reason,)
 
 
 def _satisfied(
-    stated: Stated, query: Path, verdict: Verdict, wanted: AnswerOptions, started: float,
+    stated: Stated, query: QueryFile, verdict: Verdict, rules: Rules, started: float,
     said: tuple[str, ...],
 ) -> QueryAnswer:
-    """The answer `sat` with an assignment, from a verdict that refutes.
-
-    The assignment is what onnxruntime computes from float32 inputs where some such point is a
-    counterexample in exact arithmetic too, else it consists of exact values.
+    """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
+    counterexample in exact arithmetic too, else exact values.
 
     Where bounds hold no float32 there is no such point. The exact values are right all the same; a
     `strict` answer gives a point of the box with what onnxruntime computes beside it.
@@ -149,20 +163,19 @@ def _satisfied(
     problem, witness = stated.problem, verdict.witness
     if witness is None or not replay(problem, witness.point).refutes:
         raise VerifexError("the counterexample does not satisfy the query in exact arithmetic")
-    found, why = _deployed(stated, query, witness.point, wanted, started)
+    found, why = _deployed(stated, query, witness.point, rules, started)
     said = (*said, *why)
     if found is not None:
         values, point, single = found
         return QueryAnswer("sat", stated, values, point, single, said)
-    if wanted.strict:
+    if rules.strict:
         return QueryAnswer("unknown", stated, said=said)
-    values = _exact_values(stated, witness.point)
-    return QueryAnswer("sat", stated, values, witness.point, False, said)
+    exact = _exact_values(stated, witness.point)
+    return QueryAnswer("sat", stated, exact, witness.point, False, said)
 
 
 def _deployed(
-    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: AnswerOptions,
-    started: float,
+    stated: Stated, query: QueryFile, witness: tuple[Fraction, ...], rules: Rules, started: float
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
     """A counterexample that onnxruntime agrees with, or None, and lines for stderr.
 
@@ -186,11 +199,10 @@ def _deployed(
     if between:
         why = f"the bounds of {between[0]} hold no float32"
         none = f"{why}, and beside them {none}"
-        if not wanted.strict:
+        if not rules.strict:
             return None, (f"{exact_only} {why}",)
-    left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
-    # A second at least: a counterexample is there, and nobody profits from losing it.
-    found = survivor(stated.problem, witness, deployed.breaks, Budget(left), wanted.seed)
+    left = max(1.0, rules.settings.seconds - RESERVE - (time.monotonic() - started))
+    found = survivor(stated.problem, witness, deployed.breaks, Budget(left), rules.settings.seed)
     if found is None:
         return None, (f"{exact_only} {none}",)
     x, point = found
@@ -247,7 +259,7 @@ def assignment_lines(found: QueryAnswer) -> list[str]:
     return lines
 
 
-def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
+def serialise(found: QueryAnswer, folder: Path, query: QueryFile) -> tuple[str, ...]:
     """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
 
     What is to be said of values that rounding to float64 moved comes back.
@@ -268,12 +280,11 @@ def serialise(found: QueryAnswer, folder: Path, query: Path) -> tuple[str, ...]:
     return said
 
 
-def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-    """An exact assignment rounded to float64, and lines for stderr.
-
-    Inputs stay within their bounds wherever these hold a float64, and outputs are computed at the
-    rounded inputs. A line says so where the rounded numbers are no counterexample any more.
-    """
+def _doubles(
+    found: QueryAnswer, query: QueryFile
+) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+    """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
+    the outputs there. What is no counterexample any more in these numbers is said."""
     stated, point = found.stated, found.point or ()
     region = stated.problem.region
     inside = [nearest_double(*row) for row in zip(point, region.lo, region.hi, strict=True)]
@@ -299,7 +310,8 @@ def _doubles(found: QueryAnswer, query: Path) -> tuple[dict[str, list[float]], t
 
 
 def _satisfies(
-    stated: Stated, query: Path, point: tuple[Fraction, ...], written: Mapping[str, Sequence[float]]
+    stated: Stated, query: QueryFile, point: tuple[Fraction, ...],
+    written: Mapping[str, Sequence[float]],
 ) -> bool:
     """Whether a point, and the numbers written of it, both satisfy the query exactly."""
     from verifex.engine.falsify.witness import replay

@@ -26,12 +26,17 @@ def instance(
     process may use are used. With `claims`, no certificate is checked and `unsat` rests on the
     search or a solver.
     """
-    from verifex.cli.vnnlib.answer import AnswerOptions, answer, assignment_lines, counterexample
+    from verifex.cli.vnnlib.answer import (
+        Rules,
+        answer,
+        assignment_lines,
+        counterexample,
+        punctual,
+    )
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    wanted = AnswerOptions(
-        seconds, check=not claims, claims=claims, strict=True, as_real=True, threads=threads)
-    found = answer(existing(query), networks(network), wanted, started)
+    rules = Rules(punctual(seconds, not claims, threads), claims, strict=True, as_real=True)
+    found = answer(existing(query), networks(network), rules, started)
     text = _WORDS[found.word]
     if found.values is not None:
         lines = counterexample(found) if found.stated.version == 1 else "\n".join(

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from verifex.errors import InputError, MissingSolverError
 from verifex.frontend.limits import Limits
-from verifex.frontend.onnx.files import read_limited
+from verifex.frontend.onnx.files import read_limited, unzipped
 from verifex.ir.exact import FloatArray
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Input
 from verifex.semantics.evaluate import split_input
+from verifex.source import Source
 
 _KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
@@ -68,11 +69,16 @@ class Runtime:
     Raises MissingSolverError without onnxruntime, InputError for a file that it does not run.
     """
 
-    def __init__(self, path: str | Path, hidden: Sequence[str] = ()) -> None:
+    def __init__(self, path: str | Path | Source[Any], hidden: Sequence[str] = ()) -> None:
         if not available():
             raise MissingSolverError("onnxruntime is not installed: nothing can be replayed in it")
-        name = Path(path).name
-        data = read_limited(path, Limits().max_bytes, name, "the model")
+        most = Limits().max_bytes
+        if isinstance(path, Source):
+            name, data = path.name, path.data
+        else:
+            name = Path(path).name
+            data = read_limited(path, most, name, "the model")
+        data = unzipped(data, most, name, "the model")
         try:
             self.session: Any = session(_with_outputs(data, hidden))
         except Exception as error:  # onnxruntime's errors have no common base of their own

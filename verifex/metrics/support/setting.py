@@ -18,6 +18,7 @@ from verifex.ir.formula import Atom, Cell, Form, Formula, Or
 from verifex.ir.graph import Builder, NamedNetwork
 from verifex.ir.linmap import Diag, dense, gather, total
 from verifex.ir.problem import Defined, named_network
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names
 from verifex.metrics.support.reference import Reference, same_value, top
 
@@ -51,7 +52,7 @@ class Setting:
     output: Functional
     reference: Reference
     explained: Explanation | None = None
-    folder: Path = Path()
+    files: DataFolder = field(default_factory=lambda: DataFolder(Path()))
     defined: list[Defined] = field(default_factory=list)
     networks: tuple[NamedNetwork, ...] = ()
 

@@ -23,6 +23,7 @@ from verifex.ir.graft import merged
 from verifex.ir.graph import Builder, Graph, NamedNetwork
 from verifex.ir.linmap import reshape
 from verifex.ir.problem import Problem
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.setting import Setting, sum_form
 from verifex.problem.spec.build import (
     Prepared,
@@ -182,7 +183,7 @@ def _pair(
         raise InputError("which output of the second network?",
                          expected=f"one of {', '.join(second.outputs)}", key="network_output")
     explain, spec = spec.explain, spec.model_copy(update={"explain": None})
-    prepared = prepare(builder.build(first.outputs), spec, folder)
+    prepared = prepare(builder.build(first.outputs), spec, DataFolder(folder))
     one = replace(prepared.setting, networks=networks,
                   output=explain.output if explain else prepared.setting.output)
     two = one.about("second", name)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from verifex.errors import VerifexError
-from verifex.problem.vnnlib.read import is_version_2, read_text
+from verifex.problem.vnnlib.read import QueryFile, is_version_2, query_name, read_text
 from verifex.problem.vnnlib.stated import Stated
 from verifex.problem.vnnlib.version_1 import tokens
 
@@ -23,11 +22,11 @@ Assignment: TypeAlias = Mapping[str, Sequence[Fraction]]
 Test: TypeAlias = Callable[[Assignment], bool]
 
 
-def raw_query(path: str | Path, stated: Stated) -> Test:
+def raw_query(query: QueryFile, stated: Stated) -> Test:
     """Whether an assignment satisfies a query file, which `stated` was read from without error."""
-    text = read_text(path)
+    text = read_text(query)
     if is_version_2(text):
-        return _second(text, str(path))
+        return _second(text, query_name(query))
     return _first(text, stated)
 
 

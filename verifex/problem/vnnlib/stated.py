@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
+from verifex.source import Source
+
+AnyNetwork: TypeAlias = str | Path | Graph | Source[Graph]
+"""A network in memory, or its file, which may be read already."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class StatedNetwork:
     """
 
     name: str
-    source: str | Path
+    source: str | Path | Source[Graph]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     hidden: tuple[tuple[str, str], ...] = ()

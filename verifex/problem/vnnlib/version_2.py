@@ -24,7 +24,7 @@ from verifex.ir.ops import Concat
 from verifex.ir.problem import Problem
 from verifex.problem.vnnlib.polynomial import Forms, Poly, constant, total, variable
 from verifex.problem.vnnlib.query import build, is_bounded, trace, with_implied
-from verifex.problem.vnnlib.stated import Stated, StatedNetwork, StatedVariable
+from verifex.problem.vnnlib.stated import AnyNetwork, Stated, StatedNetwork, StatedVariable
 from verifex.problem.vnnlib.version_2_text import (
     DeclaredNetwork,
     DeclaredTensor,
@@ -32,8 +32,9 @@ from verifex.problem.vnnlib.version_2_text import (
     conjuncts,
     parse,
 )
+from verifex.source import Source
 
-Files: TypeAlias = "Mapping[str, str | Path | Graph]"
+Files: TypeAlias = Mapping[str, AnyNetwork]
 """Network name -> its ONNX file, or a graph."""
 
 _Element: TypeAlias = tuple[str, int]
@@ -44,7 +45,7 @@ REACH = Fraction(1024)
 """Where inputs without a bound are cut off, if they may be."""
 
 
-def state(text: str, file: str, files: Files | str | Path | Graph, title: str,
+def state(text: str, file: str, files: Files | AnyNetwork, title: str,
           as_real: bool = False, cut: bool = False) -> Stated:
     """The problem that a query states about networks, and where its variables are.
 
@@ -72,11 +73,11 @@ def _origin(parsed: Parsed, name: str) -> str:
 
 
 def _sources(
-    parsed: Parsed, files: Files | str | Path | Graph
-) -> dict[str, str | Path | Graph]:
+    parsed: Parsed, files: Files | AnyNetwork
+) -> dict[str, AnyNetwork]:
     """Network name -> file, for every network that has its own; UsageError unless just those."""
     wanted = [n.name for n in parsed.networks if not n.equal_to]
-    if isinstance(files, str | Path | Graph):
+    if isinstance(files, str | Path | Graph | Source):
         if len(wanted) > 1:
             raise UsageError(f"{parsed.file} declares the networks {', '.join(wanted)}, expected "
                              "a file for each: verifex-vnnlib verify QUERY --network NAME=FILE ...")
@@ -101,7 +102,7 @@ class _Network:
     outputs: tuple[str, ...]
 
 
-def _load(source: str | Path | Graph, hidden: Sequence[str], key: str) -> _Network:
+def _load(source: AnyNetwork, hidden: Sequence[str], key: str) -> _Network:
     """A network with its outputs and the hidden tensors asked for."""
     from verifex import frontend
 
@@ -135,7 +136,7 @@ class _Merged:
     """
 
     parsed: Parsed
-    sources: Mapping[str, str | Path | Graph]
+    sources: Mapping[str, AnyNetwork]
     may_cut: bool = False
     builder: Builder = field(default_factory=Builder)
     cells: dict[str, list[Cell]] = field(default_factory=dict)
