@@ -27,10 +27,10 @@ CLAIMED, REFUTED, UNKNOWN = Outcome.CLAIMED, Outcome.REFUTED, Outcome.UNKNOWN
 
 EXACT = ("z3", "cvc5", "regions")
 ALONE = {
-    name: Options(seconds=300, solvers=(name,), attack=False, search=False)
+    name: Options(seconds=120, solvers=(name,), attack=False, search=False)
     for name in ("highs", "scip", *EXACT)
 }
-DECIDERS = {**ALONE, "default": Options(seconds=300)}
+DECIDERS = {**ALONE, "default": Options(seconds=20)}
 TIES = "within its tolerance of a tie"
 KINK = "violated only on a kink, where a gate has no value"
 

@@ -75,7 +75,9 @@ def gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("options", [{}, *first_quick([{"refresh": False}, {"inputs": True, "refresh": False}])])
+@pytest.mark.parametrize(
+    "options", first_quick([{}, {"refresh": False}, {"inputs": True, "refresh": False}])
+)
 def test_ranges_are_those_of_one_process(
     options: dict[str, Any], threads: int, forks: list[int]
 ) -> None:
