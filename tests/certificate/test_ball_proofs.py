@@ -59,6 +59,7 @@ def true_of(problem: Problem) -> str:
     return {Outcome.CLAIMED: "true", Outcome.REFUTED: "false"}.get(said, "open")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 def test_verdicts_agree_with_other_deciders(norm: str, tmp_path: Path) -> None:
     seen = {Outcome.PROVED: 0, Outcome.REFUTED: 0}
@@ -75,6 +76,7 @@ def test_verdicts_agree_with_other_deciders(norm: str, tmp_path: Path) -> None:
     assert seen[Outcome.REFUTED] >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 def test_both_searches_close_what_is_true(norm: str, tmp_path: Path) -> None:
     """By boxes and by gates; the checker accepts what either leaves."""
@@ -117,6 +119,7 @@ def swapped(text: str) -> str:
                   flags=re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 def test_certificates_of_smaller_balls_prove_nothing_of_greater_ones(
     norm: str, tmp_path: Path

@@ -595,6 +595,7 @@ def some_domain(rng: random.Random, checker: Any, values: dict[Any, Fraction], x
     return domain
 
 
+@pytest.mark.slow
 def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
     """Random networks, splits that a point satisfies, any multipliers: all bounds hold there."""
     rng, done = random.Random(11), 0

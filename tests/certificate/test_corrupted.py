@@ -102,6 +102,7 @@ def spoil(rng: random.Random, how, case: Case, others: Sequence[Case]) -> Case: 
     return Case(case.network, case.spec, (*case.lines, "{}"))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_spoiled_certificate_of_a_false_claim_is_accepted(tmp_path: Path) -> None:
     report = survey(QUICK, 0, tmp_path)

@@ -35,6 +35,7 @@ def test_no_false_reading_is_accepted(kind: Kind, tmp_path: Path) -> None:
     assert sharp == 3
 
 
+@pytest.mark.slow
 def test_no_certificate_of_a_false_version_is_accepted(tmp_path: Path) -> None:
     report = survey(100, 0, FEW, tmp_path)
     assert not report.wrong

@@ -295,6 +295,7 @@ def test_a_solvers_word_is_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.notes[-1] == "no certificate: the claim rests on a solver's word"
 
 
+@pytest.mark.slow
 def test_open_leaves_are_counted_and_the_others_checked(tmp_path: Path) -> None:
     """Where a search does not come to its end, a claim says how many leaves rest on a solver."""
     seen = 0

@@ -28,7 +28,7 @@ CLAIMED, REFUTED, UNKNOWN = Outcome.CLAIMED, Outcome.REFUTED, Outcome.UNKNOWN
 
 EXACT = ("z3", "cvc5", "regions")
 ALONE = {
-    name: Settings(seconds=20, solvers=(name,), attack=False, search=False)
+    name: Settings(seconds=120, solvers=(name,), attack=False, search=False)
     for name in ("highs", "scip", *EXACT)
 }
 DECIDERS = {**ALONE, "default": Settings(seconds=20)}

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import verifex
+from tests.helpers.marks import first_quick
 from tests.helpers.questions import Question, question
 from tests.helpers.small_nets import relu_net
 from tests.helpers.strategies import boxes as drawn_boxes
@@ -187,7 +188,7 @@ def _on_outputs(q: Question) -> bool:
     return True
 
 
-@pytest.mark.parametrize("block", range(6))
+@pytest.mark.parametrize("block", first_quick(range(6)))
 def test_the_search_over_inputs_never_contradicts_enumeration(block: int) -> None:
     settled = 0
     for seed in range(5000 + block * 50, 5000 + block * 50 + 50):

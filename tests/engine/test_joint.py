@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import Pair, checked, pair, text, truth
 from verifex.certificate.write import Line, proof_lines
 from verifex.engine.bounds.optimise import Effort
@@ -55,6 +56,7 @@ def joined(lines: list[Line]) -> int:
     return sum("a" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_windows_are_closed_and_accepted(tmp_path: Path) -> None:
     proved = together = 0
     for seed in range(2100, 2120):
@@ -82,7 +84,7 @@ def test_open_windows_are_not_closed(tmp_path: Path) -> None:
     assert refuted >= 10
 
 
-@pytest.mark.parametrize("change", ["dropped", "smaller", "more", "other", "without"])
+@pytest.mark.parametrize("change", first_quick(["dropped", "smaller", "more", "other", "without"]))
 def test_spoiled_combinations_are_refused(change: str, tmp_path: Path) -> None:
     """Multipliers changed so that the bound is lost, atoms that do not exist."""
     tried = 0

@@ -167,6 +167,7 @@ def test_cuts_are_the_same_without_tables(monkeypatch: pytest.MonkeyPatch) -> No
 # --- certificates -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_facts_in_the_tree_are_accepted(tmp_path: Path) -> None:
     """Searches that need many splits: their certificates use facts and empty domains."""
     torch.set_num_threads(1)

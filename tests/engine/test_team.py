@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.gradient_nets import gradient_problem
+from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import pair
 from tests.helpers.waiting import until
 from verifex import checker
@@ -76,7 +77,9 @@ def gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("options", [{}, {"refresh": False}, {"inputs": True, "refresh": False}])
+@pytest.mark.parametrize(
+    "options", first_quick([{}, {"refresh": False}, {"inputs": True, "refresh": False}])
+)
 def test_ranges_are_those_of_one_process(
     options: dict[str, Any], threads: int, forks: list[int]
 ) -> None:
@@ -97,6 +100,7 @@ def test_ranges_are_those_of_one_process(
     assert gone(forks)
 
 
+@pytest.mark.slow
 def test_claims_are_decided_as_by_one_process(forks: list[int]) -> None:
     """Thresholds on both sides of the worst case: both answers come, and a witness from wherever
     it is found ends the search."""
@@ -116,6 +120,7 @@ def test_claims_are_decided_as_by_one_process(forks: list[int]) -> None:
     assert 0 < sum(outcomes) < len(outcomes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refresh", [True, False])
 def test_certificates_of_shared_searches_are_accepted(
     tmp_path: Path, refresh: bool, forks: list[int]
@@ -311,6 +316,7 @@ minima(problem, forms, Budget(600.0, 4 << 30, 3), at_once)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
 def test_no_process_outlives_the_first(number: signal.Signals) -> None:
     quiet = subprocess.DEVNULL

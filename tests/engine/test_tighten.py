@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.marks import first_quick
 from tests.helpers.small_nets import relu_net
 from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import proof_lines
@@ -161,7 +162,7 @@ def test_lines_show_what_is_kept(seed: int) -> None:
     assert shown > 4
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_quick(range(4)))
 def test_answers_do_not_depend_on_tightening(seed: int) -> None:
     graph, out = _graph(seed, (3, 5, 5, 4, 1))
     region = Region(tuple([Fraction(-1)] * 3), tuple([Fraction(1)] * 3))
@@ -185,6 +186,7 @@ def test_only_networks_that_are_not_refreshed_are_tightened() -> None:
     assert lightened(SearchOptions(refresh=False, tighten=False), layout).tighten is False
 
 
+@pytest.mark.slow
 def test_certificates_of_tightened_searches_are_accepted(tmp_path: Path) -> None:
     """Claims about outputs and gradients; what is closed is true, and the checker follows."""
     options = SearchOptions(

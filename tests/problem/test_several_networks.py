@@ -14,7 +14,9 @@ from query_texts import random_graph, save
 
 import verifex
 from verifex.certificate.grant import certify
-from verifex.certificate.write import Files
+from verifex.frontend.onnx.read import network_source
+from verifex.problem.spec.model import spec_source
+from verifex.source import QuestionFiles
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError
 from verifex.ir.formula import And, Form, Formula
@@ -99,7 +101,8 @@ def test_claims_are_decided_and_never_proved(shared: bool, tmp_path: Path) -> No
     # Nor from files, which could only name one of them.
     save(ONE, tmp_path / "one.onnx")
     (tmp_path / "spec.toml").write_text("verifex = 1\n")
-    files = Files(tmp_path / "one.onnx", tmp_path / "spec.toml")
+    files = QuestionFiles(
+        network_source(tmp_path / "one.onnx"), spec_source(tmp_path / "spec.toml"))
     again = certify(true, replace(verdict, notes=()), files, 10.0)
     assert again.outcome is Outcome.CLAIMED
     assert again.notes == ("no certificate: the checker reads one network",)

@@ -84,6 +84,7 @@ def test_the_parts_together_are_the_claim(seed: int) -> None:
             assert some == holds(broken, values)
 
 
+@pytest.mark.slow
 def test_the_checker_takes_what_is_decided(tmp_path: Path) -> None:
     """Random queries to the end: no verdict contradicts region enumeration, and every certificate
     of an answer is accepted."""

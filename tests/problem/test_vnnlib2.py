@@ -296,6 +296,7 @@ def test_atoms_are_compared_as_in_version_1(f: Graph) -> None:
 # --- real files -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_query_of_the_benchmarks_is_read(shared_data: Path) -> None:
     """All files of version 2.0, against stand-ins of the declared sizes."""
     files = [p for p in sorted((shared_data / "vnnlib2").rglob("*.vnnlib*"))
