@@ -14,11 +14,9 @@ from query_texts import random_graph, save
 
 import verifex
 from verifex.certificate.grant import certify
-from verifex.frontend.onnx.read import network_source
-from verifex.problem.spec.model import spec_source
-from verifex.source import QuestionFiles
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError
+from verifex.frontend.onnx.read import network_source
 from verifex.ir.formula import And, Form, Formula
 from verifex.ir.graft import merged
 from verifex.ir.graph import Builder, Graph
@@ -30,7 +28,9 @@ from verifex.metrics.support.names import Names, blocks_of
 from verifex.metrics.support.reference import Reference
 from verifex.metrics.support.setting import Setting
 from verifex.problem.spec.difference import load_difference
+from verifex.problem.spec.model import spec_source
 from verifex.semantics.evaluate import evaluate_exact
+from verifex.source import QuestionFiles
 
 F = Fraction
 ONE, TWO = (random_graph(random.Random(k)) for k in (1, 2))
