@@ -18,7 +18,7 @@ from verifex.engine.findings.reasons import (
     ReasonKind,
     sentence,
 )
-from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Stage, Verdict, Witness
+from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, StageRecord, Verdict, Witness
 from verifex.errors import InputError
 
 texts = st.text(max_size=20)
@@ -39,7 +39,7 @@ verdicts = st.builds(
     Verdict, st.sampled_from(Outcome), st.lists(reasons, max_size=3).map(tuple),
     st.lists(evidence, max_size=3).map(tuple), st.none() | witnesses, st.none() | exact,
     st.none() | floats, st.none() | exact, seconds,
-    st.lists(st.builds(Stage, texts, seconds, texts), max_size=3).map(tuple),
+    st.lists(st.builds(StageRecord, texts, seconds, texts), max_size=3).map(tuple),
     st.lists(texts, max_size=3).map(tuple), texts,
     st.just({}) | st.just({"certificate": {"path": None, "bytes": 17, "check": "valid"}}))
 ends = st.builds(
@@ -73,7 +73,7 @@ SAID = Verdict(
                                Evidence(EvidenceKind.REPLAY)),
     witness=Witness((Fraction(1, 3), Fraction(2)), Fraction(-1, 7), {"y": (Fraction(1, 2),)},
                     {"exact": "violated"}),
-    margin_high=Fraction(-1, 7), steps=(Stage("attack", 0.25, "witness"),), name="a question",
+    margin_high=Fraction(-1, 7), steps=(StageRecord("attack", 0.25, "witness"),), name="a question",
 )
 
 

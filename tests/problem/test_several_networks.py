@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from query_texts import random_graph, save
 
 import verifex
+from tests.helpers.query_texts import random_graph, save
 from verifex.certificate.grant import certify
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError

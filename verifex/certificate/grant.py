@@ -29,7 +29,7 @@ from verifex.engine.findings.reasons import (
 )
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.verdict import Outcome, Stage, Verdict
+from verifex.engine.verdict import Outcome, StageRecord, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import InputError
 from verifex.ir.problem import Problem
@@ -287,7 +287,7 @@ def _told(
     verdict: Verdict, path: Path | None, size: int, written: float, found: CheckerAnswer | None
 ) -> Verdict:
     """The verdict with the certificate's figures and steps."""
-    steps = [Stage("certificate", written, f"{size} bytes")]
+    steps = [StageRecord("certificate", written, f"{size} bytes")]
     told: dict[str, Any] = {
         "path": None if path is None else str(path),
         "bytes": size,
@@ -297,7 +297,7 @@ def _told(
     }
     seconds = verdict.seconds + written
     if found is not None:
-        steps.append(Stage("check", found.seconds, found.text))
+        steps.append(StageRecord("check", found.seconds, found.text))
         told |= {"check": found.text, "check_exit": found.code}
         told["check_seconds"] = round(found.seconds, 3)
         seconds += found.seconds

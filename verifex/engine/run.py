@@ -13,7 +13,7 @@ from verifex.engine.findings.reasons import Evidence, Reason, ReasonKind
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.undefined import point_notes
-from verifex.engine.verdict import Outcome, Stage, Verdict, Witness
+from verifex.engine.verdict import Outcome, StageRecord, Verdict, Witness
 from verifex.engine.watch import Watch
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Univariate
@@ -34,7 +34,7 @@ class Run:
     bounds: NodeBounds
     watch: Watch = field(default_factory=Watch)
     """Who is told what happens."""
-    steps: list[Stage] = field(default_factory=list)
+    steps: list[StageRecord] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     doubts: list[Reason] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Run:
 
     def stage(self, name: str, started: float, result: str) -> None:
         seconds = time.monotonic() - started
-        self.steps.append(Stage(name, seconds, result))
+        self.steps.append(StageRecord(name, seconds, result))
         self.watch.stage(name, seconds, result)
 
     def attain(self, point: Point) -> Witness | None:

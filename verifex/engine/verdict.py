@@ -55,7 +55,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageRecord:
     """One stage on the way: what ran, for how long, what it found."""
 
     stage: str
@@ -81,7 +81,7 @@ class Verdict:
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
     seconds: float = 0.0
-    steps: tuple[Stage, ...] = ()
+    steps: tuple[StageRecord, ...] = ()
     notes: tuple[str, ...] = ()
     name: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class Verdict:
         return Verdict(
             Outcome(found.verdict), found.reasons, found.evidence_data, witness, worst.proven_exact,
             worst.claimed_at_least, worst.attained_exact, found.seconds,
-            tuple(Stage(*step) for step in found.steps), found.notes, found.name, extra,
+            tuple(StageRecord(*step) for step in found.steps), found.notes, found.name, extra,
         )
 
 

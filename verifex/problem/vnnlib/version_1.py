@@ -41,7 +41,7 @@ COMPARISONS = ("<=", ">=", "<", ">", "=")
 
 
 @dataclass(frozen=True)
-class Source:
+class QueryText:
     """The text of a query and where it came from, for messages."""
 
     text: str
@@ -61,7 +61,7 @@ def parse_query(text: str, graph: Graph, file: str = "query", title: str = "") -
     `file` is for messages, and the problem's name where there is no title. Raises InputError
     (`FILE:LINE: ...`) for what is wrong, UnsupportedError for what is not supported.
     """
-    source = Source(text, file)
+    source = QueryText(text, file)
     commands = _commands(source)
     reader = _QueryReader(source, graph, _declared(source, commands))
     parts = [reader.assertion(e) for e in commands if e[1] == "assert"]
@@ -83,7 +83,7 @@ def tokens(text: str) -> Iterator[str]:
     return (token for token in _TOKEN.findall(text) if token[0] != ";")
 
 
-def _require_legal(source: Source) -> None:
+def _require_legal(source: QueryText) -> None:
     """Raise for characters that no query has: others may take them for quotes or line ends."""
     control = _CONTROL.search(source.text)
     if control is not None:
@@ -95,7 +95,7 @@ def _require_legal(source: Source) -> None:
                            "ASCII without quotes and bars outside of comments")
 
 
-def _commands(source: Source) -> list[list[Any]]:
+def _commands(source: QueryText) -> list[list[Any]]:
     """The brackets of the text, nested; each begins with its position."""
     _require_legal(source)
     stack: list[list[Any]] = [[0]]
@@ -125,7 +125,7 @@ def _commands(source: Source) -> list[list[Any]]:
     return stack[0][1:]
 
 
-def _declared(source: Source, commands: list[list[Any]]) -> dict[str, int]:
+def _declared(source: QueryText, commands: list[list[Any]]) -> dict[str, int]:
     """The declared variables, with the positions of their declarations."""
     found: dict[str, int] = {}
     for e in commands:
@@ -147,7 +147,7 @@ def _declared(source: Source, commands: list[list[Any]]) -> dict[str, int]:
 class _QueryReader:
     """Expressions of one query, as formulas over a graph."""
 
-    def __init__(self, source: Source, graph: Graph, declared: dict[str, int]) -> None:
+    def __init__(self, source: QueryText, graph: Graph, declared: dict[str, int]) -> None:
         self.source = source
         self.builder = Builder(graph)
         self.forms = Forms(self.builder)
