@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.waiting import until
+from tests.helpers.waiting import hear_interrupts, until
 from verifex.cli.app import app
 from verifex.cli.guard import run
 
@@ -380,6 +380,7 @@ def test_export(cli: Cli, place: Path) -> None:
     assert (place / "again.onnx").read_bytes() == (place / "out.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_leaves_of_a_certificate_are_questions_for_others(cli: Cli, place: Path) -> None:
     z3 = pytest.importorskip("z3")
     cli("verify", "component.toml", "--certificate", "p.vxc")
@@ -629,12 +630,15 @@ def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
     """While z3 works on a question that takes it minutes."""
     process = subprocess.Popen(
         command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "3600"),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts,
     )
     workers = steady_workers(process.pid)
     assert workers
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()  # what it was doing takes longer than a test may
+    try:
+        out, err = process.communicate()  # what it was doing takes longer than a test may
+    finally:
+        process.kill()
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
     assert until(lambda: not any(alive(pid) for pid in workers))
 
@@ -652,13 +656,17 @@ def test_ctrl_c_is_heard_during_a_long_call_of_a_library(place: Path) -> None:
         "run_process(app)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=hear_interrupts,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+    try:
+        _, err = process.communicate()
+    finally:
+        process.kill()
     assert (process.returncode, err) == (130, "interrupted\n")
 
 

@@ -234,6 +234,7 @@ def test_pairs_repeat(tmp_path: Path) -> None:
         assert first.spec.read_bytes() == second.spec.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_verdicts_are_true_and_certificates_accepted(tmp_path: Path) -> None:
     report = survey(range(QUICK), tmp_path)

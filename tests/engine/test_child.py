@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.waiting import until
+from tests.helpers.waiting import hear_interrupts, until
 from verifex.engine.solve.child import SolverProcess
 from verifex.engine.solve.processes import resident
 from verifex.ir.model.logical import Model, Product
@@ -181,6 +181,7 @@ def test_children_die_with_their_parent(how: signal.Signals, tmp_path: Path) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        preexec_fn=hear_interrupts,
     )
     assert until(lambda: file.exists() and file.read_text() != "")
     grandchild = int(file.read_text())

@@ -15,8 +15,8 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import boxes as drawn_boxes
-from strategies import graphs, points_in
+from tests.helpers.strategies import boxes as drawn_boxes
+from tests.helpers.strategies import graphs, points_in
 
 from verifex.engine.search.inputs.dense import DenseNet
 from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds

@@ -21,7 +21,7 @@ import pytest
 from tests.helpers.gradient_nets import gradient_problem
 from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import pair
-from tests.helpers.waiting import until
+from tests.helpers.waiting import hear_interrupts, until
 from verifex import checker
 from verifex.certificate.write import proof_lines, write
 from verifex.engine.bounds.optimise import Effort
@@ -321,7 +321,8 @@ minima(problem, forms, Budget(600.0, 4 << 30, 3), at_once)
 def test_no_process_outlives_the_first(number: signal.Signals) -> None:
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
-        [sys.executable, "-c", LONG], stdout=subprocess.PIPE, stderr=quiet, text=True, cwd=ROOT
+        [sys.executable, "-c", LONG], stdout=subprocess.PIPE, stderr=quiet, text=True, cwd=ROOT,
+        preexec_fn=hear_interrupts,
     ) as process:
         pids = [int(process.stdout.readline()) for _ in range(2)]
         time.sleep(0.3)

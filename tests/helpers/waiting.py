@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,12 @@ def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     while not (held := condition()) and time.monotonic() < end:
         time.sleep(0.02)
     return held
+
+
+def hear_interrupts() -> None:
+    """For `preexec_fn`: where tests run in the background of a shell, SIGINT is ignored, and every
+    process that they start would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Ticks:

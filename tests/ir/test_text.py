@@ -151,6 +151,7 @@ def test_malformed_text_is_named(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_any_missing_key_and_any_replaced_value_is_an_input_error() -> None:
     data = json.loads(problem_dumps(*everything()))
     broken = 0

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import pytest
 
+from tests.helpers.marks import first_quick
 from tests.helpers.questions import question
 from tests.soundness.fuzz import DECIDERS, Answer, Case, Summary, ask, conflicts, document, read
 from verifex.engine.solve.pool import SolverPool
@@ -24,7 +25,7 @@ def pool() -> Iterator[SolverPool]:
         yield opened
 
 
-@pytest.mark.parametrize("first", range(FIRST, FIRST + COUNT, CHUNK))
+@pytest.mark.parametrize("first", first_quick(range(FIRST, FIRST + COUNT, CHUNK)))
 def test_no_two_deciders_disagree(first: int, pool: SolverPool) -> None:
     summary = Summary()
     for seed in range(first, first + CHUNK):

@@ -229,6 +229,7 @@ def lies(question: Question) -> list[dict[str, Any]]:
     return [outside]
 
 
+@pytest.mark.slow
 def test_wrong_verdicts_are_noticed() -> None:
     count: Counter[str] = Counter()
     for k in range(70):
@@ -304,6 +305,7 @@ def test_every_form_and_every_property_is_asked() -> None:
 # --- verifex ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_verifex_contradicts_no_evaluation(tmp_path: Path) -> None:
     records = list(run.asked(range(40), SEED, 1, seconds=5.0, save=str(tmp_path)))
     assert [(r["number"], r["wrong"]) for r in records if r["wrong"]] == []
