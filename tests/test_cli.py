@@ -442,7 +442,7 @@ def test_the_exported_network_is_the_network_with_its_attribution(cli: Cli, plac
 def test_an_exported_network_that_differs_is_refused(
     cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from verifex.frontend.onnx.read import export
+    from verifex.frontend.onnx import export
 
     honest = export.to_onnx
 
