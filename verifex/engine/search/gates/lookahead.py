@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Bounds
+from verifex.engine.search.gates.domains import RowBounds
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import Rows
 
@@ -29,27 +31,81 @@ _ROWS = 2048
 
 
 @dataclass(frozen=True)
-class Bounded:
-    """Rows as they were bounded: start coefficients, input boxes (R, n) each, goals (R,) without
-    the forms' constants, and what was found."""
+class BoundedRows:
+    """Rows `row` (R,) of the domains `place` (R,), which come domain by domain, as they were
+    bounded: start coefficients, input boxes (R, n) each, the goals (R,) without the forms'
+    constants, what was found, and the branching scores (R, gates)."""
 
     rows: Rows
     start: dict[int, Tensor]
     box: tuple[Tensor, Tensor]
     goal: Tensor
     found: Bounds
+    place: NDArray[np.intp]
+    row: NDArray[np.intp]
+    score: FloatArray
+
+    @property
+    def bounds(self) -> RowBounds:
+        """The lower bounds alone."""
+        return RowBounds(self.place, self.row, self.found.value.numpy())
+
+    def by_domain(self) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """The domains, each with the numbers of its rows here."""
+        ends = np.flatnonzero(np.diff(self.place)) + 1
+        for part in np.split(np.arange(len(self.place)), ends) if len(self.place) else []:
+            yield int(self.place[part[0]]), part
+
+    def part(self, picked: NDArray[np.intp]) -> BoundedRows:
+        """Some of the rows."""
+        at, found = torch.from_numpy(picked), self.found
+        return BoundedRows(
+            Rows(self.rows.lo, self.rows.hi, self.rows.domain[at], self.rows.split),
+            {i: v[at] for i, v in self.start.items()},
+            (self.box[0][at], self.box[1][at]),
+            self.goal[at],
+            Bounds(found.value[at], {k: v[at] for k, v in found.params.items()},
+                   found.coefs[at], found.const[at], {}),
+            self.place[picked], self.row[picked], self.score[picked],
+        )
+
+    def joined(self, more: BoundedRows) -> BoundedRows:
+        """These and other rows of one domain, in the order of their forms."""
+        order = np.argsort(np.concatenate([self.row, more.row]), kind="stable")
+        one, two = self.found, more.found
+        both = BoundedRows(
+            Rows(self.rows.lo, self.rows.hi, torch.cat([self.rows.domain, more.rows.domain]),
+                 self.rows.split),
+            {i: torch.cat([v, more.start[i]]) for i, v in self.start.items()},
+            (torch.cat([self.box[0], more.box[0]]), torch.cat([self.box[1], more.box[1]])),
+            torch.cat([self.goal, more.goal]),
+            Bounds(torch.cat([one.value, two.value]),
+                   {k: torch.cat([v, two.params[k]]) for k, v in one.params.items()},
+                   torch.cat([one.coefs, two.coefs]), torch.cat([one.const, two.const]), {}),
+            np.concatenate([self.place, more.place]), np.concatenate([self.row, more.row]),
+            np.concatenate([self.score, more.score]),
+        )
+        return both.part(order)
+
+    def worst(self, most: int) -> BoundedRows:
+        """So many of the rows at most, those with the least bounds."""
+        if len(self.row) <= most:
+            return self
+        return self.part(np.sort(np.argsort(self.found.value.numpy(), kind="stable")[:most]))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A domain's open rows among those that were bounded, and the scores (gates,) of its gates."""
+    """A domain, its open rows among those that were bounded, and the scores (gates,) of its
+    gates."""
 
+    place: int
     rows: list[int]
     scores: FloatArray
 
 
 def look_ahead(
-    layout: Layout, bounder: Bounder, batch: Bounded, asked: Sequence[Asked], gates: int = GATES
+    layout: Layout, bounder: Bounder, batch: BoundedRows, asked: Sequence[Asked], gates: int = GATES
 ) -> list[int]:
     """The gate to split each of the domains on; every domain has a gate with a positive score."""
     best = []
@@ -81,7 +137,7 @@ def _parts(asked: Sequence[Asked], gates: int) -> Iterator[list[Asked]]:
 
 
 def _lack(
-    layout: Layout, bounder: Bounder, batch: Bounded, asked: list[Asked], tried: list[list[int]]
+    layout: Layout, bounder: Bounder, batch: BoundedRows, asked: list[Asked], tried: list[list[int]]
 ) -> FloatArray:
     """What the halves of every tried gate lack together (zero at best, else negative)."""
     pairs = [(a, g) for a, gates in zip(asked, tried, strict=True) for g in gates]
