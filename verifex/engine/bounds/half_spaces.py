@@ -62,8 +62,10 @@ class HalfSpaceMaker:
             self._affine[preact] = w.numpy(), c.numpy()
         return self._affine[preact]
 
-    def of_splits(self, bounds: IntermediateBounds, lo: FloatArray, hi: FloatArray, signs: Signs) -> HalfSpaces:
-        """All rows of D domains."""
+    def of_splits(
+        self, bounds: IntermediateBounds, lo: FloatArray, hi: FloatArray, signs: Signs
+    ) -> HalfSpaces:
+        """The half-spaces of D domains: of their splits, and of the region's linear rows."""
         use = signs != 0
         m = int(use.sum(axis=1).max(initial=0))
         gate = np.argsort(~use, axis=1, kind="stable")[:, :m]
@@ -96,7 +98,9 @@ class HalfSpaceMaker:
             b = np.concatenate([b, np.broadcast_to(-linear.b.numpy(), shape[:2])], axis=1)
         return HalfSpaces(a, b, gate)
 
-    def place(self, params: dict[ParamKey, Tensor], half_spaces: HalfSpaces, duals: FloatArray) -> None:
+    def place(
+        self, params: dict[ParamKey, Tensor], half_spaces: HalfSpaces, duals: FloatArray
+    ) -> None:
         """Write multipliers (R, m), one line a row, into the parameters of R rows."""
         s = half_spaces.gate.shape[1]
         for kind, z in list(params):

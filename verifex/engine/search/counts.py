@@ -1,4 +1,4 @@
-"""The violated claim as counts over numbered atoms: which of them still matter where some are false.
+"""The violated claim as counts over numbered atoms: which still matter where some are false.
 
 A search proves atoms false one by one, on many domains at once; what that means for the formula is
 worked out here on arrays, for all domains together.

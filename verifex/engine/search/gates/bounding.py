@@ -19,6 +19,7 @@ from verifex.engine.search.gates.domains import (
     Flags,
     WarmStart,
     attach,
+    by_domain,
     stacked_warm,
 )
 from verifex.engine.search.gates.joint import Joint
@@ -35,9 +36,9 @@ _NUMBERS = 1 << 23
 half a gigabyte."""
 
 _FEWEST, _MOST = 256, 4096
-"""Rows in one backward pass, whatever the network. A domain with more open rows than `_MOST` is
-worked off in parts, those first that are farthest from closed; a root, where most are closed,
-wholly."""
+"""Rows in one backward pass, whatever the network. A domain with more open rows is worked off in
+parts: first all that were never bounded, without optimising, since most are closed by that; then
+those that are farthest from closed, until some of a part stay open."""
 
 
 class Bounding:
@@ -71,8 +72,6 @@ class Bounding:
         bounds: IntermediateBounds,
         half_spaces: HalfSpaces | None,
         effort: Effort,
-        *,
-        roots: bool = False,
     ) -> tuple[Flags, BoundedRows]:
         """Bound the open rows, record what reaches its goal, and close what closes (N,).
 
@@ -80,19 +79,12 @@ class Bounding:
         `choose`.
         """
         closed = np.zeros(len(domains), dtype=bool)
-        kept: BoundedRows | None = None
-        parts = self._parts(domains, roots)
-        for place, row in parts:
-            found = self._bound(domains, bounds, half_spaces, place, row, effort)
-            self._note(domains, found)
-            closed |= self.context.policy.close(domains, found.bounds)
-            if len(parts) > 1:
-                found = found.part(np.flatnonzero(self._left(domains, found)))
-            kept = found if kept is None else kept.joined(found).worst(self._rows)
-            if closed.all() or (len(parts) > 1 and len(found.row) and not roots):
-                break
-        if kept is None:
-            raise ValueError("a batch without open rows cannot be bounded")
+        if sum(map(len, domains.rows)) <= self._rows:
+            place, row = _open_rows(domains)
+            kept = self._bound(domains, bounds, half_spaces, place, row, effort)
+            closed |= self._note(domains, kept)
+        else:
+            kept, closed[0] = self._in_parts(domains, bounds, half_spaces, effort)
         still = np.flatnonzero(~closed)
         self._warm(domains, kept, still)
         some = domains.take(still)
@@ -101,16 +93,29 @@ class Bounding:
         closed[still[by_joint]] = True
         return closed, kept
 
-    def _parts(self, domains: Domains, roots: bool) -> list[tuple[Numbers, Numbers]]:
-        """(place, row), each (R,), of all open rows; in parts where one domain has too many."""
-        lengths = [len(mine) for mine in domains.rows]
-        place = np.repeat(np.arange(len(domains)), lengths)
-        row = np.concatenate(domains.rows).astype(np.intp)
-        if len(row) <= self._rows or len(domains) > 1:
-            return [(place, row)]
-        order = np.arange(len(row)) if roots else np.argsort(domains.bounds[0], kind="stable")
-        parts = [np.sort(order[at : at + self._rows]) for at in range(0, len(row), self._rows)]
-        return [(place[some], row[some]) for some in parts]
+    def _in_parts(
+        self,
+        domain: Domains,
+        bounds: IntermediateBounds,
+        half_spaces: HalfSpaces | None,
+        effort: Effort,
+    ) -> tuple[BoundedRows, bool]:
+        """Bound the rows of a batch of one that has too many of them; returns the last part, of
+        which some stay open unless the time is over or the domain is closed, and whether it is."""
+        context = self.context
+        while True:
+            new = np.isneginf(domain.bounds[0])
+            order = np.flatnonzero(new)
+            if not new.any():
+                order = np.argsort(domain.bounds[0], kind="stable")
+            some = np.sort(order[: self._rows])
+            row = domain.rows[0][some].astype(np.intp)
+            how = Effort(0) if new.any() else effort
+            found = self._bound(domain, bounds, half_spaces, np.zeros_like(row), row, how)
+            closed = bool(self._note(domain, found)[0])
+            stays = not new.any() and bool(self._left(domain, found).any())
+            if closed or stays or context.budget.spent or context.policy.finished():
+                return found, closed
 
     def _bound(
         self,
@@ -139,37 +144,41 @@ class Bounding:
             context.layout, context.bounder, rows, found, x, context.options.rule).numpy()
         return BoundedRows(rows, start, box, goal, found, place, row, score)
 
-    def _note(self, domains: Domains, found: BoundedRows) -> None:
-        """Write the bounds into their column, and into the proof those that reach their goal."""
+    def _note(self, domains: Domains, found: BoundedRows) -> Flags:
+        """Write the bounds into their column, and into the proof those that reach their goal; the
+        domains (N,) that are closed by them."""
         value, params = found.found.value.numpy(), found.found.params
         arrays = {key: v.numpy() for key, v in params.items()}
         reached = value > self.context.policy.goals(found.row)
-        for k, part in found.by_domain():
-            at = np.searchsorted(domains.rows[k], found.row[part])
-            known = domains.bounds[k].copy()
-            known[at] = value[part]
+        for k, mine in by_domain(found.place):
+            known = value[mine]
+            if len(known) < len(domains.rows[k]):
+                known = domains.bounds[k].copy()
+                known[np.searchsorted(domains.rows[k], found.row[mine])] = value[mine]
             domains.bounds[k] = known
             if self.context.options.record:
-                for r in part[reached[part]]:
+                for r in mine.start + np.flatnonzero(reached[mine]):
                     packed = pack({key: v[r] for key, v in arrays.items()})
                     bound = AtomBound(int(found.row[r]), float(value[r]), packed)
                     attach(self.context.proof, domains, k, bound)
+        return self.context.policy.close(domains, found.bounds)
 
     @staticmethod
     def _left(domains: Domains, found: BoundedRows) -> Flags:
         """Which of the rows (R,) are still open on their domains."""
-        left = np.zeros(len(found.row), dtype=bool)
-        for k, part in found.by_domain():
-            left[part] = np.isin(found.row[part], domains.rows[k], assume_unique=True)
+        left = np.ones(len(found.row), dtype=bool)
+        for k, mine in by_domain(found.place):
+            if not np.array_equal(domains.rows[k], found.row[mine]):
+                left[mine] = np.isin(found.row[mine], domains.rows[k], assume_unique=True)
         return left
 
     def _warm(self, domains: Domains, kept: BoundedRows, still: Numbers) -> None:
         """Let open domains keep the parameters of their open rows, and their least bound."""
         params = {key: v.numpy() for key, v in kept.found.params.items()}
         left, open_ = self._left(domains, kept), set(still.tolist())
-        for k, part in kept.by_domain():
+        for k, lines in by_domain(kept.place):
             if k in open_:
-                mine = part[left[part]]
+                mine = lines.start + np.flatnonzero(left[lines])
                 domains.warm[k] = WarmStart(
                     kept.row[mine].astype(np.int32), {key: v[mine] for key, v in params.items()})
                 domains.value[k] = domains.bounds[k].min()
@@ -180,7 +189,8 @@ class Bounding:
         """For the open domains `still`, the gate that loses most, or the input side that the bound
         depends on most. Returns their numbers in the order in which they shall wait."""
         options, left = self.context.options, self._left(domains, kept)
-        parts = {k: part[left[part]] for k, part in kept.by_domain()}
+        parts = {
+            k: mine.start + np.flatnonzero(left[mine]) for k, mine in by_domain(kept.place)}
         asked: list[Asked] = []
         coefs = kept.found.coefs.numpy()
         for k in still.tolist():
@@ -217,3 +227,9 @@ class Bounding:
             side = int(reach.argmax()) if reach.max() > 0 else int(width.argmax())
             if width[side] > 0:
                 domains.dimension[place], domains.gate[place] = side, -1
+
+
+def _open_rows(domains: Domains) -> tuple[Numbers, Numbers]:
+    """(place, row), each (R,), of all open rows of a batch, domain by domain."""
+    place = np.repeat(np.arange(len(domains)), [len(mine) for mine in domains.rows])
+    return place, np.concatenate(domains.rows).astype(np.intp)

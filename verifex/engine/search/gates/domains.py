@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -106,6 +107,8 @@ class Domains:
 
     def narrow(self, place: int, rows: NDArray[np.intp]) -> None:
         """Leave only these rows (which rise) open on one domain."""
+        if len(rows) == len(self.rows[place]):
+            return
         left = np.isin(self.rows[place], rows, assume_unique=True)
         self.rows[place], self.bounds[place] = self.rows[place][left], self.bounds[place][left]
 
@@ -253,17 +256,29 @@ def stacked_warm(domains: Domains, place: Places, row: Places) -> dict[ParamKey,
         return {}
     stacked = {
         key: np.zeros((len(place), value.shape[1])) for key, value in first.params.items()}
-    ends = np.flatnonzero(np.diff(place)) + 1
-    for part in np.split(np.arange(len(place)), ends):
-        warm: WarmStart | None = domains.warm[place[part[0]]]
+    for k, mine in by_domain(place):
+        warm: WarmStart | None = domains.warm[k]
         if warm is None:
             continue
-        at = np.searchsorted(warm.rows, row[part]).clip(max=len(warm.rows) - 1)
-        known = warm.rows[at] == row[part]
+        known: slice | Flags = slice(None)
+        at: slice | Places = slice(None)
+        if len(warm.rows) != mine.stop - mine.start or (warm.rows != row[mine]).any():
+            at = np.searchsorted(warm.rows, row[mine]).clip(max=len(warm.rows) - 1)
+            known = warm.rows[at] == row[mine]
+            at = at[known]
         for key, value in stacked.items():
             if key in warm.params:
-                value[part[known]] = warm.params[key][at[known]]
+                value[mine][known] = warm.params[key][at]
     return {key: torch.from_numpy(value) for key, value in stacked.items()}
+
+
+def by_domain(place: Places) -> Iterator[tuple[int, slice]]:
+    """Each domain with the lines of its rows, of rows on the domains (R,), which come domain by
+    domain."""
+    if len(place):
+        ends = [0, *(np.flatnonzero(np.diff(place)) + 1).tolist(), len(place)]
+        for start, stop in itertools.pairwise(ends):
+            yield int(place[start]), slice(start, stop)
 
 
 def attach(proof: Proof, domains: Domains, place: int, bound: AtomBound) -> None:

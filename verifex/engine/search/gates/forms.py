@@ -30,8 +30,9 @@ class FormTable:
         terms: dict[int, list[list[tuple[int, float]]]] = {}
         for r, form in enumerate(forms):
             for (node, index), c in form.terms:
-                lines = terms.setdefault(node, [[] for _ in forms])
-                lines[r].append((index, float(c)))
+                if node not in terms:
+                    terms[node] = [[] for _ in forms]
+                terms[node][r].append((index, float(c)))
         self._terms = {node: _padded(lines) for node, lines in terms.items()}
         self.consts = torch.tensor([float(f.const) for f in forms], dtype=torch.float64)
 

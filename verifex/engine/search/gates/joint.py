@@ -39,7 +39,9 @@ class Joint:
         closed, again = still_open(domains)
         for k, rows in enumerate(self.context.policy.joint(domains)):
             warm = domains.warm[k]
-            if not 2 <= len(rows) <= _TOGETHER or warm is None or not np.isin(rows, warm.rows).all():
+            if not 2 <= len(rows) <= _TOGETHER or warm is None:
+                continue
+            if not np.isin(rows, warm.rows).all():
                 continue
             at = np.searchsorted(warm.rows, rows)
             params = {key: torch.from_numpy(v[at]) for key, v in warm.params.items()}

@@ -50,49 +50,6 @@ class BoundedRows:
         """The lower bounds alone."""
         return RowBounds(self.place, self.row, self.found.value.numpy())
 
-    def by_domain(self) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """The domains, each with the numbers of its rows here."""
-        ends = np.flatnonzero(np.diff(self.place)) + 1
-        for part in np.split(np.arange(len(self.place)), ends) if len(self.place) else []:
-            yield int(self.place[part[0]]), part
-
-    def part(self, picked: NDArray[np.intp]) -> BoundedRows:
-        """Some of the rows."""
-        at, found = torch.from_numpy(picked), self.found
-        return BoundedRows(
-            Rows(self.rows.lo, self.rows.hi, self.rows.domain[at], self.rows.split),
-            {i: v[at] for i, v in self.start.items()},
-            (self.box[0][at], self.box[1][at]),
-            self.goal[at],
-            Bounds(found.value[at], {k: v[at] for k, v in found.params.items()},
-                   found.coefs[at], found.const[at], {}),
-            self.place[picked], self.row[picked], self.score[picked],
-        )
-
-    def joined(self, more: BoundedRows) -> BoundedRows:
-        """These and other rows of one domain, in the order of their forms."""
-        order = np.argsort(np.concatenate([self.row, more.row]), kind="stable")
-        one, two = self.found, more.found
-        both = BoundedRows(
-            Rows(self.rows.lo, self.rows.hi, torch.cat([self.rows.domain, more.rows.domain]),
-                 self.rows.split),
-            {i: torch.cat([v, more.start[i]]) for i, v in self.start.items()},
-            (torch.cat([self.box[0], more.box[0]]), torch.cat([self.box[1], more.box[1]])),
-            torch.cat([self.goal, more.goal]),
-            Bounds(torch.cat([one.value, two.value]),
-                   {k: torch.cat([v, two.params[k]]) for k, v in one.params.items()},
-                   torch.cat([one.coefs, two.coefs]), torch.cat([one.const, two.const]), {}),
-            np.concatenate([self.place, more.place]), np.concatenate([self.row, more.row]),
-            np.concatenate([self.score, more.score]),
-        )
-        return both.part(order)
-
-    def worst(self, most: int) -> BoundedRows:
-        """So many of the rows at most, those with the least bounds."""
-        if len(self.row) <= most:
-            return self
-        return self.part(np.sort(np.argsort(self.found.value.numpy(), kind="stable")[:most]))
-
 
 @dataclass(frozen=True)
 class Asked:

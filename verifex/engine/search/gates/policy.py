@@ -40,7 +40,7 @@ class Policy(Protocol):
         """The exact minimum of a row on a leaf; True if the row is decided there by that."""
 
     def tie(self, domains: Domains, found: RowBounds) -> Flags:
-        """Which domains (N,) would be closed if bounds within rounding of zero were exactly zero."""
+        """Which domains (N,) would be closed if bounds within rounding of zero were zero."""
 
     def joint(self, domains: Domains) -> list[NDArray[np.intp]]:
         """For each domain, open rows that decide it together: it is closed if some positive

@@ -198,9 +198,8 @@ class Refresh:
         value, params = self._bounds(batch, preact, asked, asked.start(size), hopeful)
         value = value - 1e-9 * (1.0 + np.abs(value))
         decides = value >= 0
-        own = (
-            asked.tighter(value, batch.bounds.lo[preact], batch.bounds.hi[preact]) & inner & ~decides
-        )
+        low, high = batch.bounds.lo[preact], batch.bounds.hi[preact]
+        own = asked.tighter(value, low, high) & inner & ~decides
         self._put(batch.domains, preact, asked, value, decides, own=False)
         self._put(batch.domains, preact, asked, value, own, own=True)
         if self.context.options.record:
@@ -215,7 +214,8 @@ class Refresh:
         """Both sides of every open element, less those that points show to be open; `hopeful`
         marks sides that a program might decide."""
         at, size = self.layout.offsets[preact], self.layout.graph.nodes[preact].size
-        open_ = (batch.bounds.lo[preact] < 0) & (batch.bounds.hi[preact] > 0) & ~batch.empty[:, None]
+        low, high = batch.bounds.lo[preact], batch.bounds.hi[preact]
+        open_ = (low < 0) & (high > 0) & ~batch.empty[:, None]
         open_ &= batch.domains.signs[:, at : at + size] == 0
         on, off = (np.zeros(open_.shape, dtype=bool) for _ in range(2))
         waits = batch.domains.wait[:, :, at : at + size]

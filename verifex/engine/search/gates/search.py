@@ -250,7 +250,7 @@ class Search:
         roots: bool,
     ) -> None:
         """The same for domains that are bounded together and may have points."""
-        closed, kept = self._bounding.run(domains, bounds, half_spaces, effort, roots=roots)
+        closed, kept = self._bounding.run(domains, bounds, half_spaces, effort)
         self._close(domains, closed, "bounds")
         still = np.flatnonzero(~closed)
         if not len(still):
