@@ -73,6 +73,8 @@ class Counts:
     def necessary(self, false: Flags) -> Flags:
         """Atoms (N, atoms) without any one of which the formula is false; none where it is false
         anyway."""
+        if self.needed <= 0:  # true whatever its parts are
+            return np.zeros_like(false)
         left, alive = self._left(false), ~false[:, self.rows]
         every, some = left == self.needed, left > self.needed
         out, shared = np.zeros_like(false), np.ones_like(false)

@@ -35,10 +35,8 @@ _NUMBERS = 1 << 23
 """Rows times node elements in one backward pass: some eight arrays of so many numbers live at once,
 half a gigabyte."""
 
-_FEWEST, _MOST = 256, 4096
-"""Rows in one backward pass, whatever the network. A domain with more open rows is worked off in
-parts: first all that were never bounded, without optimising, since most are closed by that; then
-those that are farthest from closed, until some of a part stay open."""
+_FEWEST = 256
+"""Rows in one backward pass that are worth one, however large the network."""
 
 
 class Bounding:
@@ -53,7 +51,7 @@ class Bounding:
         self.weights: FloatArray | None = None
         layout = context.layout
         numbers = sum(layout.graph.nodes[i].size for i in layout.order)
-        self._rows = min(_MOST, max(_FEWEST, _NUMBERS // max(1, numbers)))
+        self._rows = min(context.options.rows, max(_FEWEST, _NUMBERS // max(1, numbers)))
 
     def groups(self, domains: Domains) -> Iterator[slice]:
         """Parts of a batch whose rows are bounded together: whole domains, at least one."""
@@ -100,8 +98,10 @@ class Bounding:
         half_spaces: HalfSpaces | None,
         effort: Effort,
     ) -> tuple[BoundedRows, bool]:
-        """Bound the rows of a batch of one that has too many of them; returns the last part, of
-        which some stay open unless the time is over or the domain is closed, and whether it is."""
+        """Bound the rows of a batch of one that has too many of them, in parts: first all that were
+        never bounded, without optimising, since most are closed by that; then those that are
+        farthest from closed, until some of a part stay open. Returns that part, and whether the
+        domain is closed."""
         context = self.context
         while True:
             new = np.isneginf(domain.bounds[0])

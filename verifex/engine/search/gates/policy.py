@@ -76,7 +76,8 @@ class SearchOptions:
     None leaves it to the network, 0 takes the best score. `tighten`: bounds of pre-activations are
     optimised again on some domains (tighten.py), gates of earlier layers are split first, and
     `width` does not count; None: on large networks, once a search without has not come to an end
-    soon (and not for ranges).
+    soon (and not for ranges). `rows`: so many are bounded together at most, fewer on large
+    networks; a domain with more open rows is worked off in parts.
     """
 
     width: int = 192
@@ -89,6 +90,7 @@ class SearchOptions:
     tighten: bool | None = None
     inputs: bool = False
     max_domains: int = 2_000_000
+    rows: int = 4096
     share_after: float = 0.5
     record: bool = True
     device: str = "cpu"
