@@ -49,11 +49,14 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "search", "run", "by_solver range_end", "decide ranges",
     ),
     "verifex.engine.bounds": (
-        "batched_lp facts layout rounding", "optimise", "root", "half_spaces",
+        "batched_lp facts layout rounding single_lp", "optimise", "root", "half_spaces",
     ),
-    "verifex.engine.search": ("record start", "gates inputs", "handover workers", "claims extrema"),
+    "verifex.engine.search": (
+        "counts record start", "gates inputs", "handover workers", "claims extrema",
+    ),
     "verifex.engine.search.gates": (
-        "branching domain forms leaf lookahead", "joint leaves policy tighten", "refresh", "search",
+        "branching domains forms", "frontier lookahead policy", "joint leaves tighten",
+        "bounding refresh", "search",
     ),
     "verifex.engine.search.inputs": (
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",

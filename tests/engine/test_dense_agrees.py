@@ -15,9 +15,9 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from tests.helpers.strategies import boxes as drawn_boxes
 from tests.helpers.strategies import graphs, points_in
-
 from verifex.engine.search.inputs.dense import DenseNet
 from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds
 from verifex.errors import UnsupportedError

@@ -18,7 +18,7 @@ from verifex.engine.ranges import find_range
 from verifex.engine.run import node_bounds
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
-from verifex.engine.search.gates.search import SearchOptions
+from verifex.engine.search.gates.policy import SearchOptions
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
@@ -75,7 +75,7 @@ def test_bounds_hold_at_points_of_open_domains(refresh: bool, most: int) -> None
         x = rng.uniform(lo, hi, (3000, len(lo)))
         values = evaluate_float(problem.graph, x, list(low))
         pattern = np.concatenate([values[z].reshape(len(x), -1) > 0 for z in layout.offsets], 1)
-        signs = np.stack([d.signs for d in found.rest.domains])
+        signs = found.rest.domains.signs
         fits = ((signs[None] == 0) | (pattern[:, None] == (signs[None] > 0))).all(2).any(1)
         value = values[form.terms[0][0][0]].reshape(len(x), -1)[:, form.terms[0][0][1]]
         # Outside the open domains nothing is less than what they say is closed.

@@ -17,7 +17,7 @@ from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.forms import FormTable
-from verifex.engine.search.gates.lookahead import Asked, Bounded, look_ahead
+from verifex.engine.search.gates.lookahead import Asked, BoundedRows, look_ahead
 from verifex.engine.search.gates.policy import SearchOptions
 from verifex.engine.search.gates.refresh import lightened
 from verifex.ir.formula import Atom, Form
@@ -35,16 +35,18 @@ def _graph(seed: int, widths: tuple[int, ...] = (4, 10, 10, 2)) -> tuple[Graph, 
     return builder.build({"y": out}), out
 
 
-def _bounded(graph: Graph, out: int, signs: np.ndarray) -> tuple[Layout, Bounder, Bounded]:
+def _bounded(graph: Graph, out: int, signs: np.ndarray) -> tuple[Layout, Bounder, BoundedRows]:
     """Both outputs bounded from below on two boxes, with the multipliers that any start gives."""
     layout, bounder = Layout(graph, (out,)), Bounder(graph)
     n = graph.input_size
     lo, hi = np.stack([-np.ones(n), -0.5 * np.ones(n)]), np.ones((2, n))
     boxes = layout.propagate(lo, hi, signs)
     table = FormTable(layout, [Form.of({(out, k): 1}) for k in range(2)])
-    rows, start, box = table.rows(boxes, signs, lo, hi, [(k, r) for k in range(2) for r in (0, 1)])
+    place, row = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    rows, start, box = table.rows(boxes, signs, lo, hi, place, row)
     found = bounder.bound(rows, start, *box, Effort(5))
-    return layout, bounder, Bounded(rows, start, box, torch.full((4,), 0.5).double(), found)
+    goal, score = torch.full((4,), 0.5).double(), np.zeros((4, layout.gates))
+    return layout, bounder, BoundedRows(rows, start, box, goal, found, place, row, score)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -56,7 +58,7 @@ def test_the_gate_whose_halves_lack_least_is_chosen(seed: int) -> None:
     for z, at in layout.offsets.items():  # decided gates have no score
         lo, hi = batch.rows.lo[z].numpy(), batch.rows.hi[z].numpy()
         scores[:, at : at + lo.shape[1]] *= (lo < 0) & (hi > 0)
-    asked = [Asked([0, 1], scores[0]), Asked([2, 3], scores[1])]
+    asked = [Asked(0, [0, 1], scores[0]), Asked(1, [2, 3], scores[1])]
     chosen = look_ahead(layout, bounder, batch, asked, 5)
     for k in range(2):
         tried = np.argsort(-scores[k])[:5]
@@ -64,7 +66,7 @@ def test_the_gate_whose_halves_lack_least_is_chosen(seed: int) -> None:
         assert lacks[chosen[k]] >= max(lacks.values()) - 1e-9
 
 
-def _alone(layout: Layout, bounder: Bounder, batch: Bounded, k: int, gate: int) -> float:
+def _alone(layout: Layout, bounder: Bounder, batch: BoundedRows, k: int, gate: int) -> float:
     """What the halves of one gate lack, by two plain evaluations of the domain's two rows."""
     from verifex.semantics.linear import Rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,14 +12,15 @@ import torch
 from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import proof_lines
 from verifex.engine.bounds import batched_lp
-from verifex.engine.bounds.half_spaces import Cutter
+from verifex.engine.bounds.half_spaces import HalfSpaceMaker
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.single_lp import LeafSolver
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
-from verifex.engine.search.gates.domain import Domain, local_facts
-from verifex.engine.search.gates.leaf import LeafSolver
-from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.domains import local_facts, whole
+from verifex.engine.search.gates.forms import FormTable
+from verifex.engine.search.gates.policy import SearchContext, SearchOptions, Stats
 from verifex.engine.search.gates.refresh import Refresh
 from verifex.engine.search.record import Proof, ProofNode
 from verifex.ir.graph import Builder
@@ -103,25 +105,33 @@ def test_facts_hold_at_the_points_of_their_domains(seed: int) -> None:
     graph = b.build({"g": size})
     layout, bounder = Layout(graph, (size,)), Bounder(graph)
     proof = Proof()
-    refresh = Refresh(layout, bounder, Cutter(layout, bounder), proof, lambda *_: None)
+    policy = SimpleNamespace(candidates=lambda *_: None)
+    context = SearchContext(
+        layout, bounder, FormTable(layout, []), HalfSpaceMaker(layout, bounder), policy,
+        SearchOptions(), Budget(60.0, 1 << 30, 1), proof, Stats())
+    refresh = Refresh(context)
     lo, hi = np.full(n, -1.0), np.full(n, 1.0)
     points = rng.uniform(-1, 1, (4000, n))
     pattern = refresh.patterns(points)
-    domains = []
+    chosen_signs = []
     for k in range(60):  # sign choices of a point, or of nobody
         near = pattern[rng.integers(4000)] if k % 3 else rng.random(layout.gates) < 0.5
         chosen = rng.random(layout.gates) < rng.uniform(0.1, 0.9)
         signs = np.where(chosen, np.where(near, 1, -1), 0).astype(np.int8)
-        domains.append(Domain(lo, hi, signs, [0], proof.add(ProofNode(-1))))
-    empty, _ = refresh.run(domains)
+        chosen_signs.append(signs)
+    boxes = (np.repeat(side[None], 60, axis=0) for side in (lo, hi))
+    domains = whole(*boxes, np.stack(chosen_signs), [[0]] * 60, waits=True)
+    domains.node[:] = [proof.add(ProofNode(-1)) for _ in range(60)]
+    empty = refresh.tighten(domains).closed == "empty"
     values = evaluate_float(graph, points, list(layout.offsets))
     some = 0
-    for d, none in zip(domains, empty, strict=True):
-        inside = ((d.signs == 0) | (pattern == (d.signs > 0))).all(axis=1)
+    for k, none in enumerate(empty):
+        one = domains.take(slice(k, k + 1))
+        inside = ((one.signs == 0) | (pattern == (one.signs > 0))).all(axis=1)
         if none:
             assert not inside.any()
             continue
-        for z, (low, high) in local_facts([d]).items():
+        for z, (low, high) in local_facts(one).items():
             mine = values[z].reshape(len(points), -1)[inside]
             assert (mine >= low[0] - 1e-9).all()
             assert (mine <= high[0] + 1e-9).all()
@@ -147,13 +157,13 @@ def test_cuts_are_the_same_without_tables(monkeypatch: pytest.MonkeyPatch) -> No
     calls: list[int] = []
     plain = bounder.evaluate
     monkeypatch.setattr(bounder, "evaluate", lambda *a: calls.append(1) or plain(*a))
-    cutter, none = Cutter(layout, bounder), np.zeros_like(signs)
-    assert cutter.cut(boxes, lo, hi, none).a.shape == (7, 0, n)
+    maker, none = HalfSpaceMaker(layout, bounder), np.zeros_like(signs)
+    assert maker.of_splits(boxes, lo, hi, none).a.shape == (7, 0, n)
     assert not calls
-    one = cutter.cut(boxes, lo, hi, signs)
-    again = cutter.cut(boxes, lo, hi, signs)
+    one = maker.of_splits(boxes, lo, hi, signs)
+    again = maker.of_splits(boxes, lo, hi, signs)
     assert len(calls) == 3  # the table once, the second layer each time
-    other = Cutter(layout, bounder, largest_table=0).cut(boxes, lo, hi, signs)
+    other = HalfSpaceMaker(layout, bounder, largest_table=0).of_splits(boxes, lo, hi, signs)
     for field in ("a", "b", "gate"):
         assert np.array_equal(getattr(one, field), getattr(again, field))
         assert np.allclose(getattr(one, field), getattr(other, field), rtol=1e-12, atol=1e-12)

@@ -15,7 +15,7 @@ from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import Evidence, EvidenceKind
 from verifex.engine.run import Run, node_bounds
 from verifex.engine.search.claims import MARGIN, FormulaPolicy, decide_search
-from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.domains import RowBounds, whole
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.inputs.box_claim import refuse_underflow
 from verifex.engine.search.inputs.dense import DenseNet
@@ -156,10 +156,13 @@ def test_an_atom_is_closed_only_beyond_what_floats_may_err() -> None:
         rounding = Rounding(problem.graph, problem.targets(), box, bounds)
         (atom,) = atoms(problem.broken())
         policy = FormulaPolicy(problem, problem.broken(), [atom], rounding)
-        assert policy.goal(0) >= max(MARGIN, scale * 1e-15)
-        domain = Domain(*box, np.zeros(8, dtype=np.int8), [0], -1, state=np.zeros(1, dtype=bool))
-        assert not policy.settle(domain, {0: policy.goal(0)})
-        assert policy.settle(domain, {0: 2 * policy.goal(0)})
+        first = np.zeros(1, dtype=np.intp)
+        goal = policy.goals(first)
+        assert goal >= max(MARGIN, scale * 1e-15)
+        boxes = (side[None] for side in box)
+        domain = whole(*boxes, np.zeros((1, 8), dtype=np.int8), [[0]], forms=1)
+        assert not policy.close(domain, RowBounds(first, first, goal)).any()
+        assert policy.close(domain, RowBounds(first, first, 2 * goal)).all()
 
 
 @pytest.mark.parametrize("weight", [0.001, 1.0, -3.7])

@@ -30,7 +30,7 @@ from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
-from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.domains import COLUMNS, Domains, WarmStart, concatenate, whole
 from verifex.engine.search.gates.policy import Stats
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import AtomBound, LocalFacts, ProofNode
@@ -384,7 +384,7 @@ def test_long_messages_pass_each_other() -> None:
 def test_a_message_that_came_while_sending_is_not_waited_for() -> None:
     mine, theirs = (Channel(end) for end in socket.socketpair())
     search = SimpleNamespace(
-        proof=SimpleNamespace(nodes=[]), stats=Stats(), deal=lambda _: [[]],
+        proof=SimpleNamespace(nodes=[]), stats=Stats(), deal=lambda _: [],
         policy=SimpleNamespace(hear=lambda _: None),
     )
     worker = forked.Worker(search, mine)
@@ -420,22 +420,26 @@ def test_parcels_hold_whole_domains_and_nodes() -> None:
         REGION_ROWS: {0: 1.5},
     }
     facts = LocalFacts(2, np.array([[0, 1], [3, -1]], dtype=np.int32), packed, [packed, {}])
-    lo, hi = np.zeros(3), np.ones(3)
-    domain = Domain(
-        lo, hi, np.array([0, 1, -1], dtype=np.int8), [0, 4], 9, 2, -0.5,
-        {Parameter(ParameterKind.ALPHA, 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3,
-        np.ones(3), np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts],
-        np.ones((2, 3), dtype=bool), 3, {2: {1: packed}},
-        np.array([[0, 3, 1], [2, 0, 0]], dtype=np.int8),
-    )
-    back = parcels.domain_from(loads(dumps(parcels.domain_to(domain))), 9)
-    domain.own, domain.pending, domain.starts = {}, [], {}  # these stay behind
-    assert _same(vars(domain), vars(back))
-    (light,) = parcels.unbundle(loads(dumps(parcels.bundle([domain]))))
-    assert (light.rows, light.value, light.tree) == ([0, 4], -0.5, 2)
-    assert _same([light.lo, light.hi, light.signs, light.state],
-                 [domain.lo, domain.hi, domain.signs, domain.state])
-    assert parcels.unbundle(loads(dumps(parcels.bundle([])))) == []
+    lo, hi = np.zeros((2, 3)), np.ones((2, 3))
+    signs = np.array([[0, 1, -1], [0, 0, 1]], dtype=np.int8)
+    sent = whole(lo, hi, signs, [[0, 4], [2]], forms=5, waits=True)
+    sent.node[:], sent.value[:], sent.gate[:], sent.tight[:] = [9, 11], [-0.5, 0.25], 1, 3
+    sent.false[0, 1], sent.wait[1, 0, 2] = True, 3
+    slopes = {Parameter(ParameterKind.ALPHA, 3): np.array([[0.5, 1.0], [0.0, 0.25]])}
+    sent.warm[0] = WarmStart(sent.rows[0], slopes)
+    sent.bounds[0], sent.kept[0] = np.array([-0.5, 1.0]), {2: (lo[0], hi[0])}
+    sent.seen[1] = np.ones((2, 3), dtype=bool)
+    sent.own[0], sent.pending[0], sent.starts[0] = {4: (hi[0], hi[0])}, [facts], {2: {1: packed}}
+    back = parcels.domains_from(loads(dumps(parcels.domains_to(sent))), sent)
+    sent.own[0], sent.pending[0], sent.starts[0] = {}, [], {}  # these stay behind
+    for name in COLUMNS:
+        assert _same(list(getattr(sent, name)), list(getattr(back, name))), name
+    back.false[:] = True  # columns that came are written to
+    light = parcels.unbundle(loads(dumps(parcels.bundle(sent))), sent)
+    for name in ("lo", "hi", "signs", "tree", "value", "false", "rows", "bounds"):
+        assert _same(list(getattr(sent, name)), list(getattr(light, name))), name
+    assert light.node.tolist() == [-1, -1]
+    assert len(parcels.unbundle(loads(dumps(parcels.bundle(sent.take(slice(0, 0))))), sent)) == 0
     node = ProofNode(3, 5, -1, None, 0.0, [AtomBound(1, 0.5, packed, {2: 0.25})], "bounds",
                      (7, 8), [facts])
     value = loads(dumps(parcels.node_to(node)))
@@ -454,11 +458,12 @@ class _Pauses:
     """Stands for a search whose one step closes all that it has, after the time is over."""
 
     def __init__(self) -> None:
-        self.stats, self.unresolved, self.log = Stats(), list[Domain](), None
+        self.stats, self.unresolved, self.log = Stats(), list[Domains](), None
         self.policy = SimpleNamespace(hear=lambda _: None, tell=dict, finished=lambda: False)
         self.options = SimpleNamespace(record=False)
         self.proof = SimpleNamespace(nodes=[], add=lambda _: 0)
-        self.queue, self.elsewhere, self.least = list[Domain](), (0, np.inf), 0.0
+        self.nothing = _domain(0.0).take(slice(0, 0))
+        self.queue, self.elsewhere, self.least = self.nothing, (0, np.inf), 0.0
         self.started = time.monotonic()
 
     @property
@@ -469,25 +474,27 @@ class _Pauses:
     def open(self) -> int:
         return len(self.queue)
 
-    def deal(self, parts: int) -> list[list[Domain]]:
-        all_, self.queue = self.queue, []
-        return [all_[k::parts] for k in range(parts)]
+    def deal(self, parts: int) -> list[Domains]:
+        all_, self.queue = self.queue, self.nothing
+        return [all_.take(slice(k, None, parts)) for k in range(parts)]
 
-    def adopt(self, domains: list[Domain]) -> None:
-        self.queue += domains
+    def adopt(self, domains: Domains) -> None:
+        self.queue = concatenate([self.queue, domains])
 
-    def open_domains(self) -> list[Domain]:
-        return self.queue + self.unresolved
+    def open_domains(self) -> Domains:
+        return concatenate([self.queue, *self.unresolved])
 
     def step(self) -> None:
         time.sleep(0.5)
-        self.queue = []
+        self.queue = self.nothing
 
     def report(self) -> None: ...
 
 
-def _domain(value: float) -> Domain:
-    return Domain(np.zeros(2), np.ones(2), np.zeros(1, np.int8), [0], 0, value=value)
+def _domain(value: float) -> Domains:
+    out = whole(np.zeros((1, 2)), np.ones((1, 2)), np.zeros((1, 1), np.int8), [[0]])
+    out.node[0], out.value[0] = 0, value
+    return out
 
 
 def test_a_parcel_on_its_way_at_the_end_stays_open() -> None:
@@ -498,24 +505,25 @@ def test_a_parcel_on_its_way_at_the_end_stays_open() -> None:
     if pid == 0:
         try:
             ours.close()
-            forked.Worker(search, Channel(theirs)).run([_domain(-1.0)])
+            forked.Worker(search, Channel(theirs)).run(_domain(-1.0))
         finally:
             os._exit(0)
     theirs.close()
     shared = object.__new__(team.Team)
     shared.search = search
-    member = team._Member(pid, Channel(ours), [_domain(-1.0)], open=1)
+    member = team._Member(pid, Channel(ours), _domain(-1.0), open=1)
     shared.members = [member]
     try:
         late = _domain(-7.0)
-        late.warm = {Parameter(ParameterKind.ALPHA, 1): np.zeros((1, 400_000))}
-        member.channel.send({"domains": [parcels.domain_to(late)]})
-        member.lent, member.sent = [*member.lent, late], member.sent + 1
+        slopes = {Parameter(ParameterKind.ALPHA, 1): np.zeros((1, 400_000))}
+        late.warm[0] = WarmStart(late.rows[0], slopes)
+        member.channel.send({"domains": parcels.domains_to(late)})
+        member.lent, member.sent = concatenate([member.lent, late]), member.sent + 1
         member.channel.pump(0.0)
         time.sleep(0.8)  # the first process is in a step of its own
         shared.end()
         assert member.ended
-        assert -7.0 in [d.value for d in search.open_domains()]
+        assert -7.0 in search.open_domains().value
     finally:
         member.channel.close()
         os.kill(pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from tests.helpers.marks import first_quick
 from tests.helpers.small_nets import relu_net
 from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import proof_lines
+from verifex.engine.bounds.half_spaces import HalfSpaceMaker
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort, Linear
 from verifex.engine.bounds.root import to_rows
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
-from verifex.engine.search.gates.domain import Domain, local_facts
-from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.domains import Domains, local_facts, whole
+from verifex.engine.search.gates.forms import FormTable
+from verifex.engine.search.gates.policy import SearchContext, SearchOptions, Stats
 from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.tighten import EVERY, Tighten
 from verifex.engine.search.record import Proof, ProofNode
@@ -45,7 +48,7 @@ def _graph(seed: int, widths: tuple[int, ...] = (4, 10, 10, 10, 2)) -> tuple[Gra
     return builder.build({"y": out}), out
 
 
-def _domains(layout: Layout, count: int, seed: int) -> list[Domain]:
+def _domains(layout: Layout, count: int, seed: int) -> Domains:
     """Domains that hold a point each, with some gates of the first two layers split on."""
     rng = np.random.default_rng(seed)
     n = layout.graph.input_size
@@ -57,12 +60,24 @@ def _domains(layout: Layout, count: int, seed: int) -> list[Domain]:
         signs = np.zeros(layout.gates, dtype=np.int8)
         picked = rng.choice(20, size=3 + k, replace=False)
         signs[picked] = pattern[picked]
-        out.append(Domain(-np.ones(n), np.ones(n), signs, [0], k))
-    return out
+        out.append(signs)
+    side = np.ones((count, n))
+    domains = whole(-side, side, np.stack(out), [[0]] * count)
+    domains.node[:] = np.arange(count)
+    return domains
 
 
-def _tight(layout: Layout, domains: list[Domain], proof: Proof | None = None) -> Tighten:
-    return Tighten(layout, Bounder(layout.graph), proof)
+def _tight(layout: Layout, proof: Proof | None = None) -> Tighten:
+    bounder = Bounder(layout.graph)
+    policy = SimpleNamespace(finished=lambda: False)
+    return Tighten(SearchContext(
+        layout, bounder, FormTable(layout, []), HalfSpaceMaker(layout, bounder), policy,
+        SearchOptions(record=proof is not None), Budget(*BUDGET), proof or Proof(), Stats()))
+
+
+def _one(domains: Domains, k: int) -> Domains:
+    """One of the domains, as a batch whose columns are views."""
+    return domains.take(slice(k, k + 1))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -70,15 +85,15 @@ def test_no_point_of_a_domain_lies_outside_its_bounds(seed: int) -> None:
     graph, out = _graph(seed)
     layout = Layout(graph, (out,))
     domains = _domains(layout, 4, seed)
-    _tight(layout, domains).run(domains)
+    _tight(layout).tighten(domains)
     zs = list(layout.offsets)
     x = np.random.default_rng(seed).uniform(-1, 1, size=(40_000, 4))
     values = evaluate_float(graph, x, zs)
     pattern = np.concatenate([values[z].reshape(len(x), -1) for z in zs], axis=1)
     met = 0
-    for d in domains:
-        inside = ((d.signs == 0) | (pattern * d.signs >= 0)).all(axis=1)
-        for z, (low, high) in d.kept.items():
+    for signs, kept in zip(domains.signs, domains.kept, strict=True):
+        inside = ((signs == 0) | (pattern * signs >= 0)).all(axis=1)
+        for z, (low, high) in kept.items():
             met += int(inside.sum() * np.isfinite(low).sum())
             mine = values[z].reshape(len(x), -1)[inside]
             assert (mine >= low - 1e-9).all()
@@ -91,22 +106,20 @@ def test_bounds_are_tighter_and_children_inherit_them(seed: int) -> None:
     graph, out = _graph(seed)
     layout = Layout(graph, (out,))
     domains = _domains(layout, 3, seed)
-    signs = np.stack([d.signs for d in domains])
-    lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
+    lo, hi, signs = domains.lo, domains.hi, domains.signs
     before = layout.propagate(lo, hi, signs)
-    tighten = _tight(layout, domains)
-    assert all(tighten.due(d) for d in domains)
-    tighten.run(domains)
-    assert not any(tighten.due(d) for d in domains)
+    tighten = _tight(layout)
+    assert tighten.due(domains).all()
+    assert tighten.tighten(domains).again.all()
+    assert not tighten.due(domains).any()
     after = layout.propagate(lo, hi, signs, local=local_facts(domains))
     last = list(layout.offsets)[-1]
     assert (after.lo[last] >= before.lo[last]).all()
     assert (after.hi[last] <= before.hi[last]).all()
     width = (after.hi[last] - after.lo[last]).sum() / (before.hi[last] - before.lo[last]).sum()
     assert width < 0.8
-    domains[0].signs = domains[0].signs.copy()
-    domains[0].signs[np.flatnonzero(domains[0].signs == 0)[:EVERY]] = 1
-    assert tighten.due(domains[0])
+    domains.signs[0, np.flatnonzero(domains.signs[0] == 0)[:EVERY]] = 1
+    assert tighten.due(domains).tolist() == [True, False, False]
 
 
 def test_a_domain_gets_the_same_bounds_alone() -> None:
@@ -114,15 +127,15 @@ def test_a_domain_gets_the_same_bounds_alone() -> None:
     layout = Layout(graph, (out,))
     together, alone = _domains(layout, 5, 3), _domains(layout, 5, 3)
     for times in range(2):  # the second time with what the first time found
-        _tight(layout, together).run(together)
-        for d in alone:
-            _tight(layout, [d]).run([d])
+        _tight(layout).tighten(together)
+        for k in range(5):
+            _tight(layout).tighten(_one(alone, k))
         for group in (together, alone):  # one begins anew where the others go on
-            group[0].starts = {}
-        for a, b in zip(together, alone, strict=True):
-            assert a.kept.keys() == b.kept.keys()
-            for z, bounds in a.kept.items():
-                for mine, other in zip(bounds, b.kept[z], strict=True):
+            group.starts[0], group.tight[:] = {}, 0
+        for a, b in zip(together.kept, alone.kept, strict=True):
+            assert a.keys() == b.keys()
+            for z, bounds in a.items():
+                for mine, other in zip(bounds, b[z], strict=True):
                     np.testing.assert_allclose(mine, other, 1e-9, 1e-9, err_msg=f"{times}")
 
 
@@ -132,17 +145,17 @@ def test_lines_show_what_is_kept(seed: int) -> None:
     graph, out = _graph(seed)
     layout = Layout(graph, (out,))
     domains = _domains(layout, 2, seed)
-    proof = Proof([ProofNode(-1) for _ in domains])
-    _tight(layout, domains, proof).run(domains)
+    proof = Proof([ProofNode(-1) for _ in range(2)])
+    _tight(layout, proof).tighten(domains)
     bounder, shown = Bounder(graph), 0
-    for d in domains:
-        bare = Domain(d.lo, d.hi, d.signs, [0], 0)
-        for facts in proof.nodes[d.node].facts:
-            boxes = layout.propagate(*bare.box, local=local_facts([bare]))
+    for d, kept in enumerate(domains.kept):
+        bare = whole(domains.lo[d][None], domains.hi[d][None], domains.signs[d][None], [[0]])
+        for facts in proof.nodes[d].facts:
+            boxes = layout.propagate(bare.lo, bare.hi, bare.signs, local=local_facts(bare))
             size = graph.nodes[facts.node].size
             low, high = np.full(size, -np.inf), np.full(size, np.inf)
             for (i, sign), packed in zip(facts.rows, facts.splits, strict=True):
-                rows = to_rows(boxes, torch.zeros(1, dtype=torch.long), layout, d.signs[None])
+                rows = to_rows(boxes, torch.zeros(1, dtype=torch.long), layout, bare.signs)
                 params = bounder.start(rows, [facts.node])
                 for key, values in packed.items():
                     if isinstance(values, dict):
@@ -152,13 +165,13 @@ def test_lines_show_what_is_kept(seed: int) -> None:
                         params[key][0] = torch.from_numpy(values / 128.0)
                 start = torch.zeros((1, size), dtype=torch.float64)
                 start[0, i] = float(sign)
-                box = torch.from_numpy(d.lo[None]), torch.from_numpy(d.hi[None])
+                box = torch.from_numpy(bare.lo), torch.from_numpy(bare.hi)
                 value = float(bounder.evaluate(rows, {facts.node: start}, params, *box)[0])
-                taken = d.kept[facts.node][0][i] if sign > 0 else -d.kept[facts.node][1][i]
+                taken = kept[facts.node][0][i] if sign > 0 else -kept[facts.node][1][i]
                 assert value >= taken - 1e-9
                 (low if sign > 0 else high)[i] = sign * taken
                 shown += 1
-            bare.kept = {**bare.kept, facts.node: (low, high)}
+            bare.kept[0] = {**bare.kept[0], facts.node: (low, high)}
     assert shown > 4
 
 

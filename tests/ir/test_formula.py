@@ -26,6 +26,7 @@ from verifex.ir.formula import (
     negate,
     nodes,
     simplify,
+    written_out,
 )
 
 NODE, SIZE = 0, 4
@@ -92,6 +93,24 @@ def test_simplify_agrees_inside_the_bounds(f: Formula, data: st.DataObject) -> N
         values = at(data.draw(points_in(lo, hi)))
         assert holds(left, values) == holds(f, values)
     assert set(cells(left)) <= set(cells(f))
+
+
+@given(f=dominances(NODE, SIZE), data=st.data())
+def test_a_block_under_bounds_holds_the_open_pairs(f: Dominance, data: st.DataObject) -> None:
+    """What is left of it expands to what is left of its expansion, and may be simplified again."""
+    lo, hi = data.draw(boxes(SIZE))
+    left = simplify(f, {NODE: lo}, {NODE: hi})
+    assert written_out(left) == simplify(f.expand(), {NODE: lo}, {NODE: hi})
+    if isinstance(left, Dominance):
+        assert left.pairs is not None
+        assert left.pairs.open.any(axis=1).all()
+        assert left.pairs.open.any(axis=0).all()
+    narrow = data.draw(points_in(lo, hi))
+    floats = np.array([float(v) for v in narrow])
+    point = at([Fraction(v) for v in floats.tolist()])
+    assert holds(negate(left), point) != holds(left, point)
+    again = simplify(left, {NODE: floats}, {NODE: floats})
+    assert again == (TRUE if holds(f, point) else FALSE)
 
 
 @given(f=formulas(NODE, SIZE), point=points)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from verifex import checker
-from verifex.engine.search.gates.leaf import LeafSolver
+from verifex.engine.bounds.single_lp import LeafSolver
 from verifex.ir.region import Ball, Region
 from verifex.semantics.linear import concretise, minimisers
 from verifex.semantics.support.balls import (

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.strategies import SMOOTH, boxes, graphs, grid, points_in
-from verifex.engine.bounds.layout import Boxes, Layout
+from verifex.engine.bounds.layout import IntermediateBounds, Layout
 from verifex.engine.bounds.optimise import Bounder, Effort, Linear
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import ExactArray, FloatArray
@@ -413,7 +413,7 @@ def batch_case(
 def _bound(
     bounder: Bounder, layout: Layout, lo: FloatArray, hi: FloatArray, signs: FloatArray,
     forms: FloatArray, node: int,
-) -> tuple[Boxes, FloatArray, dict[Parameter, FloatArray]]:
+) -> tuple[IntermediateBounds, FloatArray, dict[Parameter, FloatArray]]:
     boxes_ = layout.propagate(lo, hi, signs)
     rows = to_rows(boxes_, torch.arange(len(lo)), layout, signs)
     found = bounder.bound(

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from verifex.ir.exact import ExactArray, FloatArray
-from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or
+from verifex.ir.formula import Atom, Dominance, Form, Formula, Junction, fold
 
 Extended: TypeAlias = Fraction | float
 """A fraction, or infinite: plus where always true, minus where never true or not known."""
@@ -25,16 +25,12 @@ def exact_margin(formula: Formula, values: Mapping[int, ExactArray]) -> Fraction
     """The margin at exact node values; None where it is infinite (the formula is constant)."""
 
     def block(dominance: Dominance) -> Extended:
-        flat = [
-            Fraction(int(n), values[dominance.node].den) for n in values[dominance.node].num.ravel()
-        ]
-        rows = [
-            [dominance.sense * (flat[w] - flat[x]) for x in dominance.losers]
-            for w in dominance.winners
-        ]
-        return _kth([_kth(row, dominance.inner) for row in rows], dominance.outer)
+        numbers = values[dominance.node].num.ravel()
+        constant, rise, fall = _order_statistics(
+            dominance, lambda picked, _: sorted(int(numbers[i]) for i in picked))
+        return constant if rise is None else Fraction(rise - fall, values[dominance.node].den)
 
-    return _finite(_fold(formula, lambda form: form.value(values), block))
+    return _finite(_margin(formula, lambda form: form.value(values), block))
 
 
 def lower_margin(
@@ -47,21 +43,17 @@ def lower_margin(
         return -math.inf if low is None else low
 
     def block(dominance: Dominance) -> Extended:
+        # Sound: each comparison is at least the lower end of what has to be great less the upper
+        # end of the other, and their order statistics are at least those of the lower bounds.
         low, high = lo[dominance.node].ravel(), hi[dominance.node].ravel()
-        w, x = list(dominance.winners), list(dominance.losers)
-        diff = (
-            low[w][:, None] - high[x][None]
-            if dominance.sense > 0
-            else low[x][None] - high[w][:, None]
-        )
-        best = float(
-            _kth_batch(
-                _kth_batch(np.nextafter(diff, -np.inf), dominance.inner, np), dominance.outer, np
-            )
-        )
+        constant, rise, fall = _order_statistics(
+            dominance, lambda picked, great: np.sort((low if great else high)[list(picked)]))
+        if rise is None:
+            return constant
+        best = float(np.nextafter(rise - fall, -np.inf))
         return Fraction(best) if math.isfinite(best) else best
 
-    return _finite(_fold(formula, bound, block))
+    return _finite(_margin(formula, bound, block))
 
 
 def dropped_margin(
@@ -72,24 +64,25 @@ def dropped_margin(
     Sound: a margin is monotone in its atoms and moves no further than they do, so the margin of
     the whole is at most the greater of this and the margin of what `simplify` leaves.
     """
-    match formula:
-        case Atom():
-            high = formula.form.bounds(lo, hi)[1]
-            false = high is not None and (high < 0 or (high == 0 and formula.strict))
-            return high if false else None
-        case Dominance():
-            low, high_ = lo[formula.node].ravel(), hi[formula.node].ravel()
-            w, x = list(formula.winners), list(formula.losers)
-            up, down = (
-                (high_[w][:, None], low[x]) if formula.sense > 0 else (high_[x], low[w][:, None])
-            )
-            never = (up <= down) if formula.strict else (up < down)
-            if not never.any():
-                return None
-            return min(Fraction(0), Fraction(float(np.nextafter(up - down, np.inf)[never].max())))
-        case And() | Or() | AtLeast():
-            reached = [dropped_margin(p, lo, hi) for p in formula.parts]
-            return max((v for v in reached if v is not None), default=None)
+
+    def atom(formula: Atom) -> Fraction | None:
+        high = formula.form.bounds(lo, hi)[1]
+        false = high is not None and (high < 0 or (high == 0 and formula.strict))
+        return high if false else None
+
+    def block(formula: Dominance) -> Fraction | None:
+        low, high = lo[formula.node].ravel(), hi[formula.node].ravel()
+        w, x = list(formula.winners), list(formula.losers)
+        up, down = (high[w][:, None], low[x]) if formula.sense > 0 else (high[x], low[w][:, None])
+        never = ((up <= down) if formula.strict else (up < down)) & formula.left().open
+        if not never.any():
+            return None
+        return min(Fraction(0), Fraction(float(np.nextafter(up - down, np.inf)[never].max())))
+
+    def join(_: Junction, parts: list[Fraction | None]) -> Fraction | None:
+        return max((v for v in parts if v is not None), default=None)
+
+    return fold(formula, atom, join, block)
 
 
 def _finite(value: Extended) -> Fraction | None:
@@ -103,20 +96,48 @@ def _kth(values: Sequence[Extended], rank: int) -> Extended:
     return sorted(values, reverse=True)[rank - 1] if rank <= len(values) else -math.inf
 
 
-def _fold(
+def _order_statistics(
+    dominance: Dominance, ordered: Callable[[tuple[int, ...], bool], Any]
+) -> tuple[float, Any, Any]:
+    """(infinity, None, None) for a block that is always true or never; else (0, rise, fall), whose
+    difference is its margin. `ordered` gives the values of some elements along a last axis, rising;
+    it is told whether they have to be great (or small) for the block to hold.
+
+    A winner's margin is its value less that of the loser which it has to beat last, the same for
+    all winners: no pair has to be looked at. Rounding keeps the order, so this holds of floats too.
+    """
+    winners, losers, outer, inner = (
+        dominance.winners, dominance.losers, dominance.outer, dominance.inner)
+    if not 0 < outer <= len(winners):
+        return (math.inf if outer <= 0 else -math.inf), None, None
+    if not 0 < inner <= len(losers):
+        return (math.inf if inner <= 0 else -math.inf), None, None
+    wins_by_more = dominance.sense > 0
+    first = _last_axis(ordered(winners, wins_by_more))
+    second = _last_axis(ordered(losers, not wins_by_more))
+    if wins_by_more:
+        return 0.0, first(len(winners) - outer), second(inner - 1)
+    return 0.0, second(len(losers) - inner), first(outer - 1)
+
+
+def _last_axis(values: Any) -> Callable[[int], Any]:
+    """Picks from the last axis of an array, or from a list."""
+    return lambda at: values[at] if isinstance(values, list) else values[..., at]
+
+
+def _margin(
     formula: Formula, atom: Callable[[Form], Extended], block: Callable[[Dominance], Extended]
 ) -> Extended:
-    match formula:
-        case Atom():
-            return atom(formula.form)
-        case Dominance():
-            return block(formula)
-        case And():
-            return _kth([_fold(p, atom, block) for p in formula.parts], len(formula.parts))
-        case Or():
-            return _kth([_fold(p, atom, block) for p in formula.parts], 1)
-        case AtLeast():
-            return _kth([_fold(p, atom, block) for p in formula.parts], formula.count)
+    def join(junction: Junction, parts: list[Extended]) -> Extended:
+        return _kth(parts, junction.needed)
+
+    def whole(dominance: Dominance) -> Extended:
+        # What bounds have left of a block has other counts for every winner.
+        if dominance.pairs is None:
+            return block(dominance)
+        return _margin(dominance.expand(), atom, block)
+
+    return fold(formula, lambda a: atom(a.form), join, whole)
 
 
 def batch_margin(formula: Formula, values: Mapping[int, Any], lib: Any) -> Any:
@@ -125,30 +146,28 @@ def batch_margin(formula: Formula, values: Mapping[int, Any], lib: Any) -> Any:
     `lib` is `numpy` or `torch`: both have `stack` and `sort`, and the result carries torch
     gradients. Steering only: nothing is concluded from it.
     """
-    match formula:
-        case Atom():
-            total = _zeros(values, lib) + float(formula.form.const)
-            for (node, index), c in formula.form.terms:
-                flat = values[node].reshape(values[node].shape[0], -1)
-                total = total + float(c) * flat[:, index]
-            return total
-        case Dominance():
-            flat = values[formula.node].reshape(values[formula.node].shape[0], -1)
-            diff = flat[:, list(formula.winners), None] - flat[:, None, list(formula.losers)]
-            rows = _kth_batch(formula.sense * diff, formula.inner, lib)
-            return _kth_batch(rows, formula.outer, lib)
-        case And() | Or() | AtLeast():
-            count = (
-                formula.count
-                if isinstance(formula, AtLeast)
-                else len(formula.parts)
-                if isinstance(formula, And)
-                else 1
-            )
-            if not formula.parts:
-                return _zeros(values, lib) + (-math.inf if count > 0 else math.inf)
-            parts = [batch_margin(p, values, lib) for p in formula.parts]
-            return _kth_batch(lib.stack(parts, 1), count, lib)
+
+    def atom(formula: Atom) -> Any:
+        total = _zeros(values, lib) + float(formula.form.const)
+        for (node, index), c in formula.form.terms:
+            flat = values[node].reshape(values[node].shape[0], -1)
+            total = total + float(c) * flat[:, index]
+        return total
+
+    def block(formula: Dominance) -> Any:
+        if formula.pairs is not None:
+            return batch_margin(formula.expand(), values, lib)
+        flat = values[formula.node].reshape(values[formula.node].shape[0], -1)
+        constant, rise, fall = _order_statistics(
+            formula, lambda picked, _: _sorted(flat[:, list(picked)], lib))
+        return _zeros(values, lib) + constant if rise is None else rise - fall
+
+    def join(junction: Junction, parts: list[Any]) -> Any:
+        if not parts:
+            return _zeros(values, lib) + (-math.inf if junction.needed > 0 else math.inf)
+        return _kth_batch(lib.stack(parts, 1), junction.needed, lib)
+
+    return fold(formula, atom, join, block)
 
 
 def _zeros(values: Mapping[int, Any], lib: Any) -> Any:
@@ -157,10 +176,15 @@ def _zeros(values: Mapping[int, Any], lib: Any) -> Any:
     return lib.zeros_like(some.reshape(some.shape[0], -1).sum(1))
 
 
+def _sorted(values: Any, lib: Any) -> Any:
+    """The values along the last axis, rising."""
+    found = lib.sort(values, -1)
+    return found[0] if isinstance(found, tuple) else found
+
+
 def _kth_batch(values: Any, rank: int, lib: Any) -> Any:
     """The `rank`-th greatest along the last axis: infinite where that is 0 or too many."""
     if not 0 < rank <= values.shape[-1]:
         return lib.zeros_like(values.sum(-1)) + (math.inf if rank <= 0 else -math.inf)
-    found = lib.sort(values, -1)
-    ordered = found[0] if isinstance(found, tuple) else found
+    ordered = _sorted(values, lib)
     return ordered[..., ordered.shape[-1] - rank]

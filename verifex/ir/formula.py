@@ -2,16 +2,19 @@
 
 An atom is `sum c * value(node)[index] + const >= 0` (or `> 0`). `Dominance` is a whole block of
 pairwise comparisons held as two index lists, so that top-100 of 784 is one object, not 68,400.
+Whatever is worked out from a formula's parts upward is a `fold`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TypeAlias
+from itertools import chain
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifex.ir.exact import ExactArray, FloatArray, Number
 
@@ -71,12 +74,22 @@ class And:
 
     parts: tuple[Formula, ...]
 
+    @property
+    def needed(self) -> int:
+        """How many of the parts have to hold."""
+        return len(self.parts)
+
 
 @dataclass(frozen=True)
 class Or:
     """Some of `parts`; the empty disjunction is false."""
 
     parts: tuple[Formula, ...]
+
+    @property
+    def needed(self) -> int:
+        """How many of the parts have to hold."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -86,13 +99,29 @@ class AtLeast:
     count: int
     parts: tuple[Formula, ...]
 
+    @property
+    def needed(self) -> int:
+        """How many of the parts have to hold."""
+        return self.count
+
+
+@dataclass(frozen=True, eq=False)
+class OpenPairs:
+    """What bounds leave of a block's comparisons: `open` (winners, losers) marks the pairs that
+    they do not decide, and `needed` (winners,) says how many of its open pairs a winner has to win.
+    """
+
+    open: NDArray[np.bool_]
+    needed: NDArray[np.intp]
+
 
 @dataclass(frozen=True)
 class Dominance:
     """At least `outer` of `winners` w have at least `inner` of `losers` l with `v[w] - v[l] > 0`.
 
     `v` is the value of `node`. With `sense` -1 the comparison is `v[l] - v[w]`; it is `>= 0` when
-    not strict. Every winner differs from every loser.
+    not strict. Every winner differs from every loser. `pairs`: only these comparisons are left
+    (`simplify` found the others decided), and `inner` no longer counts.
     """
 
     node: int
@@ -102,103 +131,139 @@ class Dominance:
     inner: int
     strict: bool = True
     sense: int = 1
+    pairs: OpenPairs | None = None
 
     def pair(self, winner: int, loser: int) -> Atom:
-        terms = {(self.node, winner): self.sense, (self.node, loser): -self.sense}
-        return Atom(Form.of(terms), self.strict)
+        """The comparison of one winner with one loser."""
+        first = (self.node, winner), _ONE if self.sense > 0 else _MINUS_ONE
+        second = (self.node, loser), _MINUS_ONE if self.sense > 0 else _ONE
+        return Atom(Form((first, second) if winner < loser else (second, first)), self.strict)
 
     def expand(self) -> Formula:
-        """The same thing written out; quadratic in size."""
-        rows = [
-            AtLeast(self.inner, tuple(self.pair(w, x) for x in self.losers)) for w in self.winners
-        ]
-        return AtLeast(self.outer, tuple(rows))
+        """The same thing written out; as many atoms as there are comparisons left."""
+        if self.pairs is None:
+            return AtLeast(self.outer, tuple(
+                AtLeast(self.inner, tuple(self.pair(w, x) for x in self.losers))
+                for w in self.winners))
+        rows = []
+        for w, needed, line in zip(
+            self.winners, self.pairs.needed.tolist(), self.pairs.open, strict=True
+        ):
+            rows.append(_at_least(
+                needed, [self.pair(w, self.losers[c]) for c in np.flatnonzero(line)]))
+        return _at_least(self.outer, rows)
+
+    def left(self) -> OpenPairs:
+        """The comparisons that are left: all of them unless bounds have decided some."""
+        if self.pairs is not None:
+            return self.pairs
+        shape = len(self.winners), len(self.losers)
+        return OpenPairs(np.ones(shape, dtype=bool), np.full(shape[0], self.inner, dtype=np.intp))
 
 
+_ONE, _MINUS_ONE = Fraction(1), Fraction(-1)
+
+Junction: TypeAlias = And | Or | AtLeast
 Formula: TypeAlias = Atom | And | Or | AtLeast | Dominance
 
 TRUE: Formula = And(())
 FALSE: Formula = Or(())
 
+T = TypeVar("T")
+
+
+def fold(
+    formula: Formula,
+    atom: Callable[[Atom], T],
+    join: Callable[[Junction, list[T]], T],
+    block: Callable[[Dominance], T] | None = None,
+) -> T:
+    """One result for a whole formula, from the leaves up: `atom` gives that of an atom, `join` that
+    of a junction from those of its parts (`Junction.needed` of which have to hold), and `block`
+    that of a block of comparisons, which is written out where there is no such rule."""
+    match formula:
+        case Atom():
+            return atom(formula)
+        case Dominance():
+            return fold(formula.expand(), atom, join) if block is None else block(formula)
+        case And() | Or() | AtLeast():
+            return join(formula, [fold(p, atom, join, block) for p in formula.parts])
+
 
 def negate(formula: Formula) -> Formula:
     """The negation, with every negation pushed into the atoms."""
+    return fold(formula, _negate_atom, _negate_junction, _negate_block)
+
+
+def _negate_atom(formula: Atom) -> Formula:
+    return Atom(-formula.form, not formula.strict)
+
+
+def _negate_junction(formula: Junction, parts: list[Formula]) -> Formula:
     match formula:
-        case Atom():
-            return Atom(-formula.form, not formula.strict)
         case And():
-            return Or(tuple(negate(p) for p in formula.parts))
+            return Or(tuple(parts))
         case Or():
-            return And(tuple(negate(p) for p in formula.parts))
+            return And(tuple(parts))
         case AtLeast():
-            return AtLeast(
-                len(formula.parts) - formula.count + 1, tuple(negate(p) for p in formula.parts)
-            )
-        case Dominance():
-            return Dominance(
-                formula.node,
-                formula.winners,
-                formula.losers,
-                len(formula.winners) - formula.outer + 1,
-                len(formula.losers) - formula.inner + 1,
-                not formula.strict,
-                -formula.sense,
-            )
+            return AtLeast(len(parts) - formula.count + 1, tuple(parts))
+
+
+def _negate_block(formula: Dominance) -> Formula:
+    pairs = formula.pairs
+    return replace(
+        formula,
+        outer=len(formula.winners) - formula.outer + 1,
+        inner=len(formula.losers) - formula.inner + 1,
+        strict=not formula.strict,
+        sense=-formula.sense,
+        pairs=None if pairs is None else OpenPairs(
+            pairs.open, pairs.open.sum(axis=1) - pairs.needed + 1),
+    )
 
 
 def holds(formula: Formula, values: Mapping[int, ExactArray]) -> bool:
     """The truth of the formula at exact node values (unbatched)."""
-    match formula:
-        case Atom():
-            value = formula.form.value(values)
-            return value > 0 if formula.strict else value >= 0
-        case And():
-            return all(holds(p, values) for p in formula.parts)
-        case Or():
-            return any(holds(p, values) for p in formula.parts)
-        case AtLeast():
-            return sum(holds(p, values) for p in formula.parts) >= formula.count
-        case Dominance():
-            flat = values[formula.node].num.ravel()
-            diff = formula.sense * (
-                flat[list(formula.winners)][:, None] - flat[list(formula.losers)][None, :]
-            )
-            wins = np.asarray(diff > 0 if formula.strict else diff >= 0, dtype=bool)
-            return int((wins.sum(axis=1) >= formula.inner).sum()) >= formula.outer
+
+    def atom(formula: Atom) -> bool:
+        value = formula.form.value(values)
+        return value > 0 if formula.strict else value >= 0
+
+    def block(formula: Dominance) -> bool:
+        flat, left = values[formula.node].num.ravel(), formula.left()
+        diff = formula.sense * (
+            flat[list(formula.winners)][:, None] - flat[list(formula.losers)][None, :]
+        )
+        wins = np.asarray(diff > 0 if formula.strict else diff >= 0, dtype=bool) & left.open
+        return int((wins.sum(axis=1) >= left.needed).sum()) >= formula.outer
+
+    return fold(formula, atom, lambda junction, parts: sum(parts) >= junction.needed, block)
 
 
 def atoms(formula: Formula) -> Iterator[Atom]:
     """All atoms, dominance blocks written out."""
-    match formula:
-        case Atom():
-            yield formula
-        case Dominance():
-            yield from atoms(formula.expand())
-        case And() | Or() | AtLeast():
-            for p in formula.parts:
-                yield from atoms(p)
+    return iter(fold(
+        formula, lambda atom: [atom], lambda _, parts: list(chain.from_iterable(parts))))
 
 
 def cells(formula: Formula) -> set[Cell]:
     """The node elements that the formula reads."""
-    match formula:
-        case Atom():
-            return {cell for cell, _ in formula.form.terms}
-        case Dominance():
-            return {(formula.node, i) for i in (*formula.winners, *formula.losers)}
-        case And() | Or() | AtLeast():
-            return set().union(*(cells(p) for p in formula.parts))
+    return fold(
+        formula,
+        lambda atom: {cell for cell, _ in atom.form.terms},
+        lambda _, parts: set[Cell]().union(*parts),
+        lambda block: {(block.node, i) for i in (*block.winners, *block.losers)},
+    )
 
 
 def nodes(formula: Formula) -> set[int]:
     """The nodes that the formula reads."""
-    match formula:
-        case Atom():
-            return {node for (node, _), _ in formula.form.terms}
-        case Dominance():
-            return {formula.node}
-        case And() | Or() | AtLeast():
-            return set().union(*(nodes(p) for p in formula.parts))
+    return fold(
+        formula,
+        lambda atom: {node for (node, _), _ in atom.form.terms},
+        lambda _, parts: set[int]().union(*parts),
+        lambda block: {block.node},
+    )
 
 
 def simplify(
@@ -207,20 +272,23 @@ def simplify(
     """What is left open under bounds of the node values: TRUE, FALSE or a smaller formula.
 
     `lo` and `hi` map nodes to float64 arrays of the node's shape that contain the exact values.
+    A block stays one object, with the comparisons that are left (`written_out` makes atoms).
     Sound: an atom is decided only by exact arithmetic on the bounds (differences of floats are
     compared as floats without subtracting, which is exact).
     """
-    match formula:
-        case Atom():
-            return _simplify_atom(formula, lo, hi)
-        case And():
-            return _at_least(len(formula.parts), [simplify(p, lo, hi) for p in formula.parts])
-        case Or():
-            return _at_least(1, [simplify(p, lo, hi) for p in formula.parts])
-        case AtLeast():
-            return _at_least(formula.count, [simplify(p, lo, hi) for p in formula.parts])
-        case Dominance():
-            return _simplify_dominance(formula, lo, hi)
+    return fold(
+        formula,
+        lambda atom: _simplify_atom(atom, lo, hi),
+        lambda junction, parts: _at_least(junction.needed, parts),
+        lambda block: _simplify_dominance(block, lo[block.node].ravel(), hi[block.node].ravel()),
+    )
+
+
+def written_out(formula: Formula) -> Formula:
+    """The same formula with an atom for every comparison of its blocks, and no TRUE or FALSE in
+    it."""
+    return fold(
+        formula, lambda atom: atom, lambda junction, parts: _at_least(junction.needed, parts))
 
 
 def _simplify_atom(
@@ -254,28 +322,28 @@ def _at_least(count: int, parts: list[Formula]) -> Formula:
     return AtLeast(count, left)
 
 
-def _simplify_dominance(
-    dominance: Dominance, lo: Mapping[int, FloatArray], hi: Mapping[int, FloatArray]
-) -> Formula:
-    low, high = lo[dominance.node].ravel(), hi[dominance.node].ravel()
-    w, x = list(dominance.winners), list(dominance.losers)
-    w_lo, w_hi, x_lo, x_hi = low[w][:, None], high[w][:, None], low[x][None], high[x][None]
+def _simplify_dominance(dominance: Dominance, low: FloatArray, high: FloatArray) -> Formula:
+    """A block under bounds (size,) of its node: winners and losers that matter no more are left
+    out, and of the others' comparisons only those that the bounds do not decide are kept."""
+    w, x = np.array(dominance.winners, dtype=np.intp), np.array(dominance.losers, dtype=np.intp)
+    winners, losers = (low[w][:, None], high[w][:, None]), (low[x][None], high[x][None])
     # The comparison is a - b > 0 (or >= 0), with rows for winners and columns for losers.
-    a_lo, a_hi, b_lo, b_hi = (
-        (w_lo, w_hi, x_lo, x_hi) if dominance.sense > 0 else (x_lo, x_hi, w_lo, w_hi)
+    (a_lo, a_hi), (b_lo, b_hi) = (
+        (winners, losers) if dominance.sense > 0 else (losers, winners)
     )
-    sure = a_lo > b_hi if dominance.strict else a_lo >= b_hi
+    known = dominance.left()
+    sure = (a_lo > b_hi if dominance.strict else a_lo >= b_hi) & known.open
     never = a_hi <= b_lo if dominance.strict else a_hi < b_lo
-    wins, open_ = sure.sum(axis=1), ~(sure | never)
-    row_true, row_false = wins >= dominance.inner, wins + open_.sum(axis=1) < dominance.inner
+    needed, open_ = known.needed - sure.sum(axis=1), known.open & ~(sure | never)
+    row_true, row_false = needed <= 0, open_.sum(axis=1) < needed
     outer = dominance.outer - int(row_true.sum())
     rows = np.flatnonzero(~(row_true | row_false))
     if outer <= 0:
         return TRUE
     if outer > len(rows):
         return FALSE
-    parts: list[Formula] = []
-    for r in rows:
-        pairs: list[Formula] = [dominance.pair(w[r], x[c]) for c in np.flatnonzero(open_[r])]
-        parts.append(_at_least(dominance.inner - int(wins[r]), pairs))
-    return _at_least(outer, parts)
+    columns = np.flatnonzero(open_[rows].any(axis=0))
+    pairs = OpenPairs(open_[np.ix_(rows, columns)], needed[rows])
+    return replace(
+        dominance, winners=tuple(w[rows].tolist()), losers=tuple(x[columns].tolist()),
+        outer=outer, pairs=pairs)

@@ -25,6 +25,7 @@ from verifex.ir.formula import (
     atoms,
     negate,
     simplify,
+    written_out,
 )
 from verifex.ir.graph import Graph
 from verifex.ir.model.logical import Model, Product, Row
@@ -68,10 +69,10 @@ def ask(
     open_gates: Iterable[int] = problem.kinks() if off_kinks else ()
     writer = _ClaimWriter(problem.graph, bounds, question, products, open_gates)
     # Atoms that bounds decide already would cost variables and give solvers room to err.
-    broken = simplify(negate(problem.require), *bounds)
+    broken = written_out(simplify(negate(problem.require), *bounds))
     if margin:
         question.margin = writer.add_margin(broken)
-    writer.demand(simplify(problem.assume, *bounds), None)
+    writer.demand(written_out(simplify(problem.assume, *bounds)), None)
     writer.demand(broken, question.margin)
     for z in open_gates:  # also those that the formula does not need: a witness avoids them all
         for index in range(problem.graph.nodes[z].size):
@@ -89,7 +90,7 @@ def extremum(
     """The model that optimises a linear form over `region` and `assume` (kinks allowed)."""
     question = _region_model(problem.region, products)
     writer = _ClaimWriter(problem.graph, bounds, question, products, ())
-    writer.demand(simplify(problem.assume, *bounds), None)
+    writer.demand(written_out(simplify(problem.assume, *bounds)), None)
     coefs, const = writer.linear(objective.form)
     question.model.objective = coefs
     question.model.objective_const = const

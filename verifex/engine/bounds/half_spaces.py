@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from verifex.engine.bounds import batched_lp
-from verifex.engine.bounds.layout import Boxes, Layout, Signs
+from verifex.engine.bounds.layout import IntermediateBounds, Layout, Signs
 from verifex.engine.bounds.optimise import Bounder, Bounds, shorten
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
@@ -27,7 +27,7 @@ LARGEST_TABLE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Cut:
+class HalfSpaces:
     """Rows a x >= b of D domains: a (D, m, n), b (D, m). The first columns belong to splits.
 
     `gate` (D, s) names them, -1 where a domain has fewer; the region's linear rows follow.
@@ -37,13 +37,13 @@ class Cut:
     b: FloatArray
     gate: NDArray[np.intp]
 
-    def of(self, picked: NDArray[np.intp]) -> Cut:
+    def of(self, picked: NDArray[np.intp]) -> HalfSpaces:
         """The rows of some domains."""
-        return Cut(self.a[picked], self.b[picked], self.gate[picked])
+        return HalfSpaces(self.a[picked], self.b[picked], self.gate[picked])
 
 
-class Cutter:
-    """Makes cuts and puts multipliers of them into parameters."""
+class HalfSpaceMaker:
+    """Makes half-spaces of splits and puts multipliers of them into parameters."""
 
     def __init__(
         self, layout: Layout, bounder: Bounder, largest_table: int = LARGEST_TABLE
@@ -65,8 +65,10 @@ class Cutter:
             self._affine[preact] = w.numpy(), c.numpy()
         return self._affine[preact]
 
-    def cut(self, boxes: Boxes, lo: FloatArray, hi: FloatArray, signs: Signs) -> Cut:
-        """All rows of D domains."""
+    def of_splits(
+        self, bounds: IntermediateBounds, lo: FloatArray, hi: FloatArray, signs: Signs
+    ) -> HalfSpaces:
+        """The half-spaces of D domains: of their splits, and of the region's linear rows."""
         use = signs != 0
         m = int(use.sum(axis=1).max(initial=0))
         gate = np.argsort(~use, axis=1, kind="stable")[:, :m]
@@ -85,7 +87,7 @@ class Cutter:
                 continue
             start = torch.zeros((len(k), size), dtype=torch.float64)
             start[np.arange(len(k)), element] = torch.from_numpy(-side)
-            rows = to_rows(boxes, torch.from_numpy(k), self.layout, signs)
+            rows = to_rows(bounds, torch.from_numpy(k), self.layout, signs)
             rows.split = {}
             box = torch.from_numpy(lo[k]), torch.from_numpy(hi[k])
             with torch.no_grad():
@@ -97,19 +99,21 @@ class Cutter:
             shape = (len(signs), *linear.a.shape)
             a = np.concatenate([a, np.broadcast_to(-linear.a.numpy(), shape)], axis=1)
             b = np.concatenate([b, np.broadcast_to(-linear.b.numpy(), shape[:2])], axis=1)
-        return Cut(a, b, gate)
+        return HalfSpaces(a, b, gate)
 
-    def place(self, params: dict[Parameter, Tensor], cut: Cut, duals: FloatArray) -> None:
+    def place(
+        self, params: dict[Parameter, Tensor], half_spaces: HalfSpaces, duals: FloatArray
+    ) -> None:
         """Write multipliers (R, m), one line a row, into the parameters of R rows."""
-        s = cut.gate.shape[1]
+        s = half_spaces.gate.shape[1]
         for key in list(params):
             if key.kind is ParameterKind.GAMMA:
                 params[key] = shorten(key, torch.from_numpy(duals[:, s:].copy()))
             if key.kind is ParameterKind.BETA:
                 at, size = self.layout.offsets[key.node], self.layout.graph.nodes[key.node].size
-                r, j = np.nonzero((cut.gate >= at) & (cut.gate < at + size))
+                r, j = np.nonzero((half_spaces.gate >= at) & (half_spaces.gate < at + size))
                 value = np.zeros((len(duals), size))
-                value[r, cut.gate[r, j] - at] = duals[r, j]
+                value[r, half_spaces.gate[r, j] - at] = duals[r, j]
                 params[key] = shorten(key, torch.from_numpy(value))
 
     def sharpen(
@@ -119,7 +123,7 @@ class Cutter:
         rows: Rows,
         start: dict[int, Tensor],
         box: tuple[Tensor, Tensor],
-        cut: Cut,
+        half_spaces: HalfSpaces,
     ) -> None:
         """Better multipliers for the rows `which`, all their other parameters left as they are."""
         pick = torch.from_numpy(which)
@@ -127,7 +131,7 @@ class Cutter:
         begin = {i: v[pick] for i, v in start.items()}
         lo, hi = box[0][pick], box[1][pick]
         params = {key: v[pick] for key, v in found.params.items()}
-        mine = cut.of(rows.domain[pick].numpy())
+        mine = half_spaces.of(rows.domain[pick].numpy())
         reached: dict[int, Tensor] = {}
         with torch.no_grad():
             bare = {k: v for k, v in params.items() if not k.is_multiplier}

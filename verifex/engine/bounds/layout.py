@@ -22,17 +22,24 @@ Signs = NDArray[np.int8]
 """(D, gates): +1 where z >= 0 was chosen, -1 where z <= 0, 0 where nothing was."""
 
 
-Local = Mapping[int, tuple[FloatArray, FloatArray]]
+DomainFacts = Mapping[int, tuple[FloatArray, FloatArray]]
 """node -> (lo, hi) of shape (D, size): bounds proven for the domains, infinite where none are."""
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """Bounds over D domains: node -> (D, size); `empty` marks domains without any point."""
+class IntermediateBounds:
+    """Bounds over D domains: node -> (D, size); `empty` (D,) marks domains without any point."""
 
     lo: dict[int, FloatArray]
     hi: dict[int, FloatArray]
     empty: NDArray[np.bool_]
+
+    def of(self, picked: NDArray[np.intp]) -> IntermediateBounds:
+        """Those of some domains, by their numbers, which rise."""
+        if len(picked) == len(self.empty):
+            return self
+        lo, hi = ({i: v[picked] for i, v in side.items()} for side in (self.lo, self.hi))
+        return IntermediateBounds(lo, hi, self.empty[picked])
 
 
 @dataclass
@@ -101,8 +108,8 @@ class Layout:
         hi: FloatArray,
         signs: Signs,
         targets: Iterable[int] | None = None,
-        local: Local | None = None,
-    ) -> Boxes:
+        local: DomainFacts | None = None,
+    ) -> IntermediateBounds:
         """Bounds over D domains: input boxes (D, n), signs (D, gates), facts of the domains."""
         domains = lo.shape[0]
         empty = np.zeros(domains, dtype=bool)
@@ -134,7 +141,7 @@ class Layout:
             return Interval(low.reshape(domains, *shape), high.reshape(domains, *shape))
 
         values = bound_nodes(self.graph, lo, hi, targets or self.targets, refine)
-        return Boxes(
+        return IntermediateBounds(
             {i: v.lo.reshape(domains, -1) for i, v in values.items()},
             {i: v.hi.reshape(domains, -1) for i, v in values.items()},
             empty,

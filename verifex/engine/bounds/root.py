@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from verifex.engine.bounds.facts import Fact
-from verifex.engine.bounds.layout import Boxes, Layout, Signs
+from verifex.engine.bounds.layout import IntermediateBounds, Layout, Signs
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget
 from verifex.ir.exact import FloatArray
@@ -27,7 +27,7 @@ class Root:
     """The region's boxes with all facts put in."""
 
     layout: Layout
-    boxes: Boxes
+    boxes: IntermediateBounds
     facts: list[Fact] = field(default_factory=list)
 
     @property
@@ -41,7 +41,7 @@ class Root:
         return low, high
 
 
-def to_rows(boxes: Boxes, domain: torch.Tensor, layout: Layout, signs: Signs) -> Rows:
+def to_rows(boxes: IntermediateBounds, domain: torch.Tensor, layout: Layout, signs: Signs) -> Rows:
     """Boxes and signs as tensors for the linear table."""
     split = {}
     for z in layout.offsets:
@@ -77,7 +77,7 @@ def root_facts(
     return root
 
 
-def _worth(layout: Layout, boxes: Boxes, node: int) -> list[int]:
+def _worth(layout: Layout, boxes: IntermediateBounds, node: int) -> list[int]:
     """Elements whose bounds matter: undecided pre-activations, and operands of open gates."""
     nodes = layout.graph.nodes
     lo, hi = boxes.lo[node][0], boxes.hi[node][0]

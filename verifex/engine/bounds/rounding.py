@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from verifex.ir.exact import FloatArray, as_float
-from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or
+from verifex.ir.formula import Dominance, Form, Formula, Junction, fold
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import absolute, apply_numpy
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
@@ -76,13 +76,14 @@ class Rounding:
 
     def of_formula(self, formula: Formula) -> float:
         """What the margin of a formula may err by."""
-        match formula:
-            case Atom():
-                return self.of(formula.form)
-            case Dominance():
-                return 2 * UNITS * float(self.sizes[formula.node].max(initial=0.0))
-            case And() | Or() | AtLeast():
-                return max((self.of_formula(p) for p in formula.parts), default=0.0)
+
+        def block(dominance: Dominance) -> float:
+            return 2 * UNITS * float(self.sizes[dominance.node].max(initial=0.0))
+
+        def join(_: Junction, parts: list[float]) -> float:
+            return max(parts, default=0.0)
+
+        return fold(formula, lambda atom: self.of(atom.form), join, block)
 
 
 def _near(value: object) -> float:

@@ -6,7 +6,7 @@ float64 during the search; the final ones are replayed exactly by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Linear
 from verifex.engine.bounds.root import root_facts
 from verifex.engine.budget import Budget
-from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, whole
 from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
 from verifex.engine.search.handover import Rest
@@ -67,19 +67,21 @@ class RangePolicy:
         self._box = self.problem.region.float_box()
         self.points = [None] * len(self.forms)
 
-    def goal(self, row: int) -> float:
-        best = self.best[row]
-        return float(best - self.tolerance * (1e-3 + abs(best))) if np.isfinite(best) else np.inf
+    def goals(self, rows: NDArray[np.intp]) -> FloatArray:
+        best = self.best[rows]
+        with np.errstate(invalid="ignore"):
+            near = best - self.tolerance * (1e-3 + np.abs(best))
+        return np.where(np.isfinite(best), near, np.inf)
 
-    def settle(self, domain: Domain, values: dict[int, float]) -> bool:
-        row = domain.rows[0]
-        domain.value = max(domain.value, values.get(row, -np.inf))
-        if domain.value >= self.goal(row):
-            self.closed_at[row] = min(self.closed_at[row], domain.value)
-            return True
-        return False
+    def close(self, domains: Domains, found: RowBounds) -> Flags:
+        rows, known = _only_rows(domains), np.full(len(domains), -np.inf)
+        known[found.place] = found.value
+        domains.value[:] = np.maximum(domains.value, known)
+        closed = np.asarray(domains.value >= self.goals(rows))
+        np.minimum.at(self.closed_at, rows[closed], domains.value[closed])
+        return closed
 
-    def candidates(self, points: FloatArray, rows: list[int]) -> None:
+    def candidates(self, points: FloatArray, rows: Sequence[int]) -> None:
         if self._balls:
             points = drawn(self._balls, points)
             points = points[self._inside(points)]
@@ -128,7 +130,7 @@ class RangePolicy:
         self.best[row], self.points[row] = value, point.copy()
         self._news.add(row)
 
-    def leaf_value(self, domain: Domain, row: int, value: float, point: FloatArray) -> bool:
+    def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         # The closed cell attains its value, if only on a kink: the range includes it. A point
         # inside the cell that is as good up to rounding is worth more, since it replays.
         if (
@@ -138,11 +140,11 @@ class RangePolicy:
             self._better(row, value, drawn(self._balls, point[None])[0])
         return True
 
-    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
-        return False
+    def tie(self, domains: Domains, found: RowBounds) -> Flags:
+        return np.zeros(len(domains), dtype=bool)
 
-    def joint(self, domain: Domain) -> list[int]:
-        return []
+    def joint(self, domains: Domains) -> list[NDArray[np.intp]]:
+        return [np.zeros(0, dtype=np.intp)] * len(domains)
 
     def tell(self) -> dict[str, Any]:
         """Values attained, and where domains were closed above the best value."""
@@ -163,8 +165,8 @@ class RangePolicy:
     def finished(self) -> bool:
         return False
 
-    def priority(self, domain: Domain) -> float:
-        return float(domain.value - self.best[domain.rows[0]])
+    def priority(self, domains: Domains) -> FloatArray:
+        return domains.value - self.best[_only_rows(domains)]
 
     def describe(self, least: float | None) -> dict[str, Any]:
         """The largest gap between a value attained and its bound (at most this; values improve)."""
@@ -197,22 +199,30 @@ def minima(
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
     # Ranges are claims: no certificate is written from them.
     options = replace(options, record=False)
-    search = Search(root, bounder, policy, options, budget, log)
-    signs = np.zeros(layout.gates, dtype=np.int8)
-    search.begin([Domain(lo, hi, signs, [r], -1, tree=r) for r in range(len(forms))], points)
+    low, high = (np.repeat(side[None], len(forms), axis=0) for side in (lo, hi))
+    signs = np.zeros((len(forms), layout.gates), dtype=np.int8)
+    rows = [[r] for r in range(len(forms))]
+    roots = whole(low, high, signs, rows, waits=bool(options.refresh))
+    search = Search(root, bounder, policy, options, budget, roots, log)
+    search.begin(points)
     drive(search)
     return _minima(search, policy), search.stats, search.proof, layout
 
 
 def _minima(search: Search, policy: RangePolicy) -> list[Minimum]:
     """What a search has found out about every form."""
-    left: dict[int, list[Domain]] = {}
-    for domain in search.open_domains():
-        left.setdefault(domain.rows[0], []).append(domain)
+    left = search.open_domains()
+    row_of = _only_rows(left)
     closed = np.minimum(policy.closed_at, policy.best)
     found = []
     for r, best in enumerate(policy.best):
-        least = min([float(closed[r]), *(d.value for d in left.get(r, []))])
-        rest = Rest(search.layout, left[r]) if r in left else None
+        mine = left.take(np.flatnonzero(row_of == r))
+        least = min(float(closed[r]), float(mine.value.min(initial=np.inf)))
+        rest = Rest(search.layout, mine) if len(mine) else None
         found.append(Minimum(least, float(best), policy.points[r], float(closed[r]), rest))
     return found
+
+
+def _only_rows(domains: Domains) -> NDArray[np.intp]:
+    """The form (N,) that each domain is about."""
+    return np.array([rows[0] for rows in domains.rows], dtype=np.intp)

@@ -6,13 +6,12 @@ A model over these has fewer open gates than one over the region, and is solved 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.search.gates.domain import Domain, local_facts
+from verifex.engine.search.gates.domains import Domains, local_facts, whole
 from verifex.ir.exact import FloatArray
 from verifex.semantics.claim import NodeBounds
 
@@ -31,7 +30,7 @@ class Rest:
     """
 
     layout: Layout
-    domains: Sequence[Domain]
+    domains: Domains
     together: int = 512
     most: int = 4096
 
@@ -39,15 +38,12 @@ class Rest:
         """`given`, cut down to the hull of the open domains: floats, as the search's own."""
         low, high = dict(given[0]), dict(given[1])
         hull: dict[int, tuple[FloatArray, FloatArray]] = {}
-        domains = self.domains if len(self.domains) <= self.most else [_around(self.domains)]
+        domains = self.domains if len(self.domains) <= self.most else _around(self.domains)
         for at in range(0, len(domains), self.together):
-            part = domains[at : at + self.together]
-            boxes = self.layout.propagate(
-                np.stack([d.lo for d in part]), np.stack([d.hi for d in part]),
-                np.stack([d.signs for d in part]), local=local_facts(part),
-            )
-            for i, lo in boxes.lo.items():
-                pair = lo.min(axis=0), boxes.hi[i].max(axis=0)
+            part = domains.take(slice(at, at + self.together))
+            bounds = self.layout.propagate(part.lo, part.hi, part.signs, local=local_facts(part))
+            for i, lo in bounds.lo.items():
+                pair = lo.min(axis=0), bounds.hi[i].max(axis=0)
                 old = hull.get(i, pair)
                 hull[i] = np.minimum(old[0], pair[0]), np.maximum(old[1], pair[1])
         for i, (lo, hi) in hull.items():
@@ -59,7 +55,7 @@ class Rest:
         return low, high
 
 
-def _around(domains: Sequence[Domain]) -> Domain:
-    """The box around all domains, with no gate split."""
-    lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
-    return Domain(lo.min(axis=0), hi.max(axis=0), np.zeros_like(domains[0].signs), [], -1)
+def _around(domains: Domains) -> Domains:
+    """The box around all domains, with no gate split, as a batch of one."""
+    lo, hi = domains.lo.min(axis=0), domains.hi.max(axis=0)
+    return whole(lo[None], hi[None], np.zeros_like(domains.signs[:1]), [[]])

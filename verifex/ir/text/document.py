@@ -14,7 +14,17 @@ from fractions import Fraction
 from typing import Any
 
 from verifex.errors import InputError
-from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or
+from verifex.ir.formula import (
+    And,
+    AtLeast,
+    Atom,
+    Dominance,
+    Form,
+    Formula,
+    Junction,
+    Or,
+    fold,
+)
 from verifex.ir.graph import Graph, NamedNetwork
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Ball, LinearRow, Region
@@ -60,32 +70,38 @@ def form_to_json(form: Form) -> Json:
 
 def formula_to_json(formula: Formula) -> Json:
     """The formula as nested objects with one key each: atom, and, or, at_least, dominance."""
-    match formula:
-        case Atom():
-            return {"atom": {**form_to_json(formula.form), "strict": formula.strict}}
+    return fold(
+        formula,
+        lambda atom: {"atom": {**form_to_json(atom.form), "strict": atom.strict}},
+        _junction_to_json,
+        _dominance_to_json,
+    )
+
+
+def _junction_to_json(junction: Junction, parts: list[Json]) -> Json:
+    match junction:
         case And():
-            return {"and": [formula_to_json(p) for p in formula.parts]}
+            return {"and": parts}
         case Or():
-            return {"or": [formula_to_json(p) for p in formula.parts]}
+            return {"or": parts}
         case AtLeast():
-            return {
-                "at_least": {
-                    "count": formula.count,
-                    "parts": [formula_to_json(p) for p in formula.parts],
-                }
-            }
-        case Dominance():
-            return {
-                "dominance": {
-                    "node": formula.node,
-                    "winners": list(map(int, formula.winners)),
-                    "losers": list(map(int, formula.losers)),
-                    "outer": formula.outer,
-                    "inner": formula.inner,
-                    "strict": formula.strict,
-                    "sense": formula.sense,
-                }
-            }
+            return {"at_least": {"count": junction.count, "parts": parts}}
+
+
+def _dominance_to_json(block: Dominance) -> Json:
+    if block.pairs is not None:  # the text form has whole blocks only
+        return formula_to_json(block.expand())
+    return {
+        "dominance": {
+            "node": block.node,
+            "winners": list(map(int, block.winners)),
+            "losers": list(map(int, block.losers)),
+            "outer": block.outer,
+            "inner": block.inner,
+            "strict": block.strict,
+            "sense": block.sense,
+        }
+    }
 
 
 def _form_from_json(terms: Any, const: Any, graph: Graph, where: str) -> Form:

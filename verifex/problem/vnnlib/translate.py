@@ -23,11 +23,11 @@ from verifex.ir.formula import (
     AtLeast,
     Atom,
     Cell,
-    Dominance,
     Form,
     Formula,
-    Or,
+    Junction,
     cells,
+    fold,
     negate,
 )
 from verifex.ir.graph import Graph
@@ -101,26 +101,26 @@ def write_translation(problem: Problem, network: Path, query: Path) -> str:
 
 def _text(formula: Formula, names: dict[Cell, str]) -> str:
     """A formula as VNN-LIB writes it."""
-    match formula:
-        case Atom():
-            relation = ">" if formula.strict else ">="
-            return f"({relation} {_sum(formula.form, names)} {_number(-formula.form.const)})"
-        case Dominance():
-            return _text(formula.expand(), names)
-        case AtLeast():
-            if formula.count == 1:
-                return _text(Or(formula.parts), names)
-            if formula.count == len(formula.parts):
-                return _text(And(formula.parts), names)
-            raise UnsupportedError(
-                f"at least {formula.count} of {len(formula.parts)}: VNN-LIB has no counting",
-                expected="a claim of and, or and linear comparisons",
-            )
-        case And() | Or():
-            word = "and" if isinstance(formula, And) else "or"
-            if not formula.parts:  # all of nothing is true, some of nothing false
-                return "(<= X_0 X_0)" if word == "and" else "(< X_0 X_0)"
-            return f"({word} {' '.join(_text(p, names) for p in formula.parts)})"
+
+    def atom(formula: Atom) -> str:
+        relation = ">" if formula.strict else ">="
+        return f"({relation} {_sum(formula.form, names)} {_number(-formula.form.const)})"
+
+    return fold(formula, atom, _joined)
+
+
+def _joined(junction: Junction, parts: list[str]) -> str:
+    """The parts' texts under one word; UnsupportedError for what neither `and` nor `or` says."""
+    some, all_ = junction.needed == 1, junction.needed == len(parts)
+    if isinstance(junction, AtLeast) and not (some or all_):
+        raise UnsupportedError(
+            f"at least {junction.count} of {len(parts)}: VNN-LIB has no counting",
+            expected="a claim of and, or and linear comparisons",
+        )
+    word = "or" if some and not isinstance(junction, And) else "and"
+    if not parts:  # all of nothing is true, some of nothing false
+        return "(<= X_0 X_0)" if word == "and" else "(< X_0 X_0)"
+    return f"({word} {' '.join(parts)})"
 
 
 def _sum(form: Form, names: dict[Cell, str]) -> str:

@@ -1,44 +1,75 @@
-"""The linear forms that a search bounds, as tensors: rows for any (domain, form) pairs."""
+"""The linear forms that a search bounds, as tensors: coefficients of any of them on any domain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from verifex.engine.bounds.layout import Boxes, Layout, Signs
+from verifex.engine.bounds.layout import IntermediateBounds, Layout
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.semantics.linear import Rows
 
 Tensor = torch.Tensor
+Numbers = NDArray[np.intp]
 
 
 class FormTable:
-    """Coefficients (forms, size) per node, and constants (forms,)."""
+    """Linear forms of node elements: their constants (forms,), and their coefficients on demand.
+
+    Only the terms are kept, as (forms, most terms) of element and coefficient for each node: of
+    thousands of comparisons of two elements the full coefficients would fill the memory.
+    """
 
     def __init__(self, layout: Layout, forms: Sequence[Form]) -> None:
-        self.layout, self.nodes = layout, dict[int, Tensor]()
+        self.layout = layout
+        terms: dict[int, list[list[tuple[int, float]]]] = {}
         for r, form in enumerate(forms):
             for (node, index), c in form.terms:
-                if node not in self.nodes:
-                    size = layout.graph.nodes[node].size
-                    self.nodes[node] = torch.zeros((len(forms), size), dtype=torch.float64)
-                self.nodes[node][r, index] += float(c)
+                if node not in terms:
+                    terms[node] = [[] for _ in forms]
+                terms[node][r].append((index, float(c)))
+        self._terms = {node: _padded(lines) for node, lines in terms.items()}
         self.consts = torch.tensor([float(f.const) for f in forms], dtype=torch.float64)
+
+    def start(self, rows: Numbers) -> dict[int, Tensor]:
+        """Coefficients (R, size) of the forms `rows` (R,), by node."""
+        out = {}
+        for node, (element, value) in self._terms.items():
+            size = self.layout.graph.nodes[node].size
+            start = torch.zeros((len(rows), size), dtype=torch.float64)
+            out[node] = start.scatter_add_(1, element[rows], value[rows])
+        return out
 
     def rows(
         self,
-        boxes: Boxes,
-        signs: Signs,
+        bounds: IntermediateBounds,
+        signs: NDArray[np.int8],
         lo: FloatArray,
         hi: FloatArray,
-        pairs: Sequence[tuple[int, int]],
+        place: Numbers,
+        rows: Numbers,
     ) -> tuple[Rows, dict[int, Tensor], tuple[Tensor, Tensor]]:
-        """(rows, start coefficients, input boxes) for pairs (domain, form)."""
-        domain = torch.tensor([k for k, _ in pairs], dtype=torch.long)
-        wanted = torch.tensor([r for _, r in pairs], dtype=torch.long)
-        start = {node: table[wanted] for node, table in self.nodes.items()}
+        """(rows, start coefficients, input boxes) of the forms `rows` (R,) on the domains `place`
+        (R,) with these bounds, signs (D, gates) and input boxes (D, n)."""
+        domain = torch.from_numpy(place)
         box = (torch.from_numpy(lo)[domain], torch.from_numpy(hi)[domain])
-        return to_rows(boxes, domain, self.layout, signs), start, box
+        return to_rows(bounds, domain, self.layout, signs), self.start(rows), box
+
+
+def _padded(lines: list[list[tuple[int, float]]]) -> tuple[Tensor, Tensor]:
+    """Elements and coefficients (forms, most terms) of one node; terms that are not there are zero
+    times element 0."""
+    most = max(map(len, lines))
+    element = torch.zeros((len(lines), most), dtype=torch.long)
+    value = torch.zeros((len(lines), most), dtype=torch.float64)
+    for r, line in enumerate(lines):
+        if line:
+            index, factors = zip(*line, strict=True)
+            element[r, : len(line)] = torch.tensor(index)
+            value[r, : len(line)] = torch.tensor(factors, dtype=torch.float64)
+    return element, value

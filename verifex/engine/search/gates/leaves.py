@@ -12,16 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from verifex.engine.bounds.facts import Packed, pack
-from verifex.engine.bounds.half_spaces import Cut, Cutter
-from verifex.engine.bounds.layout import Boxes, Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
-from verifex.engine.budget import Budget
-from verifex.engine.search.gates.domain import Domain, local_facts
-from verifex.engine.search.gates.forms import FormTable
-from verifex.engine.search.gates.leaf import LeafAnswer, LeafSolver
+from verifex.engine.bounds.half_spaces import HalfSpaces
+from verifex.engine.bounds.layout import IntermediateBounds
+from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.single_lp import LeafAnswer, LeafSolver
+from verifex.engine.search.gates.domains import Domains, RowBounds, attach, local_facts
+from verifex.engine.search.gates.policy import SearchContext, Tightened, still_open
+from verifex.engine.search.record import AtomBound
 from verifex.ir.exact import FloatArray
+from verifex.semantics.parameters import Parameter
 from verifex.semantics.support.balls import cut as ball_cut
 from verifex.semantics.support.balls import inside, tangents
 
@@ -42,11 +44,32 @@ class LeafRow:
     points: FloatArray | None
 
 
+@dataclass(frozen=True)
+class _Leaf:
+    """One domain, as a batch of one, with the bounds of its nodes, its half-spaces, and the
+    parameters (rows, size each) that its rows begin with."""
+
+    domain: Domains
+    bounds: IntermediateBounds
+    half_spaces: HalfSpaces
+    params: dict[Parameter, FloatArray]
+
+    @property
+    def box(self) -> tuple[FloatArray, FloatArray, NDArray[np.int8]]:
+        """Input box and signs, each with a leading axis of one."""
+        return self.domain.lo, self.domain.hi, self.domain.signs
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """The open rows."""
+        return np.asarray(self.domain.rows[0], dtype=np.intp)
+
+
 class Leaves:
     """Leaf work for one search; the LP solver is loaded when first needed."""
 
-    def __init__(self, layout: Layout, bounder: Bounder, table: FormTable, cutter: Cutter) -> None:
-        self.layout, self.bounder, self.table, self.cutter = layout, bounder, table, cutter
+    def __init__(self, context: SearchContext) -> None:
+        self.context = context
         self._lp: LeafSolver | None = None
 
     def solver(self) -> LeafSolver:
@@ -54,102 +77,161 @@ class Leaves:
             self._lp = LeafSolver()
         return self._lp
 
-    def boxes(self, domain: Domain) -> Boxes:
-        """Bounds of the nodes of one domain."""
-        return self.layout.propagate(*domain.box, local=local_facts([domain]))
+    def tighten(self, domains: Domains) -> Tightened:
+        """Solve each open row's LP over the polytope of each domain, which has no gate to split on.
 
-    def solve(self, domain: Domain, boxes: Boxes, budget: Budget) -> Iterator[LeafRow]:
+        A domain that stays open gets an undecided gate to split on, if there is one. Those that
+        are not tried any more, since the search is over, are marked `again`.
+        """
+        closed, again = still_open(domains)
+        for k in range(len(domains)):
+            if self.context.budget.spent or self.context.policy.finished():
+                again[k] = True
+            else:
+                closed[k] = self._end(domains.take(slice(k, k + 1)))
+        return Tightened(domains, closed, again)
+
+    def _end(self, domain: Domains) -> str:
+        """How a domain (a batch of one, a view) is closed by its LPs; "" if it is not."""
+        context, leaf = self.context, self._leaf(domain)
+        policy, stats = context.policy, context.stats
+        left = self._undecided(leaf)
+        known: dict[int, float] = {}
+        for answer in self._solve(leaf):
+            stats.lps += 1
+            known[answer.row] = answer.bound
+            goal = float(policy.goals(np.array([answer.row]))[0])
+            # A tie too: exact arithmetic decides it.
+            if context.options.record and answer.bound > -abs(goal):
+                bound = AtomBound(answer.row, answer.bound, answer.params)
+                attach(context.proof, domain, 0, bound)
+            if answer.value is None or answer.points is None:
+                continue
+            policy.candidates(answer.points, [answer.row])
+            # With undecided gates left the polytope only contains the domain.
+            vertex = answer.points[0]
+            if left < 0 and policy.leaf_value(answer.row, answer.value, vertex):
+                known[answer.row] = max(known[answer.row], answer.value)
+        found = RowBounds(
+            np.zeros(len(known), dtype=np.intp), np.array(list(known), dtype=np.intp),
+            np.array(list(known.values()), dtype=np.float64))
+        if policy.close(domain, found)[0]:
+            return "bounds"
+        domain.gate[0] = left
+        if left < 0 and policy.tie(domain, found)[0]:
+            stats.ties += 1
+            return "tie"
+        stats.unresolved += left < 0
+        return ""
+
+    def _leaf(self, domain: Domains) -> _Leaf:
+        lo, hi, signs = domain.lo, domain.hi, domain.signs
+        bounds = self.context.layout.propagate(lo, hi, signs, local=local_facts(domain))
+        half_spaces = self.context.half_spaces.of_splits(bounds, lo, hi, signs)
+        warm, rows = domain.warm[0], domain.rows[0]
+        params: dict[Parameter, FloatArray] = {}
+        if warm is not None:
+            at = np.searchsorted(warm.rows, rows).clip(max=len(warm.rows) - 1)
+            if np.array_equal(warm.rows[at], rows):
+                params = {key: value[at] for key, value in warm.params.items()}
+        return _Leaf(domain, bounds, half_spaces, params)
+
+    def _solve(self, leaf: _Leaf) -> Iterator[LeafRow]:
         """Every open row's LP; rows that HiGHS leaves unsolved are left out."""
-        cut = self.cutter.cut(boxes, *domain.box)
-        cost, const = self._affine(domain, boxes)
-        for k, row in enumerate(domain.rows):
-            seconds = max(0.01, min(5.0, budget.left))
-            answer, a, b = self._minimise(cost[k], float(const[k]), cut, domain, seconds)
+        cost, const = self._affine(leaf)
+        for k, row in enumerate(leaf.rows.tolist()):
+            seconds = max(0.01, min(5.0, self.context.budget.left))
+            answer, left, right = self._minimise(cost[k], float(const[k]), leaf, seconds)
             if not answer.solved:
                 continue
-            empty = answer.value is None
-            bound, params = self._rebound(domain, boxes, k, cut, answer.duals, empty)
-            points = None if answer.x is None else self._inward(answer.x, a, b, domain)
+            bound, params = self._bound_again(leaf, k, answer.duals, answer.value is None)
+            points = None if answer.x is None else self._inward(answer.x, left, right, leaf.domain)
             yield LeafRow(row, bound, params, answer.value, points)
 
     def _minimise(
-        self, cost: FloatArray, const: float, cut: Cut, domain: Domain, seconds: float
+        self, cost: FloatArray, const: float, leaf: _Leaf, seconds: float
     ) -> tuple[LeafAnswer, FloatArray, FloatArray]:
         """The LP's answer and its rows; balls enter by tangents where a minimiser leaves them
         (Kelley, The Cutting-Plane Method, 1960), and have no multipliers of their own."""
-        a, b, balls = cut.a[0], cut.b[0], self.bounder.balls
-        rows, lo, hi = len(a), domain.lo, domain.hi
+        left, right = leaf.half_spaces.a[0], leaf.half_spaces.b[0]
+        balls, rows = self.context.bounder.balls, len(left)
+        lo, hi = leaf.domain.lo[0], leaf.domain.hi[0]
         if balls:
             x = ball_cut(balls, cost[None], lo[None], hi[None]).x
-            a, b = self._with_tangents(a, b, x)
-        answer = self.solver().minimise(cost, const, a, b, lo, hi, seconds)
+            left, right = self._with_tangents(left, right, x)
+        answer = self.solver().minimise(cost, const, left, right, lo, hi, seconds)
         for _ in range(_TANGENTS if balls else 0):
             if answer.x is None or inside(balls, answer.x[None])[0]:
                 break
-            a, b = self._with_tangents(a, b, answer.x[None])
-            answer = self.solver().minimise(cost, const, a, b, lo, hi, seconds)
-        return replace(answer, duals=answer.duals[:rows]), a, b
+            left, right = self._with_tangents(left, right, answer.x[None])
+            answer = self.solver().minimise(cost, const, left, right, lo, hi, seconds)
+        return replace(answer, duals=answer.duals[:rows]), left, right
 
     def _with_tangents(
         self, left: FloatArray, right: FloatArray, points: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        more_a, more_b = tangents(self.bounder.balls, points)
-        return np.concatenate([left, more_a[0]]), np.concatenate([right, more_b[0]])
+        more_left, more_right = tangents(self.context.bounder.balls, points)
+        return np.concatenate([left, more_left[0]]), np.concatenate([right, more_right[0]])
 
-    def undecided(self, domain: Domain, boxes: Boxes) -> int:
+    def _undecided(self, leaf: _Leaf) -> int:
         """An undecided gate of the domain (the widest), -1 if there is none."""
-        gated = set(self.layout.steps.values())
+        layout = self.context.layout
+        gated = set(layout.steps.values())
         best, room = -1, -1.0
-        for z, at in self.layout.offsets.items():
-            lo, hi = boxes.lo[z][0], boxes.hi[z][0]
-            sign = domain.signs[at : at + lo.shape[0]]
+        for z, at in layout.offsets.items():
+            lo, hi = leaf.bounds.lo[z][0], leaf.bounds.hi[z][0]
+            sign = leaf.domain.signs[0, at : at + lo.shape[0]]
+            # A gate may still be either where its pre-activation is zero; a mere ReLU is not loose.
             open_ = (lo <= 0) & (hi >= 0) if z in gated else (lo < 0) & (hi > 0)
             free = np.where((sign == 0) & open_, np.minimum(-lo, hi), -1.0)
             if free.size and free.max() > room:
                 best, room = at + int(free.argmax()), float(free.max())
         return best
 
-    def _affine(self, domain: Domain, boxes: Boxes) -> tuple[FloatArray, FloatArray]:
+    def _affine(self, leaf: _Leaf) -> tuple[FloatArray, FloatArray]:
         """Linear lower bounds of the domain's rows without any multipliers: the LPs' costs."""
-        lo, hi, signs = domain.box
-        rows, start, box = self.table.rows(boxes, signs, lo, hi, [(0, r) for r in domain.rows])
+        lo, hi, signs = leaf.box
+        place = np.zeros(len(leaf.rows), dtype=np.intp)
+        rows, start, box = self.context.table.rows(leaf.bounds, signs, lo, hi, place, leaf.rows)
         rows.split = {}
         params = {
             key: torch.from_numpy(v)
-            for key, v in domain.warm.items()
+            for key, v in leaf.params.items()
             if not key.is_multiplier
         }
         with torch.no_grad():
-            _, coefs, const = self.bounder.evaluate(rows, start, params, *box)
-        return coefs.numpy(), (const + self.table.consts[domain.rows]).numpy()
+            _, coefs, const = self.context.bounder.evaluate(rows, start, params, *box)
+        return coefs.numpy(), (const + self.context.table.consts[leaf.rows]).numpy()
 
-    def _rebound(
-        self, domain: Domain, boxes: Boxes, attempt: int, cut: Cut, duals: FloatArray, empty: bool
+    def _bound_again(
+        self, leaf: _Leaf, attempt: int, duals: FloatArray, empty: bool
     ) -> tuple[float, Packed]:
         """The bound that the LP's duals give as multipliers, with the multipliers."""
-        row = domain.rows[attempt]
-        lo, hi, signs = domain.box
-        rows, start, box = self.table.rows(boxes, signs, lo, hi, [(0, row)])
+        context = self.context
+        row, first = leaf.rows[attempt : attempt + 1], np.zeros(1, dtype=np.intp)
+        lo, hi, signs = leaf.box
+        rows, start, box = context.table.rows(leaf.bounds, signs, lo, hi, first, row)
         kept = {
             key: torch.from_numpy(v[attempt : attempt + 1]).clone()
-            for key, v in domain.warm.items()
+            for key, v in leaf.params.items()
         }
-        params = {key: kept.get(key, v) for key, v in self.bounder.start(rows, list(start)).items()}
+        fresh = context.bounder.start(rows, list(start))
+        params = {key: kept.get(key, v) for key, v in fresh.items()}
         if empty:  # a contradiction times a large factor outweighs any form
             scale = max(float(np.abs(duals).max(initial=0)), 1e-12)
-            duals = duals * (1e4 * (1.0 + abs(domain.value)) / scale)
-        self.cutter.place(params, cut, duals[None])
-        found = self.bounder.bound(rows, start, *box, Effort(0), params)
+            duals = duals * (1e4 * (1.0 + abs(float(leaf.domain.value[0]))) / scale)
+        context.half_spaces.place(params, leaf.half_spaces, duals[None])
+        found = context.bounder.bound(rows, start, *box, Effort(0), params)
         packed = pack({key: v[0].numpy() for key, v in found.params.items()})
-        return float(found.value[0] + self.table.consts[row]), packed
+        return float(found.value[0] + context.table.consts[row[0]]), packed
 
     def _inward(
-        self, points: FloatArray, left: FloatArray, right: FloatArray, domain: Domain
+        self, points: FloatArray, left: FloatArray, right: FloatArray, domain: Domains
     ) -> FloatArray:
         """The LP's vertex, and points drawn from it toward the centre of the polytope."""
-        n, balls = points.shape[0], self.bounder.balls
+        n, balls = points.shape[0], self.context.bounder.balls
         cost = np.append(np.zeros(n), -1.0)
-        lo, hi = np.append(domain.lo, 0.0), np.append(domain.hi, 1.0)
+        lo, hi = np.append(domain.lo[0], 0.0), np.append(domain.hi[0], 1.0)
         centre = points
         for _ in range(1 + _TANGENTS * bool(balls)):
             norms = np.linalg.norm(left, axis=1, keepdims=True)

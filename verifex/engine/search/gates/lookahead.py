@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Bounds
+from verifex.engine.search.gates.domains import RowBounds
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import Rows
 
@@ -29,27 +31,38 @@ _ROWS = 2048
 
 
 @dataclass(frozen=True)
-class Bounded:
-    """Rows as they were bounded: start coefficients, input boxes (R, n) each, goals (R,) without
-    the forms' constants, and what was found."""
+class BoundedRows:
+    """Rows `row` (R,) of the domains `place` (R,), which come domain by domain, as they were
+    bounded: start coefficients, input boxes (R, n) each, the goals (R,) without the forms'
+    constants, what was found, and the branching scores (R, gates)."""
 
     rows: Rows
     start: dict[int, Tensor]
     box: tuple[Tensor, Tensor]
     goal: Tensor
     found: Bounds
+    place: NDArray[np.intp]
+    row: NDArray[np.intp]
+    score: FloatArray
+
+    @property
+    def bounds(self) -> RowBounds:
+        """The lower bounds alone."""
+        return RowBounds(self.place, self.row, self.found.value.numpy())
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A domain's open rows among those that were bounded, and the scores (gates,) of its gates."""
+    """A domain, its open rows among those that were bounded, and the scores (gates,) of its
+    gates."""
 
+    place: int
     rows: list[int]
     scores: FloatArray
 
 
 def look_ahead(
-    layout: Layout, bounder: Bounder, batch: Bounded, asked: Sequence[Asked], gates: int = GATES
+    layout: Layout, bounder: Bounder, batch: BoundedRows, asked: Sequence[Asked], gates: int = GATES
 ) -> list[int]:
     """The gate to split each of the domains on; every domain has a gate with a positive score."""
     best = []
@@ -81,7 +94,7 @@ def _parts(asked: Sequence[Asked], gates: int) -> Iterator[list[Asked]]:
 
 
 def _lack(
-    layout: Layout, bounder: Bounder, batch: Bounded, asked: list[Asked], tried: list[list[int]]
+    layout: Layout, bounder: Bounder, batch: BoundedRows, asked: list[Asked], tried: list[list[int]]
 ) -> FloatArray:
     """What the halves of every tried gate lack together (zero at best, else negative)."""
     pairs = [(a, g) for a, gates in zip(asked, tried, strict=True) for g in gates]

@@ -1,39 +1,50 @@
-"""What a search is given and what it counts: its policy, its options, its statistics."""
+"""What a search is given and what it counts: its policy, its options, its statistics, and the
+interface of what tightens its domains."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from verifex.engine.bounds.optimise import Effort
-from verifex.engine.search.gates.domain import Domain
+import numpy as np
+from numpy.typing import NDArray
+
+from verifex.engine.bounds.half_spaces import HalfSpaceMaker, HalfSpaces
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.budget import Budget
+from verifex.engine.search.gates.domains import Domains, Flags, RowBounds
+from verifex.engine.search.gates.forms import FormTable
+from verifex.engine.search.record import Proof
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 
 
 class Policy(Protocol):
-    """What the search is for."""
+    """What the search is for. Rows are numbers of `forms`."""
 
     forms: list[Form]
 
-    def goal(self, row: int) -> float:
-        """The bound at which a row needs no more work."""
+    def goals(self, rows: NDArray[np.intp]) -> FloatArray:
+        """The lower bounds (R,) at which rows (R,) need no more work."""
 
-    def settle(self, domain: Domain, values: dict[int, float]) -> bool:
-        """Take note of lower bounds per row; drop what is decided; True closes the domain."""
+    def close(self, domains: Domains, found: RowBounds) -> Flags:
+        """Take note of lower bounds, leave rows out that are decided, and say which domains (N,)
+        need no more work."""
 
-    def candidates(self, points: FloatArray, rows: list[int]) -> None:
-        """Points of the region (k, n) worth trying, each with the row that it came from."""
+    def candidates(self, points: FloatArray, rows: Sequence[int]) -> None:
+        """Points of the region (k, n) worth trying, and the rows that they came from."""
 
-    def leaf_value(self, domain: Domain, row: int, value: float, point: FloatArray) -> bool:
-        """The exact minimum of a row on a leaf; True if that settles the row there."""
+    def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
+        """The exact minimum of a row on a leaf; True if the row is decided there by that."""
 
-    def tie(self, domain: Domain, values: dict[int, float]) -> bool:
-        """Whether a leaf would be closed if bounds within rounding of zero were exactly zero."""
+    def tie(self, domains: Domains, found: RowBounds) -> Flags:
+        """Which domains (N,) would be closed if bounds within rounding of zero were zero."""
 
-    def joint(self, domain: Domain) -> list[int]:
-        """Open rows that decide a domain together: it is closed if some positive combination of
-        them is bounded above zero."""
+    def joint(self, domains: Domains) -> list[NDArray[np.intp]]:
+        """For each domain, open rows that decide it together: it is closed if some positive
+        combination of them is bounded above zero."""
 
     def tell(self) -> dict[str, Any]:
         """What another search of the same question should know, since the last call: plain values
@@ -45,8 +56,8 @@ class Policy(Protocol):
     def finished(self) -> bool:
         """Whether the search may stop at once."""
 
-    def priority(self, domain: Domain) -> float:
-        """Domains with the least priority come first."""
+    def priority(self, domains: Domains) -> FloatArray:
+        """Priorities (N,): domains with the least come first."""
 
     def describe(self, least: float | None) -> dict[str, Any]:
         """For the log: what the least priority of all open domains says (0.0: nothing is open)."""
@@ -66,7 +77,8 @@ class SearchOptions:
     None leaves it to the network, 0 takes the best score. `tighten`: bounds of pre-activations are
     optimised again on some domains (tighten.py), gates of earlier layers are split first, and
     `width` does not count; None: on large networks, once a search without has not come to an end
-    soon (and not for ranges).
+    soon (and not for ranges). `rows`: so many are bounded together at most, fewer on large
+    networks; a domain with more open rows is worked off in parts.
     """
 
     width: int = 192
@@ -79,6 +91,7 @@ class SearchOptions:
     tighten: bool | None = None
     inputs: bool = False
     max_domains: int = 2_000_000
+    rows: int = 4096
     share_after: float = 0.5
     share_from: int = 16
     memory_look: float = 1.0
@@ -107,3 +120,48 @@ class Stats:
         """Count in what another process did."""
         for key, value in more.items():
             setattr(self, key, getattr(self, key) + value)
+
+
+@dataclass(frozen=True)
+class SearchContext:
+    """What all parts of one search work with and write to."""
+
+    layout: Layout
+    bounder: Bounder
+    table: FormTable
+    half_spaces: HalfSpaceMaker
+    policy: Policy
+    options: SearchOptions
+    budget: Budget
+    proof: Proof
+    stats: Stats
+
+    @property
+    def over(self) -> bool:
+        """Whether the policy is finished, the budget spent, or the limit of domains reached."""
+        full = self.stats.domains > self.options.max_domains
+        return full or self.policy.finished() or self.budget.spent
+
+
+@dataclass(frozen=True)
+class Tightened:
+    """A batch (N) after its bounds were made tighter: `closed` (N,) says how a domain was closed by
+    that ("bounds", "empty", "tie"; "" where it is open), `again` which domains have to be bounded
+    again before they are split."""
+
+    domains: Domains
+    closed: NDArray[np.str_]
+    again: Flags
+    half_spaces: HalfSpaces | None = None
+
+
+class Tightener(Protocol):
+    """Anything that makes the bounds of open domains tighter between two splits."""
+
+    def tighten(self, domains: Domains) -> Tightened:
+        """Put what is found into the columns of the batch, and say which domains are closed."""
+
+
+def still_open(domains: Domains) -> tuple[NDArray[np.str_], Flags]:
+    """The columns `closed` and `again` of a batch in which nothing has been found yet."""
+    return np.full(len(domains), "", dtype="<U6"), np.zeros(len(domains), dtype=bool)

@@ -10,7 +10,6 @@ points of the domain stays open, and a domain in which a point is known is not e
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,15 +18,20 @@ from numpy.typing import NDArray
 
 from verifex.engine.bounds import batched_lp
 from verifex.engine.bounds.facts import Packed, pack
-from verifex.engine.bounds.half_spaces import Cut, Cutter
-from verifex.engine.bounds.layout import Boxes, Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.half_spaces import HalfSpaces
+from verifex.engine.bounds.layout import IntermediateBounds, Layout
+from verifex.engine.bounds.optimise import Effort
 from verifex.engine.bounds.root import to_rows
-from verifex.engine.search.gates.domain import Domain, Sides, local_facts
+from verifex.engine.search.gates.domains import SEEN, Domains, Flags, Sides, local_facts
 from verifex.engine.search.gates.lookahead import GATES
-from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.search.gates.policy import (
+    SearchContext,
+    SearchOptions,
+    Tightened,
+    still_open,
+)
 from verifex.engine.search.gates.tighten import behind
-from verifex.engine.search.record import AtomBound, LocalFacts, Proof
+from verifex.engine.search.record import AtomBound, LocalFacts
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Step
 from verifex.semantics.evaluate import evaluate_float
@@ -36,16 +40,13 @@ from verifex.semantics.parameters import Parameter
 from verifex.semantics.support.balls import inside
 
 Tensor = torch.Tensor
-Flags = NDArray[np.bool_]
-SEEN = 48
-"""Patterns that a domain keeps."""
-
 _ROOT, _FEW = 2, 1
 """Iterations for bounds at the root, and on a domain."""
 
 _PATIENT, _EAGER = 32.0, 8.0
-"""For how many splits a side that a program did not come near to deciding is left alone; fewer
-where the cells of the first layer are enumerated, and an empty one that is not seen costs much."""
+"""Splits to wait before a gate's LP is tried again, by how far the last try was from deciding it;
+fewer where the cells of the first layer are enumerated, and an empty one that is not seen costs
+much."""
 
 _INPUTS, _GATES = 64, 512
 """Larger networks are not refreshed: the programs grow with inputs times splits."""
@@ -81,36 +82,27 @@ def lightened(options: SearchOptions, layout: Layout) -> SearchOptions:
 
 
 @dataclass
-class _Batch:
-    """Domains that are refreshed together."""
+class _Refreshing:
+    """Domains that are refreshed together: the bounds of their nodes, the half-spaces of their
+    splits, and which of them have been found to be empty (N,)."""
 
-    domains: list[Domain]
-    lo: FloatArray
-    hi: FloatArray
-    signs: NDArray[np.int8]
-    boxes: Boxes
-    cut: Cut
+    domains: Domains
+    bounds: IntermediateBounds
+    half_spaces: HalfSpaces
     empty: Flags
 
 
 class Refresh:
-    """Refreshes domains of one search. `offer` receives points of the region, (k, n)."""
+    """Refreshes domains of one search."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        bounder: Bounder,
-        cutter: Cutter,
-        proof: Proof | None,
-        offer: Callable[[FloatArray, NDArray[np.intp], list[Domain]], None],
-    ) -> None:
-        self.layout, self.bounder, self.cutter = layout, bounder, cutter
-        self.proof, self.offer = proof, offer
+    def __init__(self, context: SearchContext) -> None:
+        self.context, self.layout, self.bounder = context, context.layout, context.bounder
         self.patience = _PATIENT
-        nodes = layout.graph.nodes
+        nodes = context.layout.graph.nodes
         self._inner = {
-            z: any(isinstance(nodes[i].op, Step | Gate) for i in layout.graph.ancestors([z]))
-            for z in layout.offsets
+            z: any(isinstance(nodes[i].op, Step | Gate)
+                   for i in context.layout.graph.ancestors([z]))
+            for z in context.layout.offsets
         }
 
     def enumerate_cells(self) -> None:
@@ -118,34 +110,37 @@ class Refresh:
         self.patience = _EAGER
 
     def patterns(self, points: FloatArray) -> Flags:
-        """Gate patterns (k, gates) of points (k, n): True where z > 0."""
+        """Activation patterns (k, gates) of points (k, n): True where z > 0."""
         zs = list(self.layout.offsets)
         values = evaluate_float(self.layout.graph, points, zs)
         return np.concatenate([values[z].reshape(len(points), -1) > 0 for z in zs], axis=1)
 
-    def run(self, domains: list[Domain]) -> tuple[Flags, Cut]:
-        """Put new facts into the domains; True for those that have no point, and the half-spaces
-        of their splits, as the domains were before (which is sound)."""
-        lo, hi = np.stack([d.lo for d in domains]), np.stack([d.hi for d in domains])
-        signs = np.stack([d.signs for d in domains])
-        boxes = self.layout.propagate(lo, hi, signs, local=local_facts(domains, own=False))
-        cut = self.cutter.cut(boxes, lo, hi, signs)
-        batch = _Batch(domains, lo, hi, signs, boxes, cut, boxes.empty.copy())
-        self._empty(batch)
+    def tighten(self, domains: Domains) -> Tightened:
+        """Put new facts into the domains and close those that have no point. The half-spaces of
+        their splits are given as the domains were before (which is sound)."""
+        lo, hi, signs = domains.lo, domains.hi, domains.signs
+        bounds = self.layout.propagate(
+            lo, hi, signs, local=local_facts(domains, own=False))
+        half_spaces = self.context.half_spaces.of_splits(bounds, lo, hi, signs)
+        batch = _Refreshing(domains, bounds, half_spaces, bounds.empty.copy())
+        self._find_empty(batch)
         for z in self.layout.offsets:
             self._node(batch, z)
-        return batch.empty, cut
+        closed, again = still_open(domains)
+        closed[batch.empty] = "empty"
+        return Tightened(domains, closed, again, half_spaces)
 
     # --- empty domains ----------------------------------------------------------------------------
 
-    def _empty(self, batch: _Batch) -> None:
+    def _find_empty(self, batch: _Refreshing) -> None:
         """Domains without known points: a point, or multipliers that contradict each other."""
-        unknown = [d.seen is None or not len(d.seen) for d in batch.domains]
+        unknown = [seen is None or not len(seen) for seen in batch.domains.seen]
         k = np.flatnonzero(np.array(unknown) & ~batch.empty)
-        if not len(k) or not batch.cut.a.shape[1]:
+        if not len(k) or not batch.half_spaces.a.shape[1]:
             return
-        lo, hi, cut = batch.lo[k], batch.hi[k], batch.cut.of(k)
-        found = batched_lp.minimise(np.zeros_like(lo), cut.a, cut.b, lo, hi)
+        domains, half_spaces = batch.domains, batch.half_spaces.of(k)
+        lo, hi = domains.lo[k], domains.hi[k]
+        found = batched_lp.minimise(np.zeros_like(lo), half_spaces.a, half_spaces.b, lo, hi)
         self._visit(batch, k[~found.empty & found.done], found.x[~found.empty & found.done])
         none = np.flatnonzero(found.empty)
         if len(none):
@@ -154,43 +149,47 @@ class Refresh:
                 z: torch.zeros((len(none), self.layout.graph.nodes[z].size), dtype=torch.float64)
                 for z in zs
             }
-            rows = to_rows(batch.boxes, torch.from_numpy(k[none]), self.layout, batch.signs)
+            at_none = torch.from_numpy(k[none])
+            rows = to_rows(batch.bounds, at_none, self.layout, domains.signs)
             params = self.bounder.start(rows, zs)
-            self.cutter.place(params, cut.of(none), found.duals[none])
+            self.context.half_spaces.place(params, half_spaces.of(none), found.duals[none])
             box = torch.from_numpy(lo[none]), torch.from_numpy(hi[none])
             with torch.no_grad():
                 value, _, _ = self.bounder.evaluate(rows, start, params, *box)
             for r, at in enumerate(k[none].tolist()):
                 if value[r] > 1e-9:
                     batch.empty[at] = True
-                    self._say_empty(batch.domains[at], float(value[r]), params, r)
+                    self._say_empty(domains, at, float(value[r]), params, r)
 
     def _say_empty(
-        self, domain: Domain, value: float, params: dict[Parameter, Tensor], row: int
+        self, domains: Domains, place: int, value: float, params: dict[Parameter, Tensor], row: int
     ) -> None:
-        if self.proof is not None:
+        """The line that shows that a domain has no point."""
+        if self.context.options.record:
             packed = pack({key: v[row].numpy() for key, v in params.items()})
-            self.proof.nodes[domain.node].bounds.append(AtomBound(-1, value, packed))
+            bound = AtomBound(-1, value, packed)
+            self.context.proof.nodes[domains.node[place]].bounds.append(bound)
 
-    def _visit(self, batch: _Batch, places: NDArray[np.intp], points: FloatArray) -> None:
+    def _visit(self, batch: _Refreshing, places: NDArray[np.intp], points: FloatArray) -> None:
         """Points found on the way: their patterns count where they lie in their domain."""
         if not len(places):
             return
         domains = batch.domains
-        self.offer(points, places, domains)
+        met = domains.rows[np.unique(places)]
+        self.context.policy.candidates(points, np.unique(np.concatenate(met)).tolist())
         pattern = self.patterns(points)
-        signs = batch.signs[places]
+        signs = domains.signs[places]
         mine = ((signs == 0) | (pattern == (signs > 0))).all(axis=1)
         for r in np.flatnonzero(mine & inside(self.bounder.balls, points)):
-            d = domains[places[r]]
-            if d.seen is None:
-                d.seen = pattern[r : r + 1]
-            elif len(d.seen) < SEEN:
-                d.seen = np.concatenate([d.seen, pattern[r : r + 1]])
+            seen = domains.seen[places[r]]
+            if seen is None:
+                domains.seen[places[r]] = pattern[r : r + 1]
+            elif len(seen) < SEEN:
+                domains.seen[places[r]] = np.concatenate([seen, pattern[r : r + 1]])
 
     # --- bounds -----------------------------------------------------------------------------------
 
-    def _node(self, batch: _Batch, preact: int) -> None:
+    def _node(self, batch: _Refreshing, preact: int) -> None:
         """Bounds of one node's undecided elements, kept by the domains."""
         inner = self._inner[preact]
         asked, hopeful = self._asked(batch, preact, inner)
@@ -200,32 +199,30 @@ class Refresh:
         value, params = self._bounds(batch, preact, asked, asked.start(size), hopeful)
         value = value - 1e-9 * (1.0 + np.abs(value))
         decides = value >= 0
-        own = (
-            asked.tighter(value, batch.boxes.lo[preact], batch.boxes.hi[preact]) & inner & ~decides
-        )
+        low, high = batch.bounds.lo[preact], batch.bounds.hi[preact]
+        own = asked.tighter(value, low, high) & inner & ~decides
         self._put(batch.domains, preact, asked, value, decides, own=False)
         self._put(batch.domains, preact, asked, value, own, own=True)
-        if self.proof is not None:
-            self._say(self.proof, batch.domains, preact, asked, params, decides, own)
+        if self.context.options.record:
+            self._say(batch.domains, preact, asked, params, decides, own)
         if decides.any():
-            b = batch
-            local = local_facts(b.domains, own=False)
-            b.boxes = self.layout.propagate(b.lo, b.hi, b.signs, local=local)
-            b.empty |= b.boxes.empty
+            domains, local = batch.domains, local_facts(batch.domains, own=False)
+            batch.bounds = self.layout.propagate(
+                domains.lo, domains.hi, domains.signs, local=local)
+            batch.empty |= batch.bounds.empty
 
-    def _asked(self, batch: _Batch, preact: int, inner: bool) -> tuple[Sides, Flags]:
+    def _asked(self, batch: _Refreshing, preact: int, inner: bool) -> tuple[Sides, Flags]:
         """Both sides of every open element, less those that points show to be open; `hopeful`
         marks sides that a program might decide."""
         at, size = self.layout.offsets[preact], self.layout.graph.nodes[preact].size
-        open_ = (batch.boxes.lo[preact] < 0) & (batch.boxes.hi[preact] > 0) & ~batch.empty[:, None]
-        open_ &= batch.signs[:, at : at + size] == 0
+        low, high = batch.bounds.lo[preact], batch.bounds.hi[preact]
+        open_ = (low < 0) & (high > 0) & ~batch.empty[:, None]
+        open_ &= batch.domains.signs[:, at : at + size] == 0
         on, off = (np.zeros(open_.shape, dtype=bool) for _ in range(2))
-        waits = np.zeros((len(batch.domains), 2, size), dtype=np.int8)
-        for k, d in enumerate(batch.domains):
-            if d.wait is not None:
-                waits[k] = d.wait[:, at : at + size]
-            if d.seen is not None and len(d.seen):
-                mine = d.seen[:, at : at + size]
+        waits = batch.domains.wait[:, :, at : at + size]
+        for k, seen in enumerate(batch.domains.seen):
+            if seen is not None and len(seen):
+                mine = seen[:, at : at + size]
                 on[k], off[k] = mine.any(axis=0), ~mine.all(axis=0)
         parts = []
         for sign, contrary in ((1.0, off), (-1.0, on)):
@@ -236,24 +233,27 @@ class Refresh:
         return Sides(domain, element, signs), hopeful
 
     def _bounds(
-        self, batch: _Batch, preact: int, asked: Sides, start: Tensor, hopeful: Flags
+        self, batch: _Refreshing, preact: int, asked: Sides, start: Tensor, hopeful: Flags
     ) -> tuple[FloatArray, dict[Parameter, Tensor]]:
         """Lower bounds of the rows, first without split multipliers, then with the best ones."""
         domain = torch.from_numpy(asked.domain)
-        rows = to_rows(batch.boxes, domain, self.layout, batch.signs)
-        lo, hi = torch.from_numpy(batch.lo)[domain], torch.from_numpy(batch.hi)[domain]
+        rows = to_rows(batch.bounds, domain, self.layout, batch.domains.signs)
+        lo = torch.from_numpy(batch.domains.lo)[domain]
+        hi = torch.from_numpy(batch.domains.hi)[domain]
         params = self.bounder.start(rows, [preact])
         with torch.no_grad():
             bare = Rows(rows.lo, rows.hi, domain, {})
             value, coefs, _ = self.bounder.evaluate(bare, {preact: start}, params, lo, hi)
             j = np.flatnonzero(hopeful & (value.numpy() < 0))
-            if len(j) and batch.cut.a.shape[1]:
-                pick, cut = torch.from_numpy(j), batch.cut.of(asked.domain[j])
+            if len(j) and batch.half_spaces.a.shape[1]:
+                pick = torch.from_numpy(j)
+                half_spaces = batch.half_spaces.of(asked.domain[j])
                 found = batched_lp.minimise(
-                    coefs[pick].numpy(), cut.a, cut.b, lo[pick].numpy(), hi[pick].numpy()
+                    coefs[pick].numpy(), half_spaces.a, half_spaces.b,
+                    lo[pick].numpy(), hi[pick].numpy(),
                 )
                 some = {key: v[pick] for key, v in params.items()}
-                self.cutter.place(some, cut, found.duals)
+                self.context.half_spaces.place(some, half_spaces, found.duals)
                 part = Rows(rows.lo, rows.hi, domain[pick], rows.split)
                 better, _, _ = self.bounder.evaluate(
                     part, {preact: start[pick]}, some, lo[pick], hi[pick]
@@ -268,20 +268,17 @@ class Refresh:
                 self._visit(batch, asked.domain[j[good]], found.x[good])
         return value.numpy(), params
 
-    def _put_off(self, batch: _Batch, preact: int, asked: Sides, value: FloatArray) -> None:
+    def _put_off(self, batch: _Refreshing, preact: int, asked: Sides, value: FloatArray) -> None:
         """Sides that a program did not decide are not asked about for some splits: the more, the
         farther their bound (in parts of what the form varies by over the box) is from zero."""
         levels = (-self.patience * np.clip(value, -1.0, 0.0)).astype(np.int8)
-        for k in np.unique(asked.domain[levels > 0]):
-            mine, d = (asked.domain == k) & (levels > 0), batch.domains[k]
-            wait = np.zeros((2, self.layout.gates), dtype=np.int8) if d.wait is None else d.wait
-            side, at = (asked.sign[mine] < 0).astype(np.intp), self.layout.offsets[preact]
-            wait[side, at + asked.element[mine]] = levels[mine]
-            d.wait = wait
+        some = np.flatnonzero(levels > 0)
+        side, at = (asked.sign[some] < 0).astype(np.intp), self.layout.offsets[preact]
+        batch.domains.wait[asked.domain[some], side, at + asked.element[some]] = levels[some]
 
     def _put(
         self,
-        domains: list[Domain],
+        domains: Domains,
         preact: int,
         asked: Sides,
         value: FloatArray,
@@ -296,20 +293,16 @@ class Refresh:
             r = which & (asked.sign == sign)
             side[asked.domain[r], asked.element[r]] = sign * value[r]
         for k in np.unique(asked.domain[which]):
-            d = domains[k]
-            known = (d.own if own else d.kept).get(preact)
+            column = domains.own if own else domains.kept
+            known = column[k].get(preact)
             pair = low[k], high[k]
             if known is not None:
                 pair = np.maximum(known[0], low[k]), np.minimum(known[1], high[k])
-            if own:
-                d.own = {**d.own, preact: pair}
-            else:
-                d.kept = {**d.kept, preact: pair}
+            column[k] = {**column[k], preact: pair}
 
-    @staticmethod
     def _say(
-        proof: Proof,
-        domains: list[Domain],
+        self,
+        domains: Domains,
         preact: int,
         asked: Sides,
         params: dict[Parameter, Tensor],
@@ -324,8 +317,9 @@ class Refresh:
             ends = np.flatnonzero(np.diff(asked.domain[rows])) + 1
             for part in np.split(rows, ends) if len(rows) else []:
                 facts = _lines(preact, asked, part, arrays)
-                d = domains[asked.domain[part[0]]]
-                (d.pending if mine else proof.nodes[d.node].facts).append(facts)
+                k = asked.domain[part[0]]
+                node = self.context.proof.nodes[domains.node[k]]
+                (domains.pending[k] if mine else node.facts).append(facts)
 
 
 def _lines(

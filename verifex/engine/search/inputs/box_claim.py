@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
-from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or, atoms
+from verifex.ir.formula import And, Atom, Form, Formula, atoms, fold
 
 Bools = NDArray[np.bool_]
 
@@ -56,29 +56,25 @@ class BoxClaim:
     def judge(self, upper: FloatArray, empty: Bools) -> Judgement:
         """The formula under upper bounds (B, A) of its atoms' forms; `empty` boxes are closed."""
         false = (upper < 0) | (self.strict & (upper <= 0))
-        found = self._judge(self.broken, upper, false)
+        found = fold(
+            self.broken,
+            lambda atom: self._judge_atom(atom, upper, false),
+            lambda junction, parts: (
+                _all(parts, upper.shape) if isinstance(junction, And)
+                else _some(junction.needed, parts, upper.shape)
+            ),
+        )
         margin = np.where(empty, -np.inf, found.margin)
         return Judgement(margin, found.rank, found.closed | empty, found.rests)
 
-    def _judge(self, formula: Formula, upper: FloatArray, false: Bools) -> Judgement:
-        match formula:
-            case Atom():
-                k = self.place[formula]
-                rests = np.zeros(upper.shape, dtype=bool)
-                rests[:, k] = True
-                rank = upper[:, k]
-                if self.on_inputs[k]:
-                    rank = np.where(false[:, k], rank, np.inf)
-                return Judgement(upper[:, k], rank, false[:, k], rests)
-            case And():
-                return _all([self._judge(p, upper, false) for p in formula.parts], upper.shape)
-            case Or() | AtLeast():
-                count = 1 if isinstance(formula, Or) else formula.count
-                return _some(
-                    count, [self._judge(p, upper, false) for p in formula.parts], upper.shape
-                )
-            case Dominance():
-                return self._judge(formula.expand(), upper, false)
+    def _judge_atom(self, atom: Atom, upper: FloatArray, false: Bools) -> Judgement:
+        k = self.place[atom]
+        rests = np.zeros(upper.shape, dtype=bool)
+        rests[:, k] = True
+        rank = upper[:, k]
+        if self.on_inputs[k]:
+            rank = np.where(false[:, k], rank, np.inf)
+        return Judgement(upper[:, k], rank, false[:, k], rests)
 
 
 def _all(parts: Sequence[Judgement], shape: tuple[int, ...]) -> Judgement:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
-from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.domains import Domains, concatenate
 from verifex.engine.search.gates.policy import Stats
 from verifex.engine.search.gates.search import Search
 from verifex.engine.search.record import ProofNode
@@ -31,7 +31,7 @@ class _GoneError(Exception):
 
 
 def serve(
-    search: Search, channel: Channel, domains: list[Domain], foreign: Sequence[Closes]
+    search: Search, channel: Channel, domains: Domains, foreign: Sequence[Closes]
 ) -> NoReturn:
     """Life of a forked process; it never returns into the code that it was forked from."""
     code = 1
@@ -69,7 +69,7 @@ class Worker:
         self._sent, self._again = 0, list[int]()
         self._seen, self._dry, self._stopped, self._ended = 0, False, False, False
 
-    def run(self, domains: list[Domain]) -> None:
+    def run(self, domains: Domains) -> None:
         """Search, tell, listen, until the other end is closed."""
         self._adopt(domains)
         while True:
@@ -88,10 +88,10 @@ class Worker:
             while self._ended or (self._seen == before and not (self._stopped or search.over)):
                 self._listen(None)
 
-    def _adopt(self, domains: list[Domain]) -> None:
-        for d in domains:
-            there, d.node = d.node, self.search.proof.add(ProofNode(-1))
-            self.at[d.node] = there
+    def _adopt(self, domains: Domains) -> None:
+        for k, there in enumerate(domains.node.tolist()):
+            domains.node[k] = here = self.search.proof.add(ProofNode(-1))
+            self.at[here] = there
         self.search.adopt(domains)
         self._seen, self._dry = self._seen + 1, False
 
@@ -126,8 +126,7 @@ class Worker:
             self.search.policy.hear(message.get("told", {}))
             self._stopped = self._stopped or "stop" in message
             if "domains" in message:
-                values = message["domains"]
-                self._adopt([parcels.domain_from(v, v["node"]) for v in values])
+                self._adopt(parcels.domains_from(message["domains"], self.search.nothing))
             if "give" in message and not self._ended:
                 self._give()
             message = self.channel.receive()
@@ -135,12 +134,13 @@ class Worker:
     def _give(self) -> None:
         """Half of what is open at most, with the part of the proof that leads there."""
         kept, given = self.search.deal(2)
-        kept, given = [*kept, *given[PARCEL:]], given[:PARCEL]
+        rest, given = given.take(slice(PARCEL, None)), given.take(slice(PARCEL))
         self.search.adopt(kept)
-        nodes = self._flush([*kept, *given])
-        self._say({"nodes": nodes, "given": [parcels.domain_to(d) for d in given]})
+        self.search.adopt(rest)
+        nodes = self._flush(concatenate([kept, rest, given]).node.tolist())
+        self._say({"nodes": nodes, "given": parcels.domains_to(given)})
 
-    def _flush(self, still: list[Domain] | None = None) -> list[dict[str, Any]]:
+    def _flush(self, still: list[int] | None = None) -> list[dict[str, Any]]:
         """The proof since the last time. Nodes that are `still` open are told of again later."""
         nodes = self.search.proof.nodes
         if not self.search.options.record:
@@ -149,5 +149,5 @@ class Worker:
         out = [{"id": k, "at": self.at.get(k), **parcels.node_to(nodes[k])} for k in which]
         for k in which:
             nodes[k] = ProofNode(-1)
-        self._again, self._sent = sorted({d.node for d in still or []}), len(nodes)
+        self._again, self._sent = sorted(set(still or [])), len(nodes)
         return out

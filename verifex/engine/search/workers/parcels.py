@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.facts import Packed
-from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.domains import Domains, WarmStart, objects
 from verifex.engine.search.record import AtomBound, LocalFacts, ProofNode
 from verifex.semantics.parameters import Parameter, ParameterKind
 
@@ -19,84 +19,63 @@ Value = dict[str, Any]
 # --- domains ------------------------------------------------------------------------------------
 
 
-def domain_to(domain: Domain) -> Value:
-    """What the search of a domain goes on with: not the facts of its own, which children lose, and
+_DENSE = (
+    "lo", "hi", "signs", "node", "tree", "value", "gate", "dimension", "tight", "false", "wait")
+_LEFT = ("lo", "hi", "signs", "tree", "value", "false")
+"""Columns of domains that nobody will go on with: where they lie, and what is known and open."""
+
+
+def domains_to(domains: Domains) -> Value:
+    """What the search of domains goes on with: not the facts of their own, which children lose, and
     not `starts`, which are long and soon found again."""
     return {
-        "lo": domain.lo,
-        "hi": domain.hi,
-        "signs": domain.signs,
-        "rows": domain.rows,
-        "node": domain.node,
-        "tree": domain.tree,
-        "value": float(domain.value),
-        "gate": domain.gate,
-        "dimension": domain.dimension,
-        "loss": domain.loss,
-        "reach": domain.reach,
-        "state": domain.state,
-        "seen": domain.seen,
-        "wait": domain.wait,
-        "warm": {_name(key): v for key, v in domain.warm.items()},
-        "kept": {str(i): list(v) for i, v in domain.kept.items()},
-        "tight": domain.tight,
+        **{name: getattr(domains, name) for name in _DENSE},
+        "rows": list(domains.rows), "bounds": list(domains.bounds), "seen": list(domains.seen),
+        "warm": [None if w is None else [w.rows, {_name(k): v for k, v in w.params.items()}]
+                 for w in domains.warm],
+        "kept": [{str(i): list(v) for i, v in kept.items()} for kept in domains.kept],
     }
 
 
-def domain_from(value: Value, node: int) -> Domain:
-    """The domain, at a node of the receiver's proof."""
-    kept = {int(i): (p[0], p[1]) for i, p in value["kept"].items()}
-    return Domain(
-        value["lo"],
-        value["hi"],
-        value["signs"],
-        value["rows"],
-        node,
-        value["tree"],
-        value["value"],
-        {_key(name): a for name, a in value["warm"].items()},
-        value["gate"],
-        value["dimension"],
-        value["loss"],
-        value["reach"],
-        value["state"],
-        kept,
-        seen=value["seen"],
-        wait=value["wait"],
-        tight=value["tight"],
-    )
+def domains_from(value: Value, like: Domains) -> Domains:
+    """The domains, with the sender's nodes; `like`: a batch with columns of these widths."""
+    out = _lines(value, like, _DENSE)
+    out.seen = objects(value["seen"])
+    out.warm = objects(
+        None if w is None else WarmStart(w[0], {_key(name): a for name, a in w[1].items()})
+        for w in value["warm"])
+    out.kept = objects(
+        {int(i): (p[0], p[1]) for i, p in kept.items()} for kept in value["kept"])
+    return out
 
 
-def bundle(domains: Sequence[Domain]) -> Value:
-    """Domains that nobody will go on with: only where they lie, and what is known and open."""
-    if not domains:
+def bundle(domains: Domains) -> Value:
+    """Domains that nobody will go on with."""
+    if not len(domains):
         return {}
-    state = None if domains[0].state is None else np.stack([d.state for d in domains])
-    return {
-        "lo": np.stack([d.lo for d in domains]), "hi": np.stack([d.hi for d in domains]),
-        "signs": np.stack([d.signs for d in domains]), "state": state,
-        "value": [float(d.value) for d in domains], "tree": [d.tree for d in domains],
-        "rows": [d.rows for d in domains],
-    }
+    left = {name: getattr(domains, name) for name in _LEFT}
+    return {**left, "rows": list(domains.rows), "bounds": list(domains.bounds)}
 
 
-def unbundle(value: Value) -> list[Domain]:
+def unbundle(value: Value, like: Domains) -> Domains:
     """The domains of a bundle; they belong to no node."""
-    out = []
-    for k, rows in enumerate(value.get("rows", [])):
-        state = None if value["state"] is None else value["state"][k]
-        out.append(
-            Domain(
-                value["lo"][k],
-                value["hi"][k],
-                value["signs"][k],
-                rows,
-                -1,
-                value["tree"][k],
-                value["value"][k],
-                state=state,
-            )
-        )
+    if not value:
+        return like.blank(0)
+    out = _lines(value, like, _LEFT)
+    out.node[:] = -1
+    return out
+
+
+def _lines(value: Value, like: Domains, columns: Sequence[str]) -> Domains:
+    """Domains with these columns from a message. Columns are copied: arrays of a message cannot be
+    written to."""
+    out = like.blank(len(value["rows"]))
+    for name in columns:
+        getattr(out, name)[:] = value[name]
+    out.rows, out.bounds = objects(value["rows"]), objects(value["bounds"])
+    out.warm, out.seen = objects(None for _ in out.rows), objects(None for _ in out.rows)
+    out.kept, out.own, out.starts = (objects({} for _ in out.rows) for _ in range(3))
+    out.pending = objects([] for _ in out.rows)
     return out
 
 

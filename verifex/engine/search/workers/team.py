@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from verifex.engine.budget import Budget
-from verifex.engine.search.gates.domain import Domain
+from verifex.engine.search.gates.domains import Domains, concatenate
 from verifex.engine.search.gates.policy import SearchOptions
 from verifex.engine.search.gates.search import Search
 from verifex.engine.search.record import ProofNode
@@ -92,7 +92,7 @@ class _Member:
 
     pid: int
     channel: Channel
-    lent: list[Domain]
+    lent: Domains
     ids: dict[int, int] = field(default_factory=dict)
     sent: int = 1
     seen: int = 1
@@ -126,7 +126,7 @@ class Team:
                 if search.log is not None:
                     search.log({"event": "processes", "error": str(error)})
 
-    def _fork(self, part: list[Domain]) -> None:
+    def _fork(self, part: Domains) -> None:
         mine, theirs = socket.socketpair()
         # An interrupt in between must not make the new process run what the old one does then.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -171,7 +171,7 @@ class Team:
             self._move(_WAIT)
         for m in self.members:
             if m.busy:  # too slow: what it was given counts as it was then
-                self.search.unresolved += m.lent
+                self.search.unresolved.append(m.lent)
         self.search.report()
 
     def close(self) -> None:
@@ -213,21 +213,22 @@ class Team:
         self._merge(member, message.get("nodes", []))
         if "given" in message:
             member.asked = False
-            domains = [self._arrived(member, v) for v in message["given"]]
-            search.adopt(domains)
-        search.unresolved += parcels.unbundle(message.get("left", {}))
+            search.adopt(self._arrived(member, message["given"]))
+        search.unresolved.append(parcels.unbundle(message.get("left", {}), search.nothing))
         member.ended = message["ended"]
         if member.ended and member.seen != member.sent:
             # Sound: a parcel that was still on its way is neither searched nor told of.
-            search.unresolved += member.lent
+            search.unresolved.append(member.lent)
         if not member.busy:
-            member.lent = []
+            member.lent = search.nothing
 
-    def _arrived(self, member: _Member, message: dict[str, Any]) -> Domain:
-        node = member.ids[message["node"]] if self.search.options.record else -1
-        return parcels.domain_from(
-            message, node if node >= 0 else self.search.proof.add(ProofNode(-1))
-        )
+    def _arrived(self, member: _Member, message: dict[str, Any]) -> Domains:
+        """Domains that a process gave back, at our nodes of the proof."""
+        domains = parcels.domains_from(message, self.search.nothing)
+        for k, theirs in enumerate(domains.node.tolist()):
+            ours = member.ids[theirs] if self.search.options.record else -1
+            domains.node[k] = ours if ours >= 0 else self.search.proof.add(ProofNode(-1))
+        return domains
 
     def _merge(self, member: _Member, entries: list[dict[str, Any]]) -> None:
         """Put a part of the proof in; a node that is known already gets what is new."""
@@ -249,7 +250,7 @@ class Team:
         _, status = os.waitpid(member.pid, 0)
         member.pid = 0
         if member.busy:
-            self.search.unresolved += member.lent
+            self.search.unresolved.append(member.lent)
             self.search.stats.lost.append(_cause(status))
         member.ended = True
 
@@ -279,10 +280,10 @@ class Team:
             parts = self.search.deal(len(poor) + 1)
             self.search.adopt(parts[0])
             for m, part in zip(poor, parts[1:], strict=True):
-                self.search.adopt(part[PARCEL:])
-                part = part[:PARCEL]
-                m.channel.send({"domains": [parcels.domain_to(d) for d in part]})
-                m.lent = m.lent + part
+                self.search.adopt(part.take(slice(PARCEL, None)))
+                part = part.take(slice(PARCEL))
+                m.channel.send({"domains": parcels.domains_to(part)})
+                m.lent = concatenate([m.lent, part])
                 m.sent, m.open, m.dry = m.sent + 1, m.open + len(part), False
         rich = max((m for m in there if not m.asked), key=lambda m: m.open, default=None)
         if rich is not None and rich.open >= max(least, 4 * self.search.open + 1):

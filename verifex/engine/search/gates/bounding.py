@@ -1,0 +1,235 @@
+"""One step of a search: lower bounds of the open rows of a batch of domains, what they close, and
+what to split the others on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from verifex.engine.bounds.facts import pack
+from verifex.engine.bounds.half_spaces import HalfSpaces
+from verifex.engine.bounds.layout import IntermediateBounds
+from verifex.engine.bounds.optimise import Effort
+from verifex.engine.search.gates.branching import gate_scores
+from verifex.engine.search.gates.domains import (
+    Domains,
+    Flags,
+    WarmStart,
+    attach,
+    by_domain,
+    stacked_warm,
+)
+from verifex.engine.search.gates.joint import Joint
+from verifex.engine.search.gates.lookahead import Asked, BoundedRows, look_ahead
+from verifex.engine.search.gates.policy import SearchContext
+from verifex.engine.search.record import AtomBound
+from verifex.ir.exact import FloatArray
+from verifex.semantics.linear import minimisers
+
+Numbers = NDArray[np.intp]
+
+_NUMBERS = 1 << 23
+"""Rows times node elements in one backward pass: some eight arrays of so many numbers live at once,
+half a gigabyte."""
+
+_FEWEST = 256
+"""Rows in one backward pass that are worth one, however large the network."""
+
+
+class Bounding:
+    """Bounds batches of domains for one search.
+
+    `weights` (gates,), if set, multiply the scores of gates.
+    """
+
+    def __init__(self, context: SearchContext) -> None:
+        self.context = context
+        self.joint = Joint(context)
+        self.weights: FloatArray | None = None
+        layout = context.layout
+        numbers = sum(layout.graph.nodes[i].size for i in layout.order)
+        self._rows = min(context.options.rows, max(_FEWEST, _NUMBERS // max(1, numbers)))
+
+    def groups(self, domains: Domains) -> Iterator[slice]:
+        """Parts of a batch whose rows are bounded together: whole domains, at least one."""
+        start = rows = 0
+        for k, mine in enumerate(domains.rows):
+            if rows and rows + len(mine) > self._rows:
+                yield slice(start, k)
+                start, rows = k, 0
+            rows += len(mine)
+        if start < len(domains):
+            yield slice(start, len(domains))
+
+    def run(
+        self,
+        domains: Domains,
+        bounds: IntermediateBounds,
+        half_spaces: HalfSpaces | None,
+        effort: Effort,
+    ) -> tuple[Flags, BoundedRows]:
+        """Bound the open rows, record what reaches its goal, and close what closes (N,).
+
+        The columns of the domains hold what was found; so do the rows that stay open, for
+        `choose`.
+        """
+        closed = np.zeros(len(domains), dtype=bool)
+        if sum(map(len, domains.rows)) <= self._rows:
+            place, row = _open_rows(domains)
+            kept = self._bound(domains, bounds, half_spaces, place, row, effort)
+            closed |= self._note(domains, kept)
+        else:
+            kept, closed[0] = self._in_parts(domains, bounds, half_spaces, effort)
+        still = np.flatnonzero(~closed)
+        self._warm(domains, kept, still)
+        some = domains.take(still)
+        by_joint = self.joint.tighten(some).closed != ""
+        domains.put(still, some)
+        closed[still[by_joint]] = True
+        return closed, kept
+
+    def _in_parts(
+        self,
+        domain: Domains,
+        bounds: IntermediateBounds,
+        half_spaces: HalfSpaces | None,
+        effort: Effort,
+    ) -> tuple[BoundedRows, bool]:
+        """Bound the rows of a batch of one that has too many of them, in parts: first all that were
+        never bounded, without optimising, since most are closed by that; then those that are
+        farthest from closed, until some of a part stay open. Returns that part, and whether the
+        domain is closed."""
+        context = self.context
+        while True:
+            new = np.isneginf(domain.bounds[0])
+            order = np.flatnonzero(new)
+            if not new.any():
+                order = np.argsort(domain.bounds[0], kind="stable")
+            some = np.sort(order[: self._rows])
+            row = domain.rows[0][some].astype(np.intp)
+            how = Effort(0) if new.any() else effort
+            found = self._bound(domain, bounds, half_spaces, np.zeros_like(row), row, how)
+            closed = bool(self._note(domain, found)[0])
+            stays = not new.any() and bool(self._left(domain, found).any())
+            if closed or stays or context.budget.spent or context.policy.finished():
+                return found, closed
+
+    def _bound(
+        self,
+        domains: Domains,
+        bounds: IntermediateBounds,
+        half_spaces: HalfSpaces | None,
+        place: Numbers,
+        row: Numbers,
+        effort: Effort,
+    ) -> BoundedRows:
+        context = self.context
+        rows, start, box = context.table.rows(
+            bounds, domains.signs, domains.lo, domains.hi, place, row)
+        consts = context.table.consts[row]
+        goal = torch.from_numpy(context.policy.goals(row)) - consts
+        warm = stacked_warm(domains, place, row)
+        found = context.bounder.bound(rows, start, *box, effort, warm, goal)
+        if half_spaces is not None:
+            open_ = np.flatnonzero((found.value <= goal).numpy())
+            if len(open_):
+                context.half_spaces.sharpen(found, open_, rows, start, box, half_spaces)
+        found.value = found.value + consts
+        x = minimisers(found.coefs, *box, context.bounder.balls)
+        context.policy.candidates(x.numpy(), row.tolist())
+        score = gate_scores(
+            context.layout, context.bounder, rows, found, x, context.options.rule).numpy()
+        return BoundedRows(rows, start, box, goal, found, place, row, score)
+
+    def _note(self, domains: Domains, found: BoundedRows) -> Flags:
+        """Write the bounds into their column, and into the proof those that reach their goal; the
+        domains (N,) that are closed by them."""
+        value, params = found.found.value.numpy(), found.found.params
+        arrays = {key: v.numpy() for key, v in params.items()}
+        reached = value > self.context.policy.goals(found.row)
+        for k, mine in by_domain(found.place):
+            known = value[mine]
+            if len(known) < len(domains.rows[k]):
+                known = domains.bounds[k].copy()
+                known[np.searchsorted(domains.rows[k], found.row[mine])] = value[mine]
+            domains.bounds[k] = known
+            if self.context.options.record:
+                for r in mine.start + np.flatnonzero(reached[mine]):
+                    packed = pack({key: v[r] for key, v in arrays.items()})
+                    bound = AtomBound(int(found.row[r]), float(value[r]), packed)
+                    attach(self.context.proof, domains, k, bound)
+        return self.context.policy.close(domains, found.bounds)
+
+    @staticmethod
+    def _left(domains: Domains, found: BoundedRows) -> Flags:
+        """Which of the rows (R,) are still open on their domains."""
+        left = np.ones(len(found.row), dtype=bool)
+        for k, mine in by_domain(found.place):
+            if not np.array_equal(domains.rows[k], found.row[mine]):
+                left[mine] = np.isin(found.row[mine], domains.rows[k], assume_unique=True)
+        return left
+
+    def _warm(self, domains: Domains, kept: BoundedRows, still: Numbers) -> None:
+        """Let open domains keep the parameters of their open rows, and their least bound."""
+        params = {key: v.numpy() for key, v in kept.found.params.items()}
+        left, open_ = self._left(domains, kept), set(still.tolist())
+        for k, lines in by_domain(kept.place):
+            if k in open_:
+                mine = lines.start + np.flatnonzero(left[lines])
+                domains.warm[k] = WarmStart(
+                    kept.row[mine].astype(np.int32), {key: v[mine] for key, v in params.items()})
+                domains.value[k] = domains.bounds[k].min()
+
+    # --- what to split on -----------------------------------------------------------------------
+
+    def choose(self, domains: Domains, kept: BoundedRows, still: Numbers) -> Numbers:
+        """For the open domains `still`, the gate that loses most, or the input side that the bound
+        depends on most. Returns their numbers in the order in which they shall wait."""
+        options, left = self.context.options, self._left(domains, kept)
+        parts = {
+            k: mine.start + np.flatnonzero(left[mine]) for k, mine in by_domain(kept.place)}
+        asked: list[Asked] = []
+        coefs = kept.found.coefs.numpy()
+        for k in still.tolist():
+            mine = parts[k]
+            score = kept.score[mine].sum(axis=0)
+            weighted = self._best_gate(domains, k, score)
+            if options.inputs:
+                self._best_side(domains, k, np.abs(coefs[mine]).sum(axis=0))
+            if domains.gate[k] >= 0 and options.ahead:
+                asked.append(Asked(k, mine.tolist(), weighted))
+        context = self.context
+        gates = look_ahead(context.layout, context.bounder, kept, asked, options.ahead or 0)
+        for a, gate in zip(asked, gates, strict=True):
+            domains.gate[a.place] = gate
+        compared = [a.place for a in asked]
+        return np.array([*(k for k in still.tolist() if k not in set(compared)), *compared],
+                        dtype=np.intp)
+
+    def _best_gate(self, domains: Domains, place: int, score: FloatArray) -> FloatArray:
+        """Choose by scores (gates,), which come back with the weights of their layers."""
+        least = 1e-9 * (1.0 + abs(float(domains.value[place])))
+        score = np.where(score > least, score, 0.0)
+        weighted = score if self.weights is None else score * self.weights
+        domains.gate[place] = int(weighted.argmax()) if score.any() else -1
+        domains.dimension[place] = -1
+        return weighted
+
+    @staticmethod
+    def _best_side(domains: Domains, place: int, coefs: FloatArray) -> None:
+        """Choose the side (of those with coefficients (inputs,)) that the bound depends on most."""
+        width = domains.hi[place] - domains.lo[place]
+        reach = coefs * width
+        if domains.gate[place] < 0 or width.max() > 0:
+            side = int(reach.argmax()) if reach.max() > 0 else int(width.argmax())
+            if width[side] > 0:
+                domains.dimension[place], domains.gate[place] = side, -1
+
+
+def _open_rows(domains: Domains) -> tuple[Numbers, Numbers]:
+    """(place, row), each (R,), of all open rows of a batch, domain by domain."""
+    place = np.repeat(np.arange(len(domains)), [len(mine) for mine in domains.rows])
+    return place, np.concatenate(domains.rows).astype(np.intp)
