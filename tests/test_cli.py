@@ -444,7 +444,7 @@ def test_the_exported_network_is_the_network_with_its_attribution(cli: Cli, plac
 def test_an_exported_network_that_differs_is_refused(
     cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from verifex.frontend.onnx.read import export
+    from verifex.frontend.onnx import export
 
     honest = export.to_onnx
 
@@ -636,7 +636,7 @@ def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
     assert workers
     process.send_signal(signal.SIGINT)
     try:
-        out, err = process.communicate()  # what it was doing takes longer than a test may
+        out, err = process.communicate()  # otherwise it would end with a verdict
     finally:
         process.kill()
     assert (process.returncode, out, err) == (130, "", "interrupted\n")

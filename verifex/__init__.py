@@ -63,7 +63,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "frontend.torch_module": ("from_torch",),
     "ir.graph": ("Graph",),
     "ir.problem": ("Problem",),
-    "problem.builders": (
+    "problem.spec.builders": (
         "all_of", "any_of", "box", "class_is", "class_unchanged", "component", "cosine", "data",
         "distance", "explain", "l1", "l2", "linf", "mass", "monotone", "not_", "order", "output",
         "point", "region", "sign", "top_k",
