@@ -159,7 +159,7 @@ def worst(v: Verdict) -> str:
 def page(rows: Sequence[Row], command: str, seconds: float, elapsed: float) -> str:
     """The document: what was asked, the table, and what was left open."""
     stages = Counter(
-        r.verdict.evidence[0].split(":")[0] for r in rows
+        r.verdict.evidence[0].source for r in rows
         if r.verdict is not None and r.verdict.evidence
     )
     left = open_rows(rows)

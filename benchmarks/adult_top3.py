@@ -21,7 +21,6 @@ from typing import Any
 from benchmarks.bench import DATA as SHARED
 from benchmarks.bench import root_of, save, show
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.errors import InputError
 from verifex.frontend.onnx.read import load
@@ -32,6 +31,7 @@ from verifex.problem.spec.build import build_problem
 from verifex.problem.spec.builders import data, explain, linf, top_k
 from verifex.problem.spec.model import Spec
 from verifex.semantics.claim import ask
+from verifex.settings import Settings
 
 DATA = SHARED / "attribution_models" / "openxai"
 FILE = "data/adult-test.csv.gz"
@@ -90,7 +90,7 @@ def main() -> None:
                 rows.append({"row": row, "verdict": "not well posed", "reason": str(error)})
                 continue
             started = time.process_time()
-            verdict = decide(problem, Options(seconds=args.limit, solvers=()), pool)
+            verdict = decide(problem, Settings(seconds=args.limit, solvers=()), pool)
             took = time.process_time() - started
             entry: dict[str, Any] = {
                 "row": row, "verdict": verdict.outcome.value, "seconds": took,

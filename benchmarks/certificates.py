@@ -30,15 +30,15 @@ from benchmarks.bench import DATA, OUT, ROOT, ball, components, save, search_min
 from tests.helpers.document import section
 from verifex import checker
 from verifex.certificate.grant import run_checker
-from verifex.certificate.write import Files, proof_lines, write
+from verifex.certificate.write import proof_lines, write
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import FormulaResult, decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import Proof
 from verifex.frontend.onnx.read import load
-from verifex.ir.problem import Problem
-from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.build import load_problem, read_problem
+from verifex.source import QuestionFiles
 
 MNIST = ROOT / "out" / "mnist_784_100_100_10.onnx"
 LAZY = SearchOptions(root_effort=Effort(2), effort=Effort(2))
@@ -187,12 +187,12 @@ def children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def check(files: Files, path: Path) -> tuple[str, float]:
+def check(files: QuestionFiles, path: Path) -> tuple[str, float]:
     """The checker's answer, and its CPU seconds: the least of nine runs."""
     used = []
     for _ in range(9):
         before = children_seconds()
-        found = run_checker(files, path, 900.0)
+        found = run_checker(files.network.path, files.spec.path, path, 900.0)
         used.append(children_seconds() - before)
     return found.text, min(used)
 
@@ -208,7 +208,7 @@ def engine_values(proof: Proof) -> list[float]:
     return out
 
 
-def losses(files: Files, path: Path, found: FormulaResult) -> tuple[float, ...]:
+def losses(files: QuestionFiles, path: Path, found: FormulaResult) -> tuple[float, ...]:
     """What the checker's exact evaluation comes out below the engine's floating-point bound."""
     if found.closed is None:
         return ()
@@ -227,7 +227,7 @@ def losses(files: Files, path: Path, found: FormulaResult) -> tuple[float, ...]:
     plain = checker.Checker
     checker.Checker = Watched  # type: ignore[misc]
     try:
-        checker.check([str(files.network), str(files.spec), str(path)])
+        checker.check([str(files.network.path), str(files.spec.path), str(path)])
     finally:
         checker.Checker = plain  # type: ignore[misc]
     return tuple(out)
@@ -237,9 +237,10 @@ def measure(label: str, claim: str, text: str, folder: Path, seconds: float) -> 
     """Figures of one claim; a word where the search does not close it with splits."""
     spec, path = folder / "spec.toml", folder / "proof.vxc"
     spec.write_text(text)
-    problem: Problem = load_problem(spec, None)
-    network = Path(json.loads(text.splitlines()[1].partition("= ")[2]))
-    files = Files(network, spec)
+    asked = read_problem(spec)
+    problem, files = asked.problem, asked.files
+    if files is None:
+        raise SystemExit("a claim without files")
     started = time.process_time()
     options = LAZY if label.startswith("784") else SearchOptions()
     found = decide_search(problem, Budget(seconds, 4 << 30, 1), options)
@@ -255,8 +256,8 @@ def measure(label: str, claim: str, text: str, folder: Path, seconds: float) -> 
     kept = [v for k, v in enumerate(path.read_text().splitlines()) if not k or '{"f"' in v]
     path.write_text("\n".join([kept[0], '{"l":0}']) + "\n")
     _, fixed = check(files, path)
-    return Measured(label, claim, weights(network), found.closed.proof.leaves, size, searched,
-                    written, checked, fixed, answer, lost)
+    return Measured(label, claim, weights(files.network.path), found.closed.proof.leaves, size,
+                    searched, written, checked, fixed, answer, lost)
 
 
 def survey(seconds: float, most: int) -> list[Measured]:

@@ -31,10 +31,10 @@ from benchmarks.bench import (
     show,
 )
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.ir.formula import Atom, Form
 from verifex.ir.problem import Objective, Problem
+from verifex.settings import Settings
 
 
 def extrema(
@@ -73,7 +73,7 @@ def z3_verdict(problem: Problem, form: Form, entry: dict[str, Any], pool: Solver
     half = Fraction((entry["attained"] + entry["file"]) / 2)
     sign = -1 if entry["maximise"] else 1
     claim = Atom(Form.of({cell: sign * c for cell, c in form.terms}, -sign * half))
-    options = Options(seconds=200, search=False, solvers=("z3",), attack=False)
+    options = Settings(seconds=200, search=False, solvers=("z3",), attack=False)
     return decide(replace(problem, require=claim), options, pool).outcome.value
 
 

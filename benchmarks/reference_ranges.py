@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import RangeEnd
 from verifex.frontend.onnx.read import load
@@ -34,6 +33,7 @@ from verifex.ir.linmap import gather
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 from verifex.solvers.regions import optimum
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,7 +78,7 @@ def question(network: str, eps: str, data: dict[str, Any]) -> tuple[Problem, int
     return Problem(b.build({"A": gradient}), region, TRUE, point=tuple(centre)), gradient
 
 
-def run(options: Options, wanted: Sequence[str]) -> Iterator[End]:
+def run(options: Settings, wanted: Sequence[str]) -> Iterator[End]:
     """Every end of every component, in order."""
     with SolverPool() as pool:
         for network in NETWORKS:
@@ -164,10 +164,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not DATA.is_dir():
         print(f"needs the data in {os.path.relpath(DATA, ROOT)}", file=sys.stderr)
         return 66
-    options = Options(seconds=args.seconds)
+    options = Settings(seconds=args.seconds)
     if args.by != "default":
         solvers = () if args.by == "search" else (args.by,)
-        options = Options(seconds=args.seconds, solvers=solvers, search=args.by == "search")
+        options = Settings(seconds=args.seconds, solvers=solvers, search=args.by == "search")
     ends = []
     for e in run(options, [w for w in args.only.split(",") if w]):
         ends.append(e)

@@ -10,6 +10,7 @@ published ranges.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,14 @@ from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.problem import Problem
 from verifex.semantics.linear import Rows
+from verifex.semantics.parameters import Parameter, ParameterKind
+
+
+def untied(params: Mapping[Parameter, torch.Tensor]) -> dict[Parameter, torch.Tensor]:
+    """The parameters with no gate tied to its pre-activation."""
+    return {
+        k: torch.zeros_like(v) if k.kind is ParameterKind.TIE else v for k, v in params.items()
+    }
 
 
 def bounds(
@@ -34,7 +43,7 @@ def bounds(
     box = tuple(torch.from_numpy(v).expand(2 * n, -1) for v in (lo, hi))
     if effort is None:
         params = bounder.start(rows, [node])
-        plain = {k: torch.zeros_like(v) if k[0] == "tie" else v for k, v in params.items()}
+        plain = untied(params)
         with torch.no_grad():
             value = bounder.evaluate(rows, start, plain, *box)[0]
     else:
@@ -69,7 +78,7 @@ def _plain(
 ) -> FloatArray:
     start = {node: torch.cat([torch.eye(n), -torch.eye(n)]).double()}
     params = bounder.start(rows, [node])
-    plain = {k: torch.zeros_like(v) if k[0] == "tie" else v for k, v in params.items()}
+    plain = untied(params)
     with torch.no_grad():
         value = bounder.evaluate(
             rows, start, plain, torch.from_numpy(lo).expand(2 * n, -1),

@@ -92,7 +92,7 @@ class Case:
             "region": {"linf": RADIUS},
             "explain": {"attribution": "gradient", "output": "margin:0,1"},
         }
-        asked = api.measure(graph, spec, self.expression)
+        (asked,) = api.measure(graph, spec, [self.expression])
         return asked.problem, asked.form
 
 

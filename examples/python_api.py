@@ -14,7 +14,7 @@ spec = {
 }
 verdict = verifex.verify(FOLDER / "breast_cancer.onnx", spec, seconds=30)
 
-print(verdict.outcome.value, "-", "; ".join(verdict.evidence) or verdict.reason)
+print(verdict.outcome.value, "-", verdict.rests_on or verdict.reason)
 if verdict.witness is not None:
     print("margin at the witness:", float(verdict.witness.margin))
     print("other arithmetics:", dict(verdict.witness.replays))

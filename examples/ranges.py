@@ -13,9 +13,8 @@ spec = verifex.Spec(
     explain=explain("gradient", output="margin:1,0"),
 )
 network = verifex.load(FOLDER / "breast_cancer.onnx")
-with verifex.SolverPool() as pool:
-    for expression in ("output", "component:worst_texture", "component:area_error"):
-        found = verifex.bound(network, spec, expression, seconds=20, pool=pool)
-        low, high = found.low.best_bound, found.high.best_bound
-        state = "exact to 1e-6" if found.closed else "not closed"
-        print(f"{found.expression:>24}: {low:+.6f} to {high:+.6f} ({state})")
+expressions = ("output", "component:worst_texture", "component:area_error")
+for found in verifex.bounds(network, spec, expressions, seconds=20):
+    low, high = found.low.best_bound, found.high.best_bound
+    state = "exact to 1e-6" if found.closed else "not closed"
+    print(f"{found.expression:>24}: {low:+.6f} to {high:+.6f} ({state})")

@@ -1,4 +1,4 @@
-"""Linear cells of a graph: every way its gates can fall over a polyhedron, in exact arithmetic.
+"""Linear cells of a graph: every activation pattern over a polyhedron, in exact arithmetic.
 
 A graph is compiled to a straight list of scalar instructions for the elements that are asked for.
 On a cell (the sign of every pre-activation fixed) each value is an affine function of
@@ -125,6 +125,8 @@ class _Compiler:
         """The terms of one element of an affine node; the same cell once."""
         if node not in self._rows:
             found = self.graph.nodes[node]
+            # A cell may come in by several maps (x + x): once in a row is what the instructions
+            # expect.
             merged: list[dict[Cell, Fraction]] = [{} for _ in range(found.size)]
             maps = found.op.maps if isinstance(found.op, Affine) else ()
             for m, a in zip(maps, found.args, strict=True):
@@ -222,6 +224,7 @@ def compile_cells(graph: Graph, wanted: Iterable[Cell]) -> Program:
     """The program for the `wanted` elements."""
     compiler = _Compiler(graph)
     cells = compiler.needed(wanted)
+    # Where a Step reads a pre-activation its kink matters, for the Relu on it as well.
     stepped = {
         (graph.nodes[n].args[0], i) for n, i in cells if isinstance(graph.nodes[n].op, Step)
     }
@@ -260,6 +263,7 @@ class Cells:
             start, side, t = waiting.pop()
             if start >= 0:  # values before it are this branch's: what was walked since lies after
                 self.values[start] = self._side_value(side)
+            # Straight on while one side is left; where there are two, both wait, the first on top.
             sides: list[tuple[int, Tableau]] = [(0, t)]
             for k in range(start + 1, len(self.program.codes)):
                 code = self.program.codes[k]
@@ -297,6 +301,7 @@ class Cells:
     def _where_zero(self, value: Line, tableau: Tableau) -> Tableau | None:
         """The part of the polyhedron where the function is zero; None where there is none."""
         child = tableau.copy()
+        # value >= 0 and value <= 0: equality in the rows that a tableau has.
         for ints in (value[1], [-a for a in value[1]]):
             child.add(*half(ints, child.columns, False))
         return child if habitable(child) else None
@@ -370,6 +375,8 @@ class Cells:
             return [(ON_KINK, tableau)]
         if isinstance(z, str):
             raise UnsupportedError(z, key="regions")
+        # Over the box of u, which is cheap and decides most signs; the others need a linear
+        # program.
         lo, hi = span(z[1])
         if lo > 0 or (lo == 0 and not code.stepped):
             return [(1, tableau)]
@@ -377,6 +384,7 @@ class Cells:
             return [(0, tableau)]
         self.check_time()
         room = code.stepped and self.kinks
+        # The sides of a point that was found before come first: it is likely to be found again.
         first = self.prefer.get(code.cell, 1)
         alive = []
         for side in (first, 1 - first):
@@ -391,14 +399,15 @@ class Cells:
             return [(alive[0][0], tableau)]  # the other side is empty, so the new row says nothing
         return alive if code.stepped else self._beyond(z, alive)
 
-    def _beyond(self, line: Line, alive: list[tuple[int, Tableau]]) -> list[tuple[int, Tableau]]:
-        """The sides that reach past z = 0. Sound: a Relu alone is the same on both at z = 0."""
+    def _beyond(self, preact: Line, alive: list[tuple[int, Tableau]]) -> list[tuple[int, Tableau]]:
+        """The sides that reach past zero. Sound: where it is zero a Relu is the same on both."""
         kept = []
         for side, child in alive:
             pad = [0] * (child.columns - self.width + 1)
-            goal = [a if side else -a for a in line[1][:-1]] + pad
+            goal = [a if side else -a for a in preact[1][:-1]] + pad
+            # On a copy: the objective moves the vertex, and the cell is still to be walked.
             best = child.copy().maximise(goal)
-            if best is None or best + (line[1][-1] if side else -line[1][-1]) > 0:
+            if best is None or best + (preact[1][-1] if side else -preact[1][-1]) > 0:
                 kept.append((side, child))
         return kept or alive[:1]
 

@@ -63,8 +63,8 @@ _Row: TypeAlias = tuple[tuple[int, ...], bool]  # (a_1 .. a_n, c) with a.u + c >
 _Open: TypeAlias = _Row | _Count
 
 
-def _settle(goal: Goal, walk: Cells) -> bool | _Open:
-    """What the goal comes to on the current cell: decided by the box of u, or what is left."""
+def _decided(goal: Goal, walk: Cells) -> bool | _Open:
+    """The truth of the goal on the current cell where the box of u tells it, else what is open."""
     if goal.parts is None:
         value = combine(goal.den, goal.terms, goal.bias, walk.values, walk.width)
         if isinstance(value, str):
@@ -77,11 +77,12 @@ def _settle(goal: Goal, walk: Cells) -> bool | _Open:
         return tuple(value[1]), goal.strict
     count, left = goal.count, []
     for part in goal.parts:
-        settled = _settle(part, walk)
+        settled = _decided(part, walk)
         if settled is True:
             count -= 1
         elif settled is not False:
             left.append(settled)
+    # Enough parts hold everywhere on the cell; below, too few are left to make up the count.
     if count <= 0:
         return True
     return False if count > len(left) else _Count(count, tuple(left))
@@ -90,7 +91,7 @@ def _settle(goal: Goal, walk: Cells) -> bool | _Open:
 def satisfy(goal: Goal, walk: Cells, cell: Tableau) -> Iterator[Tableau]:
     """Non-empty parts of the cell, together all of it, on which the goal holds."""
     walk.check_time()
-    settled = _settle(goal, walk)
+    settled = _decided(goal, walk)
     if settled is True:
         yield cell.copy()
     elif settled is not False:
@@ -115,6 +116,7 @@ def _conjunction(goals: tuple[_Open, ...], tableau: Tableau, walk: Cells) -> Ite
     walk.check_time()
     ints, strict = first
     child = tableau.copy()
+    # One row more; a part of the cell that it leaves empty is not walked any further.
     child.add(*half(list(ints), child.columns, strict))
     if habitable(child):
         yield from _conjunction(rest, child, walk)

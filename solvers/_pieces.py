@@ -51,6 +51,7 @@ def _boxes(region: Region) -> Iterator[tuple[list[Fraction], list[Fraction]]]:
     hot = {i for group in region.one_hot for i in group}
     counted = sorted(region.integers - hot)
     ranges = [range(math.ceil(region.lo[i]), math.floor(region.hi[i]) + 1) for i in counted]
+    # One feature of each group is 1, the others 0; groups that share a feature may contradict.
     for choice in product(*region.one_hot):
         fixed: dict[int, int] = {}
         clash = False
@@ -85,6 +86,7 @@ def _piece(region: Region, lo: list[Fraction], hi: list[Fraction]) -> Piece | No
             columns = _l1_rows(ball, lo, hi, columns, substituted, rows)
     tableau = Tableau(columns + 1)
     for k in range(len(free)):
+        # u <= 1; u >= 0 is what a tableau assumes of its variables.
         tableau.add([int(j == k) for j in range(columns + 1)], 1)
     for terms, rhs in rows:
         *coefs, top = whole([*(terms.get(k, 0) for k in range(columns)), 0, rhs])
@@ -139,6 +141,7 @@ def _cut_l2(ball: Ball, lo: list[Fraction], hi: list[Fraction]) -> bool:
     free = [(i, c) for i, c in pairs if lo[i] < hi[i]]
     frozen = [d for (i, _), d in zip(pairs, near, strict=True) if lo[i] == hi[i]]
     reach = _root(square - sum((d * d for d in frozen), Fraction(0)))
+    # An l2 ball is curved, and its end may be irrational: neither is a polyhedron.
     if len(free) != 1 or reach is None:
         raise UnsupportedError("an l2 ball in more than one dimension", key="regions",
                                expected="a box, linear rows or an l1 ball")

@@ -54,7 +54,7 @@ class Tableau:
         return row
 
     def _pivot(self, leaving: int, entering: int) -> None:
-        """Exchange basis[r] and nonbasic[s]."""
+        """Exchange `basis[leaving]` and `nonbasic[entering]`."""
         pivot_row, old = self.rows[leaving], self.den
         p = pivot_row[entering]
         sign = 1 if p > 0 else -1
@@ -62,6 +62,7 @@ class Tableau:
             if i == leaving:
                 continue
             f = row[entering]
+            # A row without the entering variable only changes its denominator.
             if f:
                 new = [
                     sign * (a * p - f * b) // old for a, b in zip(row, pivot_row, strict=True)
@@ -79,6 +80,8 @@ class Tableau:
     def feasible(self) -> bool:
         """Make the dictionary feasible by dual pivots; False if the polyhedron is empty."""
         while True:
+            # Bland's rule: of the infeasible variables the one with the least number, so that
+            # nothing cycles.
             short = [(v, r) for r, v in enumerate(self.basis) if self.rows[r][-1] < 0]
             if not short:
                 return True
@@ -113,6 +116,8 @@ class Tableau:
                 a = row[s]
                 if a > 0:
                     b, v = row[-1], self.basis[r]
+                    # Ratios b / a compared without dividing; ties go to the variable of the least
+                    # number.
                     order = 0 if best is None else b * best[1] - best[0] * a
                     if best is None or order < 0 or (order == 0 and v < best[2]):
                         best = (b, a, v, r)

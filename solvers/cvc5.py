@@ -38,6 +38,7 @@ class Cvc5:
         solver = cvc5.Solver(cvc5.TermManager())
         solver.setOption("produce-models", "true")
         symbols = _read(solver, model)
+        # Parsing a large model takes seconds, which count.
         left = deadline - time.monotonic()
         if left <= 0:
             return Answer(Status.UNKNOWN, Stop.TIME)

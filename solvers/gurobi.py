@@ -128,6 +128,7 @@ def _answer(program: Any, variables: list[Any], model: Model, milp: Milp) -> Ans
     objective = milp.objective(program.ObjVal) if feasible and wanted else None
     bound = None
     if wanted and ended in (grb.OPTIMAL, grb.TIME_LIMIT, grb.INTERRUPTED, grb.MEM_LIMIT):
+        # The attribute is not there for every kind of model and end.
         raw = program.ObjBound if hasattr(program, "ObjBound") else math.inf
         bound = milp.objective(raw) if abs(raw) < grb.INFINITY else None
     if ended == grb.OPTIMAL and feasible:

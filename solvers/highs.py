@@ -98,6 +98,7 @@ def _program(milp: Milp, *, maximise: bool) -> Any:
     if any(milp.integer):
         kinds = highspy.HighsVarType
         lp.integrality_ = [kinds.kInteger if k else kinds.kContinuous for k in milp.integer]
+    # Compressed rows: where each begins, then columns and coefficients in one stretch.
     starts = np.cumsum([0, *(len(r.positions) for r in milp.rows)])
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = n, len(milp.rows)

@@ -72,6 +72,7 @@ def _run(name: str, model: Model, milp: Milp, limits: SolveLimits) -> Answer:
     options: dict[str, Any] = {"msg": False, "gapRel": 0.0, "gapAbs": 1e-9}
     options |= {"timeLimit": limits.seconds, "threads": limits.threads}
     kind = type(pulp.getSolver(name, msg=False))
+    # Each of PuLP's solvers takes options of its own; only those that it knows are passed on.
     taken = inspect.signature(kind.__init__).parameters
     if name in _CBC:
         # 0 would mean the time of day to CBC; without a word it takes the same seeds every time.

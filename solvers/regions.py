@@ -40,7 +40,7 @@ class _Hit:
 
 
 class _Question:
-    """A problem made ready: elements and kinks, programs, and the pieces of its region."""
+    """A problem, its cells compiled once, walked as often as a question needs it."""
 
     def __init__(self, problem: Problem, seconds: float) -> None:
         self.problem, self.deadline = problem, time.monotonic() + seconds
@@ -83,6 +83,7 @@ class _Question:
         """
         goal = goal_of(formula, self.program)
         for piece, part, hit in self.parts(goal, hint):
+            # Gates on a kink are FREE here, so that what depends on one shows itself.
             inner = self.walk(piece, hit, kinks=True)
             for cell in inner.leaves(part):
                 if any(inner.values[self.program.at[c]] is FREE for c in self.wanted):
@@ -103,14 +104,15 @@ class _Question:
         return best
 
     def _climb(
-        self, walk: Cells, top: Goal, assume: Goal, leaf: Any, piece: Piece, depth: int,
+        self, walk: Cells, top: Goal, assume: Goal, leaf: Any, piece: Piece, number: int,
         best: tuple[Fraction, _Hit] | None,
     ) -> tuple[Fraction, _Hit] | None:
-        """The better of `best` and what the form reaches on one cell."""
+        """The better of `best` and what the form reaches on one cell; `number` is the piece's."""
         value = combine(top.den, top.terms, top.bias, walk.values, walk.width)
         if isinstance(value, str):
             raise UnsupportedError(value, key="regions")
         den, ints = value
+        # The box of u bounds the form: most cells cannot beat the best and need no linear program.
         if best is not None and Fraction(span(ints)[1], den) <= best[0]:
             return best
         for t in satisfy(assume, walk, leaf):
@@ -119,7 +121,7 @@ class _Question:
                 raise ArithmeticError("a linear form is unbounded over a box")
             reached = (climbed + ints[-1]) / den
             if best is None or reached > best[0]:
-                best = reached, _Hit(piece.point(t), walk.signs(), depth)
+                best = reached, _Hit(piece.point(t), walk.signs(), number)
         return best
 
 
@@ -167,6 +169,8 @@ def optimum(problem: Problem, objective: Objective, seconds: float = FOREVER) ->
             return answer(Status.INFEASIBLE)
         value, hit = found
         reach = And((problem.assume, Atom(Form(form.terms, form.const - value))))
+        # First a point off the kinks, which is a witness; then any, which tells that it is
+        # attained.
         smooth = question.refuting(reach, hit)
         attained = smooth or question.find(reach, hit)
         worst = value if objective.maximise else -value

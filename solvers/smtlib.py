@@ -75,6 +75,7 @@ def read_answer(model: Model, output: str, code: int = 0) -> Answer:
         terms = parse_terms(output)
     except ValueError as e:
         return Answer(Status.UNKNOWN, Stop.CRASH, note=f"unreadable output: {e}")
+    # Some programs acknowledge every command.
     said = next((t for t in terms if t != "success"), "nothing")
     if said == "unsat":
         return Answer(Status.INFEASIBLE)

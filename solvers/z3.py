@@ -41,6 +41,7 @@ class Z3:
         goal = None
         if optimise:
             term = z3.Real("objective")
+            # The text defines `objective` by an equation; here it is only named.
             goal = solver.maximize(term) if model.maximise else solver.minimize(term)
         left = deadline - time.monotonic()
         solver.set("timeout", max(int(left * 1000), 1))

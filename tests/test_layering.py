@@ -18,8 +18,8 @@ ROWS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"checker", "errors"},
-            {"ir"},
+            {"checker", "errors", "version"},
+            {"ir", "settings", "source"},
             {"semantics"},
             {"frontend"},
             {"attribution", "metrics"},

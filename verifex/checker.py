@@ -163,7 +163,7 @@ def typed_name(kind: int) -> str:
     return KINDS[kind][0] if kind in KINDS else f"element type {kind}"
 
 
-def tensor(graph: Graph, t: Message) -> Tensor:
+def tensor(graph: NetworkGraph, t: Message) -> SymbolicTensor:
     """A TensorProto at its exact value, with its element type."""
     kind = one(t, 2, 0)
     need(kind in STORED, f"unsupported tensor of {typed_name(kind)}")
@@ -207,14 +207,14 @@ def total(terms: Iterable[tuple[Form, Any]], const: Any = ZERO) -> Form:
     return {r: v for r, v in out.items() if v}, Fraction(const)
 
 
-class Tensor:
+class SymbolicTensor:
     """A shape and, in C order, its elements as linear forms of the values of a graph.
 
     `kind` is its ONNX element type (0 on the way through a rule), `derived` says whether integers
     were computed by arithmetic on integers.
     """
 
-    def __init__(self, graph: Graph, shape: Iterable[int], items: list[Form], kind: int = 0,
+    def __init__(self, graph: NetworkGraph, shape: Iterable[int], items: list[Form], kind: int = 0,
                  derived: bool = False) -> None:
         self.graph, self.shape, self.items = graph, tuple(shape), items
         self.kind, self.derived = kind, derived
@@ -228,16 +228,16 @@ class Tensor:
         """An element; axes of 1 stretch, and further axes may lead the index."""
         return self.items[int(sum(map(mul, index[len(index) - len(self.shape) :], self.strides)))]
 
-    def shaped(self, shape: Iterable[int]) -> Tensor:
-        return Tensor(self.graph, shape, self.items)
+    def shaped(self, shape: Iterable[int]) -> SymbolicTensor:
+        return SymbolicTensor(self.graph, shape, self.items)
 
-    def typed(self, kind: int, derived: bool = False) -> Tensor:
+    def typed(self, kind: int, derived: bool = False) -> SymbolicTensor:
         """The same elements as another tensor of this element type."""
         if (self.kind, self.derived) == (kind, derived):
             return self
-        return Tensor(self.graph, self.shape, self.items, kind, derived).within()
+        return SymbolicTensor(self.graph, self.shape, self.items, kind, derived).within()
 
-    def within(self) -> Tensor:
+    def within(self) -> SymbolicTensor:
         """The tensor itself; refused where a constant is none of its element type.
 
         Sound: arithmetic on integers wraps around, on floats it ends in infinities. Only constants
@@ -257,18 +257,18 @@ class Tensor:
         need(all(c.denominator == 1 for c in self.consts()), "whole numbers are needed")
         return [int(c) for c in self.consts()]
 
-    def solid(self) -> Tensor:
+    def solid(self) -> SymbolicTensor:
         """The tensor as elements of one node, unless it is constant."""
         g = self.graph
-        return self if self.fixed else Tensor(g, self.shape, g.refs(g.rows(self.items)))
+        return self if self.fixed else SymbolicTensor(g, self.shape, g.refs(g.rows(self.items)))
 
-    def __add__(self, other: Tensor) -> Tensor:
+    def __add__(self, other: SymbolicTensor) -> SymbolicTensor:
         return combine((self, 1), (other, 1))
 
-    def __sub__(self, other: Tensor) -> Tensor:
+    def __sub__(self, other: SymbolicTensor) -> SymbolicTensor:
         return combine((self, 1), (other, -1))
 
-    def __mul__(self, other: Tensor) -> Tensor:
+    def __mul__(self, other: SymbolicTensor) -> SymbolicTensor:
         a, b = (self, other) if other.fixed else (other, self)
         shape, g = stretched(a, b), self.graph
         if b.fixed:
@@ -279,7 +279,7 @@ class Tensor:
             pair.reverse()
         factors = [g.rows(t.items) for t in pair]
         need(gates or factors[0] != factors[1], "unsupported square of a computed tensor")
-        return Tensor(g, shape, g.refs(g.op("G" if gates else "M", *factors)))
+        return SymbolicTensor(g, shape, g.refs(g.op("G" if gates else "M", *factors)))
 
     def binary(self) -> bool:
         """Whether each element is the gate of some unit."""
@@ -287,16 +287,16 @@ class Tensor:
             v == 1 and self.graph.nodes[n].kind == "S" for (n, _), v in refs.items())
             for refs, c in self.items)
 
-    def relu(self) -> Tensor:
+    def relu(self) -> SymbolicTensor:
         g = self.graph
-        return Tensor(g, self.shape, g.refs(g.op("R", g.rows(self.items))))
+        return SymbolicTensor(g, self.shape, g.refs(g.op("R", g.rows(self.items))))
 
-    def gate(self) -> Tensor:
+    def gate(self) -> SymbolicTensor:
         """1 where an element is above 0, else 0."""
         g = self.graph
-        return Tensor(g, self.shape, g.refs(g.op("S", g.rows(self.items))))
+        return SymbolicTensor(g, self.shape, g.refs(g.op("S", g.rows(self.items))))
 
-    def absolute(self) -> Tensor:
+    def absolute(self) -> SymbolicTensor:
         t = self.solid()
         return combine((t.relu(), 2), (t, -1))
 
@@ -308,17 +308,19 @@ def digits(form: Form) -> int:
     return max(sizes, default=0)
 
 
-def constants(graph: Graph, shape: Iterable[int], values: Iterable[Any], kind: int = 0) -> Tensor:
-    return Tensor(graph, shape, [({}, Fraction(v)) for v in values], kind)
+def constants(
+    graph: NetworkGraph, shape: Iterable[int], values: Iterable[Any], kind: int = 0
+) -> SymbolicTensor:
+    return SymbolicTensor(graph, shape, [({}, Fraction(v)) for v in values], kind)
 
 
-def built(graph: Graph, shape: Sequence[int], cell: Callable[[Any], Form]) -> Tensor:
+def built(graph: NetworkGraph, shape: Sequence[int], cell: Callable[[Any], Form]) -> SymbolicTensor:
     """The tensor with this element at every index."""
     need(math.prod(shape) <= MAX_SIZE, "a tensor is too big")
-    return Tensor(graph, shape, [cell(i) for i in product(*map(range, shape))])
+    return SymbolicTensor(graph, shape, [cell(i) for i in product(*map(range, shape))])
 
 
-def stretched(*tensors: Tensor, inner: int = 0) -> list[int]:
+def stretched(*tensors: SymbolicTensor, inner: int = 0) -> list[int]:
     """The common shape of tensors without their inner axes, where axes of 1 stretch."""
     shapes = [t.shape[::-1][inner:] for t in tensors]
     axes = [{*dims} - {1} for dims in zip_longest(*shapes, fillvalue=1)]
@@ -326,13 +328,13 @@ def stretched(*tensors: Tensor, inner: int = 0) -> list[int]:
     return [max(sizes, default=1) for sizes in axes[::-1]]
 
 
-def combine(*terms: tuple[Tensor, Any]) -> Tensor:
+def combine(*terms: tuple[SymbolicTensor, Any]) -> SymbolicTensor:
     """sum of factor * tensor."""
     shape = stretched(*(t for t, _ in terms))
     return built(terms[0][0].graph, shape, lambda i: total((t.at(i), f) for t, f in terms))
 
 
-def along(axis: int, where: Sequence[tuple[Tensor, int]]) -> Tensor:
+def along(axis: int, where: Sequence[tuple[SymbolicTensor, int]]) -> SymbolicTensor:
     """Slices of tensors, each at a position, one after the other along an axis; zeros at -1."""
     ((lead, tail),) = {(t.shape[:axis], t.shape[axis + 1 :]) for t, _ in where}
     need(all(k < t.shape[axis] for t, k in where), "an index is out of range")
@@ -344,7 +346,7 @@ def along(axis: int, where: Sequence[tuple[Tensor, int]]) -> Tensor:
     return built(where[0][0].graph, (*lead, len(where), *tail), cell)
 
 
-def transposed(t: Tensor, axes: Sequence[int]) -> Tensor:
+def transposed(t: SymbolicTensor, axes: Sequence[int]) -> SymbolicTensor:
     need(len(axes) == len(t.shape), "a transposition of other axes")
     shape, order = [t.shape[k] for k in axes], sorted(range(len(axes)), key=axes.__getitem__)
     return built(t.graph, shape, lambda i: t.at([i[k] for k in order]))
@@ -356,7 +358,7 @@ def packed(row: dict[int, int], width: int) -> tuple[Any, tuple[int, ...]]:
     return None if len(at) == width > 1 else at, tuple(row[i] for i in at)
 
 
-class Table:
+class PackedRows:
     """Packed rows of a matrix; a dense one's columns also as one integer each, a lane per row."""
 
     def __init__(self, rows: Iterable[Any], width: int) -> None:
@@ -398,7 +400,7 @@ Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its 
 Scale = namedtuple("Scale", "graph unit odd bits shut relu_of biases balls")  # see the bounds
 
 
-class Graph:
+class NetworkGraph:
     """Nodes by position, equal ones once; a node's kind is I, A (affine), R, S, G or M."""
 
     def __init__(self) -> None:
@@ -438,8 +440,8 @@ class Graph:
             rows = [packed(row, len(columns)) for row in table]
             sizes = [(at, tuple(map(abs, weights))) for at, weights in rows]
             back = [packed(c, len(forms)) for c in columns]
-            wide = len(columns)
-            parts.append((n, Table(rows, wide), Table(sizes, wide), Table(back, len(forms))))
+            by_row = (PackedRows(these, len(columns)) for these in (rows, sizes))
+            parts.append((n, *by_row, PackedRows(back, len(forms))))
         key = (tuple(part[1].rows for part in parts), den, bias)
         return self.node("A", args, len(forms), (parts, den, bias), key)
 
@@ -537,12 +539,14 @@ def existing(words: str, opset: int) -> list[str]:
     return out
 
 
-class Call:
+class OperatorCall:
     """One operator: its inputs x, None where left out; attributes are removed as they are read."""
 
-    def __init__(self, graph: Graph, node: Message, inputs: list[Any], opset: int = 23) -> None:
+    def __init__(
+        self, graph: NetworkGraph, node: Message, inputs: list[Any], opset: int = 23
+    ) -> None:
         self.graph, self.inputs, self.outputs = graph, inputs, len(node[2])
-        self.x: list[Tensor] = inputs + list[Any]([None] * 5)
+        self.x: list[SymbolicTensor] = inputs + list[Any]([None] * 5)
         self.op, self.opset = text(node, 4), opset
         takes, self.result, has = SIGNATURES[self.op]
         self.typecheck(existing(takes, opset))
@@ -568,7 +572,7 @@ class Call:
                 need(t.kind in LETTERS[word[0]], f"unsupported {name} as input {k + 1}")
                 need(kinds.setdefault(word[0], t.kind) == t.kind, "inputs of different types")
 
-    def finished(self, t: Tensor) -> Tensor:
+    def finished(self, t: SymbolicTensor) -> SymbolicTensor:
         """A result with its element type."""
         kind = {"=": self.x[0].kind if self.inputs else 0, "B": 9, "L": 7}.get(
             self.result.strip(), t.kind)
@@ -594,7 +598,7 @@ class Call:
         return out
 
 
-def reshape(c: Call) -> Tensor:
+def reshape(c: OperatorCall) -> SymbolicTensor:
     old, keep, new = c.x[0].shape, c.flag("allowzero"), c.x[1].ints()
     need(len(c.x[1].shape) == 1, "a Reshape to no list of numbers")
     need(not keep or not (0 in new and -1 in new), "a Reshape to 0 and -1")
@@ -606,7 +610,7 @@ def reshape(c: Call) -> Tensor:
     return c.x[0].shaped(new)
 
 
-def squeeze(c: Call) -> Tensor:
+def squeeze(c: OperatorCall) -> SymbolicTensor:
     shape = c.x[0].shape
     given = c.ints("axes", 1, [k for k, d in enumerate(shape) if d == 1])
     # Sound: of a list of no axes some readers take out all axes of 1, some none.
@@ -616,7 +620,7 @@ def squeeze(c: Call) -> Tensor:
     return c.x[0].shaped([d for k, d in enumerate(shape) if k not in axes])
 
 
-def unsqueeze(c: Call) -> Tensor:
+def unsqueeze(c: OperatorCall) -> SymbolicTensor:
     given, shape = c.ints("axes", 1), list(c.x[0].shape)
     need(given, "an Unsqueeze without axes")
     axes = c.axes(given, len(shape) + len(given))
@@ -628,7 +632,7 @@ def unsqueeze(c: Call) -> Tensor:
     return c.x[0].shaped(shape)
 
 
-def flatten(c: Call) -> Tensor:
+def flatten(c: OperatorCall) -> SymbolicTensor:
     t, axis = c.x[0], c.attr("axis", 1)
     rank = len(t.shape)
     axis += rank if -rank <= axis < 0 and c.opset >= 11 else 0
@@ -636,20 +640,20 @@ def flatten(c: Call) -> Tensor:
     return t.shaped([math.prod(t.shape[:axis]), math.prod(t.shape[axis:])])
 
 
-def transpose(c: Call) -> Tensor:
+def transpose(c: OperatorCall) -> SymbolicTensor:
     order = list(c.attr("perm", range(len(c.x[0].shape))[::-1]))
     need(sorted(order) == list(range(len(c.x[0].shape))), "a wrong order of axes")
     return transposed(c.x[0], order)
 
 
-def concat(c: Call) -> Tensor:
+def concat(c: OperatorCall) -> SymbolicTensor:
     given = c.attr("axis")
     need(given is not None and len({len(t.shape) for t in c.inputs}) == 1, "a wrong Concat")
     (axis,) = c.axes([given])
     return along(axis, [(t, k) for t in c.inputs for k in range(t.shape[axis])])
 
 
-def cut(c: Call) -> Tensor:
+def cut(c: OperatorCall) -> SymbolicTensor:
     t, starts, ends = c.x[0], c.ints("starts", 1), c.ints("ends", 2)
     need(starts is not None and ends is not None, "a Slice without starts or ends")
     axes, steps = c.ints("axes", 3, range(len(starts))), c.ints("steps", 4, [1] * len(starts))
@@ -664,7 +668,7 @@ def cut(c: Call) -> Tensor:
     return t
 
 
-def split(c: Call) -> list[Tensor]:
+def split(c: OperatorCall) -> list[SymbolicTensor]:
     t, (axis,), n = c.x[0], c.axes([c.attr("axis", 0)]), c.outputs
     each, given = -(-t.shape[axis] // n), c.ints("split", 1)
     need(given is None or "num_outputs" not in c.attributes, "a Split with split and num_outputs")
@@ -676,7 +680,7 @@ def split(c: Call) -> list[Tensor]:
     return [along(axis, [(t, i) for i in range(a, b)]) for a, b in pairwise(ends)]
 
 
-def gather(c: Call) -> Tensor:
+def gather(c: OperatorCall) -> SymbolicTensor:
     t, index, (axis,) = c.x[0], c.x[1], c.axes([c.attr("axis", 0)])
     size, places = t.shape[axis], index.ints()
     need(all(-size <= k < size for k in places), "an index is out of range")
@@ -687,7 +691,7 @@ def gather(c: Call) -> Tensor:
     return found.shaped(shape)
 
 
-def pad(c: Call) -> Tensor:
+def pad(c: OperatorCall) -> SymbolicTensor:
     t, pads, fill = c.x[0], c.ints("pads", 1), c.x[2].consts() if c.x[2] else [c.attr("value", 0)]
     axes = c.axes(c.x[3].ints() if c.x[3] else range(len(t.shape)))
     need(pads is not None and len(pads) == 2 * len(axes), "a wrong number of pads")
@@ -700,7 +704,7 @@ def pad(c: Call) -> Tensor:
     return t
 
 
-def cast(c: Call) -> Tensor:
+def cast(c: OperatorCall) -> SymbolicTensor:
     """Nothing, where the type holds the values: what it would round or wrap is refused."""
     t, to, _ = c.x[0], c.attr("to", 0), c.attr("saturate")
     name, out = f"{typed_name(t.kind)} to {typed_name(to)}", t.shaped(t.shape)
@@ -718,7 +722,7 @@ def cast(c: Call) -> Tensor:
     return out.within()
 
 
-def dropout(c: Call) -> Tensor:
+def dropout(c: OperatorCall) -> SymbolicTensor:
     need(not c.x[2] or not any(c.x[2].consts()), "unsupported Dropout in training")
     c.attributes.clear()  # the rest matters in training alone
     return c.x[0]
@@ -735,7 +739,7 @@ def over_root(s: Fraction, v: Fraction) -> Fraction:
     return -found if s < 0 else found
 
 
-def normalize(c: Call) -> Tensor:
+def normalize(c: OperatorCall) -> SymbolicTensor:
     _, epsilon, shape = c.attr("momentum"), c.attr("epsilon", EPSILON), c.x[0].shape
     need(not c.flag("training_mode") and c.flag("spatial", 1), "unsupported normalization")
     need(len(shape) > 1 and all(v.shape == shape[1:2] for v in c.x[1:5]), "wrong shapes")
@@ -747,7 +751,7 @@ def normalize(c: Call) -> Tensor:
     return (c.x[0] - mean) * factor + offset
 
 
-def divide(a: Tensor, b: Tensor) -> Tensor:
+def divide(a: SymbolicTensor, b: SymbolicTensor) -> SymbolicTensor:
     need(all(b.consts()), "a division by zero")
     found = a * constants(b.graph, b.shape, [Fraction(1, v) for v in b.consts()])
     if a.kind in (6, 7):
@@ -755,7 +759,7 @@ def divide(a: Tensor, b: Tensor) -> Tensor:
     return found
 
 
-def matmul(a: Tensor, b: Tensor) -> Tensor:
+def matmul(a: SymbolicTensor, b: SymbolicTensor) -> SymbolicTensor:
     """numpy's matmul with one side constant, the other's elements those of one node."""
     need(a.fixed or b.fixed, "unsupported product of two computed matrices")
     need(a.shape and b.shape, "a product of single numbers")
@@ -771,7 +775,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     return built(a.graph, shape, cell)
 
 
-def gemm(c: Call) -> Tensor:
+def gemm(c: OperatorCall) -> SymbolicTensor:
     need(len(c.x[0].shape) == len(c.x[1].shape) == 2, "a Gemm of no matrices")
     a, b = (transposed(t.solid(), (1, 0)) if c.flag(key) else t.solid()
             for t, key in zip(c.x, ("transA", "transB")))
@@ -781,7 +785,7 @@ def gemm(c: Call) -> Tensor:
     return out
 
 
-def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
+def windows(c: OperatorCall, kernel: Sequence[int]) -> list[list[list[int]]]:
     """For every spatial axis and output place the input places that it sees, -1 for padding, -2
     for what lies beyond the padding (where windows may end late)."""
     space, rank, axes = c.x[0].shape[2:], len(c.x[0].shape) - 2, []
@@ -811,7 +815,7 @@ def windows(c: Call, kernel: Sequence[int]) -> list[list[list[int]]]:
     return axes
 
 
-def conv(c: Call) -> Tensor:
+def conv(c: OperatorCall) -> SymbolicTensor:
     t, weight, group = c.x[0].solid(), c.x[1], c.attr("group", 1)
     (batch, channels, *_), (outs, depth, *kernel) = t.shape, weight.shape
     need(c.attr("kernel_shape", kernel) == kernel and channels == depth * group
@@ -832,14 +836,16 @@ def conv(c: Call) -> Tensor:
     return found + c.x[2].shaped((outs, *[1] * len(kernel))) if c.x[2] else found
 
 
-def mean_along(t: Tensor, axis: int, seen: list[Sequence[int]], padded: int = 0) -> Tensor:
+def mean_along(
+    t: SymbolicTensor, axis: int, seen: list[Sequence[int]], padded: int = 0
+) -> SymbolicTensor:
     """Means over windows of positions along an axis; only with `padded` is padding counted."""
     windows = [[p for p in w if p >= 0 or (padded and p == -1)] for w in seen]
     slices = [[(along(axis, [(t, p)]), Fraction(1, len(w))) for p in w] for w in windows]
     return along(axis, [(combine(*terms), 0) for terms in slices])
 
 
-def max_along(t: Tensor, axis: int, seen: list[Sequence[int]]) -> Tensor:
+def max_along(t: SymbolicTensor, axis: int, seen: list[Sequence[int]]) -> SymbolicTensor:
     """Maxima over windows of positions along an axis, in rounds of pairs (one R each)."""
     windows: list[Any] = [[p for p in w if p >= 0] for w in seen]
     while any(len(w) > 1 for w in windows):
@@ -854,7 +860,9 @@ def max_along(t: Tensor, axis: int, seen: list[Sequence[int]]) -> Tensor:
     return along(axis, [(t, w[0]) for w in windows])
 
 
-def pool(c: Call, join: Callable[..., Tensor], whole: bool = False, **options: Any) -> Tensor:
+def pool(
+    c: OperatorCall, join: Callable[..., SymbolicTensor], whole: bool = False, **options: Any
+) -> SymbolicTensor:
     t, _ = c.x[0].solid(), c.attr("storage_order")  # of positions, which are not computed
     need(len(t.shape) > 2 and (whole or "kernel_shape" in c.attributes), "no windows")
     seen: Any = [[range(d)] for d in t.shape[2:]] if whole else windows(c, c.attr("kernel_shape"))
@@ -864,7 +872,9 @@ def pool(c: Call, join: Callable[..., Tensor], whole: bool = False, **options: A
     return t
 
 
-def reduced(c: Call, join: Callable[..., Tensor], factor: int = 0) -> Tensor:
+def reduced(
+    c: OperatorCall, join: Callable[..., SymbolicTensor], factor: int = 0
+) -> SymbolicTensor:
     """Over axes; an empty list of them means all, or none."""
     t, noop, keep = c.x[0].solid(), c.flag("noop_with_empty_axes"), c.flag("keepdims", 1)
     need(c.attributes.get("axes", [0]), "unsupported empty list of axes")
@@ -875,20 +885,20 @@ def reduced(c: Call, join: Callable[..., Tensor], factor: int = 0) -> Tensor:
     return t.shaped([d for k, d in enumerate(t.shape) if keep or k not in axes])
 
 
-def channels(t: Tensor, axis: int) -> Tensor:
+def channels(t: SymbolicTensor, axis: int) -> SymbolicTensor:
     """The sum over an axis, which goes."""
     count = t.shape[axis]
     found = mean_along(t, axis, [range(count)]) * constants(t.graph, (), [count])
     return found.shaped((*t.shape[:axis], *t.shape[axis + 1 :])).solid()
 
 
-def leaky(x: Tensor, slope: Tensor) -> Tensor:
+def leaky(x: SymbolicTensor, slope: SymbolicTensor) -> SymbolicTensor:
     t = x.solid()
     need(stretched(x, slope) == list(x.shape), "slopes of another shape")
     return t.relu() + (t - t.relu()) * slope
 
 
-def clip(c: Call) -> Tensor:
+def clip(c: OperatorCall) -> SymbolicTensor:
     """A bound that is present is a bound; before operator set 11 both are."""
     t = c.x[0].solid()
     given = c.x[1:3]
@@ -907,7 +917,7 @@ def clip(c: Call) -> Tensor:
     return found - (t - high).relu() if high else found
 
 
-def shape_of(c: Call) -> Tensor:
+def shape_of(c: OperatorCall) -> SymbolicTensor:
     rank = len(c.x[0].shape)
     start, end = c.attr("start", 0), c.attr("end", rank)
     # Sound: what lies outside is cut down in different ways by readers.
@@ -916,17 +926,19 @@ def shape_of(c: Call) -> Tensor:
     return constants(c.graph, [len(shape)], shape)
 
 
-def constant(c: Call) -> Tensor:
+def constant(c: OperatorCall) -> SymbolicTensor:
     need("value" in c.attributes, "no value")
     return tensor(c.graph, c.attr("value"))
 
 
-def folded(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Call], Tensor]:
+def folded(
+    join: Callable[[SymbolicTensor, SymbolicTensor], SymbolicTensor]
+) -> Callable[[OperatorCall], SymbolicTensor]:
     return lambda c: reduce(join, c.inputs)
 
 
 ALPHA, EPSILON = (nearest(Fraction(v), 24, -149) for v in ("0.01", "0.00001"))
-RULES: dict[str, Callable[[Call], Any]] = {
+RULES: dict[str, Callable[[OperatorCall], Any]] = {
     "Add": folded(lambda a, b: a + b if a.fixed or b.fixed else a.solid() + b.solid()),
     "Sub": folded(sub), "Mul": folded(mul), "Div": folded(divide),
     "Max": folded(lambda a, b: b + (a - b).relu()), "Min": folded(lambda a, b: a - (a - b).relu()),
@@ -952,10 +964,10 @@ ATTRIBUTES: dict[int, Callable[[Message], Any]] = {
 }
 
 
-class Outputs(dict[str, Tensor]):
+class Outputs(dict[str, SymbolicTensor]):
     """The outputs of floats by name: no claim reads any other."""
 
-    def __missing__(self, key: str) -> Tensor:
+    def __missing__(self, key: str) -> SymbolicTensor:
         raise Bad(f"no output {key!r:.40} of floats")
 
 
@@ -973,7 +985,7 @@ class Network:
 
     def __init__(self, data: bytes) -> None:
         model = message(data)
-        body, self.graph = message(one(model, 7, b"")), Graph()
+        body, self.graph = message(one(model, 7, b"")), NetworkGraph()
         need(3 <= one(model, 1, 0) <= 14, f"unsupported IR version {one(model, 1, 0)}")
         need(15 not in body and not model.keys() & {20, 25, 26},
              "unsupported sparse tensors, training information, functions or configurations")
@@ -999,7 +1011,7 @@ class Network:
         self.outputs = Outputs((k, t) for k, t in found.items() if t.kind in LETTERS["R"])
         self.left_out = sorted(found.keys() - self.outputs.keys())
 
-    def stored(self, t: Message) -> Tensor:
+    def stored(self, t: Message) -> SymbolicTensor:
         try:
             return tensor(self.graph, t)
         except Bad as error:
@@ -1024,10 +1036,10 @@ class Network:
              f"a wrong shape of input '{label[:40]}'")
         start = sum(node.size for node in self.graph.nodes)
         n = self.graph.node("I", (), math.prod(shape), start, label)
-        self.values[label] = Tensor(self.graph, shape, self.graph.refs(n), kind)
+        self.values[label] = SymbolicTensor(self.graph, shape, self.graph.refs(n), kind)
         return n
 
-    def value(self, label: str) -> Tensor:
+    def value(self, label: str) -> SymbolicTensor:
         """Depth first: of several inputs that are missing, the last is built first."""
         if label not in self.values:
             need(label in self.maker, f"tensor '{label[:40]}' is not computed")
@@ -1049,7 +1061,7 @@ class Network:
 
     def lower(self, node: Message, inputs: list[Any]) -> None:
         """The values of a node's outputs."""
-        call = Call(self.graph, node, inputs, self.opset)
+        call = OperatorCall(self.graph, node, inputs, self.opset)
         found = RULES[call.op](call)
         for k, t in zip(node[2], found if call.op == "Split" else [found]):
             short = call.op in ("MatMul", "Gemm", "Conv") and not t.fixed  # products of floats
@@ -1203,7 +1215,7 @@ def records(source: str) -> Iterator[list[str]]:
             yield cells
 
 
-class Names:
+class ElementNames:
     """Elements of tensors end to end: by position, name, place such as x[0, 3], or pattern."""
 
     def __init__(self, blocks: Sequence[tuple[str, Sequence[int]]], given: Sequence[str]) -> None:
@@ -1363,7 +1375,7 @@ class Claim:
             with at("point"):
                 x0 = self.written(t["point"])
         with at("names"):
-            self.features = self.parts = Names(list(self.shapes.items()), given or titles)
+            self.features = self.parts = ElementNames(list(self.shapes.items()), given or titles)
         need(len(x0) == self.size or not t.keys() & {"data", "point"},
              f"{len(x0)} numbers, not {self.size}")
         if x0 and ("scale" in t or "minmax_of" in t):
@@ -1530,18 +1542,18 @@ class Claim:
             kind, maps = "gradient", [g.op("M", *pair) for pair in pairs]
         need(kind in ("gradient", "saliency"), f"unsupported attribution {kind!r:.40}")
         table(t.get("options", {}), "")
-        images = [Tensor(g, shape, g.refs(m))
+        images = [SymbolicTensor(g, shape, g.refs(m))
                   for shape, m in zip(self.shapes.values(), maps, strict=True)]
         if "channel" in how:
             need(all(len(m.shape) in (3, 4) for m in images), "no channels")
             images = [m.absolute() if how == "channel_abs_sum" else m for m in images]
             images = [channels(m, len(m.shape) - 3) for m in images]
             blocks = list(zip(self.shapes, [m.shape for m in images]))
-            self.parts = Names(blocks, [])
+            self.parts = ElementNames(blocks, [])
         self.items = [v for m in images for v in m.items]
         self.nonnegative = how in ("abs", "abs_channel_sum", "channel_abs_sum")
         if how in ("abs", "abs_channel_sum"):
-            self.items = Tensor(g, [self.parts.size], self.items).absolute().solid().items
+            self.items = SymbolicTensor(g, [self.parts.size], self.items).absolute().solid().items
         size = range(self.parts.size)
         self.chosen = self.parts.select(t["features"]) if "features" in t else list(size)
         need(self.chosen, "features: none is named")
@@ -1585,7 +1597,7 @@ class Claim:
         """The absolute values of the chosen components."""
         if self.nonnegative:
             return self.components
-        return Tensor(self.graph, [len(self.components)], self.components).absolute().items
+        return SymbolicTensor(self.graph, [len(self.components)], self.components).absolute().items
 
     def defined(self, p: dict[str, Any], f: Formula, keep: bool, undefined: str) -> Formula:
         """A formula f of a property that divides by the attribution, or of its negation: where the
@@ -1649,7 +1661,7 @@ class Claim:
                          for k, bound in limits.items())
         n = g.rows(change)
         items = g.refs(g.op("M", n, n)) if kind == "l2" else (
-            Tensor(g, [len(base)], g.refs(n)).absolute().items)
+            SymbolicTensor(g, [len(base)], g.refs(n)).absolute().items)
         return self.within([total((v, 1) for v in items)], limits)
 
     def cosine(self, t: dict[str, Any]) -> Formula:
@@ -1851,7 +1863,7 @@ def shares(power: int, radius: int, left: int, rows: Any) -> Iterator[list[int]]
         up, down = (math.isqrt(room), math.isqrt(free)) if room > 0 else (up, 2 * down)
 
 
-def exactly(graph: Graph, n: int, x: list[Fraction], shut: bool) -> list[Fraction]:
+def exactly(graph: NetworkGraph, n: int, x: list[Fraction], shut: bool) -> list[Fraction]:
     """A node at a point; Bad where a kink's gate matters."""
     low, high = ends(graph, n, x, shut)
     need(low == high, "a value depends on the gate of a kink")
@@ -1859,7 +1871,7 @@ def exactly(graph: Graph, n: int, x: list[Fraction], shut: bool) -> list[Fractio
 
 
 def ends(
-    graph: Graph, n: int, x: list[Fraction], shut: bool
+    graph: NetworkGraph, n: int, x: list[Fraction], shut: bool
 ) -> tuple[list[Fraction], list[Fraction]]:
     """A node's bounds at a point, gates on kinks free (or shut), in units so fine that nothing
     rounds."""
@@ -1869,18 +1881,18 @@ def ends(
     unit *= math.prod(s[1] for s in steps)
     unit **= 4 if any(node.kind == "M" for node in nodes) else 1
     point = [int(v * unit) for v in x]
-    lo, hi = Domain(Scale(graph, unit, unit, 0, shut, {}, {}, ()), (point, point)).get(n)
+    lo, hi = SubRegion(Scale(graph, unit, unit, 0, shut, {}, {}, ()), (point, point)).get(n)
     return [Fraction(v, unit) for v in lo], [Fraction(v, unit) for v in hi]
 
 
-class Domain:
+class SubRegion:
     """A part of the region: a box cut by facts and by signs of units; bounds are made on demand."""
 
-    def __init__(self, scale: Scale, box: Box, parent: Domain | None = None) -> None:
+    def __init__(self, scale: Scale, box: Box, parent: SubRegion | None = None) -> None:
         self.scale, self.graph, self.box = scale, scale.graph, box
-        self.path: tuple[Domain, ...] = (*parent.path, self) if parent else (self,)
+        self.path: tuple[SubRegion, ...] = (*parent.path, self) if parent else (self,)
         self.cache: dict[int, Box] = {}
-        self.homes: dict[int, Domain] = {}  # sound if old: a domain above holds all of this one
+        self.homes: dict[int, SubRegion] = {}  # sound if old: a domain above holds all of this one
         self.facts: dict[int, dict[tuple[int, int], int]] = {}  # node, (element, sign), bound
         self.units: tuple[tuple[int, int, int], ...] = parent.units if parent else ()
         self.pending: list[dict[str, Any]] = []
@@ -1888,9 +1900,9 @@ class Domain:
         self.joint: list[set[int]] = []  # atoms not all of which hold here
         self.spent = 0
 
-    def split(self, n: int, i: int, sign: int, at: Fraction | None = None) -> Domain:
+    def split(self, n: int, i: int, sign: int, at: Fraction | None = None) -> SubRegion:
         """The part with sign * element >= sign * at; without `at`, where a unit has this sign."""
-        child = Domain(self.scale, self.box, self)
+        child = SubRegion(self.scale, self.box, self)
         child.units += () if at is not None else ((n, i, sign),)
         child.learn(n, i, sign, math.floor(sign * (at or ZERO) * self.scale.unit))
         return child
@@ -1903,7 +1915,7 @@ class Domain:
         self.homes = {}
         self.cache = {m: box for m, box in self.cache.items() if n not in nodes[m].cone}
 
-    def home(self, n: int) -> Domain:
+    def home(self, n: int) -> SubRegion:
         """The topmost domain with the same bounds of n."""
         if n not in self.homes:
             cone = self.scale.graph.nodes[n].cone
@@ -2158,7 +2170,7 @@ class Checker:
             room = math.ceil(radius * self.scale.unit + sum(v % 1 for v in at.values()))
             self.scale.balls.append((power, room, {r: v // 1 for r, v in at.items()}))
         low = [math.floor(v * self.scale.unit) for v in claim.lo]
-        self.root = Domain(self.scale, (low, [math.ceil(v * self.scale.unit) for v in claim.hi]))
+        self.root = SubRegion(self.scale, (low, [math.ceil(v * self.scale.unit) for v in claim.hi]))
 
     def number(self, f: Formula) -> Any:
         """The formula with its atoms numbered from left to right."""
@@ -2217,8 +2229,8 @@ class Checker:
 
     def tree(self, lines: Iterable[Any], f: Any) -> int:
         """Read one tree to its end; the number of leaves marked open."""
-        todo, leaves, left = list[Callable[[], Domain]](), 0, 0
-        d = Domain(self.scale, self.root.box, self.root)
+        todo, leaves, left = list[Callable[[], SubRegion]](), 0, 0
+        d = SubRegion(self.scale, self.root.box, self.root)
         for line in lines:
             kind = kind_of(line)
             need(kind != "t" and len(d.path) < MAX_DEPTH, "a tree within a tree, or one too deep")
@@ -2238,7 +2250,7 @@ class Checker:
                 d = d.split(n, i, 1, at)
         raise Short(f"the file ends with {len(todo) + 1} nodes to come")
 
-    def closed(self, d: Domain, f: Any) -> bool:
+    def closed(self, d: SubRegion, f: Any) -> bool:
         """Whether the formula is false on the whole domain."""
         dead, joint = set[int](), [{-1}]
         try:
@@ -2261,7 +2273,7 @@ class Checker:
         """Whether a lower bound of minus its form makes atom k false; -1 is the atom 0 >= 0."""
         return bool(low > 0 or (low == 0 and k >= 0 and self.atoms[k][1]))
 
-    def settle(self, d: Domain) -> None:
+    def settle(self, d: SubRegion) -> None:
         """Derive the facts and bounds attached to a domain; Empty if it has no point."""
         pending, d.pending = d.pending, []
         for line in pending:
@@ -2301,7 +2313,7 @@ class Checker:
         ((n, k),) = pick(self.claim.flat, i, "input")[0]
         return n, k, exact(at)
 
-    def bound(self, d: Domain, terms: list[Any], factor: int, line: Any) -> int:
+    def bound(self, d: SubRegion, terms: list[Any], factor: int, line: Any) -> int:
         """A lower bound of terms with a line's multipliers, which are for 1 / factor of them."""
         param: dict[tuple[str, int], bytes] = {}
         for key, value in line.get("p", {}).items():

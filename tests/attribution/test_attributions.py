@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from verifex.attribution import find, registry
+from verifex.attribution import NetworkFunction, find, registry
 from verifex.errors import UnsupportedError
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import Conv, dense, reshape
@@ -112,7 +112,7 @@ def compare(
     import torch
 
     entry = find(name)
-    nodes = entry.build(b, out, inputs, entry.options())
+    nodes = entry.build(NetworkFunction(b, out, tuple(inputs)), entry.options())
     assert [b.shape(n) for n in nodes] == [b.shape(i) for i in inputs]
     graph = b.build({"out": out})
     values = evaluate_float(graph, xs, nodes)

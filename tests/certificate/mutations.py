@@ -35,6 +35,7 @@ from tests.certificate.mutants.bases import Base, bases
 from tests.certificate.mutants.changes import BYTES, MESSAGES, TEXTS, lines_changed
 from tests.helpers.document import section
 from verifex import checker
+from verifex.settings import Settings
 
 TITLE = "Mutated files"
 SHARES = {"certificate": 10, "network": 5, "spec": 3, "query": 1, "data": 1}
@@ -208,10 +209,9 @@ def _refuted(paths: list[Path]) -> list[str]:
     """Whether an attack breaks what the checker accepted."""
     from verifex import api
     from verifex.engine.decide import decide
-    from verifex.engine.run import Options
     from verifex.engine.verdict import Outcome
 
-    options = Options(seconds=1.0, attack=True, search=False, solvers=())
+    options = Settings(seconds=1.0, attack=True, search=False, solvers=())
     found = decide(api.build(paths[0], paths[1]), options)
     return ["checker accepts what is refuted"] if found.outcome is Outcome.REFUTED else []
 

@@ -21,19 +21,18 @@ from tests.certificate.corruptions import Case
 from tests.certificate.spoiled import check
 from tests.helpers.spec_nets import Pair, pair, truth
 from verifex import Outcome, checker
-from verifex.api import named_files
 from verifex.certificate.write import proof_lines, write
 from verifex.cli.export import export
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.inputs.search import decide_inputs
 from verifex.engine.search.record import Closed
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.problem import Problem
-from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.build import load_problem, read_problem
+from verifex.settings import Settings
 
 KINDS = ("component", "l1", "output", "linf", "order")
 RADIUS = re.compile(r'^linf = ("?[-0-9/]+"?)$', re.MULTILINE)
@@ -55,7 +54,7 @@ def true_of(problem: Problem) -> str:
     """"true", "false", "kink" or "open"."""
     if all(ball.norm == "l1" for ball in problem.region.balls):
         return truth(problem)
-    options = Options(seconds=3, solvers=("z3",), attack=False, search=False)
+    options = Settings(seconds=3, solvers=("z3",), attack=False, search=False)
     said = decide(problem, options).outcome
     return {Outcome.CLAIMED: "true", Outcome.REFUTED: "false"}.get(said, "open")
 
@@ -104,7 +103,7 @@ def test_both_searches_close_what_is_true(norm: str, tmp_path: Path) -> None:
 
 
 def verifex_lines(p: Pair, closed: Closed, path: Path) -> None:
-    files = named_files(None, p.spec)
+    files = read_problem(p.spec).files
     assert files is not None
     write(path, proof_lines(p.problem(), files, closed))
 
@@ -133,7 +132,7 @@ def test_certificates_of_smaller_balls_prove_nothing_of_greater_ones(
         result = decide_search(p.problem(), Budget(10.0, 1 << 30, 1), SearchOptions())
         if result.closed is None:
             continue
-        files = named_files(None, p.spec)
+        files = read_problem(p.spec).files
         assert files is not None
         lines = tuple(proof_lines(p.problem(), files, result.closed))
         text = p.spec.read_text().replace(p.network.name, "net.onnx")

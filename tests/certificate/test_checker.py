@@ -635,11 +635,11 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
 
 def test_an_interval_is_rounded_outward() -> None:
     """A third of one unit lies between none and one."""
-    graph = ck.Graph()
+    graph = ck.NetworkGraph()
     n = graph.node("I", (), 1, 0, "x")
     third = graph.rows([({(n, 0): Fraction(1, 3)}, Fraction(0))])
     for x, ends in ((1, (0, 1)), (-1, (-1, 0)), (3, (1, 1)), (4, (1, 2))):
-        domain = ck.Domain(ck.Scale(graph, 1, 1, 0, False, {}, {}, ()), ([x], [x]))
+        domain = ck.SubRegion(ck.Scale(graph, 1, 1, 0, False, {}, {}, ()), ([x], [x]))
         assert domain.get(third) == ([ends[0]], [ends[1]])
 
 
@@ -675,7 +675,7 @@ def test_products_with_a_matrix_are_exact() -> None:
     rng, lanes, single = random.Random(5), 0, 0
     for _ in range(600):
         rows, width = _matrix(rng)
-        table = ck.Table([ck.packed(row, width) for row in rows], width)
+        table = ck.PackedRows([ck.packed(row, width) for row in rows], width)
         for size in (0, 1, 31, 32, 33, 64, 150):
             top = (1 << size) - 1
             row = rng.choice(rows)

@@ -25,9 +25,10 @@ from tests.certificate.corruptions import CORRUPTIONS, Case
 from tests.certificate.spoiled import LAZY, Truth, check
 from tests.helpers.document import section
 from tests.helpers.spec_nets import pair
-from verifex.certificate.write import Files, proof_lines
+from verifex.certificate.write import proof_lines
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
+from verifex.problem.spec.build import read_problem
 
 COUNT, QUICK, BASES = 2000, 200, 10
 
@@ -41,7 +42,7 @@ def bases(count: int, folder: Path) -> list[Case]:
         result = decide_search(problem, Budget(10.0, 1 << 30, 1), LAZY)
         if result.closed is None or result.stats.ties or not 3 <= result.closed.proof.leaves <= 60:
             continue
-        lines = tuple(proof_lines(problem, Files(p.network, p.spec), result.closed))
+        lines = tuple(proof_lines(problem, read_problem(p.spec, p.network).files, result.closed))
         # The spec names the network that the case writes beside it.
         text = p.spec.read_bytes().replace(p.network.name.encode(), b"net.onnx")
         case = Case(p.network.read_bytes(), text, lines).rehashed()

@@ -19,19 +19,20 @@ import verifex
 from tests.helpers.spec_nets import pair
 from tests.helpers.waiting import Ticks, until
 from verifex import Outcome
-from verifex.api import named_files
+from verifex.api import read
 from verifex.certificate import grant
-from verifex.certificate.grant import Wanted, certify, decide_and_check, run_checker
+from verifex.certificate.grant import certify, decide_and_check, run_checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
-from verifex.certificate.write import Files
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
+from verifex.engine.findings.reasons import Evidence, EvidenceKind, Reason, ReasonKind
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.verdict import Verdict
 from verifex.errors import InputError
+from verifex.problem.spec.build import read_problem
+from verifex.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES, LIBRARY = ROOT / "examples", ROOT / "specs" / "library"
@@ -72,24 +73,23 @@ def proof(path: Path) -> list[dict[str, Any]]:
     """The certificate printed in format.md, for the files here."""
     text = (ROOT / "verifex" / "certificate" / "format.md").read_text()
     lines = [json.loads(x) for x in text.split("```json\n")[1].split("```")[0].splitlines()]
-    files = named_files(None, "spec.toml")
+    files = read(None, "spec.toml").files
     assert files is not None
-    lines[0] |= files.header()
+    lines[0] |= {"vxc": 1, **files.hashes()}
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return lines
 
 
 def checked(certificate: str) -> tuple[int | None, str]:
-    files = named_files(None, "spec.toml")
-    assert files is not None
-    found = run_checker(files, Path(certificate), 60.0)
+    found = run_checker(Path("net.onnx"), Path("spec.toml"), Path(certificate), 60.0)
     return found.code, found.text
 
 
 def claimed() -> tuple[Any, Any, Verdict]:
     """The example's problem, files and claim."""
-    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
-    verdict = decide(problem, Options(seconds=30))
+    asked = read(None, "spec.toml")
+    problem, files = asked.problem, asked.files
+    verdict = decide(problem, Settings(seconds=30))
     assert verdict.outcome is Outcome.CLAIMED
     return problem, files, verdict
 
@@ -105,12 +105,12 @@ def test_the_example_of_the_format_is_proved_and_refuted(place: Path) -> None:
     assert found.exit_code == 0
     assert found.extra["certificate"]["check"] == "valid"
     assert found.extra["certificate"]["bytes"] == (place / "own.vxc").stat().st_size
-    assert "certificate accepted by the checker" in found.evidence
+    assert found.evidence[-1].kind is EvidenceKind.CERTIFICATE_ACCEPTED
     assert checked("own.vxc") == (0, "valid")
     write_spec(place / "spec.toml", "at_least = 0.5")
     found = verifex.verify(None, "spec.toml", certificate="own.vxc.gz")
     assert found.outcome is Outcome.REFUTED
-    assert "witness accepted by the checker" in found.evidence
+    assert found.evidence[-1].kind is EvidenceKind.WITNESS_ACCEPTED
     header = json.loads(gzip.decompress((place / "own.vxc.gz").read_bytes()))
     assert [v for v in header["witness"] if "/" not in v]  # short decimals, for people
     assert checked("own.vxc.gz") == (0, "valid (refutation)")
@@ -281,14 +281,16 @@ def test_a_solvers_word_is_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch)
     """A search for the proof follows; where it fails the claim stays one."""
     found = verifex.verify(None, "spec.toml", engine="smt", attack=False)
     assert found.outcome is Outcome.PROVED
-    assert found.evidence[0].startswith("z3: ")
-    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
-    verdict = decide(problem, Options(search=False, solvers=("z3",), attack=False))
-    stuck = replace(verdict, outcome=Outcome.UNKNOWN, proof=None, reason="search: out of time")
+    assert found.evidence[0].source == "z3"
+    asked = read(None, "spec.toml")
+    problem, files = asked.problem, asked.files
+    verdict = decide(problem, Settings(search=False, solvers=("z3",), attack=False))
+    stuck = replace(verdict, outcome=Outcome.UNKNOWN, proof=None,
+                    reasons=(Reason(ReasonKind.SEARCH_OUT_OF_TIME, "search"),))
     answers = [replace(verdict, proof=None), stuck]
     monkeypatch.setattr(grant, "decide", lambda *_: answers.pop(0))
-    options = Options(search=False, solvers=("z3",))
-    found = decide_and_check(problem, files, Wanted(), options)
+    options = Settings(search=False, solvers=("z3",))
+    found = decide_and_check(problem, files, options)
     assert found.outcome is Outcome.CLAIMED
     assert found.notes[-1] == "no certificate: the claim rests on a solver's word"
 
@@ -308,14 +310,14 @@ def test_open_leaves_are_counted_and_the_others_checked(tmp_path: Path) -> None:
         leaves, left = result.unfinished.proof.leaves, result.unfinished.proof.open
         assert result.closed is None
         assert 0 < left <= leaves
-        files = Files(p.network, p.spec)
-        claimed = replace(decide(problem, Options()), outcome=Outcome.CLAIMED, witness=None,
+        files = read_problem(p.spec, p.network).files
+        claimed = replace(decide(problem, Settings()), outcome=Outcome.CLAIMED, witness=None,
                           proof=result.unfinished)
         word = f"the claim rests on a solver's word for {left} of the {leaves} leaves of the search"
         found = certify(problem, claimed, files, 30.0)
         assert found.outcome is Outcome.CLAIMED
         assert found.notes[-1] == f"no certificate: {word}"
-        found = certify(problem, claimed, files, 30.0, Wanted(tmp_path / "part.vxc"))
+        found = certify(problem, claimed, files, 30.0, Settings(certificate=tmp_path / "part.vxc"))
         assert found.outcome is Outcome.CLAIMED
         assert found.notes[-2] == word
         assert found.extra["certificate"]["check"] == f"incomplete: {left} leaves are open"
@@ -324,21 +326,22 @@ def test_open_leaves_are_counted_and_the_others_checked(tmp_path: Path) -> None:
 
 def test_the_checker_obeys_a_memory_limit(place: Path) -> None:
     verifex.verify(None, "spec.toml", certificate="proof.vxc")
-    files = named_files(None, "spec.toml")
-    assert files is not None
-    assert run_checker(files, Path("proof.vxc"), 30.0).valid
-    assert not run_checker(files, Path("proof.vxc"), 30.0, memory=1 << 22).valid
+    names = Path("net.onnx"), Path("spec.toml")
+    assert run_checker(*names, Path("proof.vxc"), 30.0).valid
+    assert not run_checker(*names, Path("proof.vxc"), 30.0, memory=1 << 22).valid
 
 
 def test_a_refuting_search_beats_a_claim(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_spec(place / "spec.toml", "at_least = 0.5")
-    problem, files = verifex.build(None, "spec.toml"), named_files(None, "spec.toml")
-    honest, lie = decide, Verdict(Outcome.CLAIMED, evidence=("liar: infeasible",))
+    asked = read(None, "spec.toml")
+    problem, files = asked.problem, asked.files
+    said = Evidence(EvidenceKind.UNSATISFIABLE, "liar")
+    honest, lie = decide, Verdict(Outcome.CLAIMED, evidence=(said,))
     answers = [lie]
     monkeypatch.setattr(grant, "decide", lambda *a: answers.pop() if answers else honest(*a))
-    found = decide_and_check(problem, files, Wanted(), Options(search=False, solvers=("z3",)))
+    found = decide_and_check(problem, files, Settings(search=False, solvers=("z3",)))
     assert found.outcome is Outcome.REFUTED
-    assert "a solver claimed the contrary (liar: infeasible)" in found.notes
+    assert "a solver claimed the contrary (liar: unsatisfiable in exact arithmetic)" in found.notes
 
 
 def test_files_that_cannot_be_written(place: Path) -> None:
@@ -382,7 +385,7 @@ def satisfiable(leaf: Leaf) -> bool:
 
 def test_leaves_are_closed_for_another_solver_too(place: Path) -> None:
     proof(place / "p.vxc")
-    found = list(leaves(place / "p.vxc", named_files(None, "spec.toml")))
+    found = list(leaves(place / "p.vxc", read(None, "spec.toml").files))
     assert [(leaf.number, leaf.closed, len(leaf.splits)) for leaf in found] == [
         (0, True, 1), (1, True, 1)
     ]
@@ -455,15 +458,16 @@ def test_a_punctual_check_takes_what_is_left_and_no_more(
     problem, files, verdict = claimed()
     given: list[float] = []
 
-    def late(files: Any, target: Path, seconds: float, *_: object) -> grant.Check:
+    def late(*given_: Any) -> grant.CheckerAnswer:
+        seconds = given_[3]
         given.append(seconds)
-        return grant.Check("not checked: out of time", None, seconds, 1, True)
+        return grant.CheckerAnswer("not checked: out of time", None, seconds, 1, True)
 
     monkeypatch.setattr(grant, "decide", lambda *_: replace(verdict, seconds=29.0))
     monkeypatch.setattr(grant, "run_checker", late)
     monkeypatch.setattr(grant, "time", SimpleNamespace(monotonic=Ticks(0.0)))  # a clock at rest
-    for least, most in ((grant.LEAST_SECONDS, grant.LEAST_SECONDS), (0.0, 1.0)):
-        wanted = Wanted(least=least)
-        found = decide_and_check(problem, files, wanted, Options(seconds=30.0))
+    for least, most in ((10.0, 10.0), (0.0, 1.0)):
+        settings = Settings(seconds=30.0, check_seconds=least)
+        found = decide_and_check(problem, files, settings)
         assert found.outcome is Outcome.CLAIMED
         assert given[-1] == most

@@ -14,11 +14,14 @@ from onnx import helper, numpy_helper
 
 from tests.helpers.checker_nets import save_graph
 from verifex import api, checker
-from verifex.certificate.write import Files, witness_lines, write
+from verifex.certificate.write import witness_lines, write
 from verifex.engine.falsify.witness import replay
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict, Witness
+from verifex.frontend.onnx.read import network_source
 from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.model import spec_source
+from verifex.source import QuestionFiles
 
 
 def as_point(values: Sequence[Any]) -> tuple[Fraction, ...]:
@@ -44,13 +47,13 @@ def whole(output: str, numbers: list[int]) -> Any:
     return helper.make_node("Constant", [], [output], value=value)
 
 
-def files(folder: Path, net: Net, spec: str) -> Files:
+def files(folder: Path, net: Net, spec: str) -> QuestionFiles:
     stored = [numpy_helper.from_array(np.asarray(v, dtype=np.float32), k)
               for k, v in net.constants.items()]
     path = save_graph(folder / "net.onnx", net.nodes, stored, [1, net.size], net.out, [1, 1])
     (folder / "spec.toml").write_text(
         f'verifex = 1\nnetwork = "net.onnx"\n[explain]\noutput = "logit:0"\n{spec}')
-    return Files(path, folder / "spec.toml")
+    return QuestionFiles(network_source(path), spec_source(folder / "spec.toml"))
 
 
 def region(lo: Sequence[Any], hi: Sequence[Any]) -> str:
@@ -64,17 +67,17 @@ def pool() -> Iterator[SolverPool]:
 
 
 def verify(folder: Path, net: Net, spec: str, pool: SolverPool, **more: Any) -> Verdict:
-    return api.verify(None, files(folder, net, spec).spec, seconds=20.0, pool=pool, **more)
+    return api.verify(None, files(folder, net, spec).spec.path, seconds=20.0, pool=pool, **more)
 
 
 def check(folder: Path, net: Net, spec: str, point: Sequence[Any]) -> str:
     """What the checker says of a witness that is handed to it."""
     named = files(folder, net, spec)
-    problem = load_problem(named.spec, named.network)
+    problem = load_problem(named.spec.path, named.network.path)
     witness = Witness(as_point(point), None, {}, {})
     write(folder / "w.vxc", witness_lines(named, witness))
     found = replay(problem, witness.point)
-    said = checker.check([str(named.network), str(named.spec), str(folder / "w.vxc")])[1]
+    said = checker.check([str(named.network.path), str(named.spec.path), str(folder / "w.vxc")])[1]
     assert (said == "valid (refutation)") >= found.refutes
     return said
 
@@ -199,7 +202,7 @@ def test_a_comparison_that_is_a_value_stays_a_kink(tmp_path: Path) -> None:
     ], {"A": [[1], [0]], "B": [[0], [1]]})
     spec = region([-1, -1], [1, 1]) + '[[require]]\noutput = "logit:0"\nabove = 3\n'
     named = files(tmp_path, net, spec)
-    problem = load_problem(named.spec, named.network)
+    problem = load_problem(named.spec.path, named.network.path)
     assert replay(problem, as_point(["1/2", "1/2"])).on_kink
     assert replay(problem, as_point([0, 0])).refutes
     assert replay(problem, as_point(["1/2", "1/4"])).refutes

@@ -23,12 +23,13 @@ from tests.helpers.document import section
 from tests.helpers.spec_nets import Pair, pair
 from verifex import checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
-from verifex.certificate.write import Files, proof_lines, write
+from verifex.certificate.write import proof_lines, write
 from verifex.cli.export import question_text
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.ir.formula import And, Atom, Form, Formula
 from verifex.ir.problem import Problem
+from verifex.problem.spec.build import read_problem
 
 pytest.importorskip("z3")
 pytest.importorskip("cvc5")
@@ -72,7 +73,7 @@ def proofs(folder: Path, first: int = 2000) -> Iterator[tuple[Pair, Problem, Pat
         if result.closed is None or result.stats.ties or result.closed.proof.leaves < 2:
             continue
         path = folder / f"proof{seed}.vxc"
-        write(path, proof_lines(problem, Files(p.network, p.spec), result.closed))
+        write(path, proof_lines(problem, read_problem(p.spec, p.network).files, result.closed))
         if checker.check([str(p.network), str(p.spec), str(path)])[0] == 0:
             yield p, problem, path
 
@@ -81,7 +82,7 @@ def picked(folder: Path, count: int) -> Iterator[tuple[str, Problem, Leaf]]:
     """Leaves, some from each proof, evenly spread over it."""
     left = count
     for p, problem, path in proofs(folder):
-        found = list(leaves(path, Files(p.network, p.spec)))
+        found = list(leaves(path, read_problem(p.spec, p.network).files))
         for leaf in found[:: -(-len(found) // min(A_PROOF, left))]:
             yield f"{p.kind} {p.seed}, leaf {leaf.number}", problem, leaf
             left -= 1
@@ -115,7 +116,7 @@ def _easier(f: Formula, room: Fraction) -> Formula:
 def test_a_weakened_leaf_is_not_refuted(tmp_path: Path) -> None:
     """The same leaf of a stronger claim has points, and both solvers find one."""
     for p, problem, path in proofs(tmp_path):
-        leaf = next(iter(leaves(path, Files(p.network, p.spec))))
+        leaf = next(iter(leaves(path, read_problem(p.spec, p.network).files)))
         if p.kind not in ("component", "output"):
             continue
         strong = replace(problem, require=_easier(problem.require, Fraction(1000)))
@@ -130,10 +131,12 @@ def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
     from verifex.errors import InputError
 
     p, problem, path = next(proofs(tmp_path))
+    files = read_problem(p.spec, p.network).files
+    assert files is not None
     with pytest.raises(InputError, match="there is no leaf 9999"):
-        leaf_problem(problem, Files(p.network, p.spec), path, 9999)
+        leaf_problem(problem, files, path, 9999)
     with pytest.raises(InputError, match="made for another file"):
-        leaf_problem(problem, Files(p.network, p.network), path, 0)
+        leaf_problem(problem, replace(files, spec=files.network), path, 0)
 
 
 def main(arguments: list[str]) -> int:

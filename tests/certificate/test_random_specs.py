@@ -104,7 +104,7 @@ def sort(pair_: Pair, verdict: Verdict) -> list[str]:
         found.append("witness accepted" if told == "valid (refutation)" else "witness refused")
     elif isinstance(verdict.proof, Closed):
         # Where leaves rest on a tie the search claims nothing itself, and the checker may refuse.
-        kind = "tie" if verdict.evidence[0].startswith(("z3", "highs")) else "closed"
+        kind = "tie" if verdict.evidence[0].source in ("z3", "highs") else "closed"
         found.append(f"{kind} {'accepted' if told == 'valid' else 'refused'}")
     return found
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,13 +20,15 @@ from tests.helpers.checker_nets import agree, ck, claim_of, save_net
 from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import text
 from verifex import api, checker
-from verifex.certificate.write import Files
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.errors import InputError
+from verifex.frontend.onnx.read import network_source
 from verifex.ir.formula import holds
 from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.model import spec_source
 from verifex.semantics.evaluate import evaluate_exact
+from verifex.source import QuestionFiles
 
 F = Fraction
 ZERO = "where the attribution is zero"
@@ -118,7 +120,12 @@ def drawn_property(rng: random.Random, features: Sequence[int], depth: int = 0) 
     return {"mass": mask, **{k: F(rng.randint(0, 4), 4) for k in keys}, **how}
 
 
-def drawn(seed: int, folder: Path) -> tuple[Net, dict[str, Any], Files]:
+class Named(NamedTuple):
+    network: Path
+    spec: Path
+
+
+def drawn(seed: int, folder: Path) -> tuple[Net, dict[str, Any], Named]:
     """A network that is dead on part of the region, and a spec of its shares and cosines."""
     rng = random.Random(seed)
     n, hidden = rng.randint(2, 3), rng.randint(1, 3)
@@ -143,7 +150,7 @@ def drawn(seed: int, folder: Path) -> tuple[Net, dict[str, Any], Files]:
     if rng.random() < 0.4:
         spec["assume"] = [drawn_property(rng, features)]
     (folder / "spec.toml").write_text(text(spec))
-    return net, spec, Files(net.save(folder / "net.onnx"), folder / "spec.toml")
+    return net, spec, Named(net.save(folder / "net.onnx"), folder / "spec.toml")
 
 
 def claim_at(net: Net, spec: dict[str, Any], x: Sequence[Fraction]) -> bool:
@@ -161,14 +168,14 @@ def sampled(net: Net, spec: dict[str, Any], seed: int, count: int) -> list[list[
     return [x for x in drawn_ if all(net.units(x))]
 
 
-def questions(folder: Path, seeds: range) -> Iterator[tuple[int, Net, dict[str, Any], Files]]:
+def questions(folder: Path, seeds: range) -> Iterator[tuple[int, Net, dict[str, Any], Named]]:
     for seed in seeds:
         net, spec, files = drawn(seed, folder)
         if known(files):
             yield seed, net, spec, files
 
 
-def known(files: Files) -> bool:
+def known(files: Named) -> bool:
     """Whether the spec is taken; if not, a cosine is asked of a reference that is zero."""
     try:
         load_problem(files.spec, files.network)
@@ -310,7 +317,8 @@ def test_a_proof_of_the_one_reading_is_none_of_the_other(tmp_path: Path, pool: S
         assert checker.check(names)[0] == 0
         spec.write_text(spec.read_text().replace('"holds"', '"fails"'))
         head, *lines = proof.read_text().splitlines()
-        hashed = {**json.loads(head), **Files(tmp_path / "net.onnx", spec).header()}
+        files = QuestionFiles(network_source(tmp_path / "net.onnx"), spec_source(spec))
+        hashed = {**json.loads(head), **files.hashes()}
         del hashed["atoms"], hashed["nodes"]
         proof.write_text("\n".join([json.dumps(hashed), *lines]) + "\n")
         code, said = checker.check(names)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.waiting import hear_interrupts, until
-from verifex.engine.solve.child import SolverProcess, resident
+from verifex.engine.solve.child import SolverProcess
+from verifex.engine.solve.processes import resident
 from verifex.ir.model.logical import Model, Product
 from verifex.ir.model.solving import Answer, SolveLimits, Status, Stop
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
+from verifex.engine.findings.reasons import ATTACK
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.errors import MissingSolverError
@@ -21,16 +21,17 @@ from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Ball, LinearRow, Region
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 
 F = Fraction
 CLAIMED, REFUTED, UNKNOWN = Outcome.CLAIMED, Outcome.REFUTED, Outcome.UNKNOWN
 
 EXACT = ("z3", "cvc5", "regions")
 ALONE = {
-    name: Options(seconds=120, solvers=(name,), attack=False, search=False)
+    name: Settings(seconds=120, solvers=(name,), attack=False, search=False)
     for name in ("highs", "scip", *EXACT)
 }
-DECIDERS = {**ALONE, "default": Options(seconds=20)}
+DECIDERS = {**ALONE, "default": Settings(seconds=20)}
 TIES = "within its tolerance of a tie"
 KINK = "violated only on a kink, where a gate has no value"
 
@@ -187,7 +188,7 @@ def test_assumptions_narrow_the_claim(name: str, pool: SolverPool) -> None:
 def test_a_vacuous_assumption_is_said_to_be_so(pool: SolverPool) -> None:
     graph = modulus()
     never = Atom(Form.of({(graph.inputs[0], 0): 1}, -3))
-    verdict = decide(Problem(graph, box(-1, 2), FALSE, never), Options(), pool)
+    verdict = decide(Problem(graph, box(-1, 2), FALSE, never), Settings(), pool)
     assert verdict.outcome is CLAIMED
     assert any("vacuous" in note for note in verdict.notes)
 
@@ -328,7 +329,7 @@ def test_what_a_solver_cannot_take_is_named(pool: SolverPool) -> None:
 def test_no_time_is_a_reason(pool: SolverPool) -> None:
     graph = modulus()
     problem = Problem(graph, box(-1, 2), atom(graph, "f", -1, 2))
-    verdict = decide(problem, Options(seconds=0, attack=False), pool)
+    verdict = decide(problem, Settings(seconds=0, attack=False), pool)
     assert verdict.outcome is UNKNOWN
     assert "out of time after 0 s" in verdict.reason
 
@@ -337,7 +338,7 @@ def test_a_solver_that_does_not_exist_is_an_error(pool: SolverPool) -> None:
     graph = modulus()
     problem = Problem(graph, box(-1, 2), atom(graph, "f", -1, 2))
     with pytest.raises(MissingSolverError, match="nonsense"):
-        decide(problem, Options(solvers=("nonsense",), attack=False, search=False), pool)
+        decide(problem, Settings(solvers=("nonsense",), attack=False, search=False), pool)
 
 
 # --- verdicts -------------------------------------------------------------------------------
@@ -401,9 +402,9 @@ def test_many_inputs_are_attacked_with_gradients(
         b.build({"y": y}), Region((Fraction(0),) * size, (Fraction(1),) * size),
         Atom(Form.of({(y, 0): 1}, -least)),
     )
-    verdict = decide(problem, Options(seconds=20, solvers=()), pool)
+    verdict = decide(problem, Settings(seconds=20, solvers=()), pool)
     assert verdict.outcome is Outcome.REFUTED
-    assert (verdict.evidence[0] == "attack") == climbs
+    assert (verdict.evidence[0].source == ATTACK) == climbs
 
 
 # --- nothing is left out in silence -------------------------------------------------------------
@@ -418,7 +419,7 @@ def test_more_comparisons_than_the_search_takes_are_a_reason() -> None:
     (a,) = gradients(b, b.affine(dense(rng.normal(size=(1, 8))), h), [x])
     graph = b.build({"A": a})
     claim = Dominance(a, tuple(range(20)), tuple(range(20, 300)), outer=1, inner=1)
-    found = decide(Problem(graph, box(-1, 1, 300), claim), Options(attack=False, solvers=()))
+    found = decide(Problem(graph, box(-1, 1, 300), claim), Settings(attack=False, solvers=()))
     assert found.outcome is UNKNOWN
     assert "comparisons are open, expected at most 4000" in found.reason
     assert "leaves undecided" not in found.reason

@@ -13,8 +13,9 @@ from tests.helpers.gradient_nets import network
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
+from verifex.engine.findings.reasons import EvidenceKind
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options, node_bounds
+from verifex.engine.run import node_bounds
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.search import SearchOptions
@@ -26,6 +27,7 @@ from verifex.ir.model.logical import Model
 from verifex.ir.model.solving import Answer, SolveLimits
 from verifex.ir.problem import Objective, Problem
 from verifex.semantics.evaluate import evaluate_float
+from verifex.settings import Settings
 from verifex.solvers import regions
 
 SHORT = SearchOptions(width=2, max_domains=8, root_effort=Effort(0), effort=Effort(0))
@@ -96,7 +98,8 @@ def test_ranges_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) ->
         problem, form = problem_of(seed)
         exact = [regions.optimum(problem, Objective(form, m), 30.0).bound for m in (False, True)]
         pool.models.clear()
-        told = find_range(problem, form, Options(seconds=30, solvers=("highs",)), pool)
+        settings = Settings(seconds=30, solvers=("highs",), search=True)
+        told = find_range(problem, form, settings, pool)
         binaries = [sum(v.integer for v in m.variables) for m in pool.models]
         handed += bool(binaries)
         for end, wanted in zip((told.low, told.high), exact, strict=True):
@@ -105,7 +108,7 @@ def test_ranges_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) ->
             assert float(end.attained) == pytest.approx(float(wanted), abs=1e-5)
         if binaries:
             pool.models.clear()
-            options = Options(seconds=30, solvers=("highs",), search=False)
+            options = Settings(seconds=30, solvers=("highs",), search=False)
             find_range(problem, form, options, pool)
             alone = [sum(v.integer for v in m.variables) for m in pool.models]
             smaller += min(binaries) < min(alone)
@@ -122,10 +125,11 @@ def test_claims_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) ->
         worst = Fraction(regions.optimum(problem, Objective(form, False), 30.0).bound)
         for offset in (Fraction(-1, 1000), Fraction(1, 1000)):
             claim = replace(problem, require=Atom(Form(form.terms, -(worst + offset))))
-            verdict = decide(claim, Options(seconds=30, solvers=("highs",), attack=False), pool)
+            verdict = decide(claim, Settings(
+                seconds=30, solvers=("highs",), search=True, attack=False), pool)
             wanted = Outcome.CLAIMED if offset < 0 else Outcome.REFUTED
             assert verdict.outcome is wanted, (seed, verdict.reason)
-            rest = any(told.startswith("search: all closed but") for told in verdict.evidence)
+            rest = any(e.kind is EvidenceKind.PARTLY_CLOSED for e in verdict.evidence)
             together += rest
             refuted += offset > 0
             if rest:
@@ -139,6 +143,6 @@ def test_claims_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_closed_end_is_not_asked_again(pool: Watched) -> None:
     problem, form = problem_of(1)
-    told = find_range(problem, form, Options(seconds=30, solvers=("highs",)), pool)
+    told = find_range(problem, form, Settings(seconds=30, solvers=("highs",), search=True), pool)
     assert told.closed
     assert not pool.models

@@ -21,7 +21,7 @@ from tests.helpers.strategies import formulas, graphs, points_in
 from tests.helpers.waiting import Ticks
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
+from verifex.engine.findings.reasons import INPUT_SEARCH
 from verifex.engine.search.inputs.box_claim import BoxClaim, thresholds
 from verifex.engine.search.inputs.dense import MOST_WEIGHTS, DenseNet
 from verifex.engine.search.inputs.dense_bounds import DenseBounds, relax
@@ -37,6 +37,7 @@ from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
 from verifex.semantics.evaluate import evaluate_exact
+from verifex.settings import Settings
 from verifex.solvers import regions
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -321,7 +322,7 @@ def test_a_proof_over_boxes_and_units_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "prop.vnnlib").write_text(_query(3, least_ - 0.02))
     verdict = verifex.verify(tmp_path / "net.onnx", tmp_path / "prop.vnnlib", seconds=60)
     assert verdict.outcome is Outcome.PROVED, verdict
-    assert any("search over inputs" in e for e in verdict.evidence)
+    assert any(e.source == INPUT_SEARCH for e in verdict.evidence)
     assert verdict.extra["certificate"]["leaves"] > 10
 
 
@@ -335,5 +336,5 @@ def test_the_whole_pipeline_uses_it() -> None:
     problem, _ = _net(2)
     node = problem.graph.outputs["y"]
     claim = Problem(problem.graph, problem.region, Atom(Form.of({(node, 0): 1}, 1000)))
-    verdict = decide(claim, Options(seconds=20.0))
+    verdict = decide(claim, Settings(seconds=20.0))
     assert verdict.outcome is Outcome.CLAIMED

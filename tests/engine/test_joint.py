@@ -11,14 +11,14 @@ import pytest
 
 from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import Pair, checked, pair, text, truth
-from verifex.certificate.write import Files, Line, proof_lines
+from verifex.certificate.write import Line, proof_lines
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import FormulaResult, decide_search
 from verifex.engine.search.gates.policy import SearchOptions
 from verifex.ir.formula import atoms
 from verifex.ir.problem import Problem
-from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.build import load_problem, read_problem
 from verifex.semantics.evaluate import evaluate_float
 
 QUICK = SearchOptions(root_effort=Effort(12), effort=Effort(4), max_domains=2000)
@@ -65,7 +65,7 @@ def test_windows_are_closed_and_accepted(tmp_path: Path) -> None:
         assert found.witness is None
         if found.closed is None or found.stats.ties:
             continue
-        lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+        lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
         assert checked(p, lines, tmp_path) == (0, "valid"), seed
         proved, together = proved + 1, together + joined(lines)
     assert proved >= 14
@@ -93,7 +93,7 @@ def test_spoiled_combinations_are_refused(change: str, tmp_path: Path) -> None:
         problem, found = search(p)
         if found.closed is None or found.stats.ties:
             continue
-        lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+        lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
         at = next((k for k, line in enumerate(lines) if "a" in line), None)
         if at is None:
             continue

@@ -6,28 +6,34 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
-from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
+from verifex.engine import ranges
+from verifex.engine.findings.reasons import Reason
+from verifex.engine.range_end import tighter
+from verifex.engine.ranges import RangeQuestion, find_each, find_range
+from verifex.engine.search import extrema
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.verdict import RangeVerdict
+from verifex.engine.verdict import RangeEnd, RangeVerdict
+from verifex.engine.watch import Watch
 from verifex.ir.formula import TRUE, Atom, Form
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
-from verifex.ir.problem import Problem
+from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Ball, Region
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 
 F = Fraction
 DECIDERS = {
-    **{n: Options(seconds=20, solvers=(n,), search=False) for n in (
+    **{n: Settings(seconds=20, solvers=(n,), search=False) for n in (
         "highs", "scip", "z3", "regions")},
-    "search": Options(seconds=20, solvers=()),
-    "default": Options(seconds=20),
+    "search": Settings(seconds=20, solvers=()),
+    "default": Settings(seconds=20),
 }
 
 CUT = [name for name in DECIDERS if name != "search"]
@@ -185,7 +191,7 @@ def test_a_value_on_a_kink_alone_is_a_bound_that_no_point_attains(pool: SolverPo
 
 
 def test_no_time_leaves_the_bounds_and_a_sample(pool: SolverPool) -> None:
-    options = Options(seconds=0)
+    options = Settings(seconds=0)
     verdict = find_range(Problem(GRAPH, BOX, TRUE), form("f"), options, pool)
     assert not verdict.closed
     assert verdict.low.proven is not None
@@ -196,7 +202,7 @@ def test_no_time_leaves_the_bounds_and_a_sample(pool: SolverPool) -> None:
 
 
 def test_a_solver_that_cannot_optimise_is_named(pool: SolverPool) -> None:
-    options = Options(seconds=10, solvers=("cvc5",), search=False)
+    options = Settings(seconds=10, solvers=("cvc5",), search=False)
     verdict = find_range(Problem(GRAPH, BOX, TRUE), form("f"), options, pool)
     assert "cvc5 is not used: it does not optimise" in verdict.reason
 
@@ -209,3 +215,92 @@ def test_ranges_as_json(pool: SolverPool) -> None:
     assert data["high"]["attained"] == 1.0
     assert data["low"]["point"][0] > 1
     assert verdict.exit_code == 2
+
+
+# --- several forms --------------------------------------------------------------------------
+
+
+def several() -> tuple[Problem, list[RangeQuestion]]:
+    """Components and outputs of one network, over a box."""
+    graph, centre = small_network(np.random.default_rng(11))
+    lo, hi = (tuple(c + s * F(1, 2) for c in centre) for s in (-1, 1))
+    node = graph.outputs["g"]
+    forms = [Form.of({(node, i): 1}) for i in range(len(centre))]
+    forms.append(Form.of({(node, 0): 2, (node, 1): -1}, F(1, 3)))
+    questions = [RangeQuestion(one, f"form {k}") for k, one in enumerate(forms)]
+    return Problem(graph, Region(lo, hi), TRUE), questions
+
+
+@pytest.mark.parametrize("share", [ranges.TOGETHER, 0.0])
+def test_several_forms_have_the_ranges_that_each_has_alone(
+    share: float, pool: SolverPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most end in the search for all; where that has no time, each is searched alone as before."""
+    monkeypatch.setattr(ranges, "TOGETHER", share)
+    problem, questions = several()
+    settings = Settings(seconds=20.0)
+    found = find_each(problem, questions, settings, pool)
+    assert [one.expression for one in found] == [question.name for question in questions]
+    for question, one in zip(questions, found, strict=True):
+        alone = find_range(problem, question.form, settings, pool, question.name)
+        assert alone.closed
+        assert one.closed
+        assert (one.evidence, one.reasons, one.notes) == (
+            alone.evidence, alone.reasons, alone.notes)
+        for mine, other in ((one.low, alone.low), (one.high, alone.high)):
+            assert mine.proven == other.proven
+            assert mine.attained == pytest.approx(other.attained, rel=1e-6, abs=1e-9)
+            assert mine.claimed == pytest.approx(other.claimed, rel=1e-5, abs=1e-8)
+
+
+def test_one_search_serves_several_forms(
+    pool: SolverPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    honest = extrema.minima
+
+    def counted(problem: Problem, forms: list[Form], *rest: Any) -> Any:
+        counts.append(len(forms))
+        return honest(problem, forms, *rest)
+
+    monkeypatch.setattr(extrema, "minima", counted)
+    problem, questions = several()
+    told: list[str] = []
+    watch = Watch(progress=lambda stage, text: told.append(stage))
+    assert all(r.closed for r in find_each(problem, questions, Settings(seconds=20.0), pool, watch))
+    assert counts == [2 * len(questions)]
+    assert told[-1] == "search"
+    counts.clear()
+    find_each(problem, questions[:1], Settings(seconds=20.0), pool)
+    find_each(problem, questions, Settings(seconds=20.0, engine="milp"), pool)
+    assert counts == [2]  # solvers answer one question at a time
+
+
+def test_an_assumption_keeps_forms_apart(pool: SolverPool) -> None:
+    """The search takes none: solvers are asked for each form, as for one alone."""
+    problem, questions = several()
+    node = problem.graph.outputs["g"]
+    assumed = replace(problem, assume=Atom(Form.of({(node, 0): 1}, 100)))
+    found = find_each(assumed, questions[:2], Settings(seconds=20.0), pool)
+    for question, one in zip(questions, found, strict=False):
+        alone = find_range(assumed, question.form, Settings(seconds=20.0), pool, question.name)
+        assert one.reasons == alone.reasons
+        assert one.evidence == alone.evidence
+        assert one.high.attained == pytest.approx(alone.high.attained, rel=1e-6, abs=1e-9)
+
+
+def test_the_better_of_two_accounts_of_an_end() -> None:
+    problem = Problem(GRAPH, BOX, Atom(form("f")))
+    objective = Objective(form("f"), True)
+    region = problem.region
+    weak = RangeEnd(F(3), 2.5, None, None, by="search")
+    strong = RangeEnd(F(3), 2.0, None, region.lo, by="search")
+    reasons: list[Reason] = []
+    for one, other in ((weak, strong), (strong, weak)):
+        end = tighter(problem, objective, one, other, reasons)
+        assert (end.claimed, end.by, end.proven) == (2.0, "search", F(3))
+        assert end.point == region.lo
+    least = Objective(form("f"), False)
+    low = [RangeEnd(F(-9), value, None, None, by="search") for value in (-2.0, -3.0)]
+    assert tighter(problem, least, low[0], low[1], reasons).claimed == -2.0
+    assert not reasons

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.helpers.spec_nets import checked, pair, truth
-from verifex.certificate.write import Files, proof_lines
+from verifex.certificate.write import proof_lines
 from verifex.engine.bounds import batched_lp
 from verifex.engine.bounds.half_spaces import Cutter
 from verifex.engine.bounds.layout import Layout
@@ -23,6 +23,7 @@ from verifex.engine.search.gates.refresh import Refresh
 from verifex.engine.search.record import Proof, ProofNode
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
+from verifex.problem.spec.build import read_problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.vjp import gradients
 
@@ -179,7 +180,7 @@ def test_facts_in_the_tree_are_accepted(tmp_path: Path) -> None:
         if found.closed is None or found.stats.ties:
             continue
         assert truth(problem) in ("true", "open", "kink")
-        lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+        lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
         first = next((k for k, line in enumerate(lines) if "s" in line), len(lines))
         facts += sum("f" in line for line in lines[first:])
         empty += sum(line.get("b") == -1 for line in lines)

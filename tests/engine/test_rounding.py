@@ -12,7 +12,8 @@ from tests.helpers.strategies import Drawn, graphs
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
-from verifex.engine.run import Options, Run, node_bounds
+from verifex.engine.findings.reasons import Evidence, EvidenceKind
+from verifex.engine.run import Run, node_bounds
 from verifex.engine.search.claims import MARGIN, FormulaPolicy, decide_search
 from verifex.engine.search.gates.domain import Domain
 from verifex.engine.search.gates.search import SearchOptions
@@ -30,8 +31,10 @@ from verifex.problem.spec.build import build_problem
 from verifex.problem.spec.model import Spec
 from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 from verifex.semantics.interval import bound_nodes
+from verifex.settings import Settings
 
 F = Fraction
+SAID = [Evidence(EvidenceKind.LEAVES_CLOSED, "search", count=3)]
 SOUND = {Outcome.REFUTED, Outcome.UNKNOWN}
 
 
@@ -63,7 +66,7 @@ def test_an_attained_violation_is_never_a_claim(scale: float, beside: Fraction, 
             best = max(evaluate_exact(graph, (x,), [graph.outputs["y"]])[graph.outputs["y"]]
                        .fractions()[0] for x in (lo, hi))
             problem = at_most(graph, best - beside - F(1, 10**30), lo, hi)
-            options = Options(seconds=20, search=search, solvers=("highs",))
+            options = Settings(seconds=20, search=search, solvers=("highs",))
             assert decide(problem, options, pool).outcome is Outcome.REFUTED
 
 
@@ -79,7 +82,7 @@ def test_underflow_claims_nothing(weights: tuple[float, ...], reach: str, bound:
         node = b.relu(b.affine(dense([[w]]), node))
     problem = at_most(b.build({"y": node}), F(bound), F(0), F(reach))
     for solvers in ((), ("highs", "z3")):
-        assert decide(problem, Options(seconds=10, solvers=solvers)).outcome in SOUND
+        assert decide(problem, Settings(seconds=10, solvers=solvers)).outcome in SOUND
 
 
 def test_products_that_may_underflow_are_refused_by_the_search_over_inputs() -> None:
@@ -126,12 +129,12 @@ def test_an_error_is_infinite_beyond_the_floats() -> None:
 def test_what_a_point_on_a_kink_breaks_is_not_claimed() -> None:
     problem = at_most(network(1.0, 0), F(10), F(0), F(1))
     with SolverPool() as pool:
-        run = Run(problem, Options(), Budget(1.0), pool, node_bounds(problem))
-        assert run.verdict(Outcome.CLAIMED, evidence=["search"]).outcome is Outcome.CLAIMED
+        run = Run(problem, Settings(), Budget(1.0), pool, node_bounds(problem))
+        assert run.verdict(Outcome.CLAIMED, evidence=SAID).outcome is Outcome.CLAIMED
         run.violated = True
-        found = run.verdict(Outcome.CLAIMED, evidence=["search"])
+        found = run.verdict(Outcome.CLAIMED, evidence=SAID)
     assert found.outcome is Outcome.UNKNOWN
-    assert found.reason == "search: contradicted by a replayed point on a kink"
+    assert found.reason == "search: 3 leaves closed: contradicted by a replayed point on a kink"
 
 
 def test_a_point_that_breaks_the_claim_is_a_witness_whoever_found_it() -> None:
@@ -141,7 +144,7 @@ def test_a_point_that_breaks_the_claim_is_a_witness_whoever_found_it() -> None:
     with SolverPool() as pool:
         for bound, broken in ((value - F(1, 10**40), True), (value, False)):
             problem = at_most(graph, bound, F(0), F(1))
-            run = Run(problem, Options(), Budget(1.0), pool, node_bounds(problem))
+            run = Run(problem, Settings(), Budget(1.0), pool, node_bounds(problem))
             assert (run.attained(np.array([0.5])) is not None) == broken
             assert run.margin_high == bound - value
 
@@ -178,4 +181,4 @@ def test_a_gate_that_is_at_zero_all_over_the_region_is_tied_to_nothing(weight: f
     problem = build_problem(b.build({"y": y}), spec)
     found = decide_search(problem, Budget(30.0), SearchOptions())
     assert found.closed is None or found.stats.ties
-    assert decide(problem, Options(seconds=30)).outcome is not Outcome.CLAIMED
+    assert decide(problem, Settings(seconds=30)).outcome is not Outcome.CLAIMED

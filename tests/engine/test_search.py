@@ -18,12 +18,12 @@ from tests.helpers.questions import Question, question
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
-from verifex.engine.run import Options
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import Minimum, minima
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
+from verifex.engine.watch import Watch
 from verifex.ir.formula import TRUE, Atom, Form, Or, atoms
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
@@ -31,6 +31,7 @@ from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 from verifex.solvers import regions
 
 ask = cache(question)
@@ -194,7 +195,7 @@ def test_planted_violations_by_the_whole_pipeline() -> None:
     refuted = 0
     with SolverPool() as pool:
         for seed in range(0, 100, 10):
-            verdict = decide(planted(seed), Options(seconds=5.0), pool)
+            verdict = decide(planted(seed), Settings(seconds=5.0), pool)
             assert verdict.outcome in (Outcome.REFUTED, Outcome.UNKNOWN), seed
             refuted += verdict.outcome is Outcome.REFUTED
     assert refuted >= 5
@@ -251,7 +252,7 @@ def test_an_interrupt_ends_the_search_at_once() -> None:
     claim = replace(problem, require=Atom(Form(forms[0].terms, Fraction(1, 3))))
     seen.clear()
     with pytest.raises(KeyboardInterrupt):
-        decide(claim, Options(solvers=(), attack=False, log=interrupt))
+        decide(claim, Settings(solvers=(), attack=False), watch=Watch(interrupt))
     assert len(seen) == 1
 
 

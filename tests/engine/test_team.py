@@ -23,12 +23,11 @@ from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import pair
 from tests.helpers.waiting import hear_interrupts, until
 from verifex import checker
-from verifex.certificate.write import Files, proof_lines, write
+from verifex.certificate.write import proof_lines, write
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.domain import Domain
@@ -40,6 +39,9 @@ from verifex.engine.search.workers.wire import Channel, dumps, loads
 from verifex.engine.verdict import Outcome
 from verifex.errors import VerifexError
 from verifex.ir.formula import Atom, Form
+from verifex.problem.spec.build import read_problem
+from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
+from verifex.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = SearchOptions(
@@ -135,7 +137,7 @@ def test_certificates_of_shared_searches_are_accepted(
             if found.closed is None or found.stats.ties:
                 codes.append(-1)
                 continue
-            lines = list(proof_lines(problem, Files(p.network, p.spec), found.closed))
+            lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
             write(tmp_path / "proof.vxc", iter(lines))
             files = [str(p.network), str(p.spec), str(tmp_path / "proof.vxc")]
             codes.append(checker.check(files)[0])
@@ -236,7 +238,7 @@ def test_a_killed_process_is_a_reason(
     monkeypatch.setattr("verifex.engine.search.gates.search.SearchOptions", lambda **_: AT_ONCE)
     least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
     claim = Atom(Form(forms[0].terms, -(Fraction(least) - Fraction(1, 1000))))
-    options = Options(solvers=(), attack=False, threads=2)
+    options = Settings(solvers=(), attack=False, threads=2)
     verdict = decide(replace(problem, require=claim), options)
     assert verdict.outcome is Outcome.UNKNOWN
     assert "died of signal 9" in verdict.reason
@@ -412,18 +414,19 @@ def _same(a: Any, b: Any) -> bool:
 
 def test_parcels_hold_whole_domains_and_nodes() -> None:
     packed = {
-        ("slope", 3): np.array([1, 128], dtype=np.uint8),
-        ("mix_lo", 5): np.array([7], dtype=np.uint8),
-        ("split", 2): {4: 0.25},
-        ("rows", 0): {0: 1.5},
+        Parameter(ParameterKind.ALPHA, 3): np.array([1, 128], dtype=np.uint8),
+        Parameter(ParameterKind.MIX_BELOW, 5): np.array([7], dtype=np.uint8),
+        Parameter(ParameterKind.BETA, 2): {4: 0.25},
+        REGION_ROWS: {0: 1.5},
     }
     facts = LocalFacts(2, np.array([[0, 1], [3, -1]], dtype=np.int32), packed, [packed, {}])
     lo, hi = np.zeros(3), np.ones(3)
     domain = Domain(
         lo, hi, np.array([0, 1, -1], dtype=np.int8), [0, 4], 9, 2, -0.5,
-        {("slope", 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3, np.ones(3),
-        np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts], np.ones((2, 3), dtype=bool),
-        3, {2: {1: packed}}, np.array([[0, 3, 1], [2, 0, 0]], dtype=np.int8),
+        {Parameter(ParameterKind.ALPHA, 3): np.array([[0.5, 1.0], [0.0, 0.25]])}, 1, -1, 0.3,
+        np.ones(3), np.array([True, False]), {2: (lo, hi)}, {4: (hi, hi)}, [facts],
+        np.ones((2, 3), dtype=bool), 3, {2: {1: packed}},
+        np.array([[0, 3, 1], [2, 0, 0]], dtype=np.int8),
     )
     back = parcels.domain_from(loads(dumps(parcels.domain_to(domain))), 9)
     domain.own, domain.pending, domain.starts = {}, [], {}  # these stay behind
@@ -505,7 +508,7 @@ def test_a_parcel_on_its_way_at_the_end_stays_open() -> None:
     shared.members = [member]
     try:
         late = _domain(-7.0)
-        late.warm = {("slope", 1): np.zeros((1, 400_000))}
+        late.warm = {Parameter(ParameterKind.ALPHA, 1): np.zeros((1, 400_000))}
         member.channel.send({"domains": [parcels.domain_to(late)]})
         member.lent, member.sent = [*member.lent, late], member.sent + 1
         member.channel.pump(0.0)

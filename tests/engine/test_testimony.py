@@ -8,6 +8,7 @@ from fractions import Fraction as F
 
 import pytest
 
+from verifex.engine.findings.reasons import Reason
 from verifex.engine.solve.worker import _any_order
 from verifex.engine.testimony import Hearing, Statement, allowance, heard
 from verifex.errors import UnsupportedError
@@ -34,7 +35,7 @@ class Court:
                  reserve: bool = True) -> None:
         self.said, self.runs = list(said), runs
         self.shares: list[float] = []
-        self.reasons: list[str] = []
+        self.reasons: list[Reason] = []
         self.hearing = Hearing(
             "solver", self.ask, self.decides, upper, lambda: len(self.shares) >= self.runs,
             self.reasons, reserve)
@@ -85,21 +86,21 @@ def test_what_stands(
 def test_what_does_not(said: list[Statement], named: str) -> None:
     court = Court(said)
     assert court.hearing.outcome() is None
-    assert any(named in reason for reason in court.reasons), court.reasons
-    assert all(reason.startswith("solver: ") for reason in court.reasons)
+    assert any(named in str(reason) for reason in court.reasons), court.reasons
+    assert all(reason.source == "solver" for reason in court.reasons)
 
 
 def test_an_unfinished_second_run_may_leave_no_claim() -> None:
     """Its weaker bound stands, which decides nothing; that it took the claim away is said."""
     court = Court([final(-2), late(1)])
     assert court.hearing.outcome() == Statement(1)
-    assert "came to bound 1 in its time" in court.reasons[0]
+    assert "came to bound 1 in its time" in str(court.reasons[0])
 
 
 def test_no_time_for_a_second_run_is_no_claim() -> None:
     court = Court([final(-2)], runs=1)
     assert court.hearing.outcome() is None
-    assert court.reasons == [
+    assert list(map(str, court.reasons)) == [
         "solver: its bound -2 is not claimed: no time for a second run with another seed"]
 
 

@@ -13,7 +13,7 @@ import torch
 from tests.helpers.marks import first_quick
 from tests.helpers.small_nets import relu_net
 from tests.helpers.spec_nets import checked, pair, truth
-from verifex.certificate.write import Files, proof_lines
+from verifex.certificate.write import proof_lines
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort, Linear
 from verifex.engine.bounds.root import to_rows
@@ -29,6 +29,7 @@ from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.ir.region import Ball, Region
+from verifex.problem.spec.build import read_problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.support.balls import float_balls
 
@@ -200,7 +201,7 @@ def test_certificates_of_tightened_searches_are_accepted(tmp_path: Path) -> None
         if found.closed is None or found.stats.ties:
             continue
         assert truth(problem) in ("true", "open", "kink"), seed
-        lines = proof_lines(problem, Files(p.network, p.spec), found.closed)
+        lines = proof_lines(problem, read_problem(p.spec, p.network).files, found.closed)
         assert checked(p, lines, tmp_path) == (0, "valid"), seed
         accepted += 1
         facts += sum(len(f.splits) for n in found.closed.proof.nodes for f in n.facts)

@@ -20,7 +20,6 @@ import numpy as np
 from verifex import checker
 from verifex.certificate.write import Line, write
 from verifex.engine.decide import decide as solve
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.errors import VerifexError
@@ -28,6 +27,7 @@ from verifex.ir.formula import And, Atom, Formula
 from verifex.ir.model.solving import Status, Stop
 from verifex.ir.problem import Objective, Problem
 from verifex.problem.spec.build import load_problem
+from verifex.settings import Settings
 from verifex.solvers.regions import decide, optimum
 
 SECONDS = 20.0
@@ -68,7 +68,7 @@ def truth(problem: Problem) -> str:
 
 def by_solver(problem: Problem, name: str, pool: SolverPool | None = None) -> str:
     """What an SMT solver says: "true", "false" or "open"."""
-    options = Options(seconds=SECONDS, solvers=(name,), attack=False, search=False)
+    options = Settings(seconds=SECONDS, solvers=(name,), attack=False, search=False)
     said = solve(problem, options, pool).outcome
     return {Outcome.CLAIMED: "true", Outcome.REFUTED: "false"}.get(said, "open")
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from verifex.errors import InputError
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import blocks_of
 from verifex.problem.spec.builders import data, point
 from verifex.problem.spec.data import Point, load_point
@@ -34,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, file: str, row: int | None = 0, **options: Any) -> Point:
-    return load_point(data(file, row, **options), BLOCKS, folder)
+    return load_point(data(file, row, **options), BLOCKS, DataFolder(folder))
 
 
 @pytest.mark.parametrize("file", ["rows.csv", "rows.csv.gz"])
@@ -74,13 +75,14 @@ def test_scaling_is_exact(folder: Path) -> None:
 def test_shapes_of_written_points() -> None:
     blocks = blocks_of(["image", "extra"], [(1, 2, 2), (3,)])
     table = point({"extra": [5, 6, 7], "image": [[1, 2], [3, 4]]})
-    assert load_point(table, blocks, Path()).values == tuple(map(F, (1, 2, 3, 4, 5, 6, 7)))
-    assert load_point(point([1, 2, 3, 4, 5, 6, 7]), blocks, Path()).values is not None
+    found = load_point(table, blocks, DataFolder(Path()))
+    assert found.values == tuple(map(F, (1, 2, 3, 4, 5, 6, 7)))
+    assert load_point(point([1, 2, 3, 4, 5, 6, 7]), blocks, DataFolder(Path())).values is not None
     with pytest.raises(InputError, match="shape"):
-        load_point(point([[1, 2], [3, 4]]), blocks_of(["x"], [(4, 1)]), Path())
+        load_point(point([[1, 2], [3, 4]]), blocks_of(["x"], [(4, 1)]), DataFolder(Path()))
     as_array = point(np.array([0.1, 0.2, 0.3]))
-    assert load_point(as_array, BLOCKS, Path()).values == tuple(map(F, (0.1, 0.2, 0.3)))
-    written = load_point(point([0.1, 0.2, 0.3]), BLOCKS, Path())
+    assert load_point(as_array, BLOCKS, DataFolder(Path())).values == tuple(map(F, (0.1, 0.2, 0.3)))
+    written = load_point(point([0.1, 0.2, 0.3]), BLOCKS, DataFolder(Path()))
     assert written.values == (F(1, 10), F(1, 5), F(3, 10))
 
 
@@ -94,7 +96,7 @@ def test_a_real_split_scaled_by_itself(shared_data: Path) -> None:
     for row in (0, 7, 4321):
         found = load_point(
             data(file.name, row, target="income", minmax_of=file.name),
-            blocks_of(["input"], [(1, 13)]), file.parent,
+            blocks_of(["input"], [(1, 13)]), DataFolder(file.parent),
         )
         assert found.names == tuple(rows[0][:-1])
         assert found.values is not None

@@ -16,21 +16,22 @@ from onnx import TensorProto, helper
 import verifex
 from tests.helpers.query_texts import random_graph, random_query, save
 from verifex import checker
-from verifex.certificate.write import Files
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError, UnsupportedError
+from verifex.frontend.onnx.read import network_source
 from verifex.ir.formula import Atom, Or, holds, negate, nodes
 from verifex.ir.graph import Graph
 from verifex.ir.model.solving import Status
 from verifex.problem.spec.build import load_problem
 from verifex.problem.vnnlib.query import parts
-from verifex.problem.vnnlib.read import load_query, read_text
+from verifex.problem.vnnlib.read import load_query, query_source, read_text
 from verifex.problem.vnnlib.version_1 import parse_query
 from verifex.semantics.evaluate import evaluate_exact
 from verifex.solvers.regions import decide
+from verifex.source import QuestionFiles
 
 HEAD = "\n".join(f"(declare-const {v} Real)" for v in ("X_0", "X_1", "Y_0", "Y_1")) + "\n"
 BOX = "".join(f"(assert (and (>= X_{i} -1) (<= X_{i} 1)))\n" for i in (0, 1))
@@ -57,7 +58,7 @@ def test_truth_at_points_agrees_with_the_checker(seed: int, tmp_path: Path) -> N
     query.write_text(random_query(rng))
     problem = load_query(query, net)
     broken, proof = negate(problem.require), tmp_path / "p.vxc"
-    header = Files(net, query).header()
+    header = {"vxc": 1, **QuestionFiles(network_source(net), query_source(query)).hashes()}
     for x in points(2, seed):
         values = evaluate_exact(problem.graph, x, problem.targets())
         said = problem.region.contains(x) and holds(broken, values)
@@ -79,7 +80,7 @@ def test_the_parts_together_are_the_claim(seed: int) -> None:
             values = evaluate_exact(graph, x, sorted(nodes(broken) | set(graph.inputs)
                                                      | set(graph.outputs.values())))
             inside = [all(a <= v <= b for a, v, b in zip(p.lo, x, p.hi)) for p in split]
-            some = any(i and holds(p.broken, values) for i, p in zip(inside, split))
+            some = any(i and holds(p.violated, values) for i, p in zip(inside, split))
             assert some == holds(broken, values)
 
 
@@ -305,7 +306,8 @@ def test_outputs_are_counted_so_none_may_be_left_out(other: str, tmp_path: Path)
                      "(assert (>= Y_0 2))\n")
     with pytest.raises(InputError):
         load_problem(query, tmp_path / "n.onnx")
-    files = Files(tmp_path / "n.onnx", query)
-    (tmp_path / "p.vxc").write_text(json.dumps(files.header()) + "\n" + '{"b":4}\n{"l":1}\n')
+    files = QuestionFiles(network_source(tmp_path / "n.onnx"), query_source(query))
+    header = json.dumps({"vxc": 1, **files.hashes()})
+    (tmp_path / "p.vxc").write_text(header + "\n" + '{"b":4}\n{"l":1}\n')
     code, said = checker.check([str(tmp_path / "n.onnx"), str(query), str(tmp_path / "p.vxc")])
     assert code == 65, said

@@ -23,6 +23,7 @@ from verifex.ir.formula import holds, negate
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names, blocks_of
 from verifex.problem.spec.build import build_problem
 from verifex.problem.spec.builders import region
@@ -141,7 +142,7 @@ def _data(t: Text, folder: Path) -> tuple[Callable[[], Any], ...]:
     def engine() -> tuple[Vector, tuple[str, ...]]:
         blocks = blocks_of(["x"], [(1, t.size)])
         spec = InputSpec.model_validate(t.options)
-        found = load_point(spec, blocks, folder)
+        found = load_point(spec, blocks, DataFolder(folder))
         Names(blocks, found.names)
         return found.values or (), found.names
 

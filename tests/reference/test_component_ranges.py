@@ -18,7 +18,6 @@ import pytest
 
 from verifex.api import verify
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, RangeVerdict
 from verifex.frontend.onnx.read import load
@@ -29,6 +28,7 @@ from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 from verifex.solvers.regions import optimum
 
 pytestmark = pytest.mark.data
@@ -43,8 +43,8 @@ CORRECTED = {
 """The ends that are reached where the published ones are not (by 6e-4, 6e-6, 2e-5 and 2e-6)."""
 LARGE = ("mlp20_50_50_2", "0.05")
 BY = {
-    "highs": Options(seconds=120, solvers=("highs",), search=False),
-    "search": Options(seconds=120, solvers=()),
+    "highs": Settings(seconds=120, solvers=("highs",), search=False),
+    "search": Settings(seconds=120, solvers=()),
 }
 
 
@@ -151,5 +151,5 @@ def test_certificates_have_it_where_enumeration_cannot(
 @pytest.mark.parametrize("k", range(20))
 def test_the_large_ball_too(k: int, shared_data: Path, pool: SolverPool) -> None:
     case = read(shared_data, *LARGE)
-    found = find_range(case.problem, Form.of({(case.gradient, k): 1}), Options(seconds=600), pool)
+    found = find_range(case.problem, Form.of({(case.gradient, k): 1}), Settings(seconds=600), pool)
     check(found, case.lower[k], case.upper[k])

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from verifex import api
+from verifex.engine.findings.reasons import Reason
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options, node_bounds
+from verifex.engine.run import node_bounds
 from verifex.engine.solve.pool import SolverPool
 from verifex.ir.formula import Atom
 from verifex.ir.model.solving import SolveLimits, Status
 from verifex.ir.problem import Objective, Problem
 from verifex.semantics.claim import extremum
+from verifex.settings import Settings
 
 TRUTH = 0.6763845
 
@@ -44,14 +46,14 @@ def test_a_point_beyond_the_wrong_optimum(cases: Path) -> None:
     from verifex.engine.range_end import Best
 
     folder = cases / "highs-wrong-optimum"
-    asked = api.measure(None, folder / "spec.toml", "norm:l1")
+    (asked,) = api.measure(None, folder / "spec.toml", ["norm:l1"])
     problem = Problem(asked.problem.graph, asked.problem.region, Atom(asked.form))
     best = Best(problem, Objective(asked.form, True))
     best.offer(np.load(folder / "point_with_0.6637.npy").ravel().tolist())
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     told = best.result(None, (0.6630558003562546, "highs"), reasons)
     assert told.claimed is None
-    assert reasons == [
+    assert list(map(str, reasons)) == [
         "highs: its bound 0.6630558 contradicts a replayed value 0.663723212: discarded"]
 
 
@@ -84,7 +86,7 @@ def infeasible_kind() -> Problem:
         "input": {"point": [str(c) for c in centre]}, "region": {"linf": "0.02"},
         "explain": {"attribution": "gradient", "output": "margin:0,1"},
     }
-    asked = api.measure(b.build({"logits": h}), spec, "norm:linf")
+    (asked,) = api.measure(b.build({"logits": h}), spec, ["norm:linf"])
     return Problem(asked.problem.graph, asked.problem.region, Atom(asked.form))
 
 
@@ -99,7 +101,7 @@ def test_a_feasible_model_that_highs_calls_infeasible() -> None:
     question = extremum(problem, Objective(form, True), node_bounds(problem), products=False)
     with SolverPool() as pool:
         first = pool.solve("highs", question.model, SolveLimits(60))
-        options = Options(seconds=60, solvers=("highs",), search=False)
+        options = Settings(seconds=60, solvers=("highs",), search=False)
         found = find_range(problem, form, options, pool)
     assert found.high.best_bound is not None
     assert found.high.best_bound >= LARGEST - 1e-6

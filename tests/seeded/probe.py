@@ -15,12 +15,12 @@ from pathlib import Path
 
 from tests.seeded.claims import CLAIMS, claim
 from verifex import checker
-from verifex.certificate.write import Files, proof_lines, witness_lines, write
+from verifex.certificate.write import proof_lines, witness_lines, write
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
-from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.build import read_problem
 
 LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))
 
@@ -28,10 +28,11 @@ LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))
 def probe(name: str, folder: Path) -> str | None:
     """What is wrong with one claim's search or certificate; None if nothing is."""
     network, spec, true = claim(name)
-    problem = load_problem(spec, None)
+    asked = read_problem(spec)
+    problem, files = asked.problem, asked.files
     for how, options in (("", SearchOptions()), (" (lazy)", LAZY)):
         found = decide_search(problem, Budget(20.0, 1 << 30, 1), options)
-        files, path = Files(network, spec), folder / "proof.vxc"
+        path = folder / "proof.vxc"
         if found.witness is not None:
             write(path, witness_lines(files, found.witness))
         elif found.closed is not None and not found.stats.ties:

@@ -81,7 +81,7 @@ def value(coefs: list[F], x: list[F]) -> F:
 
 def domain(region: Region, coefs: list[F]) -> tuple[Any, list[Any], Any]:
     """The checker's domain for a region, the form in its units, and what one unit is."""
-    graph = checker.Graph()
+    graph = checker.NetworkGraph()
     x = graph.node("I", (), region.size, 0, "x")
     odd = math.lcm(*(v.denominator for v in (*region.lo, *region.hi)))
     odd >>= (odd & -odd).bit_length() - 1
@@ -94,7 +94,7 @@ def domain(region: Region, coefs: list[F]) -> tuple[Any, list[Any], Any]:
     scale = checker.Scale(graph, unit, odd, checker.E, False, {}, {}, balls)
     box = ([math.floor(v * unit) for v in region.lo], [math.ceil(v * unit) for v in region.hi])
     terms = [(x, i, math.floor(c * 2**checker.F)) for i, c in enumerate(coefs)]
-    return checker.Domain(scale, box), terms, unit << checker.F
+    return checker.SubRegion(scale, box), terms, unit << checker.F
 
 
 def checked(region: Region, coefs: list[F]) -> F | None:

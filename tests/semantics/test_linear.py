@@ -23,8 +23,8 @@ from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import Conv, dense
 from verifex.ir.ops import OPS, Input, Step
 from verifex.semantics.evaluate import ExactBackend, exact_inputs, run
+from verifex.semantics.functions import find
 from verifex.semantics.linear import (
-    ParamKey,
     Rows,
     concretise,
     linear,
@@ -32,12 +32,12 @@ from verifex.semantics.linear import (
     passed,
     substitute,
 )
-from verifex.semantics.smooth import planes
+from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
 from verifex.semantics.torch_backend import TorchBackend
 from verifex.semantics.vjp import gradients
 
 Point = tuple[Fraction, ...]
-Params = dict[ParamKey, torch.Tensor]
+Params = dict[Parameter, torch.Tensor]
 SLACK = 1e-9
 PIECEWISE_FOCUS = sorted(op.__name__ for op in OPS if op.__name__ not in ("Input", "Univariate"))
 
@@ -136,17 +136,17 @@ def draw_params(data: st.DataObject, graph: Graph, rows: Rows, targets: list[int
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     out: Params = {}
     for (kind, i), size in node_params(graph, targets):
-        if rng.random() < 0.15 and kind != "slope":
+        if rng.random() < 0.15 and kind is not ParameterKind.ALPHA:
             continue
         raw = rng.random((rows.count, size))
         ends = rng.random((rows.count, size))
         raw = np.where(ends < 0.3, 0.0, np.where(ends > 0.7, 1.0, raw))
-        out[kind, i] = torch.from_numpy(raw)
+        out[Parameter(kind, i)] = torch.from_numpy(raw)
     for z in rows.split:
         if z in passed(graph, targets):
             size = graph.nodes[z].size
             raw = rng.random((rows.count, size)) * 4 * (rng.random((rows.count, size)) < 0.6)
-            out["split", z] = torch.from_numpy(raw)
+            out[Parameter(ParameterKind.BETA, z)] = torch.from_numpy(raw)
     return out
 
 
@@ -301,7 +301,7 @@ def test_row_multipliers_hold_where_the_rows_hold(data: st.DataObject, seed: int
     bounder = Bounder(graph, linear=Linear(torch.from_numpy(a), torch.from_numpy(b)))
     start = {node: torch.from_numpy(rng.normal(size=(2, 3)))}
     params = draw_params(data, graph, rows, [node])
-    params["rows", 0] = torch.from_numpy(rng.random((2, 2)) * 5)
+    params[REGION_ROWS] = torch.from_numpy(rng.random((2, 2)) * 5)
     box = tuple(torch.from_numpy(v).expand(2, 3) for v in (lo, hi))
     least, _, _ = bounder.evaluate(rows, start, params, *box)
     exact = np.array([float(v) for v in values_at(
@@ -342,7 +342,7 @@ def test_planes_enclose_the_function(name: str, data: st.DataObject, where: floa
     image = interval[op](op, box)
     tensors = (torch.tensor([v], dtype=torch.float64) for v in
                (lo, hi, image.lo.item(), image.hi.item(), where))
-    below, above = planes(name, *tensors)
+    below, above = find(name).planes(*tensors)
     shares = [Fraction(k, 24) for k in range(25)] + [Fraction(where), Fraction(1, 10**6)]
     for share in shares:
         x = Fraction(lo) + share * (Fraction(hi) - Fraction(lo))
@@ -365,7 +365,7 @@ def test_a_narrow_interval_may_bend_sharply(name: str, lo: float, hi: float) -> 
     low, high = sorted(float(precise(name, Fraction(v))) for v in (lo, hi))
     image = low - 1e-15 * abs(low), high + 1e-15 * abs(high)
     tensors = (torch.tensor([v], dtype=torch.float64) for v in (lo, hi, *image, 0.5))
-    below, above = planes(name, *tensors)
+    below, above = find(name).planes(*tensors)
     for k in range(21):
         x = Fraction(lo) + Fraction(k, 20) * (Fraction(hi) - Fraction(lo))
         low, high = (Fraction(float(s)) * x + Fraction(float(c)) for s, c in (below, above))
@@ -413,7 +413,7 @@ def batch_case(
 def _bound(
     bounder: Bounder, layout: Layout, lo: FloatArray, hi: FloatArray, signs: FloatArray,
     forms: FloatArray, node: int,
-) -> tuple[Boxes, FloatArray, dict[ParamKey, FloatArray]]:
+) -> tuple[Boxes, FloatArray, dict[Parameter, FloatArray]]:
     boxes_ = layout.propagate(lo, hi, signs)
     rows = to_rows(boxes_, torch.arange(len(lo)), layout, signs)
     found = bounder.bound(
@@ -437,7 +437,7 @@ def test_a_batch_equals_its_members(count: int, convolutional: bool) -> None:
         for key, mine in alone[2].items():
             np.testing.assert_allclose(params[key][one], mine, rtol=1e-9, atol=1e-11)
         missing = {key for key in params if key not in alone[2]}
-        assert all(key[0] == "split" and not params[key][k].any() for key in missing)
+        assert all(key.kind is ParameterKind.BETA and not params[key][k].any() for key in missing)
     assert count == 1 or len(set(np.round(value, 6))) > 1
 
 

@@ -31,19 +31,19 @@ from typing import Any
 from tests.helpers.questions import Question, question
 from verifex.engine.decide import decide
 from verifex.engine.falsify.witness import replay
-from verifex.engine.run import Options
+from verifex.engine.findings.reasons import ReasonKind
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.ir.model.solving import Status, Stop
 from verifex.ir.problem import Problem
 from verifex.ir.text.document import problem_dumps
+from verifex.settings import Settings
 from verifex.solvers.regions import decide as enumerate_regions
 
 EXACT = ("regions", "z3", "cvc5")
 DECIDERS = ("regions", "highs", "z3", "scip", "cvc5", "search", "default")
 SECONDS = 10.0
 """Wall time that one decider has for one question."""
-KINK = "violated only on a kink"
 _SLACK = 1e-6  # what a floating-point solver's bound may be off, relative to the margin's size
 
 
@@ -88,11 +88,11 @@ def answer_of(name: str, q: Question, pool: SolverPool, seconds: float = SECONDS
     """The answer of one decider: a solver alone, the search alone, or the default pipeline."""
     if name == "regions":
         return by_regions(q.problem, seconds)
-    options = Options(seconds=seconds)
+    options = Settings(seconds=seconds)
     if name == "search":
-        options = Options(seconds=seconds, solvers=(), attack=False)
+        options = Settings(seconds=seconds, solvers=(), attack=False)
     elif name != "default":
-        options = Options(seconds=seconds, solvers=(name,), attack=False, search=False)
+        options = Settings(seconds=seconds, solvers=(name,), attack=False, search=False)
     return read(name, decide(q.problem, options, pool), seconds)
 
 
@@ -112,8 +112,9 @@ def by_regions(problem: Problem, seconds: float) -> Answer:
 
 def read(name: str, verdict: Verdict, seconds: float = SECONDS) -> Answer:
     """A verdict as an answer."""
+    on_kink = any(r.kind is ReasonKind.ON_KINK for r in verdict.reasons)
     said = {Outcome.PROVED: "true", Outcome.CLAIMED: "true", Outcome.REFUTED: "false"}.get(
-        verdict.outcome, "kink" if KINK in verdict.reason else "open"
+        verdict.outcome, "kink" if on_kink else "open"
     )
     return Answer(
         name, said, verdict.reason, verdict.seconds, verdict.margin_low, verdict.margin_claimed,

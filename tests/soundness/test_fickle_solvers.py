@@ -12,9 +12,16 @@ import pytest
 from tests.soundness.lying import FALSE, TRUE, liar
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
+from verifex.engine.findings.reasons import (
+    Evidence,
+    EvidenceKind,
+    Reason,
+    ReasonKind,
+    sentence,
+)
 from verifex.engine.range_end import End, Left
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options, node_bounds
+from verifex.engine.run import node_bounds
 from verifex.engine.search.handover import Rest
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict
@@ -25,8 +32,9 @@ from verifex.ir.linmap import dense
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Region
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 
-ALONE = Options(seconds=20, solvers=("liar",), search=False, attack=False)
+ALONE = Settings(seconds=20, solvers=("liar",), search=False, attack=False)
 
 
 @pytest.fixture
@@ -95,7 +103,7 @@ def test_a_lie_told_twice_is_a_claim_with_its_author(planted: list[SolverPool]) 
     assert found.high.by == "liar"
     assert found.high.proven is not None
     assert found.high.proven >= 1
-    assert "liar: bound, the same in two runs" in found.evidence
+    assert Evidence(EvidenceKind.AGREED_BOUND, "liar") in found.evidence
 
 
 def test_a_replayed_value_discards_a_bound(planted: list[SolverPool]) -> None:
@@ -136,7 +144,7 @@ def test_a_search_that_has_ended_is_not_overruled(planted: list[SolverPool]) -> 
     end, told = end_of("zero", Left(-1.0, -1.0, None), known, planted)
     assert (told.claimed, told.by) == (1.0, "search")
     assert told.gap == 1
-    assert "liar: its bound 0 contradicts the search's 1: discarded" in end.reasons
+    assert Reason(ReasonKind.CONTRADICTED, "liar", "the search's 1", 0.0) in end.reasons
 
 
 def test_a_search_that_has_ended_is_not_tightened(planted: list[SolverPool]) -> None:
@@ -166,7 +174,7 @@ def test_what_a_search_leaves_is_closed_by_two_runs_only(
     end, told = end_of(lie, left, known, planted)
     assert told.claimed == claimed
     assert told.by == ("search" if word else "liar")
-    assert word in "; ".join(end.reasons)
+    assert word in sentence(end.reasons)
 
 
 def test_a_searchs_bound_that_a_point_contradicts_goes_too() -> None:
@@ -175,10 +183,11 @@ def test_a_searchs_bound_that_a_point_contradicts_goes_too() -> None:
 
     best = Best(NEEDLE, Objective(SLOPE, True))
     best.offer([F(3, 10) + F(1, 2**21)])
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     told = best.result(F(2), (0.5, "search"), reasons)
     assert (told.attained, told.claimed, told.best_bound) == (1, None, 2.0)
-    assert reasons == ["search: its bound 0.5 contradicts a replayed value 1: discarded"]
+    assert list(map(str, reasons)) == [
+        "search: its bound 0.5 contradicts a replayed value 1: discarded"]
 
 
 @pytest.mark.parametrize(("bound", "claimed", "by"), [

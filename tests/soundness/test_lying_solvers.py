@@ -11,11 +11,11 @@ from tests.soundness.liars import LIES
 from tests.soundness.lying import FALSE, KINDS, TRUE, liar
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
+from verifex.settings import Settings
 
 MISBEHAVIOUR = ("abort", "leave", "throw", "nothing", "garbage", "wrong_id", "bad_status",
                 "flood_channel", "flood_stderr", "closes", "gone")
@@ -45,7 +45,7 @@ def check(problem: Problem, verdict: Verdict) -> None:
         assert verdict.witness is not None
         assert violated_by_hand(verdict.witness.point)
     if verdict.outcome is Outcome.CLAIMED:
-        assert any(text.startswith("liar") for text in verdict.evidence)
+        assert any(e.source == "liar" for e in verdict.evidence)
         assert verdict.exit_code == 2
 
 
@@ -53,7 +53,7 @@ def test_the_questions_are_what_they_should_be() -> None:
     """Honest solvers: one claim holds, the other does not, and bounds alone decide neither."""
     for problem, outcome in ((TRUE, Outcome.CLAIMED), (FALSE, Outcome.REFUTED)):
         for name in ("highs", "z3", "regions"):
-            verdict = decide(problem, Options(solvers=(name,), attack=False, search=False))
+            verdict = decide(problem, Settings(solvers=(name,), attack=False, search=False))
             assert verdict.outcome is outcome, (name, verdict)
             assert verdict.steps[0].result == "open"
 
@@ -63,32 +63,32 @@ def test_the_questions_are_what_they_should_be() -> None:
 def test_lies(lie: str, kind: str, planted: list[SolverPool]) -> None:
     pool = liar(lie, kind, planted)
     for problem in (TRUE, FALSE):
-        options = Options(seconds=20, solvers=("liar",), attack=False, search=False)
+        options = Settings(seconds=20, solvers=("liar",), attack=False, search=False)
         check(problem, decide(problem, options, pool))
 
 
 def test_a_lie_that_is_believed_is_only_claimed(planted: list[SolverPool]) -> None:
     """`infeasible` on a violated claim cannot be seen through, and carries the liar's name."""
-    options = Options(solvers=("liar",), attack=False, search=False)
+    options = Settings(solvers=("liar",), attack=False, search=False)
     for lie, kind in (("infeasible", "exact"), ("bound_alone", "float"), ("infeasible", "problem")):
         verdict = decide(FALSE, options, liar(lie, kind, planted))
         assert verdict.outcome is Outcome.CLAIMED
-        assert all("liar" in text for text in verdict.evidence)
+        assert all(e.source == "liar" for e in verdict.evidence)
 
 
 def test_a_bound_within_tolerance_of_zero_claims_nothing(planted: list[SolverPool]) -> None:
     pool = liar("bound_just_below", "float", planted)
-    verdict = decide(FALSE, Options(solvers=("liar",), attack=False, search=False), pool)
+    verdict = decide(FALSE, Settings(solvers=("liar",), attack=False, search=False), pool)
     assert verdict.outcome is Outcome.UNKNOWN
 
 
 def test_a_true_witness_is_taken_from_anyone(planted: list[SolverPool]) -> None:
     """x = y = 1/2 has x + y = 1, a kink; the next solver in line finds a point beside it."""
     pool = liar("centre", "exact", planted)
-    verdict = decide(FALSE, Options(solvers=("liar", "z3"), attack=False, search=False), pool)
+    verdict = decide(FALSE, Settings(solvers=("liar", "z3"), attack=False, search=False), pool)
     assert verdict.outcome is Outcome.REFUTED
     check(FALSE, verdict)
-    assert "z3" in verdict.evidence
+    assert any(e.source == "z3" for e in verdict.evidence)
 
 
 @pytest.mark.parametrize("mode", MISBEHAVIOUR)
@@ -96,21 +96,21 @@ def test_misbehaviour_is_unknown_and_the_next_solver_decides(
     mode: str, planted: list[SolverPool]
 ) -> None:
     pool = liar(mode, "float", planted)
-    both = Options(seconds=20, solvers=("liar", "highs"), attack=False, search=False)
+    both = Settings(seconds=20, solvers=("liar", "highs"), attack=False, search=False)
     verdict = decide(FALSE, both, pool)
     assert verdict.outcome is Outcome.REFUTED
     check(FALSE, verdict)
-    one = Options(seconds=5, solvers=("liar",), attack=False, search=False)
+    one = Settings(seconds=5, solvers=("liar",), attack=False, search=False)
     alone = decide(TRUE, one, pool)
     assert alone.outcome is Outcome.UNKNOWN
-    assert "liar" in alone.reason
+    assert any(r.source == "liar" for r in alone.reasons)
 
 
 @pytest.mark.parametrize("mode", ["hang", "silent_half", "never_reads"])
 def test_a_silent_solver_ends_at_the_deadline(mode: str, planted: list[SolverPool]) -> None:
     """It is silent for longer than a test may take."""
     pool = liar(mode, "exact", planted)
-    options = Options(seconds=1.5, solvers=("liar",), attack=False, search=False)
+    options = Settings(seconds=1.5, solvers=("liar",), attack=False, search=False)
     verdict = decide(TRUE, options, pool)
     assert verdict.outcome is Outcome.UNKNOWN
     assert "liar: time" in verdict.reason
@@ -124,7 +124,7 @@ def test_ranges_keep_proven_and_attained_apart_from_claims(
     node = TRUE.graph.outputs["attribution"]
     form = Form.of({(node, 0): 1})
     pool = liar(lie, "float", planted)
-    options = Options(seconds=10, solvers=("liar",), search=False)
+    options = Settings(seconds=10, solvers=("liar",), search=False)
     found = find_range(TRUE, form, options, pool, "slope")
     assert found.low.proven is not None
     assert found.high.proven is not None

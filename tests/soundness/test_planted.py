@@ -26,10 +26,10 @@ from tests.soundness.planted import LIMIT, Planted, planted
 from verifex import api
 from verifex.engine.decide import decide
 from verifex.engine.falsify.witness import replay
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.problem.vnnlib.translate import write_translation
+from verifex.settings import Settings
 
 NETWORKS, QUICK = 100, 16
 DECIDERS = ("attack", "default", "files", "search", "highs", "scip", "z3", "cvc5")
@@ -63,14 +63,14 @@ def group(p: Planted) -> str:
     return f"{p.about}, {'few' if p.inputs <= 5 else 'many'} inputs"
 
 
-def options(name: str, seconds: float, seed: int) -> Options:
+def options(name: str, seconds: float, seed: int) -> Settings:
     if name == "default":
-        return Options(seconds=seconds, seed=seed)
+        return Settings(seconds=seconds, seed=seed)
     if name == "attack":
-        return Options(seconds=seconds, solvers=(), search=False, seed=seed)
+        return Settings(seconds=seconds, solvers=(), search=False, seed=seed)
     if name == "search":
-        return Options(seconds=seconds, solvers=(), attack=False, seed=seed)
-    return Options(seconds=seconds, solvers=(name,), attack=False, search=False, seed=seed)
+        return Settings(seconds=seconds, solvers=(), attack=False, seed=seed)
+    return Settings(seconds=seconds, solvers=(name,), attack=False, search=False, seed=seed)
 
 
 def by_files(p: Planted, seconds: float, pool: SolverPool) -> Verdict:

@@ -18,7 +18,6 @@ import pytest
 from tests.helpers.marks import first_quick
 from verifex.engine.decide import decide
 from verifex.engine.falsify.witness import replay
-from verifex.engine.run import Options
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome
 from verifex.ir.formula import Atom, Form
@@ -27,6 +26,7 @@ from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
 from verifex.semantics.vjp import gradients
+from verifex.settings import Settings
 from verifex.solvers.regions import decide as enumerate_regions
 
 NETWORKS = 100
@@ -100,7 +100,7 @@ def test_planted_counterexamples_are_never_claimed_away(chunk: int, pool: Solver
     for seed in range(chunk, NETWORKS, 5):
         problem, point = planted(seed)
         assert replay(problem, point).refutes, "the plant does not bear"
-        verdict = decide(problem, Options(seconds=20, seed=seed), pool)
+        verdict = decide(problem, Settings(seconds=20, seed=seed), pool)
         assert verdict.outcome not in (Outcome.PROVED, Outcome.CLAIMED), seed
         refuted += verdict.outcome is Outcome.REFUTED
         found = enumerate_regions(problem, 20.0)
@@ -110,9 +110,9 @@ def test_planted_counterexamples_are_never_claimed_away(chunk: int, pool: Solver
 
 @pytest.mark.parametrize("name", ["highs", "scip", "z3", "cvc5", "search"])
 def test_nor_by_any_decider_alone(name: str, pool: SolverPool) -> None:
-    options = Options(seconds=20, solvers=(name,), attack=False, search=False)
+    options = Settings(seconds=20, solvers=(name,), attack=False, search=False)
     if name == "search":
-        options = Options(seconds=20, solvers=(), attack=False)
+        options = Settings(seconds=20, solvers=(), attack=False)
     for seed in range(200, 230):
         problem, point = planted(seed)
         assert replay(problem, point).refutes

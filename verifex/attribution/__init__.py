@@ -7,10 +7,10 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 
-from verifex.attribution.base import Attribution
+from verifex.attribution.base import Attribution, NetworkFunction
 from verifex.errors import UnsupportedError
 
-__all__ = ["Attribution", "find", "registry"]
+__all__ = ["Attribution", "NetworkFunction", "find", "registry"]
 
 
 @cache

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from verifex.attribution.base import Attribution, NoOptions
-from verifex.ir.graph import Builder
-from verifex.semantics.vjp import gradients
+from verifex.attribution.base import Attribution, NetworkFunction, NoOptions
 
 
-def build(builder: Builder, output: int, inputs: Sequence[int], options: NoOptions) -> list[int]:
-    """Nodes d output / d input, one per input and of its shape."""
-    return gradients(builder, output, inputs)
+def build(network: NetworkFunction, options: NoOptions) -> list[int]:
+    """Nodes dF / dx."""
+    return network.gradient
 
 
 ATTRIBUTION = Attribution(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from verifex.attribution.base import Attribution, NoOptions
-from verifex.ir.graph import Builder
-from verifex.semantics.vjp import gradients
+from verifex.attribution.base import Attribution, NetworkFunction, NoOptions
 
 
-def build(builder: Builder, output: int, inputs: Sequence[int], options: NoOptions) -> list[int]:
-    """Nodes input * d output / d input, one per input and of its shape."""
-    found = gradients(builder, output, inputs)
-    return [builder.mul(x, g) for x, g in zip(inputs, found, strict=True)]
+def build(network: NetworkFunction, options: NoOptions) -> list[int]:
+    """Nodes x * dF / dx."""
+    return network.times(network.inputs, network.gradient)
 
 
 ATTRIBUTION = Attribution(

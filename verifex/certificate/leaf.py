@@ -15,11 +15,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
-from verifex.certificate.write import Files, Names
+from verifex.certificate.write import NodeNumbers
 from verifex.errors import InputError
 from verifex.ir.formula import And, Atom, Form, Formula, Or, negate
 from verifex.ir.ops import Relu, Step
 from verifex.ir.problem import Problem
+from verifex.source import QuestionFiles
 
 MAX_LINE = 1 << 26
 
@@ -38,7 +39,7 @@ class Leaf:
     parts: tuple[int, ...] | None
 
 
-def leaf_problem(problem: Problem, files: Files, certificate: Path, number: int) -> Problem:
+def leaf_problem(problem: Problem, files: QuestionFiles, certificate: Path, number: int) -> Problem:
     """The problem restricted to leaf `number` (from 0, in the order of the file).
 
     Raises InputError for a file that is no certificate of these files or has no such leaf.
@@ -55,13 +56,13 @@ def leaf_problem(problem: Problem, files: Files, certificate: Path, number: int)
         raise error.at(file=str(certificate)) from None
 
 
-def leaves(certificate: Path, files: Files | None = None) -> Iterator[Leaf]:
+def leaves(certificate: Path, files: QuestionFiles | None = None) -> Iterator[Leaf]:
     """All leaves of a certificate, streamed; `files` are those that its header must name."""
     numbered = _lines(certificate)
     _, header = next(numbered, (0, {}))
     if header.get("vxc") != 1:
         raise InputError("not a certificate", expected='"vxc": 1', key="line 1")
-    wanted = {} if files is None else files.header()
+    wanted = {} if files is None else files.hashes()
     for key, value in wanted.items():
         if header.get(key) != value:
             raise InputError("made for another file", expected=str(value), key=key)
@@ -87,7 +88,7 @@ def leaves(certificate: Path, files: Files | None = None) -> Iterator[Leaf]:
 def restrict(problem: Problem, leaf: Leaf) -> Problem:
     """The problem on the domain of a leaf."""
     graph = problem.graph
-    names = Names(graph, problem.targets())
+    names = NodeNumbers(graph, problem.targets())
     nodes = {name: i for i, name in names.of.items()}
     lo, hi = list(problem.region.lo), list(problem.region.hi)
     known: list[Formula] = [problem.assume]

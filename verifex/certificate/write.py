@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,54 +24,14 @@ from verifex.ir.formula import Atom, atoms
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
+from verifex.semantics.parameters import ParameterKind
+from verifex.source import QuestionFiles
 
 Line = dict[str, Any]
 _KINDS: dict[type, str] = {Relu: "R", Step: "S", Gate: "G", Mul: "M"}
-_FIRST = {"slope": "R", "tie": "S"}
 
 
-@dataclass(frozen=True)
-class Files:
-    """The two files that a certificate is about; the spec may name further ones, with data."""
-
-    network: Path
-    spec: Path
-
-    def header(self) -> Line:
-        """The hashes of all files that say what is claimed."""
-        line: Line = {"vxc": 1, "network": _digest(self.network), "spec": _digest(self.spec)}
-        data = {name: _digest(self.spec.parent / name) for name in sorted(self._data())}
-        return {**line, "data": data} if data else line
-
-    def _data(self) -> set[str]:
-        """Names of data files in a TOML spec."""
-        if self.spec.name.endswith((".vnnlib", ".vnnlib.gz")):
-            return set()
-        try:
-            spec = tomllib.loads(self.spec.read_text(encoding="utf-8"), parse_float=str)
-        except ValueError:  # no spec: the hash will say so
-            return set()
-        given = spec.get("input", {})
-        named = {given[key] for key in ("data", "minmax_of") if key in given}
-        return named | set(_masks([spec.get("require", []), spec.get("assume", [])]))
-
-
-def _masks(part: object) -> Iterator[str]:
-    """Files of masks in properties, nested as they may be."""
-    if isinstance(part, dict):
-        mask = part.get("mass")
-        if isinstance(mask, dict) and "file" in mask:
-            yield mask["file"]
-    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    for value in inner:
-        yield from _masks(value)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-class Names:
+class NodeNumbers:
     """Numbers of the relaxed nodes, in order of creation (format.md, section 3)."""
 
     def __init__(self, graph: Graph, targets: list[int]) -> None:
@@ -120,15 +77,15 @@ def passed_always(graph: Graph, targets: list[int]) -> list[int]:
     )
 
 
-def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line]:
+def proof_lines(problem: Problem, files: QuestionFiles, closed: Closed) -> Iterator[Line]:
     """The lines of a proof."""
-    names = Names(problem.graph, problem.targets())
+    names = NodeNumbers(problem.graph, problem.targets())
     numbers: dict[Atom, int] = {}
     count = 0
     for atom in problem.listed or atoms(problem.broken()):
         numbers.setdefault(atom, count)
         count += 1
-    yield {**files.header(), "nodes": names.sizes, "atoms": count}
+    yield {"vxc": 1, **files.hashes(), "nodes": names.sizes, "atoms": count}
     for fact in closed.facts:
         if not names.knows(fact.node):
             continue
@@ -144,7 +101,7 @@ def proof_lines(problem: Problem, files: Files, closed: Closed) -> Iterator[Line
     yield from _tree(closed.proof, closed.layout, names, rows)
 
 
-def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterator[Line]:
+def _tree(proof: Proof, layout: Layout, names: NodeNumbers, rows: list[int]) -> Iterator[Line]:
     """Depth first, with the path of unit splits kept for the multipliers."""
     stack: list[tuple[int, tuple[int, ...]]] = [(0, ())]
     while stack:
@@ -168,7 +125,7 @@ def _tree(proof: Proof, layout: Layout, names: Names, rows: list[int]) -> Iterat
 
 
 def _facts(
-    node: ProofNode, layout: Layout, names: Names, order: dict[int, int]
+    node: ProofNode, layout: Layout, names: NodeNumbers, order: dict[int, int]
 ) -> Iterator[Line]:
     """The facts that are put in at a node of the tree."""
     for z, k, sign in [] if node.plain is None else node.plain.tolist():
@@ -188,13 +145,13 @@ def _places(
     return {
         (z, k): order[layout.offsets[z] + k]
         for (kind, z), values in params.items()
-        if kind == "split"
+        if kind is ParameterKind.BETA
         for k in values
         if layout.offsets[z] + k in order
     }
 
 
-def _split(child: ProofNode, layout: Layout, names: Names) -> Line:
+def _split(child: ProofNode, layout: Layout, names: NodeNumbers) -> Line:
     if child.gate is None:
         return {"x": [child.dimension, str(Fraction(child.at))]}
     z, k = layout.name(child.gate)
@@ -204,21 +161,21 @@ def _split(child: ProofNode, layout: Layout, names: Names) -> Line:
     return {"s": [kind, n, k]}
 
 
-def _multipliers(names: Names, params: Packed, places: dict[tuple[int, int], int]) -> Line:
+def _multipliers(names: NodeNumbers, params: Packed, places: dict[tuple[int, int], int]) -> Line:
     """The multiplier keys of a line."""
     fractions: dict[str, str] = {}
     splits: list[list[int]] = []
     rows: list[list[int]] = []
     for (kind, node), values in params.items():
         if isinstance(values, dict):
-            target = splits if kind == "split" else rows
+            target = splits if kind is ParameterKind.BETA else rows
             for k, value in values.items():
-                place = places.get((node, k)) if kind == "split" else k
+                place = places.get((node, k)) if kind is ParameterKind.BETA else k
                 if place is not None and value > 0:
                     target.append([place, *_dyadic(value)])
         elif node in names.of:
             letter, n = names.of[node]
-            if kind == "mix_hi":
+            if kind is ParameterKind.MIX_ABOVE:
                 letter = {"G": "H", "M": "N"}[letter]
             fractions[f"{letter}{n}"] = _bytes(values)
     line: Line = {}
@@ -246,9 +203,9 @@ def _dyadic(value: float) -> tuple[int, int]:
     return numerator >> trailing, trailing - (denominator.bit_length() - 1)
 
 
-def witness_lines(files: Files, witness: Witness) -> Iterator[Line]:
+def witness_lines(files: QuestionFiles, witness: Witness) -> Iterator[Line]:
     """The one line of a refutation."""
-    yield {**files.header(), "witness": [str(v) for v in witness.point]}
+    yield {"vxc": 1, **files.hashes(), "witness": [str(v) for v in witness.point]}
 
 
 def write(path: Path, lines: Iterator[Line]) -> int:

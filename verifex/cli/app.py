@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
+from verifex.cli.options import CLAIM, SEARCH, Jobs, with_settings
 from verifex.errors import UsageError
+from verifex.settings import Settings
 
 app = typer.Typer(
     name="verifex",
@@ -26,32 +28,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict alone.")]
-Solver = Annotated[
-    list[str] | None,
-    typer.Option("--solver", "-s", help="Solvers to use, in order, instead of the search; "
-                 "repeated or comma separated (see `verifex solvers`)."),
-]
-Engine = Annotated[
-    str,
-    typer.Option("--engine", metavar="auto|search|milp|smt", help="auto: a search, then HiGHS and "
-                 "z3 for what it leaves open; search: nothing else; milp: HiGHS, or the MILP "
-                 "solvers that --solver names; smt: z3, or the SMT solvers that --solver names."),
-]
-Device = Annotated[
-    str,
-    typer.Option("--device", metavar="cpu|cuda|auto", help="Where the search computes bounds."),
-]
 Log = Annotated[
     Path | None,
     typer.Option("--log", metavar="FILE", help="Write what happens as JSON lines (see `plot`)."),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes of the checker.")]
-Timeout = Annotated[float, typer.Option("--timeout", "-t", help="Seconds of wall time.")]
-Memory = Annotated[
-    str, typer.Option("--memory", metavar="SIZE", help="Memory of a solver, such as 4G or 800M.")
-]
-Threads = Annotated[int, typer.Option("--threads", help="Processes of a search, or threads.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of attack, sampling and solvers.")]
 Files = Annotated[
     list[Path], typer.Argument(metavar="[NET] SPEC", help="Network (.onnx), unless the spec names "
                                "it; spec (.toml).")
@@ -80,29 +60,11 @@ def top(
 
 
 @app.command()
+@with_settings(CLAIM)
 def verify(
     files: Files,
-    solver: Solver = None,
-    engine: Engine = "auto",
-    device: Device = "cpu",
-    timeout: Timeout = 60.0,
-    memory: Memory = "4G",
-    threads: Threads = 1,
-    seed: Seed = 0,
-    certificate: Annotated[
-        Path | None,
-        typer.Option("--certificate", metavar="FILE", help="Keep the certificate (.vxc, .vxc.gz)."),
-    ] = None,
-    no_check: Annotated[
-        bool,
-        typer.Option("--no-check", help="Do not run the checker: what holds is only claimed. The "
-                     "checker may take the time that is left, at least 10 s."),
-    ] = False,
-    jobs: Jobs = 1,
+    settings: Settings,
     log: Log = None,
-    no_attack: Annotated[
-        bool, typer.Option("--no-attack", help="Do not look for a counterexample first.")
-    ] = False,
     save_witness: Annotated[
         Path | None,
         typer.Option("--save-witness", metavar="FILE", help="Write the witness for `replay`."),
@@ -112,18 +74,13 @@ def verify(
 ) -> None:
     """Decide the claim of a spec about a network, and have the certificate checked."""
     from verifex.cli import decide
-    from verifex.cli.common import Limits
 
-    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
-    proof = decide.Proof(certificate, not no_check, jobs)
-    code = decide.verify(
-        files, limits, proof, attack=not no_attack, save=save_witness, log=log, json=json,
-        quiet=quiet,
-    )
+    code = decide.verify(files, settings, save=save_witness, log=log, json=json, quiet=quiet)
     raise typer.Exit(code)
 
 
 @app.command()
+@with_settings(SEARCH)
 def bound(
     files: Files,
     expression: Annotated[
@@ -131,34 +88,26 @@ def bound(
         typer.Option("--expression", "-e", metavar="EXPR", help="What to bound, repeatable: "
                      "component:NAME, distance:l1, logit:0, margin:0,1, ..."),
     ],
-    solver: Solver = None,
-    engine: Engine = "auto",
-    device: Device = "cpu",
-    timeout: Annotated[
-        float, typer.Option("--timeout", "-t", help="Seconds of wall time for each expression.")
-    ] = 60.0,
-    memory: Memory = "4G",
-    threads: Threads = 1,
-    seed: Seed = 0,
+    settings: Settings,
     log: Log = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find the worst-case range of expressions over the region of a spec."""
     from verifex.cli import decide
-    from verifex.cli.common import Limits
 
-    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
-    raise typer.Exit(decide.bound(files, expression, limits, log=log, json=json, quiet=quiet))
+    raise typer.Exit(decide.bound(files, expression, settings, log=log, json=json, quiet=quiet))
 
 
 @app.command()
+@with_settings(SEARCH)
 def difference(
     files: Annotated[
         list[Path],
         typer.Argument(metavar="NET_A NET_B SPEC", help="Two networks with the same inputs; the "
                        "spec says region, reference and attribution (its require is not read)."),
     ],
+    settings: Settings,
     of: Annotated[
         list[str] | None,
         typer.Option("--of", metavar="WHAT", help="output, output:2, class, attribution, "
@@ -175,24 +124,16 @@ def difference(
         typer.Option("--save-as", metavar="NAME", help="Write the claim as NAME.onnx and "
                      "NAME.vnnlib, which `verify` proves with a certificate."),
     ] = None,
-    solver: Solver = None,
-    engine: Engine = "auto",
-    device: Device = "cpu",
-    timeout: Timeout = 60.0,
-    memory: Memory = "4G",
-    threads: Threads = 1,
-    seed: Seed = 0,
     log: Log = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """How far two networks differ over a region: outputs, classes, attributions."""
-    from verifex.cli import difference as comparing
-    from verifex.cli.common import Limits
+    from verifex.cli import decide
 
-    limits = Limits.read(solver, timeout, memory, threads, seed, engine, device)
-    raise typer.Exit(comparing.difference(
-        files, of or ["output"], at_most, limits, save_as=save_as, log=log, json=json, quiet=quiet
+    raise typer.Exit(decide.difference(
+        files, of or ["output"], at_most, settings, save_as=save_as, log=log, json=json,
+        quiet=quiet,
     ))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from verifex import api
 from verifex.cli.common import emit, split_files
 from verifex.errors import (
     EXIT_INPUT,
@@ -28,15 +27,10 @@ def check(files: Sequence[Path], jobs: int, seconds: float | None, *, json: bool
         raise UsageError(f"--jobs {jobs}, expected 1 to 64")
     if seconds is not None and not seconds > 0:
         raise UsageError(f"--timeout {seconds:g}, expected a number of seconds above 0")
-    named = api.named_files(network, spec)
-    if named is None:
-        raise InputError(
-            "missing", expected="network = a file, here or on the command line", key="network",
-            file=str(spec),
-        )
+    network = _named_by(spec) if network is None else network
     if not certificate.is_file():
         raise InputError("cannot be read", expected="a certificate", file=str(certificate))
-    found = run_checker(named, certificate, seconds, jobs)
+    found = run_checker(network, spec, certificate, seconds, jobs)
     if found.code is None and not found.late:
         raise VerifexError(found.text)
     code = EXIT_UNKNOWN if found.code is None else _CODES[found.code]
@@ -48,3 +42,16 @@ def check(files: Sequence[Path], jobs: int, seconds: float | None, *, json: bool
     else:
         print(found.text)
     return code
+
+
+def _named_by(spec: Path) -> Path:
+    """The network that a spec names; the checker reads both files anew."""
+    from verifex.problem.spec.model import load_spec
+
+    named = load_spec(spec).network
+    if named is None:
+        raise InputError(
+            "missing", expected="network = a file, here or on the command line", key="network",
+            file=str(spec),
+        )
+    return spec.parent / named

@@ -1,20 +1,16 @@
-"""What the commands share: files, limits, output on stdout, progress on stderr."""
+"""What the commands share: files, output on stdout, progress on stderr."""
 
 from __future__ import annotations
 
 import json
-import math
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verifex import api
 from verifex.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -22,66 +18,7 @@ if TYPE_CHECKING:
 
     from verifex.api import Log, Progress
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_LEAST_MEMORY = 64 << 20
 PLAIN_WIDTH = 120  # columns, where the output is no terminal
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The options that say how hard to try, checked."""
-
-    solvers: tuple[str, ...]
-    seconds: float
-    memory: int
-    threads: int
-    seed: int
-    engine: str = "auto"
-    device: str = "cpu"
-
-    @staticmethod
-    def read(
-        solver: Sequence[str] | None, timeout: float, memory: str, threads: int, seed: int,
-        engine: str, device: str,
-    ) -> Limits:
-        """From the texts of the command line; raises UsageError."""
-        if not (timeout > 0 and math.isfinite(timeout)):
-            raise UsageError(f"--timeout {timeout:g}, expected a number of seconds above 0")
-        if threads < 1:
-            raise UsageError(f"--threads {threads}, expected at least 1")
-        if seed < 0:
-            raise UsageError(f"--seed {seed}, expected at least 0")
-        names = [part.strip() for text in solver or () for part in text.split(",")]
-        if "" in names:
-            raise UsageError("--solver with an empty name, expected names such as highs,z3")
-        for option, value, choices in (
-            ("--engine", engine, tuple(api.ENGINES)), ("--device", device, api.DEVICES)
-        ):
-            if value not in choices:
-                raise UsageError(f"{option} {value}, expected {', '.join(choices)}")
-        return Limits(tuple(names), timeout, _bytes(memory), threads, seed, engine, device)
-
-    def keywords(self) -> dict[str, Any]:
-        """As keyword arguments of `verifex.verify` and `verifex.bound`."""
-        return {
-            "seconds": self.seconds, "solver": self.solvers or None, "memory": self.memory,
-            "threads": self.threads, "seed": self.seed, "engine": self.engine,
-            "device": self.device,
-        }
-
-    def require(self) -> None:
-        """Raise where a solver or a device is not here, or does not fit the engine."""
-        api.require_engine(self.engine, self.solvers)
-        api.find_device(self.device)
-
-
-def _bytes(text: str) -> int:
-    match = _SIZE.fullmatch(text.strip())
-    size = 0 if match is None else int(float(match[1]) * _UNITS[match[2].upper()])
-    if size < _LEAST_MEMORY:
-        raise UsageError(f"--memory {text}, expected a size such as 4G or 800M (at least 64M)")
-    return size
 
 
 def split_files(

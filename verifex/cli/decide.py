@@ -1,47 +1,39 @@
-"""`verify`, `bound` and `replay`: the commands that answer questions."""
+"""`verify`, `bound`, `difference` and `replay`: the commands that answer questions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifex import api
-from verifex.cli.common import Limits, console, emit, json_lines, progress, split_files
+from verifex.cli.common import console, emit, json_lines, progress, split_files
+from verifex.errors import UsageError
+from verifex.ir.decimals import parse_exact
 
 if TYPE_CHECKING:
     from verifex.engine.falsify.witness import Replay
     from verifex.engine.verdict import RangeVerdict, Verdict
     from verifex.ir.problem import Problem
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What the command line says about the certificate."""
-
-    certificate: Path | None
-    check: bool
-    jobs: int
+    from verifex.settings import Settings
 
 
 def verify(
-    files: Sequence[Path], limits: Limits, proof: Proof, *, attack: bool, save: Path | None,
-    log: Path | None, json: bool, quiet: bool,
+    files: Sequence[Path], settings: Settings, *, save: Path | None, log: Path | None, json: bool,
+    quiet: bool,
 ) -> int:
     """Decide the claim and print the verdict; its exit code."""
     network, spec, _ = split_files(files)
-    limits.require()
-    problem, named = api.build(network, spec), api.named_files(network, spec)
+    settings = api.fitting(settings)
+    asked = api.read(network, spec)
+    problem = asked.problem
     with json_lines(log) as write, progress(problem.name, quiet) as report:
-        verdict = api.answer(
-            problem, named, certificate=proof.certificate, check=proof.check, jobs=proof.jobs,
-            log=write, attack=attack, progress=report, **limits.keywords(),
-        )
+        verdict = api.answer(asked, settings, progress=report, log=write)
     if save is not None and verdict.witness is not None:
         from verifex.cli.witness_file import write_witness
 
-        write_witness(save, verdict.witness.point, problem, network, spec)
+        write_witness(save, verdict.witness.point, asked)
     print_verdict(verdict, problem, json, quiet)
     return verdict.exit_code
 
@@ -63,23 +55,17 @@ def print_verdict(verdict: Verdict, problem: Problem, json: bool, quiet: bool) -
 
 
 def bound(
-    files: Sequence[Path], expressions: Sequence[str], limits: Limits, *, log: Path | None,
+    files: Sequence[Path], expressions: Sequence[str], settings: Settings, *, log: Path | None,
     json: bool, quiet: bool,
 ) -> int:
     """Find the ranges of all expressions and print them; 2, for no certificate proves a range."""
-    from verifex.engine.solve.pool import SolverPool
-
     network, spec, _ = split_files(files)
-    limits.require()
-    # All expressions are read before the first is searched for: a typing error costs no time.
-    for text in expressions:
-        api.measure(network, spec, text)
-    found: list[RangeVerdict] = []
-    with SolverPool() as pool, json_lines(log) as write:
-        for text in expressions:
-            with progress(text, quiet) as report:
-                keywords = {**limits.keywords(), "progress": report, "log": write, "pool": pool}
-                found.append(api.bound(network, spec, text, **keywords))
+    settings = api.fitting(settings)
+    # All expressions are built before the log is opened: a typing error costs nothing.
+    asked = api.measure(network, spec, expressions)
+    title = expressions[0] if len(expressions) == 1 else f"{len(expressions)} expressions"
+    with json_lines(log) as write, progress(title, quiet) as report:
+        found = api.ranges(asked, settings, progress=report, log=write)
     print_ranges(found, expressions, json, quiet)
     return max(r.exit_code for r in found)
 
@@ -104,11 +90,49 @@ def print_ranges(
     out.print(ranges_table(found))
     for r in found:
         state = "closed" if r.closed else "open"
-        line(out, r.expression, f"{state}, rests on {'; '.join(r.evidence)} ({r.seconds:.2f} s)")
+        line(out, r.expression, f"{state}, rests on {r.rests_on} ({r.seconds:.2f} s)")
         if r.reason:
             line(out, "reason", r.reason)
     for note in dict.fromkeys(n for r in found for n in r.notes):
         line(out, "note", note)
+
+
+def difference(
+    files: Sequence[Path], of: Sequence[str], at_most: str | None, settings: Settings, *,
+    save_as: Path | None, log: Path | None, json: bool, quiet: bool,
+) -> int:
+    """Print the ranges of the differences, or the verdict of a claim about them; its exit code."""
+    from verifex.problem.spec.difference import load_difference
+
+    if len(files) != 3:
+        raise UsageError(f"{len(files)} files, expected two networks and a spec")
+    limit = None if at_most is None else _number(at_most)
+    settings = api.fitting(settings)
+    first, second, spec = files
+    asked = load_difference(first, second, spec, of, limit)
+    if save_as is not None:
+        from verifex.problem.vnnlib.translate import write_translation
+
+        if not asked.claim:
+            raise UsageError("--save-as writes a claim, expected --at-most or --of class")
+        write_translation(asked.problem, *(
+            save_as.with_name(save_as.name + end) for end in (".onnx", ".vnnlib")))
+    title = f"{first.stem} and {second.stem}"
+    with json_lines(log) as write, progress(title, quiet) as report:
+        found = api.compare(asked, settings, progress=report, log=write)
+    if isinstance(found, list):
+        print_ranges(found, [r.expression for r in found], json, quiet)
+        return max(r.exit_code for r in found)
+    print_verdict(found, asked.problem, json, quiet)
+    return found.exit_code
+
+
+def _number(text: str) -> Fraction:
+    try:
+        return parse_exact(text)
+    except ValueError as error:
+        raise UsageError(f"--at-most {text[:40]}: {error}, expected a number such as 0.1 or 1/3"
+                         ) from None
 
 
 def replay_file(files: Sequence[Path], *, json: bool, quiet: bool) -> int:
@@ -119,8 +143,9 @@ def replay_file(files: Sequence[Path], *, json: bool, quiet: bool) -> int:
     from verifex.errors import EXIT_REFUTED, EXIT_UNKNOWN
 
     network, spec, (file,) = split_files(files, after=1)
-    problem = api.build(network, spec)
-    point, notes = read_witness(file, problem, network, spec)
+    asked = api.read(network, spec)
+    problem = asked.problem
+    point, notes = read_witness(file, asked)
     found = replay(problem, point)
     code = EXIT_REFUTED if found.refutes else EXIT_UNKNOWN
     if json:

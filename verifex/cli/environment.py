@@ -73,7 +73,7 @@ def _solver_document(
 
 
 @dataclass(frozen=True)
-class Check:
+class EnvironmentCheck:
     """One thing looked at. A check that is not `needed` may fail without harm."""
 
     what: str
@@ -103,28 +103,28 @@ def doctor(*, json: bool) -> int:
     return code
 
 
-def _machine() -> list[Check]:
+def _machine() -> list[EnvironmentCheck]:
     """Python, processor threads, memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
-        Check("python", True, f"{platform.python_version()} on {platform.system()}"),
-        Check("processor", True, f"{cores} cores usable, OMP_NUM_THREADS {threads}"),
-        Check("memory", memory > 1, f"{memory:.1f} GiB"),
+        EnvironmentCheck("python", True, f"{platform.python_version()} on {platform.system()}"),
+        EnvironmentCheck("processor", True, f"{cores} cores usable, OMP_NUM_THREADS {threads}"),
+        EnvironmentCheck("memory", memory > 1, f"{memory:.1f} GiB"),
     ]
 
 
-def _packages() -> list[Check]:
+def _packages() -> list[EnvironmentCheck]:
     """The packages that verifex asks for; those of extras need not be there."""
-    checks = [Check("verifex", True, metadata.version("verifex-nn"))]
+    checks = [EnvironmentCheck("verifex", True, metadata.version("verifex-nn"))]
     wanted = ["onnxruntime", *_asked_for()]
     for name in sorted(wanted):
         needed = name != "onnxruntime"
         try:
-            checks.append(Check(name, True, metadata.version(name), needed))
+            checks.append(EnvironmentCheck(name, True, metadata.version(name), needed))
         except metadata.PackageNotFoundError:
-            checks.append(Check(name, False, "not installed", needed))
+            checks.append(EnvironmentCheck(name, False, "not installed", needed))
     return checks
 
 
@@ -134,13 +134,13 @@ def _asked_for() -> list[str]:
     return [match[0] for r in lines if (match := re.match(r"[A-Za-z0-9._-]+", r))]
 
 
-def _solvers() -> list[Check]:
+def _solvers() -> list[EnvironmentCheck]:
     """Every solver that is here finds the most of x with 2 x <= 7; z3's like find some x."""
     checks = []
     for name, (capabilities, availability) in surveyed().items():
         needed = name in _NEEDED
         if capabilities is None or not availability.ok:
-            checks.append(Check(f"solver {name}", False, availability.reason, needed))
+            checks.append(EnvironmentCheck(f"solver {name}", False, availability.reason, needed))
             continue
         start = time.monotonic()
         try:
@@ -150,7 +150,7 @@ def _solvers() -> list[Check]:
         seconds = time.monotonic() - start
         text = f"{availability.version}: {said} ({seconds:.2f} s)"
         # One that is here and answers wrongly is worse than one that is not here.
-        checks.append(Check(f"solver {name}", ok, text))
+        checks.append(EnvironmentCheck(f"solver {name}", ok, text))
     return checks
 
 
@@ -211,7 +211,7 @@ def _example(radius: str) -> Any:
     return api.build(data, spec)
 
 
-def _whole_path() -> Check:
+def _whole_path() -> EnvironmentCheck:
     """Write a network as ONNX, read it, pose two questions, decide both."""
     from verifex.api import verify
 
@@ -220,6 +220,6 @@ def _whole_path() -> Check:
         for radius in ("1/10", "1"):
             said.append(verify(None, _example(radius), seconds=_SECONDS).outcome.value)
     except VerifexError as error:
-        return Check("a small problem", False, str(error))
+        return EnvironmentCheck("a small problem", False, str(error))
     ok = said[0] in ("proved", "claimed") and said[1] == "refuted"
-    return Check("a small problem", ok, f"radius 1/10: {said[0]}, radius 1: {said[1]}")
+    return EnvironmentCheck("a small problem", ok, f"radius 1/10: {said[0]}, radius 1: {said[1]}")

@@ -15,6 +15,7 @@ from verifex.errors import UnsupportedError, UsageError, VerifexError
 if TYPE_CHECKING:
     from verifex.ir.model.logical import Model
     from verifex.ir.problem import Problem
+    from verifex.problem.spec.build import ReadProblem
 
 _TOLERANCE = 1e-3  # of the values' size: float32 sums of a few thousand terms stay far below
 _LEAF = "sat: the leaf is not closed; unsat: it is"
@@ -35,20 +36,12 @@ def export(
     With a certificate and the number of a leaf, the question is whether that leaf is closed.
     """
     wanted = {kind: path for kind, path in targets.items() if path is not None}
-    if not wanted:
-        raise UsageError(
-            "nothing to write, expected --smtlib, --mps, --lp, --vnnlib or --onnx FILE"
-        )
-    if "vnnlib" in wanted and "onnx" not in wanted:
-        raise UsageError("--vnnlib is about the network that --onnx FILE names, expected both")
-    if (certificate is None) != (leaf is None):
-        raise UsageError("--certificate and --leaf belong together")
-    if leaf is not None and set(wanted) != {"smtlib"}:
-        raise UsageError("--leaf is for --smtlib FILE alone")
+    _require_fitting(wanted, certificate, leaf)
     network, spec, _ = split_files(files)
-    problem = api.build(network, spec)
+    asked = api.read(network, spec)
+    problem = asked.problem
     if certificate is not None and leaf is not None:
-        said = {"smtlib": _write_leaf(wanted["smtlib"], problem, network, spec, certificate, leaf)}
+        said = {"smtlib": _write_leaf(wanted["smtlib"], asked, certificate, leaf)}
     else:
         pair = {kind: wanted.pop(kind) for kind in ("onnx", "vnnlib") if "vnnlib" in targets
                 and targets["vnnlib"] is not None}
@@ -65,6 +58,22 @@ def export(
         for note in said[kind]["notes"]:
             out.print(f"  note: {note}", soft_wrap=True)
     return 0
+
+
+def _require_fitting(
+    wanted: Mapping[str, Path], certificate: Path | None, leaf: int | None
+) -> None:
+    """Raise UsageError where the options do not fit together."""
+    if not wanted:
+        raise UsageError(
+            "nothing to write, expected --smtlib, --mps, --lp, --vnnlib or --onnx FILE"
+        )
+    if "vnnlib" in wanted and "onnx" not in wanted:
+        raise UsageError("--vnnlib is about the network that --onnx FILE names, expected both")
+    if (certificate is None) != (leaf is None):
+        raise UsageError("--certificate and --leaf belong together")
+    if leaf is not None and set(wanted) != {"smtlib"}:
+        raise UsageError("--leaf is for --smtlib FILE alone")
 
 
 def write(kind: str, path: Path, problem: Problem) -> dict[str, Any]:
@@ -91,15 +100,14 @@ def _write_pair(network: Path, query: Path, problem: Problem) -> dict[str, dict[
 
 
 def _write_leaf(
-    path: Path, problem: Problem, network: Path | None, spec: Path, certificate: Path, number: int
+    path: Path, asked: ReadProblem, certificate: Path, number: int
 ) -> dict[str, Any]:
     """Write the question of one leaf."""
     from verifex.certificate.leaf import leaf_problem
 
-    named = api.named_files(network, spec)
-    if named is None:
+    if asked.files is None or not asked.files.checkable:
         raise UsageError("a leaf needs the network as a file")
-    restricted = leaf_problem(problem, named, certificate, number)
+    restricted = leaf_problem(asked.problem, asked.files, certificate, number)
     text, notes = question_text("smtlib", restricted, _LEAF)
     write_file(path, text)
     return {"meaning": f"leaf {number} of {certificate}; {_LEAF}", "notes": notes}

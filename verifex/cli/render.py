@@ -32,7 +32,7 @@ MEANING = {
 _ROWS = 20
 _LABEL = 15
 
-Row: TypeAlias = tuple[str, Fraction | None, Fraction]
+ComparedRow: TypeAlias = tuple[str, Fraction | None, Fraction]
 """What it is, its value at the reference (None without one), its value at the witness."""
 
 
@@ -42,7 +42,7 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
     out.print(head + Text(f"  {verdict.name}  ({verdict.seconds:.2f} s)"))
     line(out, "meaning", MEANING[verdict.outcome])
     if verdict.evidence:
-        line(out, "rests on", "; ".join(verdict.evidence))
+        line(out, "rests on", verdict.rests_on)
     if verdict.reason:
         line(out, "reason", verdict.reason)
     if "certificate" in verdict.extra:
@@ -95,7 +95,7 @@ def point_text(
         title = f"Witness: {len(changed)} of {size} inputs differ from the reference"
     names = feature_names(problem.region.names, size)
     reference = problem.point
-    rows: list[Row] = [
+    rows: list[ComparedRow] = [
         (names[i], None if reference is None else reference[i], point[i]) for i in changed
     ]
     out.print(_compare(title, "input", rows))
@@ -118,7 +118,7 @@ def changes(problem: Problem, point: Sequence[Fraction]) -> list[int]:
     return sorted(moved, key=lambda i: (-abs(point[i] - reference[i]), i))
 
 
-def effects(problem: Problem, point: Sequence[Fraction]) -> list[Row]:
+def effects(problem: Problem, point: Sequence[Fraction]) -> list[ComparedRow]:
     """Elements of the graph's outputs at the reference and at the point, most changed first."""
     from verifex.semantics.evaluate import evaluate_exact
 
@@ -129,7 +129,7 @@ def effects(problem: Problem, point: Sequence[Fraction]) -> list[Row]:
         here = None if problem.point is None else evaluate_exact(graph, problem.point, wanted)
     except UnsupportedError:  # a smooth network: its values are not rational
         return []
-    rows: list[Row] = []
+    rows: list[ComparedRow] = []
     for name, node in graph.outputs.items():
         after = there[node].fractions()
         before: Sequence[Fraction | None]
@@ -149,7 +149,7 @@ def _element_names(problem: Problem, output: str, size: int) -> list[str]:
     return [f"{output}[{i}]" for i in range(size)]
 
 
-def _compare(title: str, first: str, rows: Sequence[Row]) -> Table:
+def _compare(title: str, first: str, rows: Sequence[ComparedRow]) -> Table:
     """A table of values at the reference and at the witness."""
     table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 2))
     table.add_column(first, no_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,20 +14,21 @@ from verifex.ir.text.checked import read_fraction
 from verifex.ir.text.graph_text import fraction_to_json
 
 if TYPE_CHECKING:
-    from verifex.ir.problem import Problem
+    from verifex.problem.spec.build import ReadProblem
 
 VERSION = 1
 MAX_BYTES = 256 << 20
 
 
 def write_witness(
-    path: Path, point: Sequence[Fraction], problem: Problem, network: Path | None, spec: Path
+    path: Path, point: Sequence[Fraction], asked: ReadProblem
 ) -> None:
     """Write the point; every number as an exact integer or quotient."""
+    problem = asked.problem
     document = {
         "verifex_witness": VERSION,
         "name": problem.name,
-        **_hashes(network, spec),
+        **_hashes(asked),
         "features": feature_names(problem.region.names, problem.region.size),
         "point": [fraction_to_json(v) for v in point],
     }
@@ -36,7 +36,7 @@ def write_witness(
 
 
 def read_witness(
-    path: Path, problem: Problem, network: Path | None, spec: Path
+    path: Path, asked: ReadProblem
 ) -> tuple[tuple[Fraction, ...], list[str]]:
     """The point of a witness file, and notes where it was found for other files than these."""
     try:
@@ -44,14 +44,15 @@ def read_witness(
         point = tuple(
             read_fraction(v, f"point[{i}]") for i, v in enumerate(data["point"])
         )
-        if len(point) != problem.region.size:
-            expected = f"{problem.region.size}, one for each input"
+        size = asked.problem.region.size
+        if len(point) != size:
+            expected = f"{size}, one for each input"
             raise InputError(f"{len(point)} numbers", expected=expected, key="point")
     except InputError as error:
         raise error.at(file=str(path)) from None
     notes = [
         f"the {key.partition('_')[0]} has changed since the witness was written"
-        for key, value in _hashes(network, spec).items()
+        for key, value in _hashes(asked).items()
         if key in data and data[key] != value
     ]
     return point, notes
@@ -76,14 +77,8 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
-def _hashes(network: Path | None, spec: Path) -> dict[str, str]:
-    """SHA-256 of the spec, and of the network (the one that the spec names, if none is given)."""
-    from verifex.problem.spec.model import load_spec
-
-    found = {"spec_sha256": hashlib.sha256(spec.read_bytes()).hexdigest()}
-    if network is None:
-        named = load_spec(spec).network
-        network = None if named is None else spec.parent / named
-    if network is not None:
-        found["network_sha256"] = hashlib.sha256(network.read_bytes()).hexdigest()
-    return found
+def _hashes(asked: ReadProblem) -> dict[str, str]:
+    """SHA-256 of the network and the spec that the problem was read from."""
+    if asked.files is None:
+        return {}
+    return {"spec_sha256": asked.files.spec.sha256, "network_sha256": asked.files.network.sha256}

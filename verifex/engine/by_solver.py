@@ -8,6 +8,14 @@ from typing import Any
 
 from verifex.engine.falsify.interior import interior_point
 from verifex.engine.falsify.witness import refute, snap
+from verifex.engine.findings.reasons import (
+    SEARCH,
+    Evidence,
+    EvidenceKind,
+    Reason,
+    ReasonKind,
+    replayed,
+)
 from verifex.engine.float_margin import WorstMargin
 from verifex.engine.run import Run
 from verifex.engine.testimony import Hearing, Statement, heard
@@ -22,7 +30,7 @@ def by_solver(run: Run, name: str) -> Verdict | None:
     """One solver's try; anything it cannot take becomes a reason, named."""
     capabilities, availability = run.pool.info(name)
     if not availability.ok:
-        run.reasons.append(f"{name} is not available: {availability.reason}")
+        run.reasons.append(Reason(ReasonKind.NOT_AVAILABLE, name, availability.reason))
         return None
     started = time.monotonic()
     try:
@@ -33,14 +41,14 @@ def by_solver(run: Run, name: str) -> Verdict | None:
         else:
             verdict = _float_solver(run, name, capabilities.products)
     except UnsupportedError as error:
-        run.reasons.append(f"{name}: {error}")
+        run.reasons.append(Reason(ReasonKind.UNSUPPORTED, name, str(error)))
         verdict = None
     run.stage(name, started, verdict.outcome.value if verdict else "open")
     return None if verdict is None else replace(verdict, steps=tuple(run.steps))
 
 
 def _limits(run: Run, share: float = 1.0) -> SolveLimits:
-    budget, seed = run.budget, run.options.seed
+    budget, seed = run.budget, run.settings.seed
     return SolveLimits(budget.left * share, budget.memory, budget.threads, seed)
 
 
@@ -64,7 +72,7 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
     a candidate."""
     question = _ask(run, products, margin=True, off_kinks=False, bounds=run.rest)
     margin = WorstMargin(run.problem, run.bounds, question, run.rest is not None)
-    last = run.options.solvers[-1] == name
+    last = run.settings.asked[-1] == name
     budget = run.budget.part(1.0 if last else 0.8)
     answers: list[Answer] = []
     broken: list[Witness] = []
@@ -79,26 +87,31 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
             return None
         said = heard(answers[-1])
         if said.infeasible and run.margin_high is None:
-            for point in (run.problem.point or run.problem.region.lo, run.problem.region.hi):
-                run.attain(snap(run.problem.region, point))
+            _attain_some(run)
         return replace(said, against=margin.against(said, run.margin_high))
 
-    told: list[str] = []
+    told: list[Reason] = []
     said = Hearing(name, once, margin.decides, True, lambda: budget.spent, told).outcome()
     run.doubt(told)
     if broken:
-        return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=broken[0])
+        return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=broken[0])
     if said is not None and (verdict := _float_claim(run, name, margin, said)) is not None:
         return verdict
     answer = next((a for a in answers if a.point is not None), answers[-1])
-    if answer.point is not None:
-        witness = _inner_witness(run, name, products, question, answer)
-        if witness is not None:
-            return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
-        run.reasons.append(f"{name}: within its tolerance of a tie, or only on a kink")
-    elif said is not None:
-        run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
+    if answer.point is None:
+        run.reasons += [] if said is None else [_no_answer(name, answer)]
+        return None
+    witness = _inner_witness(run, name, products, question, answer)
+    if witness is not None:
+        return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=witness)
+    run.reasons.append(Reason(ReasonKind.TIE, name))
     return None
+
+
+def _attain_some(run: Run) -> None:
+    """Replay the reference or a corner, and another corner: some point of the region is known."""
+    for point in (run.problem.point or run.problem.region.lo, run.problem.region.hi):
+        run.attain(snap(run.problem.region, point))
 
 
 def _float_claim(run: Run, name: str, margin: WorstMargin, said: Statement) -> Verdict | None:
@@ -107,12 +120,23 @@ def _float_claim(run: Run, name: str, margin: WorstMargin, said: Statement) -> V
         return None
     if said.bound is not None:
         run.margin_claimed = margin.claimed(said.bound)
-    part = [] if run.rest is None or run.proof is None else [
-        f"search: all closed but {run.proof.proof.open} of {run.proof.proof.leaves} leaves"]
-    known = run.margin_claimed is not None
-    least = f"worst margin at least {run.margin_claimed:.6g}" if known else "the rest holds"
-    stated = "infeasible" if said.infeasible else least
-    return run.verdict(Outcome.CLAIMED, evidence=[*part, f"{name}: {stated}, in two runs"])
+    evidence: list[Evidence] = []
+    if run.rest is not None and run.proof is not None:
+        proof = run.proof.proof
+        evidence.append(Evidence(
+            EvidenceKind.PARTLY_CLOSED, SEARCH, count=proof.leaves, open=proof.open))
+    if said.infeasible:
+        evidence.append(Evidence(EvidenceKind.INFEASIBLE, name))
+    elif run.margin_claimed is None:
+        evidence.append(Evidence(EvidenceKind.REST_HOLDS, name))
+    else:
+        evidence.append(Evidence(EvidenceKind.MARGIN, name, run.margin_claimed))
+    return run.verdict(Outcome.CLAIMED, evidence=evidence)
+
+
+def _no_answer(name: str, answer: Answer) -> Reason:
+    """Why a solver's answer is of no use: how it ended."""
+    return Reason(ReasonKind.NO_ANSWER, name, f"{answer.stop.value} {answer.note}".strip())
 
 
 def _inner_witness(
@@ -131,8 +155,6 @@ def _inner_witness(
 
 # --- exact solvers -----------------------------------------------------------------------------
 
-_ON_KINKS = "violated only on a kink, where a gate has no value"
-
 
 def _exact_solver(run: Run, name: str, products: bool) -> Verdict | None:
     """First the closed question (kinks allowed): none means claimed. Then those whose answers
@@ -142,7 +164,7 @@ def _exact_solver(run: Run, name: str, products: bool) -> Verdict | None:
     if answer.status is Status.INFEASIBLE:
         if _violated(run, name):
             return None
-        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: unsatisfiable in exact arithmetic"])
+        return run.verdict(Outcome.CLAIMED, evidence=[Evidence(EvidenceKind.UNSATISFIABLE, name)])
     witness = _exact_witness(run, closed, answer)
     for steady in () if answer.point is None else (False, True):
         if witness is not None or run.budget.spent:
@@ -153,11 +175,12 @@ def _exact_solver(run: Run, name: str, products: bool) -> Verdict | None:
         if answer.status is not Status.INFEASIBLE:
             break
         if steady:
-            run.reasons.append(_ON_KINKS if strict.whole else f"{name}: no violation off the kinks")
+            kind = ReasonKind.ON_KINK if strict.whole else ReasonKind.NOT_OFF_KINKS
+            run.reasons.append(Reason(kind, name))
             return None
     if witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
-    run.reasons.append(f"{name}: {answer.stop.value} {answer.note}".strip())
+        return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=witness)
+    run.reasons.append(_no_answer(name, answer))
     return None
 
 
@@ -178,7 +201,7 @@ def _violated(run: Run, name: str) -> bool:
     if not (below or run.violated):
         return False
     at = f"a replayed margin {float(run.margin_high or 0):.6g}" if below else "a replayed point"
-    run.doubt([f"{name}: its answer 'infeasible' contradicts {at}: discarded"])
+    run.doubt([Reason(ReasonKind.CONTRADICTED, name, at)])
     return True
 
 
@@ -189,11 +212,12 @@ def _problem_solver(run: Run, name: str) -> Verdict | None:
     if answer.status is Status.INFEASIBLE:
         if _violated(run, name):
             return None
-        return run.verdict(Outcome.CLAIMED, evidence=[f"{name}: no region violates it, exactly"])
+        return run.verdict(Outcome.CLAIMED, evidence=[Evidence(EvidenceKind.NO_REGION, name)])
     if answer.point is not None:
         region = run.problem.region
         witness = refute(run.problem, [answer.point.get(i, v) for i, v in enumerate(region.lo)])
         if witness is not None:
-            return run.verdict(Outcome.REFUTED, evidence=[name, "exact replay"], witness=witness)
-    run.reasons.append(f"{name}: {answer.note or answer.stop.value}")
+            return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=witness)
+    run.reasons.append(
+        Reason(ReasonKind.NO_ANSWER, name, answer.note or answer.stop.value))
     return None

@@ -15,49 +15,65 @@ from verifex.engine.bounds.layout import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.by_solver import by_solver
 from verifex.engine.falsify.attack import attack
+from verifex.engine.findings.reasons import (
+    ATTACK,
+    BOUNDS,
+    INPUT_SEARCH,
+    SEARCH,
+    Evidence,
+    EvidenceKind,
+    Reason,
+    ReasonKind,
+    replayed,
+)
 from verifex.engine.margin import lower_margin
-from verifex.engine.run import Options, Run, has_smooth, node_bounds
+from verifex.engine.run import Run, has_smooth, node_bounds
 from verifex.engine.search.record import Closed, Proof
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import Outcome, Verdict
+from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import FALSE, TRUE, negate, simplify
 from verifex.ir.problem import Problem
+from verifex.settings import Settings
 
 
 def decide(
-    problem: Problem, options: Options | None = None, pool: SolverPool | None = None
+    problem: Problem, settings: Settings | None = None, pool: SolverPool | None = None,
+    watch: Watch | None = None,
 ) -> Verdict:
-    """Decide a problem within the limits. A `pool` of warm solver processes may be shared."""
-    options = options or Options()
+    """Decide a problem by these settings (those of the certificate do not matter here).
+
+    A `pool` of warm solver processes may be shared; `watch` is told what happens.
+    """
+    settings, watch = settings or Settings(), watch or Watch()
     if pool is not None:
-        return _decide(problem, options, pool)
+        return _decide(problem, settings, pool, watch)
     with SolverPool() as own:
-        return _decide(problem, options, own)
+        return _decide(problem, settings, own, watch)
 
 
-def _decide(problem: Problem, options: Options, pool: SolverPool) -> Verdict:
-    budget = Budget(options.seconds, options.memory, options.threads)
+def _decide(problem: Problem, settings: Settings, pool: SolverPool, watch: Watch) -> Verdict:
+    budget = Budget(settings.seconds, settings.memory, settings.threads)
     started = time.monotonic()
-    run = Run(problem, options, budget, pool, node_bounds(problem), notes=region_notes(problem))
+    run = Run(
+        problem, settings, budget, pool, node_bounds(problem), watch, notes=region_notes(problem))
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
-    if verdict is None and options.attack:
-        verdict = _by_attack(run, quick=options.search)
-    if verdict is None and options.search:
+    if verdict is None and settings.attack:
+        verdict = _by_attack(run, quick=settings.searches)
+    if verdict is None and settings.searches:
         verdict = _by_inputs(run) or _by_search(run)
-    for name in options.solvers:
+    for name in settings.asked:
         if verdict is not None or budget.spent:
             break
         verdict = by_solver(run, name)
     if verdict is not None:
         return verdict
     if budget.spent:
-        run.reasons.append(f"out of time after {options.seconds:g} s")
-    return run.verdict(
-        Outcome.UNKNOWN, "; ".join(dict.fromkeys(run.reasons)) or "nothing decided it"
-    )
+        run.reasons.append(Reason(ReasonKind.OUT_OF_TIME, seconds=settings.seconds))
+    return run.verdict(Outcome.UNKNOWN, run.reasons or [Reason(ReasonKind.NOTHING)])
 
 
 def _by_bounds(run: Run, started: float) -> Verdict | None:
@@ -70,7 +86,7 @@ def _by_bounds(run: Run, started: float) -> Verdict | None:
     if FALSE in (broken, assumed):
         layout = Layout(run.problem.graph, tuple(run.problem.targets()))
         run.proof = Closed(layout, [], Proof(), [])
-        return run.verdict(Outcome.CLAIMED, evidence=["interval bounds, outward rounded"])
+        return run.verdict(Outcome.CLAIMED, evidence=[Evidence(EvidenceKind.INTERVALS, BOUNDS)])
     return None
 
 
@@ -83,12 +99,12 @@ def _by_attack(run: Run, quick: bool) -> Verdict | None:
     share, rounds = run.budget.part(0.2, at_least=1.0), 2 if quick else 8
     climb = not quick or free_inputs(run.problem) > MOST_INPUTS
     result = attack(
-        run.problem, share, run.bounds, seed=run.options.seed, rounds=rounds, gradient=climb)
+        run.problem, share, run.bounds, seed=run.settings.seed, rounds=rounds, gradient=climb)
     witness = result.witness or run.attained(result.best_point)
     run.stage("attack", started, "witness" if witness else f"{result.tried} points tried")
     if witness is None:
         return None
-    return run.verdict(Outcome.REFUTED, evidence=["attack", "exact replay"], witness=witness)
+    return run.verdict(Outcome.REFUTED, evidence=replayed(ATTACK), witness=witness)
 
 
 def _by_inputs(run: Run) -> Verdict | None:
@@ -98,23 +114,23 @@ def _by_inputs(run: Run) -> Verdict | None:
     started = time.monotonic()
     share = run.budget.part(share_of_time(free_inputs(run.problem)))
     try:
-        found = decide_inputs(run.problem, share, run.options.watch().search())
+        found = decide_inputs(run.problem, share, run.watch.search())
     except UnsupportedError:
         return None  # the search over gates takes every claim
     run.stage("inputs", started, f"{found.boxes} boxes, {found.leaves} closed")
     witness = found.witness or run.attained(found.nearest)
     if witness is not None:
-        evidence = ["search over inputs", "exact replay"]
-        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=witness)
+        return run.verdict(Outcome.REFUTED, evidence=replayed(INPUT_SEARCH), witness=witness)
     if found.closed is not None:
         run.proof = found.closed
-        evidence = [f"search over inputs: {found.leaves} boxes closed"]
-        return run.verdict(Outcome.CLAIMED, evidence=evidence)
+        closed = Evidence(EvidenceKind.BOXES_CLOSED, INPUT_SEARCH, count=found.leaves)
+        return run.verdict(Outcome.CLAIMED, evidence=[closed])
     if run.problem.assume == TRUE and math.isfinite(found.lower):
         # Sound: bounds are rounded outward, and closed boxes have a margin above zero.
         low = Fraction(found.lower)
         run.margin_low = low if run.margin_low is None else max(low, run.margin_low)
-    run.reasons.append(f"search over inputs: {found.boxes - 2 * found.leaves + 1} boxes open")
+    left = found.boxes - 2 * found.leaves + 1
+    run.reasons.append(Reason(ReasonKind.BOXES_OPEN, INPUT_SEARCH, count=left))
     return None
 
 
@@ -125,27 +141,28 @@ def _by_search(run: Run) -> Verdict | None:
     from verifex.engine.search.gates.search import SearchOptions
     from verifex.engine.search.handover import SEARCH_SHARE
 
-    share = run.budget.part(SEARCH_SHARE if run.options.solvers else 1.0)
-    options = SearchOptions(device=run.options.device, inputs=has_smooth(run.problem))
+    share = run.budget.part(SEARCH_SHARE if run.settings.asked else 1.0)
+    options = SearchOptions(device=run.settings.device, inputs=has_smooth(run.problem))
     try:
-        found = decide_search(run.problem, share, options, run.options.watch().search())
+        found = decide_search(
+            run.problem, share, options, run.watch.search(), run.settings.seed)
     except UnsupportedError as error:
-        run.reasons.append(f"search: {error}")
+        run.reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
         run.stage("search", started, "unsupported")
         return None
     stats = found.stats
     run.stage("search", started, f"{stats.domains} domains, {stats.lps} leaf programs")
     witness = found.witness or run.attained(found.nearest)
     if witness is not None:
-        evidence = ["search", "exact replay"]
-        return run.verdict(Outcome.REFUTED, evidence=evidence, witness=witness)
+        return run.verdict(Outcome.REFUTED, evidence=replayed(SEARCH), witness=witness)
     run.proof = found.closed or found.unfinished
     if found.closed is not None and not stats.ties:
-        evidence = [f"search: {max(1, stats.leaves)} leaves closed"]
-        return run.verdict(Outcome.CLAIMED, evidence=evidence)
-    if found.rest is not None and not stats.ties and run.options.solvers:
+        closed = Evidence(EvidenceKind.LEAVES_CLOSED, SEARCH, count=max(1, stats.leaves))
+        return run.verdict(Outcome.CLAIMED, evidence=[closed])
+    if found.rest is not None and not stats.ties and run.settings.asked:
         run.rest = found.rest.bounds(run.bounds)
-    run.reasons += [f"search: {why}, with what it held" for why in stats.lost]
-    undecided = f"{stats.unresolved + stats.ties} leaves undecided"
-    run.reasons.append(f"search: {'out of time' if share.spent else undecided}")
+    run.reasons += [Reason(ReasonKind.PROCESS_LOST, SEARCH, why) for why in stats.lost]
+    run.reasons.append(
+        Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH) if share.spent else
+        Reason(ReasonKind.LEAVES_UNDECIDED, SEARCH, count=stats.unresolved + stats.ties))
     return None

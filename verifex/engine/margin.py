@@ -97,7 +97,7 @@ def _finite(value: Extended) -> Fraction | None:
 
 
 def _kth(values: Sequence[Extended], rank: int) -> Extended:
-    """The k-th greatest: infinite where none is asked for, or more than there are."""
+    """The `rank`-th greatest: infinite where that is 0, or more than there are."""
     if rank <= 0:
         return math.inf
     return sorted(values, reverse=True)[rank - 1] if rank <= len(values) else -math.inf
@@ -158,7 +158,7 @@ def _zeros(values: Mapping[int, Any], lib: Any) -> Any:
 
 
 def _kth_batch(values: Any, rank: int, lib: Any) -> Any:
-    """The k-th greatest along the last axis: infinite where none is asked for, or too many are."""
+    """The `rank`-th greatest along the last axis: infinite where that is 0 or too many."""
     if not 0 < rank <= values.shape[-1]:
         return lib.zeros_like(values.sum(-1)) + (math.inf if rank <= 0 else -math.inf)
     found = lib.sort(values, -1)

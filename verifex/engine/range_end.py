@@ -18,11 +18,12 @@ import numpy as np
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.interior import interior_point
 from verifex.engine.falsify.witness import replay, snap
-from verifex.engine.run import Options
+from verifex.engine.findings.reasons import BOUNDS, Evidence, EvidenceKind, Reason, ReasonKind
 from verifex.engine.search.handover import Rest
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.testimony import Hearing, Statement, allowance, heard
 from verifex.engine.verdict import RangeEnd
+from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import Atom, Form
 from verifex.ir.model.lower import to_float
@@ -31,6 +32,7 @@ from verifex.ir.problem import Objective, Problem
 from verifex.ir.text.document import problem_to_json
 from verifex.semantics.claim import NodeBounds, Question, ask, extremum
 from verifex.semantics.evaluate import evaluate_float
+from verifex.settings import Settings
 
 _SLACK = 1e-9
 """A solver is asked for values up to so much (relative) worse than the best one known."""
@@ -75,7 +77,7 @@ class Best:
         return (beyond if self.objective.maximise else -beyond) > slack
 
     def result(
-        self, proven: Fraction | None, claimed: tuple[float, str] | None, reasons: list[str]
+        self, proven: Fraction | None, claimed: tuple[float, str] | None, reasons: list[Reason]
     ) -> RangeEnd:
         """The end as it is known now, from a bound and who states it. Sound beats claimed: a bound
         that a point contradicts is dropped, one that is weaker than what is proven gives way."""
@@ -88,12 +90,26 @@ class Best:
             return RangeEnd(proven, None, value, point, on_kink)
         beyond = math.inf if self.objective.maximise else -math.inf
         if proven is not None and (bound > proven if self.objective.maximise else bound < proven):
-            bound, by = outward(proven, beyond), "interval bounds"
+            bound, by = outward(proven, beyond), BOUNDS
         if value is not None and self.contradicts(bound, tolerated=False):
             # What computes in floats missed a value by less than floats may err: it may have missed
             # others by as much.
             bound = outward(value + (value - Fraction(bound)), beyond)
         return RangeEnd(proven, bound, value, point, on_kink, by)
+
+
+def tighter(
+    problem: Problem, objective: Objective, one: RangeEnd, other: RangeEnd, reasons: list[Reason]
+) -> RangeEnd:
+    """One end from two accounts of it: the better value attained beside the better bound."""
+    best = Best(problem, objective)
+    for end in (one, other):
+        if end.point is not None:
+            best.offer(list(end.point))
+    stated = [(end.claimed, end.by) for end in (one, other) if end.claimed is not None]
+    pick = min if objective.maximise else max
+    claimed = pick(stated, key=lambda said: said[0]) if stated else None
+    return best.result(one.proven, claimed, reasons)
 
 
 def outward(value: Fraction, towards: float) -> float:
@@ -103,9 +119,9 @@ def outward(value: Fraction, towards: float) -> float:
     return near if outside else math.nextafter(near, towards)
 
 
-def discarded(name: str, bound: float, against: str) -> str:
+def discarded(name: str, bound: float, against: str) -> Reason:
     """The reason for which a bound does not count."""
-    return f"{name}: its bound {bound:.9g} contradicts {against}: discarded"
+    return Reason(ReasonKind.CONTRADICTED, name, against, bound)
 
 
 class End(Best):
@@ -116,16 +132,18 @@ class End(Best):
         problem: Problem,
         objective: Objective,
         bounds: NodeBounds,
-        options: Options,
+        settings: Settings,
         pool: SolverPool,
         budget: Budget,
         left: Left | None = None,
+        watch: Watch | None = None,
     ) -> None:
         super().__init__(problem, objective)
         self.bounds, self.left = bounds, left
-        self.options, self.pool, self.budget = options, pool, budget
-        self.evidence: list[str] = []
-        self.reasons: list[str] = []
+        self.settings, self.pool, self.budget = settings, pool, budget
+        self.watch = watch or Watch()
+        self.evidence: list[Evidence] = []
+        self.reasons: list[Reason] = []
         self.doubted: list[tuple[str, float]] = []
         """Optima that solvers stated and that were not claimed, until another solver speaks."""
 
@@ -135,25 +153,26 @@ class End(Best):
         if known is not None and known.point is not None:
             self.offer(list(known.point))
         claimed = (known.claimed, known.by) if known and known.claimed is not None else None
-        for name in self.options.solvers:
+        for name in self.settings.asked:
             if self.budget.spent:
-                self.reasons.append(f"out of time after {self.options.seconds:g} s")
+                self.reasons.append(
+                    Reason(ReasonKind.OUT_OF_TIME, seconds=self.settings.seconds))
                 break
             capabilities, availability = self.pool.info(name)
             if not (availability.ok and capabilities.optimise):
                 why = availability.reason or "it does not optimise"
-                self.reasons.append(f"{name} is not used: {why}")
+                self.reasons.append(Reason(ReasonKind.NOT_USED, name, why))
                 continue
             started = time.monotonic()
             try:
                 said = self._solve(name, capabilities, claimed)
             except UnsupportedError as error:
-                self.reasons.append(f"{name}: {error}")
+                self.reasons.append(Reason(ReasonKind.UNSUPPORTED, name, str(error)))
                 continue
             side = "maximum" if self.objective.maximise else "minimum"
             bound = None if said is None else said.bound
             result = side + (": open" if bound is None else f": bound {bound:.6g}")
-            self.options.watch().stage(name, time.monotonic() - started, result)
+            self.watch.stage(name, time.monotonic() - started, result)
             if said is not None and bound is not None:
                 claimed = self._weighed(name, capabilities.exact, said, claimed)
                 break
@@ -165,7 +184,7 @@ class End(Best):
 
     def _sample(self) -> None:
         """Corners and random points: the value attained before any solver runs."""
-        region, rng = self.problem.region, np.random.default_rng(self.options.seed)
+        region, rng = self.problem.region, np.random.default_rng(self.settings.seed)
         lo, hi = (np.array([float(v) for v in side]) for side in (region.lo, region.hi))
         corners = np.where(rng.random((128, region.size)) < 0.5, lo, hi)
         x = np.concatenate([corners, lo + (hi - lo) * rng.random((128, region.size))])
@@ -191,7 +210,8 @@ class End(Best):
             self.reasons.append(discarded(claimed[1], claimed[0], f"{name}'s {bound:.9g}"))
         elif not self._improves(bound, claimed):
             return claimed
-        self.evidence.append(f"{name}: bound" + ("" if exact else ", the same in two runs"))
+        kind = EvidenceKind.EXACT_BOUND if exact else EvidenceKind.AGREED_BOUND
+        self.evidence.append(Evidence(kind, name))
         return bound, name
 
     def _beyond(self, value: float, bound: float) -> bool:
@@ -220,7 +240,7 @@ class End(Best):
         answers: list[Answer] = []
 
         def ask(attempt: int, share: float) -> Statement:
-            limits = self._limits(share, self.options.seed + attempt)
+            limits = self._limits(share, attempt)
             answers.append(self.pool.solve(name, question.model, limits))
             return self._take(answers[-1], question.inputs, left, exact=capabilities.exact)
 
@@ -264,10 +284,10 @@ class End(Best):
         if said is None:
             return None
         if said.against:
-            self.reasons.append(f"{name}: its {said} contradicts {said.against}: discarded")
+            self.reasons.append(said.contradicted(name))
             return None
         if said.bound is None:
-            self.reasons.append(f"{name}: {said.why}")
+            self.reasons.append(Reason(ReasonKind.NO_ANSWER, name, said.why))
             return None
         return said
 
@@ -305,8 +325,8 @@ class End(Best):
         found = min(least, left.closed, left.attained)
         return 0.0 - found if self.objective.maximise else found
 
-    def _limits(self, share: float = 1.0, seed: int = 0) -> SolveLimits:
-        budget = self.budget
+    def _limits(self, share: float = 1.0, attempt: int = 0) -> SolveLimits:
+        budget, seed = self.budget, self.settings.seed + attempt
         return SolveLimits(budget.left * share, budget.memory, budget.threads, seed)
 
     def _take(

@@ -7,167 +7,289 @@ The range is over the closed question (both gate values at a kink), which is wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from verifex.engine.budget import Budget
-from verifex.engine.range_end import Best, End, Left
-from verifex.engine.run import Options, has_smooth, node_bounds
+from verifex.engine.findings.reasons import (
+    BOUNDS,
+    SEARCH,
+    Evidence,
+    EvidenceKind,
+    Reason,
+    ReasonKind,
+)
+from verifex.engine.range_end import Best, End, Left, tighter
+from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import RangeEnd, RangeVerdict
+from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import TRUE, Atom, Form, Or
 from verifex.ir.problem import Objective, Problem
-from verifex.semantics.claim import NodeBounds
+from verifex.settings import Settings
 
-Progress = Callable[[str, str], None]
+if TYPE_CHECKING:
+    from verifex.engine.search.extrema import Minimum
+
+SIDES = (False, True)
+"""The minimum and the maximum."""
+
+TOGETHER = 0.25
+"""Of the time of several forms, what one search for all of them gets. It closes most of them at a
+fraction of the cost; the rest of the time is for each form that it leaves open, alone."""
+
+
+@dataclass(frozen=True)
+class RangeQuestion:
+    """A form whose range is asked for, what it is called, and who is told of its search."""
+
+    form: Form
+    name: str = ""
+    watch: Watch = field(default_factory=Watch)
+
+
+@dataclass(frozen=True)
+class SearchedEnds:
+    """What a search knows of a form's minimum (False) and maximum (True): the ends, what it leaves
+    open at each, and the seconds that it took."""
+
+    ends: dict[bool, RangeEnd]
+    left: dict[bool, Left] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether no domain is open: what is not attained then, no search will find."""
+        return bool(self.left) and all(left.domains is None for left in self.left.values())
+
+    @property
+    def closed(self) -> bool:
+        """Whether both gaps are closed."""
+        return RangeVerdict("", self.ends[False], self.ends[True]).closed
 
 
 def find_range(
     problem: Problem,
     form: Form,
-    options: Options | None = None,
+    settings: Settings | None = None,
     pool: SolverPool | None = None,
     name: str = "",
+    watch: Watch | None = None,
 ) -> RangeVerdict:
     """Minimum and maximum of `form` over the problem's region and assumption."""
-    options = options or Options()
+    question = RangeQuestion(form, name, watch or Watch())
+    return find_each(problem, [question], settings, pool)[0]
+
+
+def find_each(
+    problem: Problem,
+    questions: Sequence[RangeQuestion],
+    settings: Settings | None = None,
+    pool: SolverPool | None = None,
+    watch: Watch | None = None,
+) -> list[RangeVerdict]:
+    """The range of every form, in `seconds` for each: several are searched together first, then
+    what that leaves open one by one, with solvers. `watch` is told of the search for all."""
+    settings = settings or Settings()
+    known = _together(problem, questions, settings, watch or Watch())
     own = pool or SolverPool()
     try:
-        return _find_range(problem, form, options, own, name)
+        return [
+            _OneRange(problem, question, settings, own, known.get(k)).find()
+            for k, question in enumerate(questions)
+        ]
     finally:
         if pool is None:
             own.close()
 
 
-def _find_range(
-    problem: Problem, form: Form, options: Options, pool: SolverPool, name: str
-) -> RangeVerdict:
-    started = time.monotonic()
-    # The claim only tells which nodes and kinks matter: it is never decided here.
-    problem = replace(problem, require=Atom(form))
-    bounds = node_bounds(problem)
-    low, high = form.bounds(*bounds)
-    ends: dict[bool, RangeEnd] = {}
-    evidence, reasons = ["interval bounds, outward rounded"], list[str]()
-    rests: dict[bool, Left] = {}
-    if options.search:
-        ends, rests = _search(problem, [form], bounds, options, reasons)[0]
-        if any(end.claimed is not None for end in ends.values()):
-            evidence.append("search: bound")
-        if _settled(ends):
-            return RangeVerdict(
-                name,
-                ends[False],
-                ends[True],
-                "; ".join(dict.fromkeys(reasons)),
-                tuple(evidence),
-                time.monotonic() - started,
-                (*problem.graph.notes, *problem.notes, *region_notes(problem)),
-            )
-    for maximise in (False, True):
-        budget = Budget(
-            max(0.0, options.seconds - (time.monotonic() - started)) * (1.0 if maximise else 0.5),
-            options.memory,
-            options.threads,
+def _together(
+    problem: Problem, questions: Sequence[RangeQuestion], settings: Settings, watch: Watch
+) -> dict[int, SearchedEnds]:
+    """What one search finds out about forms that it takes together, by their places."""
+    found: dict[int, SearchedEnds] = {}
+    if len(questions) < 2 or not settings.searches or not _searchable(problem):
+        return found
+    for smooth in (False, True):
+        places = [k for k, question in enumerate(questions)
+                  if has_smooth(_about(problem, [question.form])) is smooth]
+        if len(places) < 2:
+            continue
+        forms, started = [questions[k].form for k in places], time.monotonic()
+        seconds = settings.seconds * len(places) * TOGETHER
+        # What kept it from its end is asked, and told, again of each form that is left open.
+        ends = _search(_about(problem, forms), forms, seconds, settings, [], watch)
+        each = (time.monotonic() - started) / len(places)
+        found |= {k: replace(e, seconds=each) for k, e in zip(places, ends, strict=True)}
+    return found
+
+
+def _about(problem: Problem, forms: Sequence[Form]) -> Problem:
+    """The problem with a claim that only tells which nodes and kinks matter: nobody decides it."""
+    atoms = tuple(Atom(form) for form in forms)
+    return replace(problem, require=atoms[0] if len(atoms) == 1 else Or(atoms))
+
+
+class _OneRange:
+    """The search for one form's range. `known` is what a search for several forms found out."""
+
+    def __init__(
+        self, problem: Problem, question: RangeQuestion, settings: Settings, pool: SolverPool,
+        known: SearchedEnds | None,
+    ) -> None:
+        self.problem, self.question = _about(problem, [question.form]), question
+        self.known, self.pool = known, pool
+        self.settings = settings
+        self.started = time.monotonic() - (0.0 if known is None else known.seconds)
+        self.evidence = [Evidence(EvidenceKind.INTERVALS, BOUNDS)]
+        self.reasons: list[Reason] = []
+
+    def find(self) -> RangeVerdict:
+        """Both ends with their evidence."""
+        found = self.known
+        if self.settings.searches and not (found is not None and (found.closed or found.ended)):
+            found = self._searched()
+        if found is None:
+            return self._verdict(self._solved(SearchedEnds({})))
+        if any(end.claimed is not None for end in found.ends.values()):
+            self.evidence.append(Evidence(EvidenceKind.SEARCH_BOUND, SEARCH))
+        return self._verdict(found.ends if found.closed else self._solved(found))
+
+    def _searched(self) -> SearchedEnds:
+        """What a search for this form alone finds out, with what was known before."""
+        settings, form = self.settings, self.question.form
+        share = SEARCH_SHARE if settings.asked else 1.0
+        found = _search(self.problem, [form], self._left() * share, settings, self.reasons,
+                        self.question.watch)[0]
+        if self.known is None:
+            return found
+        ends = {
+            side: tighter(self.problem, Objective(form, side), end, self.known.ends[side],
+                          self.reasons)
+            for side, end in found.ends.items()
+        }
+        return SearchedEnds(ends, found.left)
+
+    def _solved(self, found: SearchedEnds) -> dict[bool, RangeEnd]:
+        """The ends with what solvers say of those that the search has not closed."""
+        ends, form = dict(found.ends), self.question.form
+        bounds = node_bounds(self.problem)
+        proven = form.bounds(*bounds)
+        for side in (False, True):
+            left = found.left.get(side)
+            both = SearchedEnds({s: ends[side] for s in SIDES if side in ends})
+            if left and left.domains is None and both.closed:
+                continue  # the search has closed this end
+            budget = Budget(self._left() * (1.0 if side else 0.5), self.settings.memory,
+                            self.settings.threads)
+            end = End(self.problem, Objective(form, side), bounds, self.settings, self.pool, budget,
+                      left, self.question.watch)
+            ends[side] = end.run(proven[side], ends.get(side))
+            self.evidence += end.evidence
+            self.reasons += end.reasons
+        return ends
+
+    def _left(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self.settings.seconds - (time.monotonic() - self.started))
+
+    def _verdict(self, ends: dict[bool, RangeEnd]) -> RangeVerdict:
+        return RangeVerdict(
+            self.question.name, ends[False], ends[True], tuple(dict.fromkeys(self.reasons)),
+            tuple(dict.fromkeys(self.evidence)), time.monotonic() - self.started,
+            _notes(self.problem),
         )
-        left = rests.get(maximise)
-        if left and left.domains is None and _settled({s: ends[maximise] for s in (False, True)}):
-            continue  # the search has closed this end
-        search = End(problem, Objective(form, maximise), bounds, options, pool, budget, left)
-        ends[maximise] = search.run(high if maximise else low, ends.get(maximise))
-        evidence += search.evidence
-        reasons += search.reasons
-    return RangeVerdict(
-        name,
-        ends[False],
-        ends[True],
-        "; ".join(dict.fromkeys(reasons)),
-        tuple(dict.fromkeys(evidence)),
-        time.monotonic() - started,
-        (*problem.graph.notes, *problem.notes, *region_notes(problem)),
-    )
+
+
+def _notes(problem: Problem) -> tuple[str, ...]:
+    return (*problem.graph.notes, *problem.notes, *region_notes(problem))
 
 
 def find_ranges(
-    problem: Problem, forms: list[Form], names: list[str], options: Options | None = None
+    problem: Problem, forms: list[Form], names: list[str], settings: Settings | None = None,
+    watch: Watch | None = None,
 ) -> list[RangeVerdict]:
-    """Ranges of many forms by one search (see `find_range` for what a range is).
+    """Ranges of many forms by one search (see `find_range` for what a range is), in `seconds`.
 
     Forms share their bounds and advance in one batch; nothing is left for other solvers here.
     """
-    options = options or Options()
-    started = time.monotonic()
-    problem = replace(problem, require=Or(tuple(Atom(f) for f in forms)))
-    reasons: list[str] = []
-    ends = _search(problem, forms, node_bounds(problem), options, reasons)
-    notes = (*problem.graph.notes, *problem.notes, *region_notes(problem))
-    seconds = time.monotonic() - started
+    settings = settings or Settings()
+    started, problem = time.monotonic(), _about(problem, forms)
+    reasons: list[Reason] = []
+    share = SEARCH_SHARE if settings.asked else 1.0
+    found = _search(problem, forms, settings.seconds * share, settings, reasons, watch or Watch())
+    evidence = (Evidence(EvidenceKind.SEARCH_BOUND, SEARCH),)
+    notes, seconds = _notes(problem), time.monotonic() - started
     return [
         RangeVerdict(
-            name, end[False], end[True], "; ".join(reasons), ("search: bound",), seconds, notes
+            name, one.ends[False], one.ends[True], tuple(reasons), evidence, seconds, notes
         )
-        for name, (end, _) in zip(names, ends, strict=True)
+        for name, one in zip(names, found, strict=True)
     ]
 
 
 def _search(
-    problem: Problem, forms: list[Form], bounds: NodeBounds, options: Options, reasons: list[str]
-) -> list[tuple[dict[bool, RangeEnd], dict[bool, Left]]]:
+    problem: Problem, forms: Sequence[Form], seconds: float, settings: Settings,
+    reasons: list[Reason], watch: Watch,
+) -> list[SearchedEnds]:
     """Both ends of every form by branch and bound, attained values replayed exactly, and what is
-    left open at each."""
+    left open at each. Why it did not come to its end is added to `reasons`."""
     from verifex.engine.search.extrema import minima
     from verifex.engine.search.gates.search import SearchOptions
 
-    share = SEARCH_SHARE if options.solvers else 1.0
-    budget = Budget(options.seconds * share, options.memory, options.threads)
-    signed = [*forms, *(-f for f in forms)]
-    search = SearchOptions(device=options.device, inputs=has_smooth(problem))
-    proven = [f.bounds(*bounds) for f in forms]
-    sides = (False, True)
-    empty: list[tuple[dict[bool, RangeEnd], dict[bool, Left]]] = [
-        ({s: RangeEnd(b[s], None, None, None) for s in sides}, {}) for b in proven
-    ]
-    if problem.assume != TRUE or not _searchable(problem):
-        reasons.append("search: not used, for it takes no assumption, integers or l2 balls")
+    # Loading torch, just now, does not count.
+    budget = Budget(seconds, settings.memory, settings.threads)
+    bounds = node_bounds(problem)
+    proven = [form.bounds(*bounds) for form in forms]
+    empty = [SearchedEnds({s: RangeEnd(b[s], None, None, None) for s in SIDES}) for b in proven]
+    if not _searchable(problem):
+        reasons.append(Reason(ReasonKind.NOT_SEARCHABLE, SEARCH))
         return empty
-    watch = options.watch()
+    options = SearchOptions(device=settings.device, inputs=has_smooth(problem))
+    signed = [*forms, *(-f for f in forms)]
     try:
-        found, stats, _, _ = minima(problem, signed, budget, search, watch.search(), options.seed)
+        found, stats, _, _ = minima(
+            problem, signed, budget, options, watch.search(), settings.seed)
     except UnsupportedError as error:
-        reasons.append(f"search: {error}")
+        reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
         return empty
     watch.stage("search", budget.elapsed, f"{stats.domains} domains, {stats.lps} leaf programs")
-    reasons += [f"search: {why}, with what it held" for why in stats.lost]
+    reasons += [Reason(ReasonKind.PROCESS_LOST, SEARCH, why) for why in stats.lost]
     if budget.spent:
-        reasons.append(f"search: out of time after {stats.domains} domains")
-    out = []
-    for k, form in enumerate(forms):
-        ends, left = {}, {}
-        for side in sides:
-            least = found[k + (len(forms) if side else 0)]
-            end = Best(problem, Objective(form, side))
-            if least.point is not None:
-                end.offer(least.point.tolist())
-            bound = -least.bound if side else least.bound
-            claimed = (bound, "search") if np.isfinite(bound) else None
-            ends[side] = end.result(proven[k][side], claimed, reasons)
-            left[side] = Left(least.attained, least.closed, least.rest)
-        out.append((ends, left))
-    return out
+        reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH, count=stats.domains))
+    return [
+        _ends(problem, form, (found[k], found[k + len(forms)]), proven[k], reasons)
+        for k, form in enumerate(forms)
+    ]
+
+
+def _ends(
+    problem: Problem, form: Form, found: tuple[Minimum, Minimum],
+    proven: tuple[Fraction | None, Fraction | None], reasons: list[Reason],
+) -> SearchedEnds:
+    """Both ends of a form, from the minimum of it and that of its negative."""
+    ends, left = {}, {}
+    for side, least in zip(SIDES, found, strict=True):
+        best = Best(problem, Objective(form, side))
+        if least.point is not None:
+            best.offer(least.point.tolist())
+        bound = -least.bound if side else least.bound
+        claimed = (bound, SEARCH) if np.isfinite(bound) else None
+        ends[side] = best.result(proven[side], claimed, reasons)
+        left[side] = Left(least.attained, least.closed, least.rest)
+    return SearchedEnds(ends, left)
 
 
 def _searchable(problem: Problem) -> bool:
-    """Whether the search's leaves attain their values: on an l2 ball's rim they only come near."""
+    """Whether the search takes the problem, and its leaves attain their values: on an l2 ball's rim
+    they only come near."""
     region = problem.region
     round_ = any(ball.norm == "l2" for ball in region.balls)
-    return not (region.integers or region.one_hot or round_)
-
-
-def _settled(ends: dict[bool, RangeEnd]) -> bool:
-    """Whether both gaps are closed."""
-    return RangeVerdict("", ends[False], ends[True]).closed
+    return problem.assume == TRUE and not (region.integers or region.one_hot or round_)

@@ -1,4 +1,4 @@
-"""One run: the options it has, and what has been found so far while a problem is being decided."""
+"""One run: its settings, and what has been found so far while a problem is being decided."""
 
 from __future__ import annotations
 
@@ -9,39 +9,18 @@ from fractions import Fraction
 
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import Point, make_witness, replay, snap
+from verifex.engine.findings.reasons import Evidence, Reason, ReasonKind
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.undefined import point_notes
-from verifex.engine.verdict import Outcome, Step, Verdict, Witness
-from verifex.engine.watch import Log, Progress, Watch
+from verifex.engine.verdict import Outcome, StageRecord, Verdict, Witness
+from verifex.engine.watch import Watch
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Univariate
 from verifex.ir.problem import Problem
 from verifex.semantics.claim import NodeBounds
 from verifex.semantics.interval import bound_box
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to decide: the search first (`search`), then `solvers` in order for what it leaves open.
-
-    `log` receives one dictionary for every batch of the search and for every stage (see `watch`).
-    """
-
-    seconds: float = 60.0
-    memory: int = 4 << 30
-    threads: int = 1
-    solvers: tuple[str, ...] = ("highs", "z3")
-    attack: bool = True
-    search: bool = True
-    device: str = "cpu"
-    seed: int = 0
-    progress: Progress | None = None
-    log: Log | None = None
-
-    def watch(self) -> Watch:
-        """Who is told what happens."""
-        return Watch(self.log, self.progress)
+from verifex.settings import Settings
 
 
 @dataclass
@@ -49,14 +28,16 @@ class Run:
     """What has been found so far while a problem is being decided."""
 
     problem: Problem
-    options: Options
+    settings: Settings
     budget: Budget
     pool: SolverPool
     bounds: NodeBounds
-    steps: list[Step] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+    watch: Watch = field(default_factory=Watch)
+    """Who is told what happens."""
+    steps: list[StageRecord] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
+    doubts: list[Reason] = field(default_factory=list)
     """What solvers said that does not count, and why."""
     margin_low: Fraction | None = None
     margin_claimed: float | None = None
@@ -69,8 +50,8 @@ class Run:
 
     def stage(self, name: str, started: float, result: str) -> None:
         seconds = time.monotonic() - started
-        self.steps.append(Step(name, seconds, result))
-        self.options.watch().stage(name, seconds, result)
+        self.steps.append(StageRecord(name, seconds, result))
+        self.watch.stage(name, seconds, result)
 
     def attain(self, point: Point) -> Witness | None:
         """Replay a point of the region: its margin is kept if no kink makes it doubtful, and a
@@ -88,7 +69,7 @@ class Run:
         """The same of what a search saw come nearest, if it saw anything."""
         return None if point is None else self.attain(snap(self.problem.region, point.tolist()))
 
-    def doubt(self, told: Sequence[str]) -> None:
+    def doubt(self, told: Sequence[Reason]) -> None:
         """Keep what a solver said in vain: reasons of an unknown verdict, notes of any other."""
         self.doubts += told
         self.reasons += told
@@ -96,18 +77,19 @@ class Run:
     def verdict(
         self,
         outcome: Outcome,
-        reason: str = "",
-        evidence: Sequence[str] = (),
+        reasons: Sequence[Reason] = (),
+        evidence: Sequence[Evidence] = (),
         witness: Witness | None = None,
     ) -> Verdict:
         if outcome is Outcome.CLAIMED and self.violated:
-            reason = f"{'; '.join(evidence)}: contradicted by a replayed point on a kink"
+            said = "; ".join(map(str, evidence))
+            reasons = [Reason(ReasonKind.CLAIM_CONTRADICTED, detail=said)]
             outcome, evidence = Outcome.UNKNOWN, ()
-        doubts = [] if outcome is Outcome.UNKNOWN else self.doubts
+        doubts = [] if outcome is Outcome.UNKNOWN else map(str, self.doubts)
         told = () if witness is None else point_notes(self.problem, witness.point)
         return Verdict(
             outcome,
-            reason,
+            tuple(dict.fromkeys(reasons)),
             tuple(evidence),
             witness,
             self.margin_low,

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from verifex.engine.findings.reasons import Reason, ReasonKind
 from verifex.ir.model.lower import to_float
 from verifex.ir.model.solving import Answer, Status, Stop
 
@@ -51,6 +52,10 @@ class Statement:
             return f"bound {self.bound:.9g}"
         return "answer 'infeasible'" if self.infeasible else "silence"
 
+    def contradicted(self, name: str) -> Reason:
+        """Why it is discarded, if it was `name` who said it."""
+        return Reason(ReasonKind.CONTRADICTED, name, self.against, self.bound)
+
 
 def heard(answer: Answer) -> Statement:
     """An answer as a statement. Raises UnsupportedError for a bound that no float holds."""
@@ -77,7 +82,7 @@ class Hearing:
     decides: Callable[[Statement], bool]
     upper: bool
     spent: Callable[[], bool]
-    reasons: list[str]
+    reasons: list[Reason]
     reserve: bool = True
 
     def outcome(self) -> Statement | None:
@@ -92,7 +97,7 @@ class Hearing:
             if said is None:
                 return None
             if said.against:
-                self._tell(f"its {said} contradicts {said.against}: discarded")
+                self.reasons.append(said.contradicted(self.name))
             elif held is not None:
                 return self._both(held, said)
             elif self.decides(said):
@@ -102,7 +107,7 @@ class Hearing:
             else:  # the time that was kept for a second run may find it a point
                 late = said
         if held is not None:
-            self._tell(f"its {held} is not claimed: no time for a second run with another seed")
+            self._not_confirmed(held, "no time for a second run with another seed")
             return None
         return late
 
@@ -111,10 +116,10 @@ class Hearing:
         both = first if second.infeasible else self._weaker(first, second)
         if first.infeasible != second.infeasible or both is None:
             word = f"says {second}" + (f" ({second.why})" if second.why else "")
-            self._tell(f"its {first} is not claimed: a second run, with another seed, {word}")
+            self._not_confirmed(first, f"a second run, with another seed, {word}")
             return None
         if not self.decides(both):
-            self._tell(f"its {first} is not claimed: a second run came to {second} in its time")
+            self._not_confirmed(first, f"a second run came to {second} in its time")
         return both
 
     def _weaker(self, first: Statement, second: Statement) -> Statement | None:
@@ -128,5 +133,5 @@ class Hearing:
             return None
         return Statement(two if gap < 0 else one, final=first.final and second.final)
 
-    def _tell(self, text: str) -> None:
-        self.reasons.append(f"{self.name}: {text}")
+    def _not_confirmed(self, said: Statement, why: str) -> None:
+        self.reasons.append(Reason(ReasonKind.NOT_CONFIRMED, self.name, why, said.bound))

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from verifex.engine.findings.reasons import Evidence, Reason, sentence
 from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN
+from verifex.ir.text.graph_text import fraction_to_json
+
+if TYPE_CHECKING:
+    from verifex.engine.findings.document import EndPart
 
 
 class Outcome(Enum):
@@ -41,15 +46,16 @@ class Witness:
     def to_json(self) -> dict[str, Any]:
         return {
             "point": [float(v) for v in self.point],
-            "point_exact": [str(v) for v in self.point],
-            "margin": None if self.margin is None else float(self.margin),
+            "point_exact": [fraction_to_json(v) for v in self.point],
+            "margin": _float(self.margin),
+            "margin_exact": _text(self.margin),
             "values": {k: [float(v) for v in vs] for k, vs in self.values.items()},
             "replays": dict(self.replays),
         }
 
 
 @dataclass(frozen=True)
-class Step:
+class StageRecord:
     """One stage on the way: what ran, for how long, what it found."""
 
     stage: str
@@ -63,19 +69,19 @@ class Verdict:
 
     `margin_low` is a proven lower bound of the requirement's worst margin (None: no bound),
     `margin_claimed` the bound that the evidence in `evidence` states, `margin_high` the least
-    margin attained at a point (exact). `reason` says why, for unknown. `proof` is the record of the
-    search that closed a claim, from which a certificate can be written.
+    margin attained at a point (exact). `reasons` say why, for unknown. `proof` is the record of the
+    search that closed a claim, from which a certificate can be written; no JSON holds it.
     """
 
     outcome: Outcome
-    reason: str = ""
-    evidence: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     witness: Witness | None = None
     margin_low: Fraction | None = None
     margin_claimed: float | None = None
     margin_high: Fraction | None = None
     seconds: float = 0.0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StageRecord, ...] = ()
     notes: tuple[str, ...] = ()
     name: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -85,17 +91,31 @@ class Verdict:
     def exit_code(self) -> int:
         return self.outcome.exit_code
 
+    @property
+    def reason(self) -> str:
+        """The reasons as one sentence; empty where there are none."""
+        return sentence(self.reasons)
+
+    @property
+    def rests_on(self) -> str:
+        """The evidence as one sentence."""
+        return "; ".join(map(str, self.evidence))
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`; rationals also appear as exact text where they matter."""
         return {
             "name": self.name,
             "verdict": self.outcome.value,
             "reason": self.reason,
-            "evidence": list(self.evidence),
+            "reasons": [r.to_json() for r in self.reasons],
+            "evidence": list(map(str, self.evidence)),
+            "evidence_data": [e.to_json() for e in self.evidence],
             "worst_margin": {
                 "proven_at_least": _float(self.margin_low),
+                "proven_exact": _text(self.margin_low),
                 "claimed_at_least": self.margin_claimed,
                 "attained": _float(self.margin_high),
+                "attained_exact": _text(self.margin_high),
             },
             "witness": None if self.witness is None else self.witness.to_json(),
             "seconds": round(self.seconds, 3),
@@ -103,6 +123,33 @@ class Verdict:
             "notes": list(self.notes),
             **dict(self.extra),
         }
+
+    @staticmethod
+    def from_json(text: str | bytes | Mapping[str, Any]) -> Verdict:
+        """The verdict of a JSON text, or of the data that `to_json` gives.
+
+        What the JSON rounds stays rounded (seconds, values at the witness), and `proof` is not in
+        it. Keys of `--json` that are no part of a verdict are in `extra`. Raises InputError, which
+        names the key that is wrong.
+        """
+        from verifex.engine.findings.document import VerdictDocument, read_document
+
+        found = read_document(VerdictDocument, text)
+        worst, extra = found.worst_margin, dict(found.model_extra or {})
+        extra.pop("exit_code", None)
+        at = found.witness
+        witness = None if at is None else Witness(
+            at.point_exact, at.margin_exact,
+            {k: tuple(map(Fraction, values)) for k, values in at.values.items()}, at.replays)
+        return Verdict(
+            Outcome(found.verdict), found.reasons, found.evidence_data, witness, worst.proven_exact,
+            worst.claimed_at_least, worst.attained_exact, found.seconds,
+            tuple(StageRecord(*step) for step in found.steps), found.notes, found.name, extra,
+        )
+
+
+def _text(value: Fraction | None) -> str | None:
+    return None if value is None else fraction_to_json(value)
 
 
 def _float(value: Fraction | None) -> float | None:
@@ -142,13 +189,22 @@ class RangeEnd:
     def to_json(self) -> dict[str, Any]:
         return {
             "proven": _float(self.proven),
+            "proven_exact": _text(self.proven),
             "claimed": self.claimed,
             "claimed_by": self.by,
             "attained": _float(self.attained),
+            "attained_exact": _text(self.attained),
             "gap": self.gap,
             "on_kink": self.on_kink,
             "point": None if self.point is None else [float(v) for v in self.point],
+            "point_exact": None if self.point is None else list(map(fraction_to_json, self.point)),
         }
+
+    @staticmethod
+    def from_part(part: EndPart) -> RangeEnd:
+        """The end that a part of a document says."""
+        return RangeEnd(part.proven_exact, part.claimed, part.attained_exact, part.point_exact,
+                        part.on_kink, part.claimed_by)
 
 
 @dataclass(frozen=True)
@@ -158,10 +214,20 @@ class RangeVerdict:
     expression: str
     low: RangeEnd
     high: RangeEnd
-    reason: str = ""
-    evidence: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The reasons as one sentence; empty where there are none."""
+        return sentence(self.reasons)
+
+    @property
+    def rests_on(self) -> str:
+        """The evidence as one sentence."""
+        return "; ".join(map(str, self.evidence))
 
     @property
     def closed(self) -> bool:
@@ -181,9 +247,21 @@ class RangeVerdict:
             "expression": self.expression,
             "closed": self.closed,
             "reason": self.reason,
+            "reasons": [r.to_json() for r in self.reasons],
             "low": self.low.to_json(),
             "high": self.high.to_json(),
-            "evidence": list(self.evidence),
+            "evidence": list(map(str, self.evidence)),
+            "evidence_data": [e.to_json() for e in self.evidence],
             "seconds": round(self.seconds, 3),
             "notes": list(self.notes),
         }
+
+    @staticmethod
+    def from_json(text: str | bytes | Mapping[str, Any]) -> RangeVerdict:
+        """The range of a JSON text, or of the data that `to_json` gives; raises InputError."""
+        from verifex.engine.findings.document import RangeDocument, read_document
+
+        found = read_document(RangeDocument, text)
+        low, high = RangeEnd.from_part(found.low), RangeEnd.from_part(found.high)
+        return RangeVerdict(found.expression, low, high, found.reasons, found.evidence_data,
+                            found.seconds, found.notes)

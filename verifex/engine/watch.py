@@ -14,10 +14,13 @@ INTERVAL = 0.5
 
 
 class Watch:
-    """Takes the entries of a search; a `log` gets them all, `progress` a line twice a second."""
+    """Takes the entries of a search; a `log` gets them all, `progress` a line twice a second.
+
+    It stands beside the settings and not among them: callbacks are no data.
+    """
 
     def __init__(
-        self, log: Log | None, progress: Progress | None,
+        self, log: Log | None = None, progress: Progress | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log, self.progress, self._clock = log, progress, clock

@@ -46,6 +46,7 @@ class ExactArray:
         if not np.isfinite(array).all():
             raise ValueError("a NaN or an infinity has no exact value")
         mantissa, exponent = np.frexp(array)
+        # A float is an integer of 53 bits times a power of two; trailing zeros go into the power.
         whole = np.ldexp(mantissa, 53).astype(np.int64)
         low_bit = whole & -whole
         trailing = np.where(whole == 0, 0, np.frexp(low_bit.astype(np.float64))[1] - 1)
@@ -79,6 +80,7 @@ class ExactArray:
         lo, hi = mid.copy(), mid.copy()
         for i, n in enumerate(self.num.ravel()):
             m = float(mid.flat[i])
+            # Beyond the largest float: that is the bound on the near side.
             if math.isinf(m):
                 lo.flat[i], hi.flat[i] = (
                     (np.finfo(float).max, m) if m > 0 else (m, -np.finfo(float).max)
@@ -97,6 +99,7 @@ class ExactArray:
 
     def scaled(self, factor: Fraction) -> ExactArray:
         """This array times a rational factor."""
+        # Cancelled here, or denominators grow with every layer.
         common = math.gcd(self.den, factor.numerator) or 1
         return ExactArray(
             np.asarray(self.num * (factor.numerator // common), dtype=object),

@@ -7,14 +7,15 @@ position, checks shapes and kinds as nodes are added, and folds affine steps of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
 from verifex.errors import InputError
-from verifex.ir.exact import ExactArray, Values, as_exact
+from verifex.ir.exact import ExactArray, Number, Values, as_exact
 from verifex.ir.linmap import (
     Gather,
     LinearMap,
@@ -26,7 +27,6 @@ from verifex.ir.linmap import (
     scale,
 )
 from verifex.ir.ops import (
-    UNIVARIATES,
     Affine,
     Concat,
     Const,
@@ -86,23 +86,15 @@ class Graph:
             at += self.nodes[i].size
         return offsets
 
-    def ancestors(self, targets: Iterable[int], *, zeros: bool = True) -> list[int]:
+    def ancestors(
+        self, targets: Iterable[int], *, zeros: bool = True, stop: Container[int] = ()
+    ) -> list[int]:
         """The nodes that the targets depend on (themselves included), in order.
 
-        Without `zeros`, what is only multiplied by zeros does not count.
+        Without `zeros`, what is only multiplied by zeros does not count. What lies behind the
+        nodes `stop` does not count either, unless it is needed on another way.
         """
-        needed, stack = set(), list(targets)
-        while stack:
-            i = stack.pop()
-            if i not in needed:
-                needed.add(i)
-                node = self.nodes[i]
-                if zeros or not isinstance(node.op, Affine):
-                    stack.extend(node.args)
-                else:
-                    pairs = zip(node.op.maps, node.args, strict=True)
-                    stack.extend(a for m, a in pairs if not is_zero(m))
-        return sorted(needed)
+        return _ancestors(self.nodes, targets, zeros, stop)
 
     def describe(self, index: int) -> str:
         """A node as a person would name it."""
@@ -110,6 +102,40 @@ class Graph:
         return f"{type(self.nodes[index].op).__name__} node {index}" + (
             f" ({label})" if label else ""
         )
+
+
+@dataclass(frozen=True)
+class NamedNetwork:
+    """One of several networks that share a graph: where its inputs and its outputs lie there.
+
+    `inputs` are any nodes of the graph: two networks may be asked about the same inputs, about
+    parts of them, or one about what the other computes.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: Mapping[str, int]
+
+
+def _ancestors(
+    nodes: Sequence[Node], targets: Iterable[int], zeros: bool, stop: Container[int]
+) -> list[int]:
+    """See `Graph.ancestors`."""
+    needed, stack = set(), list(targets)
+    while stack:
+        i = stack.pop()
+        if i in needed:
+            continue
+        needed.add(i)
+        node = nodes[i]
+        if i in stop:
+            continue
+        if zeros or not isinstance(node.op, Affine):
+            stack.extend(node.args)
+        else:
+            pairs = zip(node.op.maps, node.args, strict=True)
+            stack.extend(a for m, a in pairs if not is_zero(m))
+    return sorted(needed)
 
 
 class Builder:
@@ -135,6 +161,15 @@ class Builder:
     def shape(self, index: int) -> Shape:
         return self._nodes[index].shape
 
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The input nodes, in the order of the flat input."""
+        return tuple(self._inputs)
+
+    def ancestors(self, targets: Iterable[int], *, stop: Container[int] = ()) -> list[int]:
+        """As `Graph.ancestors`, of the graph as it has grown."""
+        return _ancestors(self._nodes, targets, True, stop)
+
     def build(self, outputs: Mapping[str, int] | None = None) -> Graph:
         """The finished graph; `outputs` defaults to those set on the builder."""
         return Graph(
@@ -150,6 +185,7 @@ class Builder:
         if isinstance(op, Affine):
             known = [self._nodes[a].op for a in args]
             values = [k.value for k in known if isinstance(k, Const)]
+            # Sound: folded in exact arithmetic, so that no rounding hides in a constant.
             if args and len(values) == len(args):
                 self._check(op, args)
                 op, args = Const(_fold(op, values)), ()
@@ -182,23 +218,27 @@ class Builder:
             return node
         return self.add(Affine((linear_map,), bias), node, label=label)
 
-    def sum(self, terms: Sequence[int], signs: Sequence[int] | None = None, label: str = "") -> int:
-        """`sum_i signs[i] * terms[i]` of tensors of one shape; equal terms become one, or none.
+    def sum(
+        self, terms: Sequence[int], factors: Sequence[int | Fraction] | None = None, label: str = ""
+    ) -> int:
+        """`sum_i factors[i] * terms[i]` of tensors of one shape, exactly; without factors the sum.
 
-        What cancels leaves no node, so that Max(x, x) has no gate.
+        Equal terms become one, or none: what cancels leaves no node, so that Max(x, x) has no gate.
         """
-        shape, merged = self.shape(terms[0]), dict.fromkeys(terms, 0)
-        for term, sign in zip(terms, signs or [1] * len(terms), strict=True):
-            merged[term] += sign
-        if not any(merged.values()):
+        shape = self.shape(terms[0])
+        merged: dict[int, int | Fraction] = dict.fromkeys(terms, 0)
+        for term, factor in zip(terms, factors or [1] * len(terms), strict=True):
+            merged[term] += factor
+        # Zero factors go: a term that is multiplied by zero would keep its gates alive.
+        left = {term: factor for term, factor in merged.items() if factor}
+        if not left:
             return self.const(np.zeros(shape))
-        terms, signs = zip(*((term, sign) for term, sign in merged.items() if sign), strict=True)
-        maps = tuple(identity(shape) if s == 1 else scale(shape, s) for s in signs)
-        if len(terms) == 1 and signs[0] == 1:
-            return terms[0]
-        return self.add(Affine(maps), *terms, label=label)
+        if list(left.values()) == [1]:
+            return next(iter(left))
+        maps = tuple(identity(shape) if f == 1 else scale(shape, f) for f in left.values())
+        return self.add(Affine(maps), *left, label=label)
 
-    def scaled(self, node: int, factor: int | float, label: str = "") -> int:
+    def scaled(self, node: int, factor: Number, label: str = "") -> int:
         return self.affine(scale(self.shape(node), factor), node, label=label)
 
     def relu(self, preact: int, label: str = "") -> int:
@@ -262,10 +302,8 @@ class Builder:
                 return self._same_shape(op, args, nodes), nodes[1].boolean
             case Mul():
                 return self._same_shape(op, args, nodes), False
-            case Univariate() if op.name not in UNIVARIATES:
-                raise self._fail(
-                    op, args, f"function '{op.name}'", f"one of {', '.join(UNIVARIATES)}"
-                )
+            case Univariate() if not op.name.isidentifier():
+                raise self._fail(op, args, f"function '{op.name}'", "the name of a function")
             case _:
                 return nodes[0].shape, isinstance(op, Step)
 
@@ -288,6 +326,7 @@ class Builder:
         if op.bias is not None and op.bias.shape != shape:
             raise self._fail(op, args, f"bias of shape {list(op.bias.shape)}", f"{list(shape)}")
         first = op.maps[0]
+        # Whatever adds or scales makes other numbers of gates; moving them does not.
         picks = len(args) == 1 and op.bias is None and isinstance(first, Gather)
         return shape, picks and nodes[0].boolean  # gathered gates are gates (a -1 picks 0)
 

@@ -238,6 +238,7 @@ def transpose(linear_map: LinearMap) -> LinearMap:
                 linear_map.index.size == math.prod(linear_map.in_shape)
                 and (linear_map.index >= 0).all()
             ):
+                # Worth the look: a gather has no sums, and so nothing in it rounds.
                 inverse = np.full(linear_map.index.size, -1, dtype=np.int64)
                 inverse[linear_map.index.ravel()] = np.arange(linear_map.index.size)
                 if (inverse >= 0).all():  # a permutation: its adjoint is a Gather too
@@ -308,6 +309,7 @@ def fan_in(linear_map: LinearMap) -> int:
             )
             return int(kernel * channels)
         case ScatterAdd():
+            # The element that most others are added into.
             used = linear_map.index[linear_map.index >= 0]
             return int(np.bincount(used.ravel()).max(initial=1)) if used.size else 1
         case Scaled():
@@ -360,6 +362,7 @@ def _conv_entries(linear_map: Conv) -> Iterator[tuple[int, list[tuple[int, Numbe
     flat_out = np.arange(math.prod(fwd_out)).reshape(
         n, linear_map.groups, outs // linear_map.groups, space
     )
+    # Padding is 0, so positions count from 1.
     padded: Any = _pad(places, linear_map.pads, _Np)
     weight: Any = linear_map.weight.reshape(
         linear_map.groups,
@@ -445,6 +448,7 @@ def convolve(linear_map: Conv, values: Any, weight: Any, lib: Any) -> Any:
     padded_space = tuple(
         k + a + b for k, (a, b) in zip(linear_map.out_shape[2:], linear_map.pads, strict=True)
     )
+    # Into a padded array, of which the padding is then cut off.
     acc = lib.zeros((batch, n, chans, *padded_space), values)
     cotangent = values.reshape(batch * n, linear_map.groups, outs // linear_map.groups, space)
     for offset in product(*(range(k) for k in weight.shape[2:])):
@@ -459,7 +463,7 @@ def convolve(linear_map: Conv, values: Any, weight: Any, lib: Any) -> Any:
 
 
 def apply_numpy(linear_map: LinearMap, values: FloatArray) -> FloatArray:
-    """`linear_map values` in float64 for x of shape (B, *in_shape)."""
+    """The map applied to `values` of shape (B, *in_shape), in float64: (B, *out_shape)."""
     batch = values.shape[0]
     match linear_map:
         case Dense():
@@ -486,7 +490,7 @@ def apply_numpy(linear_map: LinearMap, values: FloatArray) -> FloatArray:
 
 
 def apply_exact(linear_map: LinearMap, values: ExactArray) -> ExactArray:
-    """`linear_map values` in exact arithmetic for x of shape (B, *in_shape)."""
+    """The map applied to `values` of shape (B, *in_shape), exactly: (B, *out_shape)."""
     batch = values.shape[0]
     flat = values.num.reshape(batch, -1)
     match linear_map:

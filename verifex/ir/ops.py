@@ -15,20 +15,6 @@ from typing import TypeAlias
 from verifex.ir.exact import Values, content_key
 from verifex.ir.linmap import LinearMap, Shape
 
-UNIVARIATES = (
-    "sigmoid",
-    "tanh",
-    "exp",
-    "log",
-    "reciprocal",
-    "sqrt",
-    "square",
-    "sin",
-    "cos",
-    "erf",
-)
-"""Names of the smooth scalar functions an `Univariate` may carry."""
-
 
 @dataclass(frozen=True)
 class Input:
@@ -106,7 +92,11 @@ class Concat:
 
 @dataclass(frozen=True)
 class Univariate:
-    """A smooth scalar function applied elementwise, one of `UNIVARIATES`."""
+    """A smooth scalar function applied elementwise, by its name.
+
+    Which there are, and what they mean, say the files of `verifex.semantics.functions`; a table of
+    meanings refuses a name that it does not find there.
+    """
 
     name: str
 

@@ -3,11 +3,13 @@ everything after only reads one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from verifex.errors import InputError
 from verifex.ir.formula import TRUE, And, Atom, Cell, Form, Formula, cells, negate, nodes
-from verifex.ir.graph import Graph
+from verifex.ir.graph import Graph, NamedNetwork
 from verifex.ir.ops import Step
 from verifex.ir.region import Region
 
@@ -33,6 +35,9 @@ class Problem:
     the order in which a certificate numbers them, where the formulas themselves hold fewer (those
     of a VNN-LIB query that the region implies are left out). `defined` lists where ratios in the
     claim are defined: the formulas deal with it already, a verdict tells it.
+
+    `networks` names the networks that the graph holds if they are several; a problem of one network
+    names none. Certificates know one network so far: no claim about several is ever `proved`.
     """
 
     graph: Graph
@@ -44,6 +49,11 @@ class Problem:
     notes: tuple[str, ...] = ()
     listed: tuple[Atom, ...] = ()
     defined: tuple[Defined, ...] = ()
+    networks: tuple[NamedNetwork, ...] = ()
+
+    def network(self, name: str) -> NamedNetwork:
+        """The network of this name; InputError lists the names that there are."""
+        return named_network(self.networks, name)
 
     def broken(self) -> Formula:
         """What a counterexample makes true: the assumption and the negated requirement."""
@@ -67,6 +77,15 @@ class Problem:
         graph = self.graph
         steps = (i for i in graph.ancestors(self.targets()) if isinstance(graph.nodes[i].op, Step))
         return sorted({graph.nodes[i].args[0] for i in steps})
+
+
+def named_network(networks: Sequence[NamedNetwork], name: str) -> NamedNetwork:
+    """The network of this name; InputError lists the names that there are."""
+    for network in networks:
+        if network.name == name:
+            return network
+    known = ", ".join(n.name for n in networks) or "none, for the problem has one network"
+    raise InputError(f"no network '{name}'", expected=known)
 
 
 @dataclass(frozen=True)

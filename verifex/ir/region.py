@@ -6,8 +6,8 @@ order). Everything is exact: bounds and coefficients are fractions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -40,6 +40,7 @@ class Ball:
         diffs = [point[i] - c for i, c in zip(self.indices, self.center, strict=True)]
         if self.norm == "l1":
             return sum(map(abs, diffs), Fraction(0)) <= self.radius
+        # Squares on both sides, since a root of a rational may be irrational.
         return sum((d * d for d in diffs), Fraction(0)) <= self.radius**2
 
 
@@ -93,6 +94,7 @@ class Region:
             return False
         if any(not a <= v <= b for a, v, b in zip(self.lo, point, self.hi, strict=True)):
             return False
+        # Exactly whole: a point that is nearly whole lies outside.
         if any(point[i].denominator != 1 for i in self.integers):
             return False
         for group in self.one_hot:
@@ -110,3 +112,29 @@ class Region:
         lo, _ = ExactArray.from_numbers(self.lo).float_bounds()
         _, hi = ExactArray.from_numbers(self.hi).float_bounds()
         return np.asarray(lo), np.asarray(hi)
+
+
+def joined(regions: Sequence[Region]) -> Region:
+    """The region of all regions' inputs, one after the other, each within its own."""
+    starts = [sum(region.size for region in regions[:k]) for k in range(len(regions))]
+    pairs = list(zip(starts, regions, strict=True))
+
+    def moved(indices: Iterable[int], start: int) -> tuple[int, ...]:
+        return tuple(start + i for i in indices)
+
+    return Region(
+        tuple(v for region in regions for v in region.lo),
+        tuple(v for region in regions for v in region.hi),
+        tuple(
+            LinearRow({start + i: c for i, c in row.coefs.items()}, row.rhs)
+            for start, region in pairs for row in region.rows
+        ),
+        tuple(
+            replace(ball, indices=moved(ball.indices, start))
+            for start, region in pairs for ball in region.balls
+        ),
+        frozenset(i for start, region in pairs for i in moved(region.integers, start)),
+        tuple(moved(group, start) for start, region in pairs for group in region.one_hot),
+        tuple(region.name(i) for region in regions for i in range(region.size))
+        if all(region.names for region in regions) else (),
+    )

@@ -42,6 +42,7 @@ def build(wanted: Class, setting: Setting) -> Formula:
     c = setting.ranked_classes(wanted.tie)[0] if isinstance(wanted.class_, str) else wanted.class_
     if c >= setting.classes:
         raise InputError(f"class {c}", expected=f"0..{setting.classes - 1}", key="class")
+    # Strictly: a tie means that the network has no class there.
     node = setting.logits
     others = [j for j in range(setting.classes) if j != c]
     return conjunction([Atom(Form.of({(node, c): 1, (node, j): -1}), True) for j in others])

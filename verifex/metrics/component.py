@@ -5,11 +5,11 @@ from __future__ import annotations
 from verifex.errors import InputError
 from verifex.ir.fields import Selection, under
 from verifex.ir.formula import Form, Formula
-from verifex.metrics.support.base import Bounded, Family, conjunction, within
+from verifex.metrics.support.base import BoundedProperty, Family, conjunction, within
 from verifex.metrics.support.setting import Setting
 
 
-class Component(Bounded):
+class Component(BoundedProperty):
     """`component = "age", at_most = 0.1`; several components must all keep the bounds."""
 
     component: Selection

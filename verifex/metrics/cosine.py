@@ -49,6 +49,7 @@ def build(wanted: Similarity, setting: Setting) -> Formula:
     if length == 0:
         raise InputError("the reference is zero: it has no direction", key="similarity")
     dot = Form.of({(setting.components, i): a for i, a in enumerate(base)})
+    # No square is needed for a right angle, and so no product.
     if c == 0:
         return Atom(dot)
     gap = _gap(setting, base, c * c * length)

@@ -13,11 +13,11 @@ from verifex.ir.formula import And, Atom, Form, Formula, negate
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather
 from verifex.ir.ops import Concat
-from verifex.metrics.support.base import Bounded, Family, conjunction, shifted
+from verifex.metrics.support.base import BoundedProperty, Family, conjunction, shifted
 from verifex.metrics.support.setting import Setting, sum_form
 
 
-class Distance(Bounded):
+class Distance(BoundedProperty):
     """`distance = "l2", at_most = 0.2`: the norm of A(x) - A(x0) over the chosen components.
 
     `relative = true` measures in units of the same norm of A(x0), which must not be zero.
@@ -93,6 +93,7 @@ def maximum(builder: Builder, node: int) -> int:
     """A node of one element: the largest element of `node`, by max(u, v) = v + relu(u - v)."""
     node = builder.affine(gather(builder.shape(node), range(builder.node(node).size)), node)
     while (n := builder.node(node).size) > 1:
+        # The first half against the second: as few gates in a row as can be.
         half = n // 2
         first, second = (builder.affine(gather((n,), range(k, k + half)), node) for k in (0, half))
         winner = builder.sum([second, builder.relu(builder.sum([first, second], [1, -1]))])

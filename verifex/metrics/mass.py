@@ -12,8 +12,8 @@ from pydantic import PlainValidator, WithJsonSchema
 from verifex.errors import InputError
 from verifex.ir.fields import Fields, selection, show, under
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.support.base import Bounded, Family, Ratio, conjunction
-from verifex.metrics.support.files import locate, open_npy
+from verifex.metrics.support.base import BoundedProperty, Family, Ratio, conjunction
+from verifex.metrics.support.files import read_npy
 from verifex.metrics.support.setting import Setting
 
 
@@ -35,7 +35,7 @@ _MASK_SCHEMA = {
 }
 
 
-class Mass(Bounded, Ratio):
+class Mass(BoundedProperty, Ratio):
     """`mass = ["age", "pay_*"], at_least = 0.5`: sum |A_i| in the mask >= half of the total.
 
     The mask may also be `{ file = "mask.npy" }`: an array of as many elements as there are
@@ -60,6 +60,7 @@ def build(wanted: Mass, setting: Setting) -> Formula:
         if not 0 <= share <= 1:
             raise InputError(f"{show(share)} is no share", expected="0..1", key=key)
         sense = 1 if key in ("at_least", "above") else -1
+        # Multiplied by the total, which is not negative: no division, and exact.
         form = _balance(setting, inside, share, sense)
         parts.append(Atom(form, strict=key in ("above", "below")))
     return conjunction(parts)
@@ -91,7 +92,7 @@ def _from_file(mask: MaskFile, setting: Setting) -> list[int]:
     """The components where the mask in the file is not zero."""
     size = setting.explanation().names.size
     with under("file"):
-        found = open_npy(locate(setting.folder, mask.file))
+        found = read_npy(setting.files.read(mask.file))
         if found.size != size:
             raise InputError(f"{found.size} elements", expected=f"{size}, one a component")
         return [int(i) for i in np.flatnonzero(found)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from verifex.ir.fields import OutputFunctional, under
 from verifex.ir.formula import Formula
-from verifex.metrics.support.base import Bounded, Family, conjunction, within
+from verifex.metrics.support.base import BoundedProperty, Family, conjunction, within
 from verifex.metrics.support.setting import Setting
 
 
-class Output(Bounded):
+class Output(BoundedProperty):
     """`output = "margin:1,0", at_least = 0.5`; above and below are strict."""
 
     output: OutputFunctional

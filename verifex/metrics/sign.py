@@ -61,7 +61,7 @@ def _positions(wanted: Sign, setting: Setting) -> list[int]:
 
 
 def _kept(wanted: Sign, setting: Setting, index: int) -> Formula | None:
-    """The atom that component i keeps its sign; None where it is left out."""
+    """The atom that component `index` keeps its sign; None where it is left out."""
     value, cell = setting.component_reference()[index], (setting.components, index)
     if abs(value) < wanted.threshold:
         return None
@@ -71,6 +71,7 @@ def _kept(wanted: Sign, setting: Setting, index: int) -> Formula | None:
             f"component '{explained.names.name(explained.chosen[index])}' is 0 at the reference",
             expected='zero = "ignore" or "keep"', key="sign",
         )
+    # Zero has no sign to keep, but it can be kept at zero.
     if value == 0:
         both = (Atom(Form.of({cell: 1})), Atom(Form.of({cell: -1})))
         return And(both) if wanted.zero == "keep" else None

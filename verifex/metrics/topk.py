@@ -43,6 +43,7 @@ def build(wanted: TopK, setting: Setting) -> Formula:
     if not 1 <= m <= k:
         raise InputError(f"{m} of {k}", expected=f"1..{k}", key="overlap_at_least")
     winners, losers = reference_top(wanted, setting)
+    # See above: as many outside as may not reach the m-th of the reference.
     inner = (n - k) - (k - m)
     if inner <= 0:
         return TRUE  # any two sets of k among n share m elements
@@ -56,6 +57,7 @@ def reference_top(wanted: TopK, setting: Setting) -> tuple[list[int], list[int]]
     values = setting.component_reference()
     order = top(values, range(len(values)))
     winners, losers = order[: wanted.top_k], order[wanted.top_k :]
+    # Two sets are the reference top-k then; which is meant must be said.
     if losers and values[winners[-1]] == values[losers[0]]:
         explained = setting.explanation()
         if wanted.tie == "error":

@@ -66,7 +66,8 @@ def ask(
     """
     question = _region_model(problem.region, products)
     open_gates: Iterable[int] = problem.kinks() if off_kinks else ()
-    writer = _Writer(problem.graph, bounds, question, products, open_gates)
+    writer = _ClaimWriter(problem.graph, bounds, question, products, open_gates)
+    # Atoms that bounds decide already would cost variables and give solvers room to err.
     broken = simplify(negate(problem.require), *bounds)
     if margin:
         question.margin = writer.add_margin(broken)
@@ -87,7 +88,7 @@ def extremum(
 ) -> Question:
     """The model that optimises a linear form over `region` and `assume` (kinks allowed)."""
     question = _region_model(problem.region, products)
-    writer = _Writer(problem.graph, bounds, question, products, ())
+    writer = _ClaimWriter(problem.graph, bounds, question, products, ())
     writer.demand(simplify(problem.assume, *bounds), None)
     coefs, const = writer.linear(objective.form)
     question.model.objective = coefs
@@ -148,7 +149,7 @@ def _add_ball(question: Question, region: Region, ball: Ball, products: bool) ->
 # --- the formula ----------------------------------------------------------------------------------
 
 
-class _Writer:
+class _ClaimWriter:
     """Writes formulas over an encoded graph into a model."""
 
     def __init__(
@@ -184,6 +185,7 @@ class _Writer:
 
     def add_margin(self, broken: Formula) -> int:
         """A variable m, maximised, that every violated atom must exceed."""
+        # The margin needs finite bounds of its own, or the relaxation is unbounded.
         reach = Fraction(1)
         for atom in atoms(broken):
             low, high = self._range(atom.form)
@@ -217,11 +219,13 @@ class _Writer:
     def _demand_atom(self, atom: Atom, margin: int | None, premise: int | None) -> None:
         coefs, const = self.linear(atom.form)
         low, _ = self._range(atom.form)
+        # As much slack as the premise, where it is 0, may have to take back.
         slack = max(Fraction(0), -low)
         strict = atom.strict
         if margin is not None:
             coefs[margin] = plus(coefs.get(margin, 0), -1)
             slack += Fraction(self.model.variables[margin].hi or 0)
+            # The margin takes strictness over: where it is above zero the atom holds strictly.
             strict = False
         row = Row(tuple((v, c) for v, c in coefs.items() if c != 0), ">=", -Fraction(const), strict)
         if premise is None:

@@ -25,6 +25,7 @@ from verifex.ir.graph import Graph
 from verifex.ir.linmap import Dense, Gather, LinearMap, entries
 from verifex.ir.model.logical import Model, Product, Row
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
 
@@ -129,12 +130,12 @@ class Encoder:
         return self._lists[id(values)][index]
 
     def relu_tied(self, preact: int, index: int) -> None:
-        """A Relu's rows tie its gate to the sign of z already: no further rows are needed."""
+        """A Relu's rows tie its gate to the sign of `preact`: no further rows are needed."""
         if preact not in self._open:
             self._linked.add((preact, index))
 
     def map_row(self, linear_map: LinearMap, index: int) -> list[tuple[int, Number]]:
-        """Row j of a linear map as (flat input index, coefficient) pairs."""
+        """Row `index` of a linear map as (flat input index, coefficient) pairs."""
         if isinstance(linear_map, Dense):
             cols = np.flatnonzero(linear_map.weight[index])
             return list(zip(cols.tolist(), linear_map.weight[index, cols].tolist(), strict=True))
@@ -152,22 +153,26 @@ class Encoder:
             const = plus(const, times(c, e.const) if e.const != 0 else 0)
             if e.var is not None:
                 coefs[e.var] = plus(coefs.get(e.var, 0), times(c, e.coef))
+        # What cancels exactly must not leave a variable behind that nothing holds.
         coefs = {v: c for v, c in coefs.items() if c != 0}
         if not coefs:
             return Expr.number(const)
         if len(coefs) == 1:
             ((v, c),) = coefs.items()
             return Expr(v, c, const)
+        # A variable for the sum keeps rows as sparse as the network, with the numbers it stores.
         z = self.model.new(name, box.lo, box.hi)
         coefs[z] = -1
         self.model.add(coefs, "==", -const)
         return Expr(z)
 
     def gate_var(self, preact: int, index: int, link: bool) -> Expr:
-        """The 0/1 value of the gate of element `index` of node z: a constant or a shared binary.
+        """The 0/1 value of the gate of element `index` of node `preact`: a constant or a shared
+        binary.
 
-        `link` ties the binary to the sign of z; a Relu's own rows do that already.
+        `link` ties the binary to the sign of that element; a Relu's own rows do that already.
         """
+        # Sound: strictly, since at zero both values of the gate are allowed.
         box, is_open = self.bounds(preact, index), preact in self._open
         if box.lo > 0 or box.hi < 0:
             return Expr.number(1 if box.lo > 0 else 0)
@@ -192,11 +197,12 @@ class Encoder:
         self.model.imply(var, value, row, slack)
 
     def gated(self, gate: Expr, value: Expr, box: Range, name: str, integer: bool = False) -> Expr:
-        """`gate * value` for a 0/1 expression d and v within `box`."""
+        """`gate * value` for a 0/1 expression `gate` and a `value` within `box`."""
         if gate.var is None:
             return value if gate.const == 1 else Expr.number(0)
         if value.var is None:
             return Expr(gate.var, value.const) if value.const != 0 else Expr.number(0)
+        # Zero belongs to the range: the gate may be shut.
         lo, hi = min(box.lo, Fraction(0)), max(box.hi, Fraction(0))
         w = self.model.new(name, lo, hi, integer)
         self.tie(gate.var, 1, w, value, "<=", -lo)
@@ -233,7 +239,7 @@ class Encoder:
         return self._gated[node]
 
     def times_gated(self, factor: Expr, f_box: Range, node: int, index: int) -> Expr:
-        """`factor * value(node)[index]` for a node with `is_gated`; f has bounds `f_box`."""
+        """`factor * value(node)[index]` for a node with `is_gated`; `f_box` bounds the factor."""
         if factor.var is None:
             return _scale(self.expr(node, index), factor.const)
         known = self._scaled.get(((node, index), factor))
@@ -339,6 +345,7 @@ def _relu(op: Relu, encoder: Encoder, node: int, index: int) -> Expr:
     """y = max(z, 0): y >= z, y >= 0; gate on -> y <= z; gate off -> y <= 0."""
     z = encoder.graph.nodes[node].args[0]
     box = encoder.bounds(z, index)
+    # Sound: a Relu is continuous, so its value on the kink is the same for both signs.
     if box.hi <= 0:
         return Expr.number(0)
     v = encoder.expr(z, index)
@@ -347,6 +354,7 @@ def _relu(op: Relu, encoder: Encoder, node: int, index: int) -> Expr:
     s = encoder.gate_var(z, index, link=False)
     encoder.relu_tied(z, index)
     y = encoder.model.new(f"y{node}_{index}", 0, box.hi)
+    # y >= z holds whatever the gate, and makes the relaxation the triangle.
     encoder.model.add({y: 1, v.var: times(-1, v.coef)}, ">=", v.const)
     if s.var is not None:
         encoder.tie(s.var, 1, y, v, "<=", -box.lo)
@@ -376,6 +384,7 @@ def _mul(op: Mul, encoder: Encoder, node: int, index: int) -> Expr:
     a, b = encoder.expr(left, index), encoder.expr(right, index)
     if a.var is None or b.var is None:
         return _scale(b, a.const) if a.var is None else _scale(a, b.const)
+    # Which factor is linear through gates decides; where both are, the second is taken.
     if encoder.is_gated(right):
         return encoder.times_gated(a, encoder.bounds(left, index), right, index)
     if encoder.is_gated(left):
@@ -392,7 +401,7 @@ def _concat(op: Concat, encoder: Encoder, node: int, index: int) -> Expr:
 def _univariate(op: Univariate, encoder: Encoder, node: int, index: int) -> Expr:
     x = encoder.graph.nodes[node].args[0]
     value = encoder.expr(x, index)
-    if op.name != "square":
+    if not find(op.name).is_product:
         raise UnsupportedError(f"no exact solver here decides {op.name}")
     if value.var is None:
         return Expr.number(times(value.const, value.const))

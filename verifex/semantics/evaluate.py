@@ -17,6 +17,7 @@ from verifex.ir.exact import ExactArray, FloatArray, Values, as_exact, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_exact, apply_numpy
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
 
@@ -124,41 +125,13 @@ class NumpyBackend:
         return (preact > 0).astype(np.float64)
 
     def concat(self, parts: Sequence[FloatArray], axis: int) -> FloatArray:
+        # Constants have a batch of one.
         batch = max(p.shape[0] for p in parts)
         full = [np.broadcast_to(p, (batch, *p.shape[1:])) for p in parts]
         return np.concatenate(full, axis=axis)
 
     def univariate(self, name: str, operand: FloatArray) -> FloatArray:
-        return NUMPY_UNIVARIATES[name](operand)
-
-
-def _sigmoid(operand: FloatArray) -> FloatArray:
-    with np.errstate(over="ignore"):
-        return np.asarray(
-            np.where(
-                operand >= 0, 1 / (1 + np.exp(-operand)), np.exp(operand) / (1 + np.exp(operand))
-            )
-        )
-
-
-def _erf(operand: FloatArray) -> FloatArray:
-    import math
-
-    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(operand))
-
-
-NUMPY_UNIVARIATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
-    "sigmoid": _sigmoid,
-    "tanh": np.tanh,
-    "exp": np.exp,
-    "log": np.log,
-    "reciprocal": np.reciprocal,
-    "sqrt": np.sqrt,
-    "square": np.square,
-    "sin": np.sin,
-    "cos": np.cos,
-    "erf": _erf,
-}
+        return find(name).value(operand)
 
 
 def split_input(graph: Graph, point: Any) -> dict[int, Any]:
@@ -172,7 +145,7 @@ def split_input(graph: Graph, point: Any) -> dict[int, Any]:
 def evaluate_float(
     graph: Graph, points: FloatArray, targets: Iterable[int]
 ) -> dict[int, FloatArray]:
-    """float64 values of `targets` at flat inputs x of shape (B, n); each (B, *shape)."""
+    """float64 values of `targets` at flat inputs `points` of shape (B, n); each (B, *shape)."""
     wanted = list(targets)
     values = run(
         graph, NumpyBackend(), split_input(graph, np.asarray(points, dtype=np.float64)), wanted
@@ -207,6 +180,7 @@ class ExactBackend:
         return ExactArray((preact.num > 0).astype(int).astype(object))
 
     def concat(self, parts: Sequence[ExactArray], axis: int) -> ExactArray:
+        # One denominator for the whole array: the least common one of the parts.
         den = 1
         for p in parts:
             den = den * p.den // np.gcd.reduce(np.array([den, p.den], dtype=object))
@@ -215,13 +189,10 @@ class ExactBackend:
         return ExactArray(np.concatenate(full, axis=axis), den)
 
     def univariate(self, name: str, operand: ExactArray) -> ExactArray:
-        if name == "square":
-            return operand * operand
-        if name == "reciprocal":
-            if (operand.num == 0).any():
-                raise UnsupportedError("reciprocal of an exact zero", key="evaluate")
-            return ExactArray.from_numbers((1 / f for f in operand.fractions()), operand.shape)
-        raise UnsupportedError(f"{name} has no exact rational value", key="evaluate")
+        exact = find(name).exact
+        if exact is None:
+            raise UnsupportedError(f"{name} has no exact rational value", key="evaluate")
+        return exact(operand)
 
 
 def exact_inputs(graph: Graph, point: Sequence[Fraction]) -> dict[int, ExactArray]:
@@ -237,7 +208,7 @@ def exact_inputs(graph: Graph, point: Sequence[Fraction]) -> dict[int, ExactArra
 def evaluate_exact(
     graph: Graph, point: Sequence[Fraction], targets: Iterable[int]
 ) -> dict[int, ExactArray]:
-    """Exact values of `targets` at the flat input x; each has the node's shape (no batch axis)."""
+    """Exact values of `targets` at the flat input `point`, in the nodes' shapes (no batch axis)."""
     wanted = list(targets)
     values = run(graph, ExactBackend(), exact_inputs(graph, point), wanted)
     return {i: values[i].reshape(graph.nodes[i].shape) for i in wanted}

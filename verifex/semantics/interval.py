@@ -3,14 +3,12 @@
 No rounding modes are used. An affine step is taken in centre/radius form and its rounding error is
 bounded beforehand: a dot product of k terms in any order errs by at most k u / (1 - k u) times the
 sum of the absolute products (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
-section 3.1), to which underflow adds less than `_TINY`. Arrays carry a leading batch axis.
+section 3.1), to which underflow adds less than `TINY`. Arrays carry a leading batch axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -29,36 +27,12 @@ from verifex.ir.linmap import (
     fan_in,
 )
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
-from verifex.semantics.evaluate import NUMPY_UNIVARIATES, split_input
+from verifex.semantics.evaluate import split_input
+from verifex.semantics.functions import find
+from verifex.semantics.support.outward import TINY, Interval, cleaned, down, square, up
 from verifex.semantics.support.table import Table
 
-_TINY = 1e-290
 _ULP = 2.0**-52  # two units of roundoff, so every count below is generous
-_LIBM = (
-    2.0**-48
-)  # relative error allowed to exp, log, sin, ...: 16 ulp, four times what numpy states
-
-
-@dataclass(frozen=True, eq=False)
-class Interval:
-    """Elementwise bounds, each of shape (B, *shape); infinite where nothing is known."""
-
-    lo: FloatArray
-    hi: FloatArray
-
-    @property
-    def mag(self) -> FloatArray:
-        return np.asarray(np.maximum(np.abs(self.lo), np.abs(self.hi)))
-
-
-def down(operand: Any) -> FloatArray:
-    """The next float below."""
-    return np.asarray(np.nextafter(operand, -np.inf))
-
-
-def up(operand: Any) -> FloatArray:
-    """The next float above."""
-    return np.asarray(np.nextafter(operand, np.inf))
 
 
 def constant(value: Values) -> Interval:
@@ -66,6 +40,8 @@ def constant(value: Values) -> Interval:
     lo, hi = value.float_bounds() if isinstance(value, ExactArray) else (value, value)
     return Interval(lo[None], hi[None])
 
+
+__all__ = ["Interval", "add", "bound_box", "bound_nodes", "constant", "interval", "linear_image"]
 
 interval: Table[Callable[..., Interval]] = Table("interval")
 
@@ -77,6 +53,7 @@ def _const(op: Const) -> Interval:
 
 @interval.rule(Affine)
 def _affine(op: Affine, *args: Interval) -> Interval:
+    # Each sum of two images rounds once more, which `add` covers.
     out = linear_image(op.maps[0], args[0])
     for m, x in zip(op.maps[1:], args[1:], strict=True):
         out = add(out, linear_image(m, x))
@@ -88,12 +65,7 @@ def add(left: Interval, right: Interval) -> Interval:
     lo, hi = left.lo + right.lo, left.hi + right.hi
     lo = np.where((left.lo == 0) | (right.lo == 0), lo, down(lo))
     hi = np.where((left.hi == 0) | (right.hi == 0), hi, up(hi))
-    return _clean(lo, hi)
-
-
-def _clean(lo: FloatArray, hi: FloatArray) -> Interval:
-    """Overflow (inf - inf) knows nothing."""
-    return Interval(np.where(np.isnan(lo), -np.inf, lo), np.where(np.isnan(hi), np.inf, hi))
+    return cleaned(lo, hi)
 
 
 def linear_image(linear_map: LinearMap, operand: Interval) -> Interval:
@@ -102,8 +74,10 @@ def linear_image(linear_map: LinearMap, operand: Interval) -> Interval:
         return Interval(apply_numpy(linear_map, operand.lo), apply_numpy(linear_map, operand.hi))
     _refuse_subnormal(linear_map)
     mag = absolute(linear_map)
+    # An infinite end has no centre: such elements are left out and what they touch is unknown.
     infinite = ~(np.isfinite(operand.lo) & np.isfinite(operand.hi))
     lo, hi = np.where(infinite, 0.0, operand.lo), np.where(infinite, 0.0, operand.hi)
+    # Not (lo + hi) / 2, which may overflow.
     centre = lo + (hi - lo) / 2
     # Sound: each difference rounds by half an ulp at most, which `up` covers.
     radius = np.where(lo == hi, 0.0, up(np.maximum(hi - centre, centre - lo)))
@@ -113,13 +87,13 @@ def linear_image(linear_map: LinearMap, operand: Interval) -> Interval:
         spread = apply_numpy(mag, radius + slack * np.abs(centre)) * (1 + 2 * slack)
         # Sound: where no product can underflow, a zero spread means that every product is zero.
         exact_zero = (spread == 0) & (_least(linear_map) * _least_nonzero(centre) > 1e-280)
-        spread = np.where(exact_zero, 0.0, spread + _TINY)
+        spread = np.where(exact_zero, 0.0, spread + TINY)
         low, high = mid - spread, mid + spread
     low, high = np.where(spread == 0, mid, down(low)), np.where(spread == 0, mid, up(high))
     if infinite.any():
         touched = apply_numpy(mag, infinite.astype(np.float64)) > 0
         low, high = np.where(touched, -np.inf, low), np.where(touched, np.inf, high)
-    return _clean(low, high)
+    return cleaned(low, high)
 
 
 def _least_nonzero(values: FloatArray) -> float:
@@ -148,13 +122,13 @@ def _least(linear_map: LinearMap) -> float:
 def _refuse_subnormal(linear_map: LinearMap) -> None:
     """A rational factor's relative rounding error is only bounded for normal floats."""
     if isinstance(linear_map, Scaled):
-        if linear_map.factor != 0 and abs(float(linear_map.factor)) < _TINY:
+        if linear_map.factor != 0 and abs(float(linear_map.factor)) < TINY:
             raise UnsupportedError(
                 f"factor {float(linear_map.factor)!r} is too small", key="interval"
             )
         _refuse_subnormal(linear_map.inner)
     elif isinstance(linear_map, Diag) and isinstance(linear_map.scale, ExactArray):
-        small = np.abs(linear_map.scale.to_float()) < _TINY
+        small = np.abs(linear_map.scale.to_float()) < TINY
         if (small & (linear_map.scale.num != 0)).any():
             raise UnsupportedError("a rational factor is too small", key="interval")
 
@@ -172,7 +146,8 @@ def _step(op: Step, preact: Interval) -> Interval:
 
 @interval.rule(Gate)
 def _gate(op: Gate, gate: Interval, value: Interval) -> Interval:
-    """[d*v] for a gate d: v where open, 0 where shut, the hull of both where undecided."""
+    """`gate * value`: the value where the gate is open, 0 where shut, else the hull of both."""
+    # Gates are 0 or 1, so bounds of one are exactly that where it is decided.
     on, off = gate.lo == 1, gate.hi == 0
     lo = np.where(on, value.lo, np.where(off, 0.0, np.minimum(value.lo, 0.0)))
     hi = np.where(on, value.hi, np.where(off, 0.0, np.maximum(value.hi, 0.0)))
@@ -189,23 +164,12 @@ def _mul(op: Mul, value: Interval, gated: Interval) -> Interval:
         product = ends * other
     # Sound: 0 times an infinite bound is 0, since every actual value is finite.
     product = np.where((ends == 0) | (other == 0), 0.0, product)
+    # A product with 0 or 1 is exact, and not widening it keeps zeros and gates what they are.
     exact = (ends == 0) | (other == 0) | (np.abs(ends) == 1) | (np.abs(other) == 1)
     return Interval(
         np.where(exact, product, down(product)).min(axis=0),
         np.where(exact, product, up(product)).max(axis=0),
     )
-
-
-def square(operand: Interval) -> Interval:
-    """The square of a box."""
-    with np.errstate(over="ignore", under="ignore"):
-        a, b = operand.lo * operand.lo, operand.hi * operand.hi
-    inside = (operand.lo <= 0) & (operand.hi >= 0)
-    low = np.maximum(down(np.minimum(a, b)), 0.0)
-    zero = (operand.lo == 0) & (
-        operand.hi == 0
-    )  # not `a == 0`: a tiny number's square underflows to zero
-    return Interval(np.where(inside, 0.0, low), np.where(zero, 0.0, up(np.maximum(a, b))))
 
 
 @interval.rule(Concat)
@@ -222,72 +186,9 @@ def _concat(op: Concat, *args: Interval) -> Interval:
 interval.refuse(Input, "an input's interval is its region; it is supplied by the caller")
 
 
-# --- smooth functions -------------------------------------------------------------------------
-
-
 @interval.rule(Univariate)
 def _univariate(op: Univariate, operand: Interval) -> Interval:
-    if op.name == "square":
-        return square(operand)
-    if op.name == "reciprocal":
-        return _reciprocal(operand)
-    if op.name in ("sin", "cos"):
-        return _wave(operand, 0.0 if op.name == "cos" else -0.25)
-    return _increasing(op.name, operand)
-
-
-_RANGE: Mapping[str, tuple[float, float]] = {
-    "sigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "exp": (0.0, np.inf),
-    "log": (-np.inf, np.inf),
-    "sqrt": (0.0, np.inf),
-    "erf": (-1.0, 1.0),
-}
-
-
-def _increasing(name: str, operand: Interval) -> Interval:
-    """An increasing function: the ends, widened by what the maths library may err."""
-    function = NUMPY_UNIVARIATES[name]
-    with np.errstate(all="ignore"):
-        lo, hi = function(operand.lo), function(operand.hi)
-    least, most = _RANGE[name]
-    lo = np.maximum(down(lo - _LIBM * np.abs(lo) - _TINY), least)
-    hi = np.minimum(up(hi + _LIBM * np.abs(hi) + _TINY), most)
-    if name in ("log", "sqrt"):  # undefined below zero: say nothing on that side
-        lo = np.where(operand.lo <= 0, -np.inf if name == "log" else 0.0, lo)
-        hi = np.where(operand.hi < 0, np.inf, hi)
-    return _clean(np.asarray(lo), np.asarray(hi))
-
-
-def _reciprocal(operand: Interval) -> Interval:
-    crosses = (operand.lo <= 0) & (operand.hi >= 0)
-    with np.errstate(divide="ignore", over="ignore"):
-        lo, hi = (
-            down(1.0 / np.where(crosses, 1.0, operand.hi)),
-            up(1.0 / np.where(crosses, 1.0, operand.lo)),
-        )
-    return Interval(np.where(crosses, -np.inf, lo), np.where(crosses, np.inf, hi))
-
-
-def _wave(operand: Interval, shift: float) -> Interval:
-    """cos(2 pi (t - shift))-like functions in units of turns: cos for shift 0, sin for shift -1/4.
-
-    Sound: the turn count is widened by far more than the error of the division, so an extremum
-    near an end counts as inside, which only widens the result to 1 or -1.
-    """
-    function = np.cos if shift == 0.0 else np.sin
-    with np.errstate(invalid="ignore"):
-        t_lo, t_hi = operand.lo / (2 * np.pi) + shift, operand.hi / (2 * np.pi) + shift
-        pad = 1e-12 * (1 + np.maximum(np.abs(t_lo), np.abs(t_hi)))
-        a, b = function(operand.lo), function(operand.hi)
-    t_lo, t_hi = t_lo - pad, t_hi + pad
-    top = np.floor(t_hi) >= np.ceil(t_lo)
-    bottom = np.floor(t_hi - 0.5) >= np.ceil(t_lo - 0.5)
-    wide = ~(np.isfinite(operand.lo) & np.isfinite(operand.hi)) | (operand.mag > 1e8)
-    lo = np.where(bottom | wide, -1.0, np.maximum(np.minimum(a, b) - _LIBM, -1.0))
-    hi = np.where(top | wide, 1.0, np.minimum(np.maximum(a, b) + _LIBM, 1.0))
-    return Interval(lo, hi)
+    return find(op.name).interval(operand)
 
 
 # --- running ----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, absolute, apply_exact
 from verifex.ir.ops import Affine, Concat, Gate, Mul, Relu, Step, Univariate
 from verifex.semantics.evaluate import ExactBackend, exact_inputs, run
+from verifex.semantics.functions import find
 from verifex.semantics.interval import Interval
 
 Hull: TypeAlias = tuple[ExactArray, ExactArray | None]
@@ -70,6 +71,7 @@ class HullBackend:
             if preact[1] is None
             else (preact[0] - preact[1], preact[0] + preact[1])
         )
+        # Between: anywhere in [0, 1], as centre 1/2 and radius 1/2.
         on, off = low.num > 0, high.num < 0
         centre = ExactArray(np.where(on, 2, np.where(off, 0, 1)).astype(object), 2)
         return centre, ExactArray(np.where(on | off, 0, 1).astype(object), 2)
@@ -80,7 +82,7 @@ class HullBackend:
         return xp.concat([p[0] for p in parts], axis), xp.concat(zero, axis)
 
     def univariate(self, name: str, operand: Hull) -> Hull:
-        if name == "square":
+        if find(name).is_product:
             return self.mul(operand, operand)
         if operand[1] is not None and operand[1].num.any():
             raise UnsupportedError(f"{name} of a value that depends on a gate on its kink")
@@ -98,7 +100,7 @@ def _plus(left: ExactArray | None, right: ExactArray | None) -> ExactArray | Non
 
 
 def varying(graph: Graph, point: Sequence[Fraction], cells: Iterable[Cell]) -> set[Cell]:
-    """The cells whose values at the flat input x may depend on a gate on its kink.
+    """The cells whose values at the flat input `point` may depend on a gate on its kink.
 
     The others certainly do not. UnsupportedError where a smooth function has no exact value.
     """
@@ -151,6 +153,7 @@ def _reached(
         case Step():
             return np.asarray((ends[0][0] <= 0) & (ends[0][1] >= 0))
         case Gate() | Mul():
+            # A factor that is zero at the point hides what it multiplies, whatever that is.
             zero = [(lo == 0) & (hi == 0) for lo, hi in ends]
             return np.asarray((came[0] & ~zero[1]) | (came[1] & ~zero[0]))
         case Univariate():

@@ -3,14 +3,8 @@
 A *row* asks for a lower bound of one linear form of node values over one domain. Substitution walks
 the graph backwards with one coefficient per row and node element; every op that is not linear is
 replaced by a plane below (for positive coefficients) or above (for negative ones). The planes have
-free parameters, which `verifex.engine.bounds.optimise` improves by gradient:
-
-    slope   Relu: the lower plane's slope (alpha-CROWN: Xu et al., Fast and Complete, ICLR 2021)
-    mix_lo, mix_hi   Gate and Mul: the mixture of the two McCormick planes below and above
-    tie     Step: how far the gate is tied to its pre-activation z in [l, u],
-            tie * z / u <= s <= 1 - tie * z / l
-    split   multipliers of split constraints z >= 0, z <= 0 (beta-CROWN: Wang et al., NeurIPS 2021)
-    rows    multipliers of the region's linear rows
+free parameters (`verifex.semantics.parameters` says which), which
+`verifex.engine.bounds.optimise` improves by gradient.
 
 Any parameter values give a valid bound in exact arithmetic. Floating point only steers: what is
 recorded is evaluated again, exactly, by the certificate's checker.
@@ -27,13 +21,14 @@ import torch
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
+from verifex.semantics.parameters import Parameter, ParameterKind
 from verifex.semantics.support.balls import FloatBall, cut
+from verifex.semantics.support.planes import Plane, by_square
 from verifex.semantics.support.table import Table
 from verifex.semantics.torch_backend import TorchBackend
 
 Tensor = torch.Tensor
-ParamKey = tuple[str, int]
-"""(kind, node): which parameter of which node."""
 
 
 @dataclass
@@ -78,7 +73,7 @@ class Pass:
     """One backward pass: coefficients per node, and the constant collected so far."""
 
     def __init__(
-        self, graph: Graph, rows: Rows, params: Mapping[ParamKey, Tensor], xp: TorchBackend
+        self, graph: Graph, rows: Rows, params: Mapping[Parameter, Tensor], xp: TorchBackend
     ) -> None:
         self.graph, self.rows, self.params, self.xp = graph, rows, params, xp
         self.relus = relus_of(graph)
@@ -95,13 +90,14 @@ class Pass:
         self.const = self.const + amount.sum(dim=1)
 
     def relu_of(self, preact: int, before: int) -> int | None:
-        """The Relu of z, if it comes before node `before` (and so is substituted after it)."""
+        """The Relu of `preact`, if it comes before node `before` (so is substituted after it)."""
+        # A Relu behind the gate has been substituted already: nothing may be given to it any more.
         found = self.relus.get(preact)
         return found if found is not None and found < before else None
 
-    def param(self, kind: str, node: int, default: Callable[[], Tensor]) -> Tensor:
+    def param(self, kind: ParameterKind, node: int, default: Callable[[], Tensor]) -> Tensor:
         """A parameter's values (R, size), or the default where it is not optimised."""
-        found = self.params.get((kind, node))
+        found = self.params.get(Parameter(kind, node))
         return default() if found is None else found
 
 
@@ -154,8 +150,9 @@ def _relu(op: Relu, walk: Pass, node: int, coefs: Tensor) -> None:
     """slope * z <= relu(z) <= u (z - l) / (u - l) for l < 0 < u; the identity or 0 elsewhere."""
     z = walk.graph.nodes[node].args[0]
     lo, hi = walk.rows.box(z)
+    # Sound: a line with any slope in [0, 1] lies below relu; a known sign leaves one line.
     below, above, open_ = relu_planes(lo, hi)
-    slope = walk.param("slope", node, lambda: below)
+    slope = walk.param(ParameterKind.ALPHA, node, lambda: below)
     slope = torch.where(open_, slope, below)
     walk.give(z, coefs * torch.where(coefs >= 0, slope, above))
     walk.offset(
@@ -187,7 +184,7 @@ def _step(op: Step, walk: Pass, node: int, coefs: Tensor) -> None:
     # Sound: where l >= 0 or u <= 0 the tie on that side would divide by zero or tilt the wrong way.
     open_ = ~(on | off)
     can_lo, can_hi = open_ & (hi > 0), open_ & (lo < 0)
-    tie = walk.param("tie", node, lambda: torch.zeros_like(coefs))
+    tie = walk.param(ParameterKind.TIE, node, lambda: torch.zeros_like(coefs))
     up = torch.where(
         can_lo, tie / torch.where(can_lo, hi, torch.ones_like(hi)), torch.zeros_like(coefs)
     )
@@ -219,10 +216,11 @@ def _gate(op: Gate, walk: Pass, node: int, coefs: Tensor) -> None:
     on, off = s_lo >= 1, s_hi <= 0
     open_ = ~(on | off)
     lo, hi = walk.rows.box(v)
-    first = walk.param("mix_lo", node, lambda: gate_mix(lo, hi)[0])
-    other = walk.param("mix_hi", node, lambda: gate_mix(lo, hi)[1])
+    first = walk.param(ParameterKind.MIX_BELOW, node, lambda: gate_mix(lo, hi)[0])
+    other = walk.param(ParameterKind.MIX_ABOVE, node, lambda: gate_mix(lo, hi)[1])
     positive = coefs >= 0
     mix = torch.where(positive, first, other)
+    # Below and above mirror each other: the ends of v change places with the sign.
     near, far = torch.where(positive, lo, hi), torch.where(positive, hi, lo)
     zero = torch.zeros_like(coefs)
     rest = torch.where(open_, coefs * (1 - mix), zero)
@@ -233,6 +231,7 @@ def _gate(op: Gate, walk: Pass, node: int, coefs: Tensor) -> None:
 
 def gate_mix(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
     """Mixtures (below, above) that leave no gate term: the chords of min(0, g) and max(0, g)."""
+    # Where v is constant any mixture is the same plane; only 0 / 0 has to be kept away.
     width = torch.clamp(hi - lo, min=1e-300)
     return torch.clamp(hi / width, 0, 1), torch.clamp(-lo / width, 0, 1)
 
@@ -242,34 +241,37 @@ def _mul(op: Mul, walk: Pass, node: int, coefs: Tensor) -> None:
     """v w over a box: mixtures of the two McCormick planes on each side (McCormick, 1976)."""
     a, b = walk.graph.nodes[node].args
     if a == b:
-        _square(walk, node, a, coefs)
+        lo, hi = walk.rows.box(a)
+        where = walk.param(ParameterKind.MIX_BELOW, node, lambda: torch.full_like(coefs, 0.5))
+        _between(walk, a, coefs, *by_square(lo, hi, lo, hi, where))
         return
     (vl, vu), (wl, wu) = walk.rows.box(a), walk.rows.box(b)
     positive = coefs >= 0
     half = torch.full_like(coefs, 0.5)
     mix = torch.where(
-        positive, walk.param("mix_lo", node, lambda: half), walk.param("mix_hi", node, lambda: half)
+        positive,
+        walk.param(ParameterKind.MIX_BELOW, node, lambda: half),
+        walk.param(ParameterKind.MIX_ABOVE, node, lambda: half),
     )
     # below: (vl, wl) and (vu, wu); above: (vu, wl) and (vl, wu)
+    # Sound: each plane touches the product along two edges of the box, on its own side.
     v1, v2 = torch.where(positive, vl, vu), torch.where(positive, vu, vl)
     walk.give(b, coefs * (mix * v1 + (1 - mix) * v2))
     walk.give(a, coefs * (mix * wl + (1 - mix) * wu))
     walk.offset(-coefs * (mix * v1 * wl + (1 - mix) * v2 * wu))
 
 
-def _square(walk: Pass, node: int, operand: int, coefs: Tensor) -> None:
-    """x^2 >= 2 t x - t^2 for t in [l, u], and x^2 <= (l + u) x - l u."""
-    lo, hi = walk.rows.box(operand)
-    mix = walk.param("mix_lo", node, lambda: torch.full_like(coefs, 0.5))
-    t = lo + mix * (hi - lo)
+def _between(walk: Pass, operand: int, coefs: Tensor, below: Plane, above: Plane) -> None:
+    """Pass coefficients of f(x) on to x, by the line below or above f that the sign asks for."""
     positive = coefs >= 0
-    walk.give(operand, coefs * torch.where(positive, 2 * t, lo + hi))
-    walk.offset(-coefs * torch.where(positive, t * t, lo * hi))
+    walk.give(operand, coefs * torch.where(positive, below[0], above[0]))
+    walk.offset(coefs * torch.where(positive, below[1], above[1]))
 
 
 @linear.rule(Concat)
 def _concat(op: Concat, walk: Pass, node: int, coefs: Tensor) -> None:
     n = walk.graph.nodes[node]
+    # The first axis of the coefficients is that of the rows.
     sizes = [walk.graph.nodes[a].shape[op.axis] for a in n.args]
     parts = torch.split(coefs.reshape(coefs.shape[0], *n.shape), sizes, dim=op.axis + 1)
     for a, part in zip(n.args, parts, strict=True):
@@ -281,26 +283,19 @@ linear.refuse(Input, "an input ends the substitution; its coefficients are the r
 
 @linear.rule(Univariate)
 def _univariate(op: Univariate, walk: Pass, node: int, coefs: Tensor) -> None:
-    from verifex.semantics.smooth import planes
-
     x = walk.graph.nodes[node].args[0]
-    if op.name == "square":
-        _square(walk, node, x, coefs)
-        return
     lo, hi = walk.rows.box(x)
-    where = walk.param("mix_lo", node, lambda: torch.full_like(coefs, 0.5))
+    where = walk.param(ParameterKind.TANGENT, node, lambda: torch.full_like(coefs, 0.5))
     value_lo, value_hi = walk.rows.box(node)
-    below, above = planes(op.name, lo, hi, value_lo, value_hi, where)
-    positive = coefs >= 0
-    walk.give(x, coefs * torch.where(positive, below[0], above[0]))
-    walk.offset(coefs * torch.where(positive, below[1], above[1]))
+    planes = find(op.name).planes(lo, hi, value_lo, value_hi, where)
+    _between(walk, x, coefs, *planes)
 
 
 def substitute(
     graph: Graph,
     rows: Rows,
     start: Mapping[int, Tensor],
-    params: Mapping[ParamKey, Tensor],
+    params: Mapping[Parameter, Tensor],
     xp: TorchBackend,
     scores: dict[int, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -314,12 +309,14 @@ def substitute(
         p.give(node, coefs)
     inputs = set(graph.inputs)
     for node in reversed(passed(graph, start)):
+        # Multipliers go in before the node is substituted: all its uses have been summed up by now.
         signs = rows.split.get(node)
-        beta = params.get(("split", node))
+        beta = params.get(Parameter(ParameterKind.BETA, node))
         if signs is not None and beta is not None:
             # Sound: for z >= 0 and beta >= 0, f >= f - beta z on the domain; likewise z <= 0.
             p.give(node, -signs[rows.domain] * beta)
         coefs_here = p.coefs.pop(node, None) if node not in inputs else p.coefs.get(node)
+        # Nothing that was asked depends on this node.
         if coefs_here is None:
             continue
         if scores is not None:
@@ -344,6 +341,7 @@ def concretise(
     least = const + torch.where(coefs >= 0, coefs * lo, coefs * hi).sum(dim=1)
     if not balls:
         return least
+    # The cut is found in numpy, outside the graph of derivatives; its slope is put back below.
     given = [v.detach().cpu().double().numpy() for v in (coefs, lo, hi)]
     found = cut(balls, *given)
     gain, x = (torch.from_numpy(v).to(coefs) for v in (found.gain, found.x))
@@ -362,20 +360,25 @@ def minimisers(
     return torch.from_numpy(cut(balls, *given).x).to(coefs)
 
 
-def node_params(graph: Graph, targets: Iterable[int]) -> list[tuple[ParamKey, int]]:
-    """The free parameters of a graph's relaxations: ((kind, node), size)."""
-    out: list[tuple[ParamKey, int]] = []
+def node_params(graph: Graph, targets: Iterable[int]) -> list[tuple[Parameter, int]]:
+    """The fractions that are free in a graph's relaxations, each with its size."""
+    out: list[tuple[Parameter, int]] = []
+
+    def free(kind: ParameterKind) -> None:
+        out.append((Parameter(kind, i), node.size))
+
     for i in passed(graph, targets):
         node = graph.nodes[i]
         match node.op:
             case Relu():
-                out.append((("slope", i), node.size))
+                free(ParameterKind.ALPHA)
             case Step():
-                out.append((("tie", i), node.size))
+                free(ParameterKind.TIE)
             case Gate() | Mul():
-                out += [(("mix_lo", i), node.size), (("mix_hi", i), node.size)]
+                free(ParameterKind.MIX_BELOW)
+                free(ParameterKind.MIX_ABOVE)
             case Univariate():
-                out.append((("mix_lo", i), node.size))
+                free(ParameterKind.TANGENT)
             case _:
                 pass
     return out

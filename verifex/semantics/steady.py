@@ -49,6 +49,7 @@ class Steady:
         read = sorted(cells)
         for i in self.graph.ancestors({node for node, _ in read}):
             node = self.graph.nodes[i]
+            # Only what lies behind a gate can depend on one.
             if isinstance(node.op, Step) or not self._moving.isdisjoint(node.args):
                 self._moving.add(i)
         for node_, index in read:
@@ -67,7 +68,7 @@ class Steady:
                 self._asked.setdefault(node, {}).setdefault(index, []).append(premise)
 
     def _settle(self, target: int, index: int, premises: list[Premise]) -> None:
-        """What it asks of the arguments that element `index` of node i is steady."""
+        """What it asks of the arguments that element `index` of node `target` is steady."""
         node, p = self.graph.nodes[target], self._any(premises, f"steady{target}_{index}")
         match node.op:
             case Affine():
@@ -98,7 +99,7 @@ class Steady:
         self._ask(preact, index, premise)
 
     def _relu(self, preact: int, index: int, premises: list[Premise], premise: Premise) -> None:
-        """The same for a Relu; in an absolute value, 2 relu(z) - z, z is needed anyway."""
+        """The same for a Relu; an absolute value, `2 relu(preact) - preact`, needs it anyway."""
         needed = self._asked.get(preact, {}).get(index, [])
         self.whole &= preact not in self._moving or None in needed or set(premises) <= set(needed)
         self._ask(preact, index, premise)
@@ -120,6 +121,7 @@ class Steady:
                 self._ask(v, index, premise)
             return
         self._zero(v, index, side.free, premise)
+        # A variable of its own: v is only asked to be steady where the gate lets it through.
         passes = self._new(f"passes{node}_{index}")
         self._at_least({passes: 1, side.off: 1}, premise)
         self._ask(v, index, passes)
@@ -142,7 +144,7 @@ class Steady:
             self._ask(other, index, needed)
 
     def _zero(self, node: int, index: int, row: int, premise: Premise) -> None:
-        """Element `index` of node v is zero where r and p are 1."""
+        """Element `index` of a node is zero where the variables `row` and `premise` are 1."""
         box = self.encoder.bounds(node, index)
         if box.lo > 0 or box.hi < 0:
             self._forbid(row, premise)
@@ -156,7 +158,7 @@ class Steady:
             self.encoder.when(row, 1, value, ">=", max(Fraction(0), -box.lo))
 
     def _side(self, preact: int, index: int) -> _Side | None:
-        """The side of a gate: z > 0, z < 0 or free; None where bounds decide it."""
+        """The side of a gate: `preact` above 0, below 0, or free; None where bounds decide it."""
         box, cell = self.encoder.bounds(preact, index), (preact, index)
         if box.lo > 0 or box.hi < 0:
             return None
@@ -176,13 +178,13 @@ class Steady:
         return self._sides[cell]
 
     def _forbid(self, row: int, premise: Premise) -> None:
-        """Not both r and p."""
+        """The variables `row` and `premise` are not both 1."""
         self.model.add(
             {row: 1} if premise is None else {row: 1, premise: 1}, "<=", 0 if premise is None else 1
         )
 
     def _at_least(self, coefs: dict[int, Number], premise: Premise) -> None:
-        """The sum of these variables is at least p."""
+        """The sum of these variables is at least `premise`."""
         self.model.add(
             coefs if premise is None else {**coefs, premise: -1}, ">=", 1 if premise is None else 0
         )

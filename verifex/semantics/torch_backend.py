@@ -12,6 +12,7 @@ from verifex.ir.exact import ExactArray, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch
 from verifex.semantics.evaluate import run, split_input
+from verifex.semantics.functions import find
 
 
 class TorchBackend:
@@ -32,6 +33,7 @@ class TorchBackend:
         kept = self._constants.get(id(values))
         if kept is not None:
             return kept[1]
+        # Indices of gathers stay whole numbers.
         if isinstance(values, np.ndarray) and values.dtype.kind == "i":
             made = torch.tensor(values, device=self.device)
         else:
@@ -71,15 +73,13 @@ class TorchBackend:
         return torch.cat([p.expand(batch, *p.shape[1:]) for p in parts], dim=axis)
 
     def univariate(self, name: str, operand: torch.Tensor) -> torch.Tensor:
-        function = torch.sigmoid if name == "sigmoid" else getattr(torch, name)
-        out: torch.Tensor = function(operand)
-        return out
+        return find(name).tensor(operand)
 
 
 def evaluate_torch(
     graph: Graph, points: torch.Tensor, targets: Iterable[int], backend: TorchBackend | None = None
 ) -> dict[int, torch.Tensor]:
-    """Values of `targets` at flat inputs x of shape (B, n), with gradients; each (B, *shape)."""
+    """Values of `targets` at flat inputs `points`, (B, n), with gradients; each (B, *shape)."""
     wanted = list(targets)
     xp = backend or TorchBackend(points.dtype, str(points.device))
     values = run(graph, xp, split_input(graph, points), wanted)

@@ -13,6 +13,7 @@ import numpy as np
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
 Cotangents = Sequence[int | None]
@@ -72,33 +73,7 @@ def _concat(op: Concat, builder: Builder, args: tuple[int, ...], out: int, grad:
 def _univariate(
     op: Univariate, builder: Builder, args: tuple[int, ...], out: int, grad: int
 ) -> Cotangents:
-    return [builder.mul(DERIVATIVES[op.name](builder, args[0], out), grad)]
-
-
-def _one_minus(builder: Builder, node: int) -> int:
-    ones = builder.const(np.ones(builder.shape(node)))
-    return builder.sum([ones, node], [1, -1])
-
-
-DERIVATIVES: dict[str, Callable[[Builder, int, int], int]] = {
-    "sigmoid": lambda b, x, y: b.mul(y, _one_minus(b, y)),
-    "tanh": lambda b, x, y: _one_minus(b, b.univariate("square", y)),
-    "exp": lambda b, x, y: y,
-    "log": lambda b, x, y: b.univariate("reciprocal", x),
-    "reciprocal": lambda b, x, y: b.scaled(b.univariate("square", y), -1),
-    "sqrt": lambda b, x, y: b.scaled(b.univariate("reciprocal", y), 0.5),
-    "square": lambda b, x, y: b.scaled(x, 2),
-    "sin": lambda b, x, y: b.univariate("cos", x),
-    "cos": lambda b, x, y: b.scaled(b.univariate("sin", x), -1),
-    "erf": lambda b, x, y: b.scaled(
-        b.univariate("exp", b.scaled(b.univariate("square", x), -1)), TWO_OVER_SQRT_PI
-    ),
-}
-"""The derivative of y = f(x) as nodes, given x and y. `erf` carries a rounded constant: see
-TWO_OVER_SQRT_PI."""
-
-TWO_OVER_SQRT_PI = 1.1283791670955126
-"""2/sqrt(pi) rounded to float64: a derivative of erf is that of the rounded function."""
+    return [builder.mul(find(op.name).derivative(builder, args[0], out), grad)]
 
 
 def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
@@ -109,6 +84,7 @@ def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
     if builder.node(output).size != 1:
         raise ValueError(f"the output has {builder.node(output).size} elements, not one")
     below = _reachable(builder, output, set(wrt))
+    # Cotangents of a node are only summed once all its users have been passed.
     cotangent: dict[int, list[int]] = {output: [builder.const(np.ones(builder.shape(output)))]}
     totals: dict[int, int] = {}
     for i in sorted(below, reverse=True):
@@ -116,6 +92,7 @@ def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
             continue
         totals[i] = g = builder.sum(cotangent.pop(i))
         node = builder.node(i)
+        # An input ends the walk; a hidden node of `wrt` may lie before another one.
         if i in wrt and not node.args:
             continue
         for a, part in zip(node.args, vjp[node.op](node.op, builder, node.args, i, g), strict=True):
@@ -126,15 +103,8 @@ def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
 
 def _reachable(builder: Builder, output: int, wrt: set[int]) -> set[int]:
     """Ancestors of `output` that depend on one of `wrt`."""
-    seen, order, stack = set(), [], [output]
-    while stack:
-        i = stack.pop()
-        if i not in seen:
-            seen.add(i)
-            stack.extend(builder.node(i).args)
-    order = sorted(seen)
     depends: set[int] = set()
-    for i in order:
+    for i in builder.ancestors([output]):
         if i in wrt or any(a in depends for a in builder.node(i).args):
             depends.add(i)
     return depends

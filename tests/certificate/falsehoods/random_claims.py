@@ -332,27 +332,26 @@ def _head(line: dict[str, Any]) -> dict[str, Any]:
 
 def proof(claim: Random, folder: Path, split: bool) -> list[dict[str, Any]] | None:
     """Lines of a certificate that is accepted; with `split`, of one with more than a leaf."""
-    from verifex.certificate.write import Files as Named
     from verifex.certificate.write import proof_lines
     from verifex.engine.bounds.optimise import Effort
     from verifex.engine.budget import Budget
     from verifex.engine.search.claims import decide_search
     from verifex.engine.search.gates.search import SearchOptions
     from verifex.errors import VerifexError
-    from verifex.problem.spec.build import load_problem
+    from verifex.problem.spec.build import read_problem
 
     lazy = SearchOptions(root_effort=Effort(0), effort=Effort(0))
     files, paths = claim.files(), (folder / "net.onnx", folder / "spec.toml")
     for path, data in zip(paths, (files.network, files.spec)):
         path.write_bytes(data)
     try:
-        problem = load_problem(paths[1], paths[0])
+        asked = read_problem(paths[1], paths[0])
     except VerifexError:
         return None
-    found = decide_search(problem, Budget(3.0, 1 << 30, 1), lazy)
+    found = decide_search(asked.problem, Budget(3.0, 1 << 30, 1), lazy)
     if found.closed is None or found.closed.proof.leaves > 40 or (
             split and found.closed.proof.leaves < 2):
         return None
-    lines = list(proof_lines(problem, Named(paths[0], paths[1]), found.closed))
+    lines = list(proof_lines(asked.problem, asked.files, found.closed))
     certificate = Certificate(tuple(lines[1:]), _head(lines[0]))
     return lines if present(files, certificate, folder)[0] == 0 else None

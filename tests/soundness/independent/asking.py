@@ -69,16 +69,19 @@ def _called(question: Question, folder: Path, seconds: float, pool: Any) -> Answ
         return _verdict(answer, ())
     model: Any = folder / given["model"] if isinstance(given["model"], str) else {
         name: folder / file for name, file in given["model"].items()}
-    problem = api.build(model, spec)
-    verdict = api.answer(problem, api.named_files(model, spec), seconds=seconds, pool=pool)
-    return _verdict(verdict, problem.region.names)
+    from verifex.settings import Settings
+
+    asked = api.read(model, spec)
+    verdict = api.answer(asked, Settings(seconds=seconds), pool=pool)
+    return _verdict(verdict, asked.problem.region.names)
 
 
 def _verdict(found: Any, names: tuple[str, ...]) -> Answer:
     witness = None if found.witness is None else [str(v) for v in found.witness.point]
     return {
-        "verdict": found.outcome.value, "reason": found.reason, "evidence": list(found.evidence),
-        "notes": list(found.notes), "witness": witness, "names": list(names),
+        "verdict": found.outcome.value, "reason": found.reason,
+        "evidence": list(map(str, found.evidence)), "notes": list(found.notes),
+        "witness": witness, "names": list(names),
         "proven_margin": _text(found.margin_low), "attained_margin": _text(found.margin_high),
     }
 
@@ -94,7 +97,7 @@ def _range(found: Any) -> Answer:
                 "on_kink": e.on_kink, "best": e.best_bound}
 
     return {"low": end(found.low), "high": end(found.high), "closed": found.closed,
-            "reason": found.reason, "evidence": list(found.evidence), "exact": True}
+            "reason": found.reason, "evidence": list(map(str, found.evidence)), "exact": True}
 
 
 # --- the command line --------------------------------------------------------------------------

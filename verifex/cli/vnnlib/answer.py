@@ -6,19 +6,22 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from verifex.errors import UnsupportedError, VerifexError
 from verifex.ir.decimals import finite_decimal
+from verifex.settings import MOST_JOBS, Settings
 
 if TYPE_CHECKING:
-    from verifex.certificate.write import Files
     from verifex.engine.verdict import Verdict
-    from verifex.ir.problem import Problem
+    from verifex.ir.graph import Graph
+    from verifex.problem.spec.build import ReadProblem
+    from verifex.problem.vnnlib.read import QueryFile
     from verifex.problem.vnnlib.stated import Stated
+    from verifex.source import Source
 
 RESERVE = 0.6
 """Seconds of a time limit kept for ending a check and writing the answer."""
@@ -27,24 +30,31 @@ Numbers: TypeAlias = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How to answer: seconds in all, whether certificates are checked, whether a claim without an
-    accepted one is `unsat` too, whether a counterexample must show in onnxruntime, on how many
-    threads (of the search, then of the checker)."""
+class Rules:
+    """How to answer: by these settings, `seconds` in all; whether a claim without an accepted
+    certificate is `unsat` too, whether a counterexample must show in onnxruntime, and whether
+    floating point element types are read as real."""
 
-    seconds: float
-    check: bool = True
+    settings: Settings
     claims: bool = False
     strict: bool = False
     as_real: bool = False
-    seed: int = 0
-    threads: int = 1
+
+
+def punctual(seconds: float, check: bool, threads: int, seed: int = 0) -> Settings:
+    """Settings with which everything, checks too, ends in time; `threads` are those of the search,
+    then of the checker."""
+    return Settings(seconds=seconds, check=check, check_seconds=0.0, threads=threads, seed=seed,
+                    jobs=min(threads, MOST_JOBS))
 
 
 @dataclass(frozen=True)
-class Answer:
-    """`word` is sat, unsat, unknown or timed-out; `values` an assignment (flat numbers of every
-    declared variable, exact fractions or floats of the runtime); `said` lines for stderr."""
+class QueryAnswer:
+    """The answer to a query: `word` is sat, unsat, unknown or timed-out.
+
+    `values` is an assignment, flat numbers of every declared variable: exact fractions, or floats
+    of the runtime (all of float32 where `single`). `point` is its input, `said` lines for stderr.
+    """
 
     word: str
     stated: Stated
@@ -54,60 +64,73 @@ class Answer:
     said: tuple[str, ...] = ()
 
 
-def answer(query: Path, networks: Mapping[str, Path] | Path, wanted: Wanted, started: float
-           ) -> Answer:
+def answer(query: Path, networks: Mapping[str, Path] | Path, rules: Rules, started: float
+           ) -> QueryAnswer:
     """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
     from verifex import api
     from verifex.engine.verdict import Outcome
-    from verifex.problem.vnnlib.read import load_stated
+    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.vnnlib.read import load_stated, query_source
 
-    stated = load_stated(query, networks, as_real=wanted.as_real, cut=True)
-    left = wanted.seconds - RESERVE - (time.monotonic() - started)
+    source = query_source(query)
+    stated = load_stated(source, _read(networks), as_real=rules.as_real, cut=True)
+    left = rules.settings.seconds - RESERVE - (time.monotonic() - started)
     if left <= 0:
-        return Answer("timed-out", stated, said=("reading took all the time",))
+        return QueryAnswer("timed-out", stated, said=("reading took all the time",))
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
-        problem, files, why = _certifiable(stated, query, Path(folder)) if wanted.check else (
-            stated.problem, None, ())
-        verdict = api.answer(
-            problem, files, seconds=left, check=wanted.check, seed=wanted.seed, punctual=True,
-            threads=wanted.threads, jobs=min(wanted.threads, 64),
-        )
+        why: tuple[str, ...] = ()
+        asked = Found(stated.problem, None)
+        if rules.settings.check:
+            asked, why = _certifiable(stated, source, Path(folder))
+        verdict = api.answer(asked, replace(rules.settings, seconds=left))
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
     said = (*why, *steps)
     said += verdict.notes
     if verdict.outcome is Outcome.REFUTED:
-        return _satisfied(stated, query, verdict, wanted, started, said)
-    word, why = _closed(verdict, wanted, started)
+        return _satisfied(stated, source, verdict, rules, started, said)
+    word, why = _closed(verdict, rules, started)
     if stated.cut and word == "unsat":
         word, why = "unknown", ("an input has no bounds: only a counterexample was sought",)
-    return Answer(word, stated, said=(*said, *why))
+    return QueryAnswer(word, stated, said=(*said, *why))
+
+
+def _read(networks: Mapping[str, Path] | Path) -> Mapping[str, Source[Graph]] | Source[Graph]:
+    """The networks' files, each read once."""
+    from verifex.frontend.onnx.read import network_source
+
+    if isinstance(networks, Path):
+        return network_source(networks, every_output=True)
+    return {name: network_source(path, every_output=True) for name, path in networks.items()}
 
 
 def _certifiable(
-    stated: Stated, query: Path, folder: Path
-) -> tuple[Problem, Files | None, tuple[str, ...]]:
-    """The problem to decide, the files that a certificate can name, and what is to be said.
+    stated: Stated, query: Source[str], folder: Path
+) -> tuple[ReadProblem, tuple[str, ...]]:
+    """The problem to decide with the files that a certificate can name, and what is to be said.
 
     The checker reads VNN-LIB 1.0 about one network. A query of version 2.0 is decided as such a
     pair of files, translated exactly; where that is not possible, without a certificate.
     """
-    from verifex.certificate.write import Files
-    from verifex.problem.vnnlib.read import load_query
+    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.spec.build import read_problem
     from verifex.problem.vnnlib.translate import write_translation
+    from verifex.source import QuestionFiles
+    from verifex.source import Source as Read
 
     if stated.version == 1:
-        source = stated.networks[0].source if stated.networks else None
-        return stated.problem, None if source is None else Files(Path(source), query), ()
-    files = Files(folder / "network.onnx", folder / "query.vnnlib")
+        network = stated.networks[0].source if stated.networks else None
+        files = QuestionFiles(network, query) if isinstance(network, Read) else None
+        return Found(stated.problem, files), ()
+    network_path, query_path = folder / "network.onnx", folder / "query.vnnlib"
     try:
-        write_translation(stated.problem, files.network, files.spec)
+        write_translation(stated.problem, network_path, query_path)
     except UnsupportedError as error:
-        return stated.problem, None, (f"no certificate: {error}",)
+        return Found(stated.problem, None), (f"no certificate: {error}",)
     said = "decided and checked as one network with a query of VNN-LIB 1.0"
-    return load_query(files.spec, files.network), files, (said,)
+    return read_problem(query_path, network_path), (said,)
 
 
-def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tuple[str, ...]]:
+def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[str, ...]]:
     """The word for a verdict that is no counterexample, and why."""
     from verifex.engine.verdict import Outcome
 
@@ -117,18 +140,18 @@ def _closed(verdict: Verdict, wanted: Wanted, started: float) -> tuple[str, tupl
         told = verdict.extra.get("certificate") or {}
         if told.get("check_exit") == 1:  # 65: the checker does not support the network
             return "unknown", (f"the checker refused the certificate: {told['check']}",)
-        rests = "; ".join(verdict.evidence)
-        if wanted.claims:
+        rests = verdict.rests_on
+        if rules.claims:
             return "unsat", (f"claimed, not proved: rests on {rests}",)
         return "unknown", (f"claimed, not proved: rests on {rests} (--accept claimed: unsat)",)
-    late = time.monotonic() - started >= wanted.seconds - 2 * RESERVE
+    late = time.monotonic() - started >= rules.settings.seconds - 2 * RESERVE
     return ("timed-out" if late else "unknown"), (verdict.reason,)
 
 
 def _satisfied(
-    stated: Stated, query: Path, verdict: Verdict, wanted: Wanted, started: float,
+    stated: Stated, query: QueryFile, verdict: Verdict, rules: Rules, started: float,
     said: tuple[str, ...],
-) -> Answer:
+) -> QueryAnswer:
     """The assignment: as onnxruntime computes it from float32 inputs where some such point is a
     counterexample in exact arithmetic too, else exact values.
 
@@ -140,21 +163,24 @@ def _satisfied(
     problem, witness = stated.problem, verdict.witness
     if witness is None or not replay(problem, witness.point).refutes:
         raise VerifexError("the counterexample does not satisfy the query in exact arithmetic")
-    found, why = _deployed(stated, query, witness.point, wanted, started)
+    found, why = _deployed(stated, query, witness.point, rules, started)
     said = (*said, *why)
     if found is not None:
         values, point, single = found
-        return Answer("sat", stated, values, point, single, said)
-    if wanted.strict:
-        return Answer("unknown", stated, said=said)
-    return Answer("sat", stated, _exact_values(stated, witness.point), witness.point, False, said)
+        return QueryAnswer("sat", stated, values, point, single, said)
+    if rules.strict:
+        return QueryAnswer("unknown", stated, said=said)
+    exact = _exact_values(stated, witness.point)
+    return QueryAnswer("sat", stated, exact, witness.point, False, said)
 
 
 def _deployed(
-    stated: Stated, query: Path, witness: tuple[Fraction, ...], wanted: Wanted, started: float
+    stated: Stated, query: QueryFile, witness: tuple[Fraction, ...], rules: Rules, started: float
 ) -> tuple[tuple[dict[str, Numbers], tuple[Fraction, ...], bool] | None, tuple[str, ...]]:
-    """An assignment that onnxruntime agrees with, its inputs, whether they are all float32; and
-    what is to be said of it."""
+    """A counterexample that onnxruntime agrees with, or None, and lines for stderr.
+
+    A counterexample is the assignment, its exact input, and whether the inputs are all float32.
+    """
     from verifex.engine.budget import Budget
     from verifex.engine.falsify.deployed import Deployed
     from verifex.engine.falsify.single import single_box, survivor
@@ -173,10 +199,10 @@ def _deployed(
     if between:
         why = f"the bounds of {between[0]} hold no float32"
         none = f"{why}, and beside them {none}"
-        if not wanted.strict:
+        if not rules.strict:
             return None, (f"{exact_only} {why}",)
-    left = max(1.0, wanted.seconds - RESERVE - (time.monotonic() - started))
-    found = survivor(stated.problem, witness, deployed.breaks, Budget(left), wanted.seed)
+    left = max(1.0, rules.settings.seconds - RESERVE - (time.monotonic() - started))
+    found = survivor(stated.problem, witness, deployed.breaks, Budget(left), rules.settings.seed)
     if found is None:
         return None, (f"{exact_only} {none}",)
     x, point = found
@@ -189,8 +215,10 @@ def _deployed(
 
 
 def _exact_values(stated: Stated, point: Sequence[Fraction]) -> dict[str, Numbers]:
-    """Every variable at a point, exact; outputs as float64 where a smooth function has no exact
-    value."""
+    """The exact numbers of every variable at a point.
+
+    Outputs are float64 where a smooth function has no exact value.
+    """
     import numpy as np
 
     from verifex.semantics.evaluate import evaluate_exact, evaluate_float
@@ -221,7 +249,7 @@ def shown(value: Any) -> str:
         return finite_decimal(Fraction(float(exact)))  # a float has finitely many digits
 
 
-def assignment_lines(found: Answer) -> list[str]:
+def assignment_lines(found: QueryAnswer) -> list[str]:
     """The assignment in the command-line format of the standard."""
     lines = []
     for v in found.stated.variables:
@@ -231,7 +259,7 @@ def assignment_lines(found: Answer) -> list[str]:
     return lines
 
 
-def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
+def serialise(found: QueryAnswer, folder: Path, query: QueryFile) -> tuple[str, ...]:
     """One serialised TensorProto a variable; float32 where the runtime's values are, else float64.
 
     What is to be said of values that rounding to float64 moved comes back.
@@ -252,7 +280,9 @@ def serialise(found: Answer, folder: Path, query: Path) -> tuple[str, ...]:
     return said
 
 
-def _doubles(found: Answer, query: Path) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+def _doubles(
+    found: QueryAnswer, query: QueryFile
+) -> tuple[dict[str, list[float]], tuple[str, ...]]:
     """An exact assignment in float64: inputs within their bounds wherever these hold a float64, and
     the outputs there. What is no counterexample any more in these numbers is said."""
     stated, point = found.stated, found.point or ()
@@ -260,6 +290,7 @@ def _doubles(found: Answer, query: Path) -> tuple[dict[str, list[float]], tuple[
     inside = [nearest_double(*row) for row in zip(point, region.lo, region.hi, strict=True)]
     fed = [_double(v) if x is None else x for v, x in zip(point, inside, strict=True)]
     values: Mapping[str, Numbers] = found.values or {}
+    # Outputs at the inputs as they are written, not at the exact point they were rounded from.
     if all(map(math.isfinite, fed)):
         values = _exact_values(stated, [Fraction(x) for x in fed])
     written = {k: [n if isinstance(n, float) else _double(n) for n in flat]
@@ -279,7 +310,8 @@ def _doubles(found: Answer, query: Path) -> tuple[dict[str, list[float]], tuple[
 
 
 def _satisfies(
-    stated: Stated, query: Path, point: tuple[Fraction, ...], written: Mapping[str, Sequence[float]]
+    stated: Stated, query: QueryFile, point: tuple[Fraction, ...],
+    written: Mapping[str, Sequence[float]],
 ) -> bool:
     """Whether a point, and the numbers written of it, both satisfy the query exactly."""
     from verifex.engine.falsify.witness import replay
@@ -303,6 +335,7 @@ def nearest_double(value: Fraction, lo: Fraction, hi: Fraction) -> float | None:
             return None
         if lo <= Fraction(x) <= hi:
             return x
+        # The nearest float64 may lie just outside of an end; its neighbour inwards may not.
         x = math.nextafter(x, math.inf if Fraction(x) < lo else -math.inf)
     return None
 
@@ -315,7 +348,7 @@ def _double(value: Fraction) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def counterexample(found: Answer) -> str:
+def counterexample(found: QueryAnswer) -> str:
     """The assignment of a VNN-LIB 1.0 query as VNN-COMP writes it: ((X_0 v) ... (Y_0 v) ...)."""
     lines = []
     for side, kind in (("X", "input"), ("Y", "output")):

@@ -13,6 +13,7 @@ time counts.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -25,12 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from verifex.errors import (
-    EXIT_INPUT,
-    EXIT_INTERNAL,
-    UsageError,
-    VerifexError,
-)
+from verifex.engine.solve.processes import descendants
+from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, UsageError, VerifexError
 
 _DEFAULT_SECONDS = 3600.0
 _LAST = 0.15
@@ -48,6 +45,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", action="store_true", help="the solver's name")
     parser.add_argument("--version", action="store_true", help="its version")
     commands = parser.add_subparsers(dest="command", parser_class=_Parser)
+    _add_queries(commands)
+    commands.add_parser("supports", help="what can be verified: supports --CAPABILITY")
+    for command, help_ in (("instance", "decide an instance of VNN-COMP"),
+                           ("prepare", "read an instance of VNN-COMP, and what runs it")):
+        chosen = commands.add_parser(command, help=help_)
+        for name in ("network", "query"):
+            chosen.add_argument(name)
+        if command == "instance":
+            chosen.add_argument("results")
+            chosen.add_argument("timeout", type=float)
+            _add_accept(chosen)
+    return parser
+
+
+def _add_accept(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--accept", choices=("proved", "claimed"), default="proved",
+                         help="what unsat may rest on: a certificate that the checker accepted, or "
+                         "also the search or a solver alone")
+
+
+def _add_queries(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """The commands of the standard: verify and translate."""
     verify = commands.add_parser("verify", help="decide a query")
     verify.add_argument("query", type=Path)
     verify.add_argument("--network", action="append", default=[], metavar="NAME=FILE",
@@ -63,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=int, default=0)
     verify.add_argument("--threads", type=int, default=1, metavar="N",
                         help="threads of the search, processes of the checker")
+    _add_accept(verify)
     translate = commands.add_parser("translate", help="write a query as one network (ONNX) and a "
                                     "query of VNN-LIB 1.0, exactly")
     translate.add_argument("query", type=Path)
@@ -70,19 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     translate.add_argument("--onnx", type=Path, required=True, metavar="FILE")
     translate.add_argument("--vnnlib", type=Path, required=True, metavar="FILE")
     translate.add_argument("--as-real", action="store_true")
-    commands.add_parser("supports", help="what can be verified: supports --CAPABILITY")
-    instance = commands.add_parser("instance", help="decide an instance of VNN-COMP")
-    for name in ("network", "query", "results"):
-        instance.add_argument(name)
-    instance.add_argument("timeout", type=float)
-    for command in (verify, instance):
-        command.add_argument("--accept", choices=("proved", "claimed"), default="proved",
-                             help="what unsat may rest on: a certificate that the checker "
-                             "accepted, or also the search or a solver alone")
-    prepare = commands.add_parser("prepare", help="read an instance of VNN-COMP, and what runs it")
-    for name in ("network", "query"):
-        prepare.add_argument(name)
-    return parser
 
 
 def main() -> NoReturn:
@@ -169,21 +176,22 @@ def _run(words: list[str], started: float) -> int:
 
 
 def _verify(arguments: argparse.Namespace, started: float) -> int:
-    from verifex.cli.vnnlib.answer import Wanted, answer, assignment_lines, serialise
+    from verifex.cli.vnnlib.answer import Rules, answer, assignment_lines, punctual, serialise
 
     claims = arguments.accept == "claimed"
     if arguments.no_check and not claims:
         raise UsageError("--no-check proves nothing, expected --accept claimed beside it")
-    wanted = Wanted(
-        _seconds(arguments.timeout), not arguments.no_check, claims,
-        as_real=arguments.as_real, seed=arguments.seed, threads=_threads(arguments.threads),
+    settings = punctual(
+        _seconds(arguments.timeout), not arguments.no_check, _threads(arguments.threads),
+        arguments.seed,
     )
+    rules = Rules(settings, claims, as_real=arguments.as_real)
     networks = _networks(arguments.network)
     folder: Path | None = arguments.serialise_assignments
     if folder is not None:
         _require_folder(folder)
-    with _Deadline(wanted.seconds, started, lambda: print("timed-out", flush=True)):
-        found = answer(arguments.query, networks, wanted, started)
+    with _Deadline(settings.seconds, started, lambda: print("timed-out", flush=True)):
+        found = answer(arguments.query, networks, rules, started)
         said = found.said
         lines = [found.word]
         if found.values is not None and folder is not None:
@@ -201,8 +209,10 @@ def _say(lines: Sequence[str]) -> None:
 
 
 def _require_folder(folder: Path) -> None:
-    """Raise UsageError unless files can be written to a folder that is there or can be made: found
-    out only after solving, that would cost the answer."""
+    """Raise UsageError unless files can be written to a folder, which may have to be made.
+
+    Found out only after solving, that would cost the answer.
+    """
     there = folder.absolute()
     while not there.exists() and not there.is_symlink() and there != there.parent:
         there = there.parent
@@ -278,6 +288,7 @@ class _Deadline:
     """
 
     def __init__(self, seconds: float, started: float, say: Callable[[], object]) -> None:
+        # Even where the limit is over: whoever waits is to read an answer, not nothing.
         left = max(0.05, seconds - _LAST - (time.monotonic() - started))
         self.timer = threading.Timer(left, self._end)
         self.timer.daemon = True
@@ -316,20 +327,14 @@ class _Deadline:
 
 
 def _kill_children() -> None:
-    """Kill every process that this one started, and theirs: they might write to folders that go,
-    and hold our output open."""
-    queue = [os.getpid()]
-    for pid in queue:
-        for threads in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                queue += map(int, threads.read_text().split())
-            except (OSError, ValueError):
-                continue
+    """Kill every process that this one started, and theirs.
+
+    They might write to folders that are about to go, and hold our output open.
+    """
+    for pid in descendants(os.getpid()):
         if pid != os.getpid():
-            try:
+            with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ _WORDS = {"sat": "sat", "unsat": "unsat", "unknown": "unknown", "timed-out": "ti
 def instance(
     network: str, query: Path, seconds: float, started: float, *, claims: bool = False
 ) -> tuple[str, tuple[str, ...]]:
-    """What the results file gets (`sat` with a counterexample, `unsat`, `unknown`, `timeout`), and
-    lines for stderr.
+    """Decide an instance; the text of the results file, and lines for stderr.
+
+    The text is `sat` with a counterexample, `unsat`, `unknown` or `timeout`.
 
     `network` is a file, or a list of pairs [('f', 'a.onnx'), ...] for several. A counterexample is
     given only if its inputs lie within the bounds, and the query is satisfied both in exact
@@ -25,12 +26,17 @@ def instance(
     process may use are used. With `claims`, no certificate is checked and `unsat` rests on the
     search or a solver.
     """
-    from verifex.cli.vnnlib.answer import Wanted, answer, assignment_lines, counterexample
+    from verifex.cli.vnnlib.answer import (
+        Rules,
+        answer,
+        assignment_lines,
+        counterexample,
+        punctual,
+    )
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    wanted = Wanted(
-        seconds, check=not claims, claims=claims, strict=True, as_real=True, threads=threads)
-    found = answer(existing(query), networks(network), wanted, started)
+    rules = Rules(punctual(seconds, not claims, threads), claims, strict=True, as_real=True)
+    found = answer(existing(query), networks(network), rules, started)
     text = _WORDS[found.word]
     if found.values is not None:
         lines = counterexample(found) if found.stated.version == 1 else "\n".join(
@@ -44,6 +50,7 @@ def prepare(network: str, query: Path) -> None:
     from verifex.problem.vnnlib.read import load_stated
 
     load_stated(existing(query), networks(network), as_real=True, cut=True)
+    # Loading a library for the first time reads it from disk: that is done here, off the clock.
     import onnxruntime  # noqa: F401
     import torch  # noqa: F401
 
@@ -53,6 +60,7 @@ def networks(text: str) -> Mapping[str, Path] | Path:
     if not text.startswith("["):
         return existing(Path(text))
     try:
+        # A list of Python literals, as VNN-COMP writes it; nothing in it is evaluated.
         pairs = [(str(name), str(file)) for name, file in ast.literal_eval(text)]
     except (ValueError, SyntaxError, TypeError):
         raise UsageError(f"network {text[:60]!r}, expected FILE or [('NAME', 'FILE'), ...]"

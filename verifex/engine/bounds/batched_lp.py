@@ -43,7 +43,10 @@ def minimise(
     hi: FloatArray,
     iterations: int = 60,
 ) -> Programs:
-    """Minimise cost . x over lo <= x <= hi, a x >= b: cost (B, n), a (B, m, n), b (B, m)."""
+    """Minimise `cost . x` over `lo <= x <= hi` and `left x >= right`, for B programs at once.
+
+    `cost`, `lo` and `hi` are (B, n), `left` (B, m, n), `right` (B, m).
+    """
     count, m, n = left.shape
     duals, x = np.zeros((count, m)), np.where(cost >= 0, lo, hi)
     empty, done = np.zeros(count, dtype=bool), np.ones(count, dtype=bool)

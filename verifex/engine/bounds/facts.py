@@ -8,22 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.ir.exact import FloatArray
+from verifex.semantics.parameters import Parameter
 
 BITS = 7
 """Fractions are kept in units of 2**-BITS."""
 
-ParamKey = tuple[str, int]
-"""(kind, node): which parameter of which node (see `verifex.semantics.linear`)."""
-
-Packed = dict[ParamKey, NDArray[np.uint8] | dict[int, float]]
+Packed = dict[Parameter, NDArray[np.uint8] | dict[int, float]]
 """Fractions as bytes in units of 2**-BITS; multipliers as their nonzero entries."""
 
 
-def pack(params: dict[ParamKey, FloatArray]) -> Packed:
+def pack(params: dict[Parameter, FloatArray]) -> Packed:
     """Multipliers of one row in the form that is kept (they are short dyadics already)."""
     out: Packed = {}
     for key, values in params.items():
-        if key[0] in ("split", "rows"):
+        if key.is_multiplier:
             kept = np.flatnonzero(values)
             if kept.size:
                 out[key] = {int(k): float(values[k]) for k in kept}
@@ -40,4 +38,4 @@ class Fact:
     index: int
     sign: int
     bound: float
-    params: dict[ParamKey, FloatArray]
+    params: dict[Parameter, FloatArray]

@@ -17,7 +17,8 @@ from verifex.engine.bounds.layout import Boxes, Layout, Signs
 from verifex.engine.bounds.optimise import Bounder, Bounds, shorten
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
-from verifex.semantics.linear import ParamKey, Rows
+from verifex.semantics.linear import Rows
+from verifex.semantics.parameters import Parameter, ParameterKind
 
 Tensor = torch.Tensor
 
@@ -98,20 +99,18 @@ class Cutter:
             b = np.concatenate([b, np.broadcast_to(-linear.b.numpy(), shape[:2])], axis=1)
         return Cut(a, b, gate)
 
-    def place(self, params: dict[ParamKey, Tensor], cut: Cut, duals: FloatArray) -> None:
+    def place(self, params: dict[Parameter, Tensor], cut: Cut, duals: FloatArray) -> None:
         """Write multipliers (R, m), one line a row, into the parameters of R rows."""
         s = cut.gate.shape[1]
-        for kind, z in list(params):
-            if kind == "rows":
-                params[kind, z] = torch.from_numpy(duals[:, s:].copy())
-            if kind == "split":
-                at, size = self.layout.offsets[z], self.layout.graph.nodes[z].size
+        for key in list(params):
+            if key.kind is ParameterKind.GAMMA:
+                params[key] = shorten(key, torch.from_numpy(duals[:, s:].copy()))
+            if key.kind is ParameterKind.BETA:
+                at, size = self.layout.offsets[key.node], self.layout.graph.nodes[key.node].size
                 r, j = np.nonzero((cut.gate >= at) & (cut.gate < at + size))
                 value = np.zeros((len(duals), size))
                 value[r, cut.gate[r, j] - at] = duals[r, j]
-                params[kind, z] = torch.from_numpy(value)
-            if kind in ("rows", "split"):
-                params[kind, z] = shorten((kind, z), params[kind, z])
+                params[key] = shorten(key, torch.from_numpy(value))
 
     def sharpen(
         self,
@@ -131,7 +130,7 @@ class Cutter:
         mine = cut.of(rows.domain[pick].numpy())
         reached: dict[int, Tensor] = {}
         with torch.no_grad():
-            bare = {k: v for k, v in params.items() if k[0] not in ("split", "rows")}
+            bare = {k: v for k, v in params.items() if not k.is_multiplier}
             _, coefs, _ = self.bounder.evaluate(some, begin, bare, lo, hi)
             answer = batched_lp.minimise(coefs.numpy(), mine.a, mine.b, lo.numpy(), hi.numpy())
             duals = answer.duals

@@ -14,9 +14,8 @@ import torch
 from verifex.engine.bounds.facts import BITS
 from verifex.engine.bounds.rounding import UNITS
 from verifex.ir.graph import Graph
-from verifex.ir.ops import Mul
+from verifex.ir.ops import Gate
 from verifex.semantics.linear import (
-    ParamKey,
     Rows,
     concretise,
     gate_mix,
@@ -24,6 +23,7 @@ from verifex.semantics.linear import (
     relu_planes,
     substitute,
 )
+from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
 from verifex.semantics.support.balls import FloatBall
 from verifex.semantics.torch_backend import TorchBackend
 
@@ -47,7 +47,7 @@ class Bounds:
     """
 
     value: Tensor
-    params: dict[ParamKey, Tensor]
+    params: dict[Parameter, Tensor]
     coefs: Tensor
     const: Tensor
     reached: dict[int, Tensor]
@@ -99,34 +99,37 @@ class Bounder:
             return rows
         return rows.to(device=self.xp.device)
 
-    def start(self, rows: Rows, targets: list[int]) -> dict[ParamKey, Tensor]:
+    def start(self, rows: Rows, targets: list[int]) -> dict[Parameter, Tensor]:
         """What to begin with: adaptive slopes, chords for gates, half ties, no multipliers."""
-        out: dict[ParamKey, Tensor] = {}
-        for (kind, i), size in node_params(self.graph, targets):
-            node = self.graph.nodes[i]
-            if kind == "slope":
-                out[kind, i] = relu_planes(*rows.box(node.args[0]))[0]
-            elif kind == "tie" or isinstance(node.op, Mul) or len(node.args) == 1:
-                out[kind, i] = torch.full((rows.count, size), 0.5, dtype=self.xp.dtype)
-            else:
+        out: dict[Parameter, Tensor] = {}
+        for key, size in node_params(self.graph, targets):
+            node = self.graph.nodes[key.node]
+            if key.kind is ParameterKind.ALPHA:
+                out[key] = relu_planes(*rows.box(node.args[0]))[0]
+            elif isinstance(node.op, Gate):
                 below, above = gate_mix(*rows.box(node.args[1]))
                 # Rounded: at the chord itself the gate's coefficient is zero up to rounding, and
                 # the noise's sign would choose the gradient (and so differ from batch to batch).
-                out[kind, i] = shorten((kind, i), below if kind == "mix_lo" else above)
+                first = key.kind is ParameterKind.MIX_BELOW
+                out[key] = shorten(key, below if first else above)
+            else:
+                out[key] = torch.full((rows.count, size), 0.5, dtype=self.xp.dtype)
         needed = set(self.graph.ancestors(targets))
         for z in rows.split:
             if z in needed:
                 size = self.graph.nodes[z].size
-                out["split", z] = torch.zeros((rows.count, size), dtype=self.xp.dtype)
+                beta = Parameter(ParameterKind.BETA, z)
+                out[beta] = torch.zeros((rows.count, size), dtype=self.xp.dtype)
         if self.linear is not None:
-            out["rows", 0] = torch.zeros((rows.count, self.linear.b.shape[0]), dtype=self.xp.dtype)
+            shape = (rows.count, self.linear.b.shape[0])
+            out[REGION_ROWS] = torch.zeros(shape, dtype=self.xp.dtype)
         return {k: v.to(rows.domain.device) for k, v in out.items()}
 
     def evaluate(
         self,
         rows: Rows,
         start: Mapping[int, Tensor],
-        params: Mapping[ParamKey, Tensor],
+        params: Mapping[Parameter, Tensor],
         lo: Tensor,
         hi: Tensor,
         reached: dict[int, Tensor] | None = None,
@@ -142,14 +145,14 @@ class Bounder:
         self,
         rows: Rows,
         start: Mapping[int, Tensor],
-        params: Mapping[ParamKey, Tensor],
+        params: Mapping[Parameter, Tensor],
         lo: Tensor,
         hi: Tensor,
         reached: dict[int, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`evaluate` with everything on the device."""
         coefs, const = substitute(self.graph, rows, start, params, self.xp, reached)
-        gamma = params.get(("rows", 0))
+        gamma = params.get(REGION_ROWS)
         if self._far is not None and gamma is not None:
             # Sound: gamma >= 0 and a x <= b, so f >= f + gamma (a x - b) on the region.
             coefs = coefs + gamma @ self._far.a
@@ -163,7 +166,7 @@ class Bounder:
         lo: Tensor,
         hi: Tensor,
         effort: Effort,
-        warm: Mapping[ParamKey, Tensor] | None = None,
+        warm: Mapping[Parameter, Tensor] | None = None,
         goal: float | Tensor = float("inf"),
     ) -> Bounds:
         """Optimised lower bounds; a row stops as soon as it exceeds `goal`."""
@@ -184,8 +187,8 @@ class Bounder:
         return self._final(rows, start, lo, hi, best)
 
     def _best(
-        self, task: _Task, first: dict[ParamKey, Tensor], effort: Effort, goals: Tensor
-    ) -> dict[ParamKey, Tensor]:
+        self, task: _Task, first: dict[Parameter, Tensor], effort: Effort, goals: Tensor
+    ) -> dict[Parameter, Tensor]:
         """The best parameters that were seen, beginning with `first`."""
         best = {k: v.clone() for k, v in first.items()}
         least = torch.full_like(goals, -torch.inf)
@@ -217,15 +220,15 @@ class Bounder:
         start: Mapping[int, Tensor],
         lo: Tensor,
         hi: Tensor,
-        warm: Mapping[ParamKey, Tensor],
-    ) -> dict[ParamKey, Tensor]:
+        warm: Mapping[Parameter, Tensor],
+    ) -> dict[Parameter, Tensor]:
         """For every row the best of three starts: what it inherits, afresh, and slopes afresh with
         inherited multipliers (slopes that suited wider bounds can be far worse than none)."""
         fresh = self.start(rows, list(start))
         if not warm.keys() & fresh.keys():
             return fresh
         old = {k: self._to(warm[k]) if k in warm else v for k, v in fresh.items()}
-        mixed = {k: (old if k[0] in ("split", "rows") else fresh)[k] for k in fresh}
+        mixed = {k: (old if k.is_multiplier else fresh)[k] for k in fresh}
         starts = [old, fresh, mixed]
         with torch.no_grad():
             values = [self._evaluate(rows, start, p, lo, hi)[0] for p in starts]
@@ -239,7 +242,7 @@ class Bounder:
         start: Mapping[int, Tensor],
         lo: Tensor,
         hi: Tensor,
-        params: dict[ParamKey, Tensor],
+        params: dict[Parameter, Tensor],
     ) -> Bounds:
         """The bound with parameters as a certificate will hold them."""
         short = {k: shorten(k, v) for k, v in params.items()}
@@ -266,9 +269,9 @@ def sure(value: Tensor, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) ->
     return value - UNITS * size
 
 
-def shorten(key: ParamKey, value: Tensor) -> Tensor:
+def shorten(key: Parameter, value: Tensor) -> Tensor:
     """Parameters as short dyadics: fractions to BITS bits, multipliers to 12 significant bits."""
-    if key[0] in ("split", "rows"):
+    if key.is_multiplier:
         mantissa, exponent = torch.frexp(value)
         short: Tensor = torch.ldexp(torch.round(mantissa * 4096) / 4096, exponent)
         return short
@@ -302,14 +305,14 @@ class _Run:
     Projected on [0, 1] or, for multipliers, on >= 0. What comes of a row does not depend on others.
     """
 
-    def __init__(self, task: _Task, params: dict[ParamKey, Tensor], effort: Effort) -> None:
+    def __init__(self, task: _Task, params: dict[Parameter, Tensor], effort: Effort) -> None:
         self.task, self.params, self.effort, self.t = task, params, effort, 0
         self.at = torch.arange(task.rows.count, device=task.rows.domain.device)
         self.m = {k: torch.zeros_like(v) for k, v in params.items()}
         self.v = {k: torch.zeros_like(v) for k, v in params.items()}
 
     @torch.no_grad()
-    def step(self, grads: dict[ParamKey, Tensor | None], going: Tensor) -> None:
+    def step(self, grads: dict[Parameter, Tensor | None], going: Tensor) -> None:
         """One step of the rows that are `going`; the others are left out from here on."""
         if not bool(going.all()):
             grads = {k: None if g is None else g[going] for k, g in grads.items()}
@@ -327,5 +330,5 @@ class _Run:
             m = self.m[k] / (1 - 0.9**self.t)
             v = self.v[k] / (1 - 0.99**self.t)
             moved = self.params[k].detach() + rate * m / (v.sqrt() + 1e-12)
-            limit = None if k[0] in ("split", "rows") else 1.0
+            limit = None if k.is_multiplier else 1.0
             self.params[k] = moved.clamp(0.0, limit)

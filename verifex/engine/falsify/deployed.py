@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from verifex.frontend.onnx.runtime import Runtime
 from verifex.problem.vnnlib.raw_query import raw_query
+from verifex.problem.vnnlib.read import QueryFile
 from verifex.problem.vnnlib.stated import Stated
 from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 
@@ -20,7 +20,7 @@ from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 class Deployed:
     """Sessions of all networks of a query, read from a file; raises what `Runtime` raises."""
 
-    def __init__(self, stated: Stated, query: str | Path) -> None:
+    def __init__(self, stated: Stated, query: QueryFile) -> None:
         self.stated = stated
         self.runs = [
             (net, Runtime(net.source, [onnx for _, onnx in net.hidden]))

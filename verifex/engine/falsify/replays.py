@@ -20,7 +20,8 @@ from verifex.ir.exact import ExactArray, FloatArray, Values, as_float
 from verifex.ir.formula import holds
 from verifex.ir.linmap import Conv, Dense, Diag, LinearMap, Scaled, ScatterAdd, apply_numpy
 from verifex.ir.problem import Problem
-from verifex.semantics.evaluate import NUMPY_UNIVARIATES, evaluate_float, run, split_input
+from verifex.semantics.evaluate import evaluate_float, run, split_input
+from verifex.semantics.functions import find
 
 Single: TypeAlias = NDArray[np.float32]
 
@@ -53,7 +54,7 @@ class SingleBackend:
 
     def univariate(self, name: str, operand: Single) -> Single:
         # Rounded to float32 from float64: libraries differ in the last bits of these anyway.
-        return NUMPY_UNIVARIATES[name](operand.astype(np.float64)).astype(np.float32)
+        return find(name).value(operand.astype(np.float64)).astype(np.float32)
 
 
 def _linear(linear_map: LinearMap, operand: Single) -> Single:

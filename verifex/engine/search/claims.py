@@ -217,8 +217,12 @@ def decide_search(
     budget: Budget,
     options: SearchOptions,
     log: Callable[[dict[str, Any]], None] | None = None,
+    seed: int = 0,
 ) -> FormulaResult:
-    """Search the whole region; `lower` bounds the margin of the least bounded open row."""
+    """Search the whole region; `lower` bounds the margin of the least bounded open row.
+
+    `seed` draws the points that are tried first.
+    """
     lo, hi = problem.region.float_box()
     claim = problem.broken()
     layout = Layout(problem.graph, tuple(sorted(nodes(claim))))
@@ -255,7 +259,7 @@ def decide_search(
         state = np.zeros(len(distinct), dtype=bool)
         signs = np.zeros(layout.gates, dtype=np.int8)
         first = Domain(lo, hi, signs, list(range(len(distinct))), -1, state=state)
-        search.begin([first], samples(lo, hi, balls, 0))
+        search.begin([first], samples(lo, hi, balls, seed))
         drive(search)
         left = search.open_domains()
         if not left or policy.finished() or budget.spent:

@@ -21,6 +21,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import IO, Any
 
+from verifex.engine.solve.processes import resident
 from verifex.ir.model.logical import Model, model_to_json
 from verifex.ir.model.solving import (
     Answer,
@@ -35,7 +36,6 @@ from verifex.ir.model.solving import (
 _TICK = 0.05  # seconds between looks at the child's memory
 _CHUNK = 1 << 16
 _STDERR_TAIL = 2000
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -329,20 +329,3 @@ def _cause(process: subprocess.Popen[bytes], complaints: str) -> tuple[Stop, str
         what = f"the solver ended with exit status {code}"
     no_memory = any(w in complaints for w in ("bad_alloc", "MemoryError", "out of memory"))
     return (Stop.MEMORY if no_memory else Stop.CRASH), f"{what}: {complaints}".rstrip(": ")
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process and its descendants hold (0 where /proc cannot tell)."""
-    total, queue, seen = 0, [pid], 0
-    while queue and seen < 1000:
-        seen += 1
-        this = queue.pop()
-        try:
-            with open(f"/proc/{this}/statm", encoding="ascii") as f:
-                total += int(f.read().split()[1]) * _PAGE
-            for thread in os.listdir(f"/proc/{this}/task"):
-                with open(f"/proc/{this}/task/{thread}/children", encoding="ascii") as f:
-                    queue += map(int, f.read().split())
-        except (OSError, ValueError, IndexError):
-            continue
-    return total

@@ -25,17 +25,9 @@ from verifex.ir.linmap import (
     is_identity,
 )
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.semantics.functions import find
 
 OPSET, IR_VERSION = 17, 8
-UNIVARIATE_OPS: Mapping[str, str] = {
-    "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "reciprocal": "Reciprocal",
-    "sqrt": "Sqrt", "sin": "Sin", "cos": "Cos", "erf": "Erf",
-}
-SINGLE_ONLY = frozenset({"cos", "erf"})
-"""Functions for which onnxruntime has a float32 kernel only: computed there between two casts.
-
-Our own reader refuses such a cast of computed float64, which could overflow; float32 has none.
-"""
 
 
 def to_onnx(
@@ -72,6 +64,7 @@ class _Writer:
         inputs = [(i, self.graph.nodes[i].op) for i in self.graph.inputs]
         for i, op in inputs:
             self.names[i] = op.name if isinstance(op, Input) else ""
+        # Inputs and outputs keep their names; names of our own keep clear of them.
         self.taken = {*self.names.values(), *outputs}
         clash = set(self.names.values()) & set(outputs)
         if clash:
@@ -82,6 +75,7 @@ class _Writer:
             if not isinstance(node.op, Input):
                 self.names[i] = self.node(node)
         for name, i in outputs.items():
+            # One node may be several outputs, or an input: a copy gives each its own name.
             self.emit("Identity", [self.names[i]], output=name)
         made = helper.make_graph(
             self.nodes, "verifex", [self.value_info(self.names[i], i) for i, _ in inputs],
@@ -125,6 +119,7 @@ class _Writer:
         array = np.ascontiguousarray(array)
         if not np.isfinite(array).all():
             raise InputError(f"a constant overflows {self.dtype}", expected="float64")
+        # By bytes: 0.0 and -0.0 are equal but not the same constant.
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self.initialisers:
             name = self.fresh()
@@ -168,12 +163,13 @@ class _Writer:
                 raise ValueError("inputs are named, not computed")
 
     def univariate(self, name: str, source: str) -> str:
-        if name == "square":
-            return self.emit("Mul", [source, source])
-        if name in SINGLE_ONLY and self.dtype == "float64":
+        function = find(name)
+        if function.is_product:
+            return self.emit(function.onnx, [source, source])
+        if function.single_only and self.dtype == "float64":
             single = self.emit("Cast", [source], to=1)
-            return self.emit("Cast", [self.emit(UNIVARIATE_OPS[name], [single])], to=11)
-        return self.emit(UNIVARIATE_OPS[name], [source])
+            return self.emit("Cast", [self.emit(function.onnx, [single])], to=11)
+        return self.emit(function.onnx, [source])
 
     def affine(self, op: Affine, args: list[str]) -> str:
         first = op.maps[0]
@@ -221,15 +217,17 @@ class _Writer:
         size = math.prod(linear_map.in_shape)
         flat = source if len(linear_map.in_shape) == 1 else self.reshape(source, (size,))
         index = linear_map.index
+        # Gather cannot leave an element out: one zero behind the data stands for all of them.
         if (index < 0).any():
             flat = self.emit("Concat", [flat, self.floats(np.zeros(1))], axis=0)
             index = np.where(index < 0, size, index)
         return self.emit("Gather", [flat, self.ints(index)], axis=0)
 
     def scatter(self, linear_map: ScatterAdd, source: str) -> str:
-        """Sums: elements that are dropped go to one extra place, which is then cut off."""
+        """A sum at every target; dropped elements go to one extra place, which is then left out."""
         size, index = math.prod(linear_map.out_shape), linear_map.index.ravel()
         flat = source if len(linear_map.in_shape) == 1 else self.reshape(source, (index.size,))
+        # The usual case, a sum of everything, reads better than a scatter, and runs anywhere.
         if size == 1 and (index == 0).all():
             total = self.emit("ReduceSum", [flat], keepdims=1)
             return (
@@ -278,9 +276,8 @@ class _Writer:
         """Gather the windows (or scatter into them) around a stack of matrix products."""
         fwd_in, fwd_out = linear_map.forward_shapes
         n, space, g = fwd_in[0], math.prod(fwd_out[2:]), linear_map.groups
-        index = _windows(
-            linear_map
-        )  # (n, groups, channels of a group * kernel, space), -1 in the padding
+        # (n, groups, channels of a group * kernel, space), -1 in the padding
+        index = _windows(linear_map)
         weight = linear_map.weight.reshape(1, g, linear_map.weight.shape[0] // g, -1)
         if not linear_map.transposed:
             window = self.gather(Gather(linear_map.in_shape, index.shape, index), source)

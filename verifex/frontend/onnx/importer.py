@@ -1,4 +1,4 @@
-"""The walk over an ONNX graph: structure checked whole, nodes lowered on demand, no recursion."""
+"""From an ONNX graph to a graph: all of its structure is checked, what outputs need is lowered."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ from verifex.ir.ops import Input
 
 @dataclass
 class Importer:
-    """One file being lowered: names to values, on demand, without recursion."""
+    """One file on its way into a graph; `values` holds what each tensor name became so far.
+
+    `producer` maps names to the nodes that make them, `initial` and `declared` to initialisers and
+    inputs, `uses` to how many nodes and outputs read them.
+    """
 
     model: Any
     limits: Limits
@@ -97,6 +101,7 @@ class Importer:
         if not 3 <= model.ir_version <= 14:
             raise UnsupportedError(f"IR version {model.ir_version}", expected="3 to 14",
                                    key="ir_version")
+        # Both could change what the graph computes, and nothing here reads them.
         if len(model.training_info) or len(model.configuration):
             raise UnsupportedError("training information or device configurations",
                                    expected="a plain model", key="model")
@@ -114,7 +119,7 @@ class Importer:
         return versions
 
     def _index(self, graph: Any) -> None:
-        """Who makes each name; no name may be made twice."""
+        """Note which node makes each name; InputError where two do, or where limits are passed."""
         if len(graph.node) > self.limits.max_nodes:
             raise InputError(f"{len(graph.node)} nodes",
                              expected=f"at most {self.limits.max_nodes}")
@@ -147,7 +152,9 @@ class Importer:
             raise InputError("an output is listed twice", key="graph", expected="distinct outputs")
 
     def _order(self, graph: Any) -> None:
-        """Every input exists and no node needs itself: Kahn's count, over the whole graph."""
+        """InputError unless every input of a node exists and no node depends on itself."""
+        # Kahn's algorithm, over nodes that no output needs as well: a cycle anywhere is a broken
+        # file.
         waiting: list[int] = []
         readers: dict[int, list[int]] = {}
         for k, node in enumerate(graph.node):
@@ -274,7 +281,8 @@ class Importer:
         return self.values[name]
 
     def _require(self, name: str) -> None:
-        """Lower everything that `name` needs, deepest first."""
+        """Lower every node that `name` depends on, each after the nodes that it reads."""
+        # A stack of our own: a chain of a hundred thousand nodes would exceed Python's recursion.
         stack, done = [name], set()
         while stack:
             top = stack[-1]
@@ -349,6 +357,7 @@ class Importer:
         call = Call(self.low, node.op_type, self.opsets[""], inputs, attributes,
                     len(node.output), self.tensors.decode)
         results = _results(self.low, call, rule.run(call))
+        # An attribute that no rule has read may change the result, so it is refused, not ignored.
         unread = call.unread()
         if unread:
             raise UnsupportedError(f"attribute '{printable(unread[0])}' of {node.op_type}",
@@ -362,6 +371,7 @@ class Importer:
             self.values[name] = value
             if isinstance(value, Tensor | Truth):
                 self.low.builder.labels.setdefault(value.node, printable(name))
+                # What several nodes read must stay a node, or its work would be done once for each.
                 if self.uses.get(name, 0) > 1:
                     self.low.shared.add(value.node)
 

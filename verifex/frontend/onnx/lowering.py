@@ -47,7 +47,9 @@ Rearrangement = Callable[[Any], Any]
 
 
 class Lowering:
-    """A `Builder` with limits. Nodes are named by position, as in the builder.
+    """The graph under construction: a `Builder` that keeps to the limits, with ONNX's conveniences.
+
+    Nodes are positions in the builder. Methods raise InputError where a limit is passed.
 
     `shared` holds nodes that more than one consumer reads: affine steps are merged into their
     consumer only where nobody else needs them, so that no work is done twice.
@@ -68,6 +70,7 @@ class Lowering:
     def add(self, op: Op, *args: int) -> int:
         """Add a node, within the limits; shapes that could be huge are checked by the caller."""
         i = self.builder.add(op, *args)
+        # Only a new node costs anything: the builder hands out equal ones again.
         if i >= self._counted:
             self._counted = i + 1
             self._spent += math.prod(self.limits.shape(self.shape(i)))
@@ -103,6 +106,7 @@ class Lowering:
         index = np.asarray(index)
         self.limits.shape(index.shape)
         missing = bool((index < 0).any())
+        # A fill that is no float (a third, say) makes the whole constant exact.
         exact_fill = missing and Fraction(float(fill)) != fill
         if isinstance(value, Whole):
             return Whole(
@@ -116,11 +120,13 @@ class Lowering:
                 return Constant(ExactArray(np.asarray(num, dtype=object), den), value.dtype)
             return Constant(_pick_array(value.value, index, missing, float(fill)), value.dtype)
         if isinstance(value, Truth):
+            # The gate is filled with 0, which means False, or True where the value is its negation.
             if missing and value.negated != bool(fill):
                 raise UnsupportedError("padding of a condition", expected="a Cast before it")
             node = self.affine(gather(value.shape, index), value.node)
             return Truth(node, self.shape(node), value.negated)
         bias: Values | None = None
+        # The linear map can only put 0 where nothing is picked: the fill is added to it.
         if missing and fill != 0:
             bias = np.where(index < 0, 1.0, 0.0)
             bias = exact_scale(bias, fill)
@@ -128,6 +134,7 @@ class Lowering:
 
     def move(self, value: Value, fn: Rearrangement) -> Value:
         """Apply a numpy function that only rearranges elements (transpose, take, repeat, ...)."""
+        # Positions are moved in place of elements, so that any numpy function serves.
         places = np.arange(math.prod(value.shape)).reshape(value.shape)
         return self.pick(value, fn(places))
 
@@ -161,7 +168,7 @@ class Lowering:
     # --- affine steps -----------------------------------------------------------------------
 
     def affine(self, linear_map: LinearMap, source: int, bias: Values | None = None) -> int:
-        """The map of `source` plus a bias; a rearrangement that `source` is merges into the map."""
+        """The map of `source` plus a bias, merged with a `source` that only rearranges elements."""
         if bias is None and is_identity(linear_map) and linear_map.out_shape == self.shape(source):
             return source
         node = self.builder.node(source)
@@ -169,6 +176,7 @@ class Lowering:
             merged = _merge(linear_map, node.op.maps[0], source in self.shared)
             if merged is not None:
                 return self.affine(merged, node.args[0], bias)
+        # A reshape behind an affine step: the maps of that step can give the new shape themselves.
         if isinstance(node.op, Affine) and source not in self.shared and is_identity(linear_map):
             maps = tuple(_shaped(inner, linear_map.out_shape) for inner in node.op.maps)
             own = node.op.bias
@@ -213,6 +221,7 @@ class Lowering:
                 check_bits(bias, self.limits)
         if bias is not None:
             bias = self.expand_const(bias, shape)
+            # A bias of zeros would keep the step from merging with the next (see `affine`).
             if live and uniform(bias) == 0:
                 bias = None
         if not live:
@@ -244,6 +253,7 @@ class Lowering:
         return scaled(m, factor)
 
     def _check_fold(self, maps: Sequence[LinearMap]) -> None:
+        # Steps of constants are computed while reading, where a hostile file could make them last.
         work = sum(fan_in(m) * math.prod(m.out_shape) for m in maps)
         if work > self.limits.max_fold:
             raise InputError(
@@ -254,6 +264,7 @@ class Lowering:
         """`factor * node` elementwise for a constant factor, shapes broadcast."""
         shape = self.broadcast_shape(self.shape(node), factor.shape)
         check_bits(factor, self.limits)
+        # One number for all elements scales whatever map there is; only different ones need a map.
         same = uniform(factor)
         if same is not None:
             return self.combine([(node, same)], shape=shape)
@@ -298,6 +309,7 @@ class Lowering:
         for d, v in ((node, other), (other, node)):
             if self.builder.node(d).boolean:  # a product with a gate is a gate, not bilinear
                 return self.gate(self.expand(d, shape), self.expand(v, shape))
+        # A product is bounded as if its factors were independent; a square is never negative.
         if node == other:
             return self.univariate("square", node)
         return self.add(Mul(), self.expand(node, shape), self.expand(other, shape))
@@ -330,10 +342,12 @@ def _merge(outer: LinearMap, inner: LinearMap, shared: bool) -> LinearMap | None
     if isinstance(outer, Scaled):
         merged = _merge(outer.inner, inner, shared)
         return None if merged is None else scaled(merged, outer.factor)
+    # Two maps with weights could only merge by arithmetic, which would round or grow digits.
     if not isinstance(inner, Gather):
         return None
     if isinstance(outer, Gather):
         flat = outer.index.ravel()
+        # Nothing to pick from: all that is asked for is missing.
         if inner.index.size == 0:
             picked = np.full(flat.shape, -1, dtype=np.int64)
         else:
@@ -345,7 +359,7 @@ def _merge(outer: LinearMap, inner: LinearMap, shared: bool) -> LinearMap | None
 
 
 def _merged_terms(terms: Sequence[tuple[int, Number]]) -> list[tuple[int, Number]]:
-    """The terms, those of one node added up. What cancels goes: Max(x, x) has no gate."""
+    """The terms, one a node, without those that cancel: so Max(x, x) has no gate."""
     merged: dict[int, Number] = {}
     for x, factor in terms:
         merged[x] = Fraction(merged[x]) + Fraction(factor) if x in merged else factor
@@ -372,6 +386,7 @@ def _merge_dense(outer: Dense, inner: Gather) -> Dense | None:
     """A dense map after a permutation: the same weights with their columns in another order."""
     size = math.prod(inner.in_shape)
     flat = inner.index.ravel()
+    # An element that is dropped or taken twice would change the sums, not only their order.
     if flat.size != size or (flat < 0).any() or np.unique(flat).size != size:
         return None
     weight = outer.weight

@@ -12,17 +12,33 @@ from typing import Any
 
 from verifex.errors import InputError
 from verifex.frontend.limits import Limits
-from verifex.frontend.onnx.files import read_limited, too_big
+from verifex.frontend.onnx.files import read_limited, too_big, unzipped
 from verifex.frontend.onnx.importer import Importer
 from verifex.frontend.onnx.tensors import TensorReader
 from verifex.ir.graph import Graph
+from verifex.source import Source
+
+
+def network_source(
+    path: str | os.PathLike[str], *, limits: Limits | None = None, every_output: bool = False
+) -> Source[Graph]:
+    """The ONNX file at a path, read once; its parsed form is the network (see `load`)."""
+    limits = limits or Limits()
+    place = Path(path)
+    data = read_limited(place, limits.max_bytes, place.name, "the model")
+
+    def parse(data: bytes) -> Graph:
+        plain = unzipped(data, limits.max_bytes, place.name, "the model")
+        return _load(plain, place.name, limits, None, None, every_output)
+
+    return Source(place, place.name, data, parse)
 
 
 def load(
-    path: str | os.PathLike[str], *, limits: Limits | None = None, external_data: bool = False,
-    outputs: Sequence[str] | None = None, every_output: bool = False,
+    path: str | os.PathLike[str] | Source[Any], *, limits: Limits | None = None,
+    external_data: bool = False, outputs: Sequence[str] | None = None, every_output: bool = False,
 ) -> Graph:
-    """The network in an ONNX file (`.onnx`, or `.onnx.gz`).
+    """The network in an ONNX file (`.onnx`, or `.onnx.gz`), or in one that was read already.
 
     Inputs are the file's inputs with their shapes, a leading dimension that the file leaves open
     being 1. Outputs are the file's, or the tensors named in `outputs`; those that are no floats are
@@ -31,10 +47,10 @@ def load(
     or tensor) for anything malformed, UnsupportedError for what verifex cannot represent.
     """
     limits = limits or Limits()
-    place = Path(path)
-    data = read_limited(place, limits.max_bytes, place.name, "the model")
-    folder = place.parent if external_data else None
-    return _load(data, place.name, limits, folder, outputs, every_output)
+    source = path if isinstance(path, Source) else network_source(path, limits=limits)
+    folder = source.path.parent if external_data else None
+    data = unzipped(source.data, limits.max_bytes, source.name, "the model")
+    return _load(data, source.name, limits, folder, outputs, every_output)
 
 
 def load_bytes(

@@ -1,4 +1,4 @@
-"""An ONNX file run by onnxruntime as it is: what a person who feeds it a float32 input gets.
+"""ONNX files run by onnxruntime: what a user of the deployed network gets for an input.
 
 Nothing here decides anything; it tells whether a counterexample shows in the deployed network too.
 """
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from verifex.errors import InputError, MissingSolverError
 from verifex.frontend.limits import Limits
-from verifex.frontend.onnx.files import read_limited
+from verifex.frontend.onnx.files import read_limited, unzipped
 from verifex.ir.exact import FloatArray
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Input
 from verifex.semantics.evaluate import split_input
+from verifex.source import Source
 
 _KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
@@ -37,6 +38,7 @@ def session(data: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    # Its warnings would mix with what the command line writes to stderr.
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -62,14 +64,21 @@ def runner(data: bytes, graph: Graph, outputs: Sequence[str]
 
 
 class Runtime:
-    """A session over the bytes of a file (`.onnx`, `.onnx.gz`), no optimisation that the caller
-    could turn off. `hidden` are tensors that are made outputs as well."""
+    """A session over a file (`.onnx`, `.onnx.gz`), with the tensors `hidden` as outputs as well.
 
-    def __init__(self, path: str | Path, hidden: Sequence[str] = ()) -> None:
+    Raises MissingSolverError without onnxruntime, InputError for a file that it does not run.
+    """
+
+    def __init__(self, path: str | Path | Source[Any], hidden: Sequence[str] = ()) -> None:
         if not available():
             raise MissingSolverError("onnxruntime is not installed: nothing can be replayed in it")
-        name = Path(path).name
-        data = read_limited(path, Limits().max_bytes, name, "the model")
+        most = Limits().max_bytes
+        if isinstance(path, Source):
+            name, data = path.name, path.data
+        else:
+            name = Path(path).name
+            data = read_limited(path, most, name, "the model")
+        data = unzipped(data, most, name, "the model")
         try:
             self.session: Any = session(_with_outputs(data, hidden))
         except Exception as error:  # onnxruntime's errors have no common base of their own

@@ -1,4 +1,4 @@
-"""The standard's words on an operator at an operator set: attributes, count and types of inputs.
+"""What the ONNX standard allows of a node: its attributes, and the number and types of its inputs.
 
 The descriptions are those that the onnx package registers; looking one up runs nothing of a file.
 """
@@ -97,6 +97,7 @@ def _check_inputs(schema: Any, inputs: Sequence[Value | None]) -> None:
     """Every input is there and of an element type that fits its place and the other inputs."""
     formal = list(schema.inputs)
     if formal and formal[-1].option == VARIADIC:
+        # The last input of a variadic operator stands for any number of them.
         formal += [formal[-1]] * (len(inputs) - len(formal))
     if len(inputs) > len(formal):
         raise InputError(f"{schema.name} with {len(inputs)} inputs",
@@ -115,6 +116,7 @@ def _check_inputs(schema: Any, inputs: Sequence[Value | None]) -> None:
             raise InputError(
                 f"input {k + 1} of {schema.name} has type {dtype_name(given.dtype)}",
                 expected=f"a type that operator set {schema.since_version} allows")
+        # Inputs that share a letter in the standard (T, say) must be of one type.
         if place.is_homogeneous and bound.setdefault(name, given.dtype) != given.dtype:
             raise InputError(
                 f"{schema.name} of {dtype_name(bound[name])} and {dtype_name(given.dtype)}",

@@ -37,6 +37,8 @@ def input_shape(dims: list[int | None] | None, limits: Limits) -> Shape:
     for k, d in enumerate(dims):
         if k == 0 and (d is None or d < 0):
             d = 1
+        # An open dimension could be any size; only the first is a batch, and a batch of one will
+        # do.
         if d is None or d <= 0:
             raise InputError(f"dimension {k} is {'empty' if d == 0 else 'open'}",
                              expected="fixed dimensions after the first")
@@ -51,6 +53,7 @@ def prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
     it, to split on it or to have a name for it.
     """
     full = builder.build(outputs)
+    # Inputs stay even where no output reads them: specs and witnesses count them.
     needed = sorted({*full.ancestors(outputs.values(), zeros=False), *full.inputs})
     small, place = Builder(), dict[int, int]()
     for i in needed:

@@ -102,6 +102,7 @@ class TensorReader:
             raise InputError("the tensor is stored outside the file",
                              expected="a self-contained model, or external data allowed")
         entries = {e.key: e.value for e in proto.external_data}
+        # A checksum is allowed and not looked at: sizes are checked, and content is never trusted.
         unknown = set(entries) - {"location", "offset", "length", "checksum"}
         if unknown or len(entries) != len(proto.external_data):
             raise InputError(f"external data entries {sorted(unknown)}",
@@ -136,6 +137,8 @@ def _read_inside(folder: Path, location: str, offset: int, length: int) -> bytes
             path = path / part
             if stat.S_ISLNK(path.lstat().st_mode):
                 raise InputError("external data behind a symbolic link", expected="a plain file")
+        # The path may change between the look and the opening: no link is followed here either, and
+        # a pipe does not block.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
                          | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(handle, "rb") as stream:
@@ -154,6 +157,7 @@ def _from_field(stored: Any, dtype: int, count: int) -> Any:
     """Elements kept in a typed field of the proto."""
     if len(stored) != count:
         raise InputError(f"{len(stored)} elements of data", expected=f"{count} elements")
+    # Python integers first: a number that is too large for the type must be seen, not wrapped.
     values = np.array(stored, dtype=np.float64 if dtype in (FLOAT, DOUBLE) else object)
     if dtype in (FLOAT, DOUBLE):
         return values

@@ -1,4 +1,4 @@
-"""What flows along the edges of an ONNX graph while it is lowered, and exact constant arithmetic.
+"""The values that tensors of an ONNX graph become, and arithmetic on constants without rounding.
 
     Constant   floats known at import, kept exact
     Whole      integers or booleans known at import (shapes, axes, masks)
@@ -65,7 +65,8 @@ class Constant:
 class Whole:
     """Integers (an int64 array) or booleans (a bool array) known at import.
 
-    `computed` ones come from arithmetic on integers: they are shapes, axes and indices only.
+    `computed` says that arithmetic on integers made them: they serve as shapes, axes and indices
+    only, and never become floats.
     """
 
     array: NDArray[Any]
@@ -106,6 +107,7 @@ def simplify(values: ExactArray) -> Values:
     """The same numbers as float64 where every one is a float, else in lowest common terms."""
     common = math.gcd(values.den, *values.num.ravel().tolist())
     reduced = ExactArray(np.asarray(values.num // common, dtype=object), values.den // common)
+    # Only a power of two can be the denominator of a float.
     if reduced.den & (reduced.den - 1) == 0:
         nearest = reduced.to_float()
         if np.isfinite(nearest).all():
@@ -209,7 +211,7 @@ def rearrange(values: Values, fn: Callable[[Any], Any]) -> Values:
 
 
 def check_bits(values: Values, limits: Limits) -> None:
-    """Refuse exact constants that have grown out of hand."""
+    """InputError where a numerator or the denominator has more bits than the limits allow."""
     if isinstance(values, ExactArray):
         longest = max((abs(n).bit_length() for n in values.num.ravel().tolist()), default=0)
         if max(longest, values.den.bit_length()) > limits.max_bits:
@@ -223,6 +225,7 @@ def float_parts(values: Values) -> tuple[list[FloatArray], Fraction]:
     """
     if not isinstance(values, ExactArray):
         return [values], Fraction(1)
+    # An odd denominator is no sum of floats: it goes into the factor, the rest is binary.
     odd = values.den // (values.den & -values.den)
     rest = ExactArray(values.num, values.den // odd)
     parts: list[FloatArray] = []
@@ -232,6 +235,7 @@ def float_parts(values: Values) -> tuple[list[FloatArray], Fraction]:
             raise InputError("a computed weight is out of the range of float64",
                              expected="moderate numbers")
         parts.append(nearest)
+        # Sound: the remainder is exact, so that the parts add up to the weight itself.
         rest = rest - ExactArray.from_float(nearest)
     return parts, Fraction(1, odd)
 

@@ -100,6 +100,7 @@ def merged(coefs: Iterable[tuple[int, Number]]) -> dict[int, Number]:
     """Coefficients by variable; those of a variable that appears more than once are added up."""
     total: dict[int, Number] = {}
     for v, c in coefs:
+        # Added exactly: a sum of floats would be rounded.
         total[v] = Fraction(total[v]) + Fraction(c) if v in total else c
     return total
 
@@ -110,6 +111,7 @@ def relaxed_row(rule: Implies) -> Row:
     Never strict: with the premise off the row may be missed by exactly `slack`.
     """
     row, m = rule.row, Fraction(rule.slack)
+    # A row <= is loosened upwards, a row >= downwards.
     signed = m if row.sense == "<=" else -m
     # value 1:  a.x <= rhs + m (1 - s);  value 0:  a.x <= rhs + m s
     coefs = merged(row.coefs)
@@ -155,6 +157,7 @@ def number_from_json(value: Any) -> Number | None:
         return None
     if isinstance(value, float) and math.isfinite(value):
         return value
+    # JSON's true is a number to Python.
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _RATIONAL.fullmatch(value):

@@ -140,7 +140,7 @@ def to_float(number: Number) -> float:
 
 
 def _above(number: Fraction) -> Fraction:
-    """A power of two in [n, 4n), for n > 0."""
+    """A power of two from `number` to below four times it, for `number` > 0."""
     return Fraction(2) ** (number.numerator.bit_length() - number.denominator.bit_length() + 1)
 
 
@@ -151,6 +151,7 @@ def _times(number: Number, unit: Fraction) -> Number:
 
 def _units(model: Model) -> list[Fraction]:
     """The size of each variable as a power of two; 1 for integers and factors of products."""
+    # A product of scaled factors would be scaled itself: its variables keep their units.
     fixed = {v for p in model.products for v in (p.out, p.left, p.right)}
     sizes = []
     for i, variable in enumerate(model.variables):
@@ -221,6 +222,7 @@ class _Lowering:
             self.strict |= rule.row.strict
             self.row(relaxed_row(rule))
             return
+        # Kept as an implication: with so much slack the big-M row would say nearly nothing.
         lowered = self._floats(rule.row)
         if lowered.positions:
             self.milp.indicators.append(FloatImplies(rule.var, rule.value, lowered))
@@ -236,6 +238,7 @@ class _Lowering:
         scale = self._unit_scale([abs(Fraction(c)) for c in cost.values()])
         milp.cost = {v: self._float(c, scale) for v, c in cost.items()}
         milp.cost_scale = to_float(scale)
+        # Kept apart: scaled with the costs it could drown them.
         milp.constant = to_float(model.objective_const)
 
     def finish(self) -> Milp:
@@ -249,8 +252,10 @@ class _Lowering:
         return self.milp
 
     def _unit_scale(self, sizes: Sequence[Fraction]) -> Fraction:
-        """The power of two that brings the largest coefficient to about 1 where that is called
-        for: where it is small, or all rows are scaled."""
+        """The power of two that brings the largest coefficient to about 1.
+
+        It is 1 where no coefficient is small, unless all rows are scaled.
+        """
         most = max(sizes, default=Fraction(1))
         return _above(1 / most) if most < _SMALL or self.equilibrate else Fraction(1)
 
@@ -259,6 +264,7 @@ class _Lowering:
 
     def _scale(self, coefs: Mapping[int, Number]) -> Fraction:
         """The power of two for a row: 1 where nothing is small, which is nearly always."""
+        # In floats first: exact sizes are only worth their time where something is small.
         rough = [abs(to_float(c)) for c in coefs.values() if c]
         if not rough:
             return Fraction(1)
@@ -274,6 +280,7 @@ class _Lowering:
         ]
         if small:
             lift = _above(2 * Fraction(TINY) / min(small))
+            # No lifting where the large coefficients of the row would become too large by it.
             if max(sizes.values()) * scale * lift <= _LARGE:
                 scale *= lift
         return scale
@@ -299,6 +306,8 @@ class _Lowering:
             elif c:
                 if math.isinf(self._reach(v)):
                     raise UnsupportedError("a tiny coefficient on an unbounded variable")
+                # Sound: the term is at most this large over the bounds, so no point of the model is
+                # lost.
                 loose += abs(value) * self._reach(v)
                 self.absorbed += 1
         rhs = self._float(row.rhs, scale)

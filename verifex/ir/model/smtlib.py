@@ -92,6 +92,7 @@ def rational(number: Fraction | int) -> str:
 def _row(model: Model, row: Row) -> str:
     coefs = {v: Fraction(c) for v, c in merged(row.coefs).items()}
     rhs = Fraction(row.rhs)
+    # Whole coefficients keep the text short, and no solver has to scale the row.
     common = math.lcm(rhs.denominator, *(c.denominator for c in coefs.values()))
     left = _sum(model, {v: c * common for v, c in coefs.items() if c})
     sense = "=" if row.sense == "==" else row.sense[0] if row.strict else row.sense

@@ -1,5 +1,7 @@
-"""What a solver is: declared capabilities, availability with a reason, and an answer that keeps
-*why it stopped* apart from *what the point is worth*."""
+"""The interface of solvers: capabilities, availability with a reason, limits and answers.
+
+An answer keeps *why the solver stopped* apart from *what its point is worth*.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +64,10 @@ class Availability:
 
 @dataclass(frozen=True)
 class SolveLimits:
-    """Seconds of wall time, bytes of memory and threads a solver may use, and the seed of what it
-    does at random (where it has one; not negative)."""
+    """What a solver may use: seconds of wall time, bytes of memory, threads.
+
+    `seed` (not negative) fixes what it does at random, where it takes a seed.
+    """
 
     seconds: float
     memory: int = 4 << 30
@@ -90,8 +94,11 @@ class Answer:
 
 
 class Solver(Protocol):
-    """An adapter. `solve` runs inside a child process and must respect the limits as best it can;
-    the parent kills it when it does not. It may raise; that counts as a crash."""
+    """An adapter to a solver that reads logical models.
+
+    `solve` runs inside a child process and must respect the limits as best it can; the parent kills
+    it when it does not. It may raise; that counts as a crash.
+    """
 
     name: str
     capabilities: Capabilities
@@ -102,8 +109,11 @@ class Solver(Protocol):
 
 
 class ProblemSolver(Protocol):
-    """An adapter with `capabilities.reads == "problem"`: takes the JSON text form of a Problem
-    (see `verifex.ir.text.document`) and decides the claim, or optimises a form if one is given."""
+    """An adapter to a solver that reads problems (`capabilities.reads == "problem"`).
+
+    It takes the JSON text form of a Problem (see `verifex.ir.text.document`) and decides the claim,
+    or optimises a form if one is given.
+    """
 
     name: str
     capabilities: Capabilities
@@ -159,6 +169,7 @@ def _finite_to_json(number: Number | None) -> Any:
 
 def _point_from_json(entries: Any) -> dict[int, Number]:
     point: dict[int, Number] = {}
+    # From another process: each entry is checked, a bool is no position.
     for position, value in entries:
         number = number_from_json(value)
         if type(position) is not int or position < 0 or number is None:

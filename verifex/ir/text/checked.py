@@ -1,4 +1,4 @@
-"""Reading JSON data with checks: every value of the wrong kind is an InputError with its place."""
+"""Readers of JSON data: a value of the wrong kind is an InputError that names its place."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def read_bool(value: Any, where: str) -> bool:
 def read_int(value: Any, where: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    # The pattern bounds the digits: Python refuses longer decimals with an error of its own.
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value, 16 if "x" in value else 10)
     raise wrong(value, "an integer", where)

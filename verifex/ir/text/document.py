@@ -15,7 +15,7 @@ from typing import Any
 
 from verifex.errors import InputError
 from verifex.ir.formula import And, AtLeast, Atom, Dominance, Form, Formula, Or
-from verifex.ir.graph import Graph
+from verifex.ir.graph import Graph, NamedNetwork
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import Ball, LinearRow, Region
 from verifex.ir.text.checked import (
@@ -113,6 +113,7 @@ def formula_from_json(data: Any, graph: Graph, where: str = "formula", depth: in
     kinds = "one of atom, and, or, at_least, dominance"
     if not isinstance(data, dict) or len(data) != 1:
         raise wrong(data, f"an object with one key, {kinds}", where)
+    # Before Python's own recursion limit, which would be no InputError.
     if depth > MAX_DEPTH:
         expected = f"at most {MAX_DEPTH} levels"
         raise InputError("the formula is nested too deep", expected=expected, key=where)
@@ -224,6 +225,7 @@ def region_from_json(data: Any) -> Region:
 
 def problem_to_json(problem: Problem, objective: Objective | None = None) -> Json:
     """A problem (and what to optimise, if anything) as JSON data with exact numbers."""
+    networks = {"networks": list(map(_network_to_json, problem.networks))}
     return {
         "version": VERSION,
         "name": problem.name,
@@ -235,7 +237,31 @@ def problem_to_json(problem: Problem, objective: Objective | None = None) -> Jso
         "point": None if problem.point is None else _each(fraction_to_json, problem.point),
         "objective": None if objective is None
         else {**form_to_json(objective.form), "maximise": objective.maximise},
+        **(networks if problem.networks else {}),
     }
+
+
+def _network_to_json(network: NamedNetwork) -> Json:
+    return {
+        "name": network.name, "inputs": list(network.inputs), "outputs": dict(network.outputs),
+    }
+
+
+def _networks_from_json(value: Any, graph: Graph) -> tuple[NamedNetwork, ...]:
+    """Networks by name, each name once, over nodes that exist."""
+    where, out = "problem.networks", list[NamedNetwork]()
+    for entry in read_list(value, where):
+        name_, inputs, outputs = fields(entry, where, "name inputs outputs")
+        name = read_text(name_, where)
+        if not isinstance(outputs, dict):
+            raise wrong(outputs, "an object of names and nodes", where)
+        if any(name == n.name for n in out):
+            raise InputError(f"a second network '{name}'", expected="distinct names", key=where)
+        out.append(NamedNetwork(
+            name, tuple(node_from_json(i, graph, where) for i in read_list(inputs, where)),
+            {read_text(k, where): node_from_json(i, graph, where) for k, i in outputs.items()},
+        ))
+    return tuple(out)
 
 
 def _each(write: Callable[[Fraction], str], values: Sequence[Fraction]) -> list[str]:
@@ -244,13 +270,15 @@ def _each(write: Callable[[Fraction], str], values: Sequence[Fraction]) -> list[
 
 def problem_from_json(data: Any) -> tuple[Problem, Objective | None]:
     """The inverse of `problem_to_json`; raises InputError naming the place that is wrong."""
-    version, name, notes, graph_, region_, assume, require, point_, objective_ = fields(
-        data, "problem", "version name notes graph region assume require point objective"
+    version, name, notes, graph_, region_, assume, require, point_, objective_, networks = fields(
+        data, "problem", "version name notes graph region assume require point objective",
+        "networks",
     )
     if version != VERSION:
         raise InputError(f"version {show(version)}", expected=str(VERSION), key="problem.version")
     graph, region = graph_from_json(graph_), region_from_json(region_)
     point = None if point_ is None else read_fractions(point_, "problem.point")
+    # Each part was checked alone; only together do they have to be of one size.
     sizes = {graph.input_size, region.size} | (set() if point is None else {len(point)})
     if len(sizes) != 1:
         raise InputError("graph, region and point have different numbers of inputs",
@@ -264,6 +292,7 @@ def problem_from_json(data: Any) -> tuple[Problem, Objective | None]:
         graph, region, formula_from_json(require, graph, "problem.require"),
         formula_from_json(assume, graph, "problem.assume"), point, read_text(name, "problem.name"),
         tuple(read_text(n, "problem.notes") for n in read_list(notes, "problem.notes")),
+        networks=() if networks is None else _networks_from_json(networks, graph),
     )
     return problem, objective
 

@@ -85,6 +85,7 @@ def to_dot(graph: Graph, open_gates: Mapping[int, int] | None = None) -> str:
         fill = _COLOURS.get(data["kind"], "#ffffff")
         bold = ", penwidth=2" if data["outputs"] else ""
         lines.append(f'  n{i} [label={_quoted(parts)}, fillcolor="{fill}"{bold}];')
+    # Ranks by depth: Graphviz would pull a node down to its reader.
     for layer in nx.topological_generations(drawn):
         if len(layer) > 1:
             lines.append("  { rank=same; " + " ".join(f"n{i};" for i in sorted(layer)) + " }")

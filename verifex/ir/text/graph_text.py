@@ -103,6 +103,7 @@ def _index_to_json(index: NDArray[np.int64]) -> Json:
 def _index_from_json(data: Any, bound: int, where: str) -> NDArray[np.int64]:
     shape_, flat_ = fields(data, where, "shape int")
     flat = list(read_ints(flat_, where))
+    # -1 picks nothing (a 0), or drops an element.
     if any(not -1 <= i < bound for i in flat):
         raise InputError("an index is out of range", expected=f"-1..{bound - 1}", key=where)
     return _filled(flat, read_shape(shape_, where), where, np.int64)
@@ -198,6 +199,7 @@ def _conv_from_json(data: Json, head: str, inside: Shape, outside: Shape, where:
         inside, outside, weight, strides, tuple((p[0], p[-1]) for p in pads if p), dilations,
         groups, read_bool(transposed_, where),
     )
+    # Shapes of too few axes are padded: their dimensions disagree below, with a message.
     (n, chans, *space), (n_out, outs, *out_space) = (
         (*s, 0, 0)[: max(2, len(s))] for s in m.forward_shapes
     )
@@ -290,6 +292,7 @@ def graph_from_json(data: Any) -> Graph:
         args = read_ints(node.get("args"), where)
         if any(not 0 <= a < i for a in args):
             raise wrong(node.get("args"), "earlier nodes", where)
+        # The builder merges equal nodes and folds constants: later positions would shift unnoticed.
         if builder.add(_op_from_json(node, where), *args) != i:
             raise InputError("the node is not in its simplest form", key=where,
                              expected="a new node, not one that equals or folds into another")

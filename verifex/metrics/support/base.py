@@ -45,7 +45,7 @@ class Family(Generic[P]):
     build: Callable[[P, Setting], Formula]
 
 
-class Bounded(Property):
+class BoundedProperty(Property):
     """A property that bounds a number: from below, from above, strictly or not."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("at_least", "at_most", "above", "below")
@@ -56,7 +56,7 @@ class Bounded(Property):
     below: Exact | None = None
 
     @model_validator(mode="after")
-    def _some_bound(self) -> Bounded:
+    def _some_bound(self) -> BoundedProperty:
         if all(getattr(self, key) is None for key in self.REQUIRED):
             raise wrong("no bound is given", f"one of {', '.join(self.REQUIRED)}")
         return self
@@ -75,13 +75,13 @@ def shifted(form: Form, by: Fraction) -> Form:
 
 
 def compare(form: Form, key: str, value: Fraction) -> Atom:
-    """The atom `form KEY value` for a key of `Bounded`."""
+    """The atom `form KEY value` for a key of `BoundedProperty`."""
     if key in ("at_least", "above"):
         return Atom(shifted(form, -value), strict=key == "above")
     return Atom(shifted(-form, value), strict=key == "below")
 
 
-def within(form: Form, model: Bounded) -> list[Formula]:
+def within(form: Form, model: BoundedProperty) -> list[Formula]:
     """All bounds of the model on the form."""
     return [compare(form, key, value) for key, value in model.bounds()]
 

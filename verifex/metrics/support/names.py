@@ -71,6 +71,7 @@ class Names:
         for b in self.blocks if len(self.blocks) > 1 else ():
             if key == b.name:
                 return list(range(b.start, b.start + prod(b.shape)))
+        # After the names: a given name may itself look like a place.
         place = _INDEXED.fullmatch(key)
         if place is not None:
             return [self._at(place[1], [int(p) for p in place[2].split(",")], key)]
@@ -95,6 +96,7 @@ class Names:
             raise InputError(f"unknown feature '{key}'", expected=suggestion(name, known))
         block = blocks[0]
         shape = block.shape if len(index) > 1 else (prod(block.shape),)
+        # x[2, 3] of a tensor (1, 1, 4, 4): batch and channel go without saying.
         while len(shape) > len(index) and shape[0] == 1:
             shape = shape[1:]
         if len(shape) != len(index) or any(i >= n for i, n in zip(index, shape, strict=True)):

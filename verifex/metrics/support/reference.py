@@ -40,6 +40,11 @@ class Reference:
         self._values: dict[int, tuple[Fraction, ...]] = {}
 
     @property
+    def known(self) -> bool:
+        """Whether there is a reference point."""
+        return self._point is not None
+
+    @property
     def point(self) -> tuple[Fraction, ...]:
         """The reference point; InputError where the spec has none."""
         if self._point is None:
@@ -54,6 +59,7 @@ class Reference:
 
     def _checked(self, node: int) -> tuple[Fraction, ...]:
         """Evaluate the node, and refuse it where it depends on a kink without a rule."""
+        # A message about the missing point comes before any about values.
         _ = self.point
         self._grow(node, ExactBackend(), self._exact, lambda v: v)
         kinks = self._kinks(node)
@@ -69,7 +75,7 @@ class Reference:
         self, node: int, xp: Backend, cache: dict[int, Any], wrap: Callable[[ExactArray], Any]
     ) -> None:
         """Evaluate the ancestors of `node` that are not in the cache yet."""
-        for i in self._ancestors(node):
+        for i in self._builder.ancestors([node]):
             if i in cache:
                 continue
             op, args = self._builder.node(i).op, self._builder.node(i).args
@@ -86,23 +92,16 @@ class Reference:
                     expected="a piecewise linear network, or a claim that needs no reference",
                 ) from None
 
-    def _ancestors(self, node: int) -> list[int]:
-        seen, stack = set(), [node]
-        while stack:
-            i = stack.pop()
-            if i not in seen:
-                seen.add(i)
-                stack.extend(self._builder.node(i).args)
-        return sorted(seen)
-
     def _kinks(self, node: int) -> list[int]:
         """Steps among the ancestors of which some pre-activation is exactly zero."""
-        steps = [i for i in self._ancestors(node) if isinstance(self._builder.node(i).op, Step)]
+        behind = self._builder.ancestors([node])
+        steps = [i for i in behind if isinstance(self._builder.node(i).op, Step)]
         return [i for i in steps if (self._exact[self._builder.node(i).args[0]].num == 0).any()]
 
     def _refuse_kink(self, node: int, kinks: list[int]) -> None:
         self._grow(node, HullBackend(), self._hull, lambda v: (v, None))
         _, radius = self._hull[node]
+        # Sound: the enclosure holds for every choice of the gates at once.
         if radius is None or not radius.num.any():
             return  # every choice of the gates gives the same value
         z = self._builder.node(kinks[0]).args[0]

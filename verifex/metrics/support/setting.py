@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -15,9 +15,10 @@ from verifex.errors import InputError
 from verifex.ir.exact import ExactArray
 from verifex.ir.fields import PREDICTED, Functional
 from verifex.ir.formula import Atom, Cell, Form, Formula, Or
-from verifex.ir.graph import Builder
+from verifex.ir.graph import Builder, NamedNetwork
 from verifex.ir.linmap import Diag, dense, gather, total
-from verifex.ir.problem import Defined
+from verifex.ir.problem import Defined, named_network
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names
 from verifex.metrics.support.reference import Reference, same_value, top
 
@@ -40,7 +41,8 @@ class Explanation:
 class Setting:
     """Everything a property may read. `logits` is the network output that claims speak about.
 
-    `defined` collects where what the properties ask is defined, as they are built.
+    `networks` are all networks by name, where they are several (see `about`). `defined` collects
+    where what the properties ask is defined, as they are built.
     """
 
     builder: Builder
@@ -50,8 +52,22 @@ class Setting:
     output: Functional
     reference: Reference
     explained: Explanation | None = None
-    folder: Path = Path()
+    files: DataFolder = field(default_factory=lambda: DataFolder(Path()))
     defined: list[Defined] = field(default_factory=list)
+    networks: tuple[NamedNetwork, ...] = ()
+
+    def about(self, name: str, output: str | None = None) -> Setting:
+        """This setting for another of its networks, without an explanation.
+
+        `output` names one of that network's outputs; it may be left out where there is one alone.
+        """
+        network = named_network(self.networks, name)
+        known = list(network.outputs)
+        chosen = known[0] if output is None and len(known) == 1 else output
+        if chosen is None or chosen not in network.outputs:
+            raise InputError(f"which output of network '{name}'?",
+                             expected=f"one of {', '.join(known)}")
+        return replace(self, logits=network.outputs[chosen], explained=None)
 
     def explanation(self) -> Explanation:
         """The explanation; InputError where the spec has none."""
@@ -127,6 +143,7 @@ class Setting:
 
     def nonzero(self) -> Formula:
         """Some chosen component is not zero, said of the components alone: it adds no nodes."""
+        # Twice as many atoms as a total of magnitudes has terms, but no gates.
         cells = [(self.components, i) for i in range(self.builder.node(self.components).size)]
         return Or(tuple(Atom(Form.of({c: sign}), True) for c in cells for sign in (1, -1)))
 
@@ -161,8 +178,10 @@ def functional_node(builder: Builder, logits: int, weights: Mapping[int, Fractio
     shape, size = builder.shape(logits), builder.node(logits).size
     if not weights:
         raise InputError("all weights are zero", expected="a functional that depends on an output")
+    # A single output is picked: a map that adds nothing has no rounding.
     if list(weights.values()) == [1]:
         return builder.affine(gather(shape, list(weights)), logits)
+    # As a matrix row where every weight is a float, so that exported networks hold plain numbers.
     row = [weights.get(c, Fraction(0)) for c in range(size)]
     floats = ExactArray.from_numbers(row).to_float()
     if all(Fraction(f) == w for f, w in zip(floats.tolist(), row, strict=True)):

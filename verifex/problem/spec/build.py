@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from verifex.attribution import find
+from verifex.attribution import Attribution, NetworkFunction, find
 from verifex.errors import InputError
 from verifex.ir.fields import functional, under
 from verifex.ir.formula import TRUE, And, Formula, Or, negate
@@ -21,14 +21,16 @@ from verifex.ir.problem import Defined, Problem
 from verifex.ir.region import Region
 from verifex.metrics import registry
 from verifex.metrics.support.base import Property, Ratio
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names, blocks_of
 from verifex.metrics.support.reference import Reference
 from verifex.metrics.support.setting import Explanation, Setting, functional_node
 from verifex.problem.spec.data import load_point
 from verifex.problem.spec.messages import spec_error
-from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, load_spec
+from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, spec_source
 from verifex.problem.spec.region import build_region
-from verifex.problem.vnnlib.read import is_vnnlib, load_query
+from verifex.problem.vnnlib.read import is_vnnlib, load_stated, query_source
+from verifex.source import QuestionFiles, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,8 @@ class Prepared:
         graph = b.build(outputs)
         point = self.setting.reference.point if self.has_point else None
         return Problem(graph, self.region, require, assume, point, self.spec.name, graph.notes,
-                       defined=tuple(dict.fromkeys(self.setting.defined)))
+                       defined=tuple(dict.fromkeys(self.setting.defined)),
+                       networks=self.setting.networks)
 
 
 def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Problem:
@@ -59,9 +62,13 @@ def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Probl
     Files that the spec names are looked up in `base_dir`. The attribution is added to the graph's
     outputs under the name "attribution".
     """
+    return _build(graph, spec, DataFolder(Path(base_dir)))
+
+
+def _build(graph: Graph, spec: Spec, files: DataFolder) -> Problem:
     if not spec.require:
         raise InputError("nothing to prove", expected="at least one [[require]]", key="require")
-    prepared = prepare(graph, spec, Path(base_dir))
+    prepared = prepare(graph, spec, files)
     entries = enumerate(spec.require)
     require = conjoin([formula_of(p, prepared.setting, f"require[{i}]") for i, p in entries])
     return prepared.problem(require, assumption(spec, prepared.setting))
@@ -72,19 +79,49 @@ def load_problem(spec_path: str | Path, network_path: str | Path | None = None) 
 
     The spec may be a VNN-LIB query (`.vnnlib`, `.vnnlib.gz`).
     """
+    return read_problem(spec_path, network_path).problem
+
+
+@dataclass(frozen=True, eq=False)
+class ReadProblem:
+    """A problem and the files that it was read from, each once (None: from memory)."""
+
+    problem: Problem
+    files: QuestionFiles | None
+
+
+def read_problem(spec_path: str | Path, network_path: str | Path | None = None) -> ReadProblem:
+    """As `load_problem`, with the files."""
     if is_vnnlib(spec_path):
-        return load_query(spec_path, network_path)
-    spec = load_spec(spec_path)
-    graph = load_network(spec, spec_path, network_path)
+        return _read_query(spec_path, network_path)
+    source = spec_source(spec_path)
+    spec = source.parsed
+    network = find_network(spec, spec_path, network_path)
+    graph, files = network.parsed, DataFolder(Path(spec_path).parent)
     try:
-        return build_problem(graph, named(spec, spec_path), Path(spec_path).parent)
+        problem = _build(graph, named(spec, spec_path), files)
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
+    return ReadProblem(problem, QuestionFiles(network, source, files.hashes))
 
 
-def load_network(spec: Spec, spec_path: str | Path, network_path: str | Path | None) -> Graph:
+def _read_query(path: str | Path, network_path: str | Path | None) -> ReadProblem:
+    """The same of a VNN-LIB query. The checker reads those of version 1.0."""
+    from verifex.frontend.onnx.read import network_source
+
+    query = query_source(path)
+    network = None if network_path is None else network_source(network_path, every_output=True)
+    stated = load_stated(query, network)
+    if network is None:
+        return ReadProblem(stated.problem, None)
+    return ReadProblem(stated.problem, QuestionFiles(network, query, checkable=stated.version == 1))
+
+
+def find_network(
+    spec: Spec, spec_path: str | Path, network_path: str | Path | None
+) -> Source[Graph]:
     """The network given, or the one that the spec names (relative to its own folder)."""
-    from verifex import frontend
+    from verifex.frontend.onnx.read import network_source
 
     if network_path is None:
         if spec.network is None:
@@ -98,7 +135,7 @@ def load_network(spec: Spec, spec_path: str | Path, network_path: str | Path | N
                 f"'{spec.network}' is not a file", expected="an ONNX file", key="network",
                 file=str(spec_path),
             )
-    return frontend.load(network_path)
+    return network_source(network_path)
 
 
 def named(spec: Spec, spec_path: str | Path) -> Spec:
@@ -109,14 +146,14 @@ def named(spec: Spec, spec_path: str | Path) -> Spec:
 # --- what a claim is built in ---------------------------------------------------------------
 
 
-def prepare(graph: Graph, spec: Spec, folder: Path) -> Prepared:
+def prepare(graph: Graph, spec: Spec, files: DataFolder) -> Prepared:
     """Load the point, build the region, and put the attribution into the graph."""
     builder = Builder(graph)
     ops = [graph.nodes[i].op for i in graph.inputs]
     names = [op.name for op in ops if isinstance(op, Input)]
     blocks = blocks_of(names, [graph.nodes[i].shape for i in graph.inputs])
     with under("input"):
-        point = load_point(spec.input, blocks, folder)
+        point = load_point(spec.input, blocks, files)
         with under("names"):
             features = Names(blocks, point.names)
     with under("region"):
@@ -129,7 +166,7 @@ def prepare(graph: Graph, spec: Spec, folder: Path) -> Prepared:
         logits=_output_node(graph, spec.network_output),
         output=spec.explain.output if spec.explain else functional("predicted"),
         reference=Reference(builder, graph, point.values, spec.kink),
-        folder=folder,
+        files=files,
     )
     if spec.explain is not None:
         with under("explain"):
@@ -155,9 +192,14 @@ def _output_node(graph: Graph, name: str | None) -> int:
 
 def explained_setting(setting: Setting, spec: ExplainSpec) -> Setting:
     """The setting with the attribution built, reduced and restricted to the chosen features."""
-    b = setting.builder
     with under("attribution"):
         attribution = find(spec.attribution)
+    return explained_by(attribution, setting, spec)
+
+
+def explained_by(attribution: Attribution, setting: Setting, spec: ExplainSpec) -> Setting:
+    """As `explained_setting`, with an attribution that need not be registered."""
+    b = setting.builder
     with under("options"):
         try:
             options = attribution.options.model_validate(spec.options)
@@ -165,7 +207,9 @@ def explained_setting(setting: Setting, spec: ExplainSpec) -> Setting:
             raise spec_error(error) from None
     with under("output"):
         output = functional_node(b, setting.logits, setting.output_weights(spec.output))
-    maps = attribution.build(b, output, setting.inputs, options)
+    point = setting.reference.point if setting.reference.known else None
+    network = NetworkFunction(b, output, tuple(setting.inputs), point)
+    maps = attribution.build(network, options)
     names = setting.features
     if spec.reduce.endswith("channel_sum") or spec.reduce == "channel_abs_sum":
         with under("reduce"):

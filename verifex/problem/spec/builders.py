@@ -32,7 +32,7 @@ from verifex.metrics.topk import TopK
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.spec.model import All, AnyOf, ExplainSpec, InputSpec, Not, RegionSpec, Spec
 
-Exact: TypeAlias = int | float | str | Fraction
+ExactLike: TypeAlias = int | float | str | Fraction
 Features: TypeAlias = str | int | Sequence[str | int]
 M = TypeVar("M", bound=Fields)
 
@@ -69,17 +69,19 @@ def region(**fields: Any) -> RegionSpec:
     return _make(RegionSpec, fields)
 
 
-def linf(radius: Exact | Sequence[Exact] | Mapping[str, Exact], **fields: Any) -> RegionSpec:
+def linf(
+    radius: ExactLike | Sequence[ExactLike] | Mapping[str, ExactLike], **fields: Any
+) -> RegionSpec:
     """|x_i - x0_i| <= radius; one radius for all features, one each, or by name."""
     return region(linf=radius, **fields)
 
 
-def l1(radius: Exact, **fields: Any) -> RegionSpec:
+def l1(radius: ExactLike, **fields: Any) -> RegionSpec:
     """sum |x_i - x0_i| <= radius."""
     return region(l1=radius, **fields)
 
 
-def l2(radius: Exact, **fields: Any) -> RegionSpec:
+def l2(radius: ExactLike, **fields: Any) -> RegionSpec:
     """sum (x_i - x0_i)^2 <= radius^2."""
     return region(l2=radius, **fields)
 
@@ -111,26 +113,26 @@ def class_unchanged(*, tie: str = "error") -> Property:
 
 
 def class_is(label: int) -> Property:
-    """Output c is the largest."""
+    """Output `label` is the largest."""
     return _make(Class, {"class": label})
 
 
-def output(functional: Any, **bounds: Exact) -> Property:
+def output(functional: Any, **bounds: ExactLike) -> Property:
     """An output functional such as "margin:1,0" within at_least / at_most / above / below."""
     return _make(Output, {"output": functional, **bounds})
 
 
-def component(name: Features, **bounds: Exact) -> Property:
+def component(name: Features, **bounds: ExactLike) -> Property:
     """Components of the attribution within at_least / at_most / above / below."""
     return _make(Component, {"component": name, **bounds})
 
 
-def distance(norm: str, *, relative: bool = False, **bounds: Exact) -> Property:
+def distance(norm: str, *, relative: bool = False, **bounds: ExactLike) -> Property:
     """The norm ("l1", "l2", "linf") of A(x) - A(x0) within bounds."""
     return _make(Distance, {"distance": norm, "relative": relative, **bounds})
 
 
-def cosine(at_least: Exact, *, undefined: str | None = None) -> Property:
+def cosine(at_least: ExactLike, *, undefined: str | None = None) -> Property:
     """The cosine of the angle between A(x) and A(x0); where A(x) = 0 it "fails" or "holds"."""
     values = {"similarity": "cosine", "at_least": at_least, "undefined": undefined}
     return _make(Similarity, values)
@@ -149,7 +151,7 @@ def order(*names: str | int) -> Property:
 def sign(
     which: Features | None = None,
     *,
-    threshold: Exact = 0,
+    threshold: ExactLike = 0,
     zero: str = "error",
     at_least: int | None = None,
 ) -> Property:
@@ -158,7 +160,7 @@ def sign(
     return _make(Sign, {**values, "at_least": at_least})
 
 
-def mass(mask: Any, *, undefined: str | None = None, **bounds: Exact) -> Property:
+def mass(mask: Any, *, undefined: str | None = None, **bounds: ExactLike) -> Property:
     """The share of the absolute attribution inside a mask, within bounds; where A(x) = 0 it "fails"
     or "holds"."""
     return _make(Mass, {"mass": mask, "undefined": undefined, **bounds})

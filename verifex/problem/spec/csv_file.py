@@ -9,35 +9,40 @@ ends in `.gz`.
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from verifex.errors import InputError
 from verifex.ir.decimals import parse_exact
+from verifex.source import Source
 
 MAX_LINE = 16 << 20
 
 
 @contextmanager
-def csv_rows(path: Path) -> Iterator[Iterator[list[str]]]:
-    """The rows of a file, all of one width; faults become InputErrors that name file and line."""
-    opened = gzip.open if path.name.endswith(".gz") else open
+def csv_rows(source: Source[bytes]) -> Iterator[Iterator[list[str]]]:
+    """The rows of a file, all of one width; faults become InputErrors that name file and line.
+
+    What is zipped is unzipped line by line: its size does not matter.
+    """
+    name, data = source.name, io.BytesIO(source.data)
+    raw = gzip.GzipFile(fileobj=data) if name.endswith(".gz") else data
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
 
             def lines() -> Iterator[str]:
                 while line := stream.readline(MAX_LINE):
                     if len(line) == MAX_LINE:
-                        raise InputError(f"a line of over {MAX_LINE} characters in '{path.name}'")
+                        raise InputError(f"a line of over {MAX_LINE} characters in '{name}'")
                     yield line
 
-            yield _even(_Records(lines(), path.name))
+            yield _even(_Records(lines(), name))
     except UnicodeDecodeError as error:
-        raise InputError(f"'{path.name}' is not UTF-8: {error.reason}", expected="text") from None
+        raise InputError(f"'{name}' is not UTF-8: {error.reason}", expected="text") from None
     except (zlib.error, EOFError, OSError) as error:
-        raise InputError(f"'{path.name}' cannot be read: {error}", expected="a CSV file") from None
+        raise InputError(f"'{name}' cannot be read: {error}", expected="a CSV file") from None
 
 
 def is_number(cell: str) -> bool:

@@ -13,7 +13,6 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
 from math import prod
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -21,10 +20,11 @@ import numpy as np
 from verifex.errors import InputError
 from verifex.ir.decimals import is_decimal, parse_exact
 from verifex.ir.fields import Array, exact, show, suggestion, under
-from verifex.metrics.support.files import locate, open_npy
+from verifex.metrics.support.files import DataFolder, read_npy
 from verifex.metrics.support.names import Block
 from verifex.problem.spec.csv_file import csv_rows, is_number
 from verifex.problem.spec.model import InputSpec
+from verifex.source import Source
 
 Vector: TypeAlias = tuple[Fraction, ...]
 
@@ -38,15 +38,15 @@ class Point:
     notes: tuple[str, ...] = ()
 
 
-def load_point(spec: InputSpec, blocks: Sequence[Block], folder: Path) -> Point:
+def load_point(spec: InputSpec, blocks: Sequence[Block], files: DataFolder) -> Point:
     """The point that `[input]` means for inputs of these shapes; raises InputError."""
     size = sum(prod(b.shape) for b in blocks)
     names: tuple[str, ...] = ()
     if spec.data is not None:
         with under("data"):
-            path = locate(folder, spec.data)
-        values, names = _from_npy(spec, path, size) if spec.data.endswith(".npy") else (
-            _from_csv(spec, path, size))
+            source = files.read(spec.data)
+        values, names = _from_npy(spec, source, size) if spec.data.endswith(".npy") else (
+            _from_csv(spec, source, size))
     elif spec.point is not None:
         with under("point"):
             values = _from_point(spec.point, blocks)
@@ -54,7 +54,7 @@ def load_point(spec: InputSpec, blocks: Sequence[Block], folder: Path) -> Point:
         return Point(None, spec.names)
     notes: tuple[str, ...] = ()
     if spec.scale is not None or spec.minmax_of is not None:
-        values = _scaled(spec, values, folder)
+        values = _scaled(spec, values, files)
     if spec.round == "float32":
         with under("round"):
             values = tuple(nearest_float32(v) for v in values)
@@ -97,14 +97,14 @@ def _fit(given: Array, shape: tuple[int, ...]) -> Vector:
 # --- numpy ----------------------------------------------------------------------------------
 
 
-def _from_npy(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str, ...]]:
+def _from_npy(spec: InputSpec, source: Source[bytes], size: int) -> tuple[Vector, tuple[str, ...]]:
     for key in ("header", "target", "drop"):
         if getattr(spec, key) not in (None, ()):
             raise InputError("no such thing in a .npy file", expected="no " + key, key=key)
     with under("data"):
-        rows = open_npy(path)
+        rows = read_npy(source)
         if rows.dtype.kind == "b":
-            raise InputError(f"'{path.name}' holds true and false", expected="numbers")
+            raise InputError(f"'{source.name}' holds true and false", expected="numbers")
         if spec.row is not None and rows.ndim == 0:
             raise InputError("a single number has no rows", expected="an array")
     if spec.row is not None and spec.row >= rows.shape[0]:
@@ -112,9 +112,10 @@ def _from_npy(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str
     with under("data"):
         found = rows if spec.row is None else rows[spec.row]
         if found.size != size:
-            raise InputError(f"{found.size} numbers in '{path.name}'", expected=f"{size}")
+            raise InputError(f"{found.size} numbers in '{source.name}'", expected=f"{size}")
         if not np.isfinite(found).all():
-            raise InputError(f"'{path.name}' holds a NaN or an infinity", expected="finite numbers")
+            what = f"'{source.name}' holds a NaN or an infinity"
+            raise InputError(what, expected="finite numbers")
         flat = np.asarray(found).ravel()
         return tuple(Fraction(v) for v in flat.tolist()), ()
 
@@ -126,23 +127,23 @@ def _from_npy(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str
 class _Table:
     """A CSV file: its header (or none) and which columns are features."""
 
-    path: Path
+    source: Source[bytes]
     header: tuple[str, ...]
     skip: int
     columns: tuple[int, ...]
 
     def rows(self) -> Iterator[list[str]]:
-        with csv_rows(self.path) as rows:
+        with csv_rows(self.source) as rows:
             yield from islice(rows, self.skip, None)
 
 
-def _table(spec: InputSpec, path: Path, size: int, key: str) -> _Table:
+def _table(spec: InputSpec, source: Source[bytes], size: int, key: str) -> _Table:
     """Find the header and the feature columns of a file."""
-    with under(key), csv_rows(path) as rows:
+    with under(key), csv_rows(source) as rows:
         first = next(rows, None)
     if first is None:
-        raise InputError(f"'{path.name}' is empty", expected="rows of numbers", key=key)
-    header = _header(spec, path, first, key)
+        raise InputError(f"'{source.name}' is empty", expected="rows of numbers", key=key)
+    header = _header(spec, source, first, key)
     left_out = _left_out(spec, header, len(first))
     columns = tuple(i for i in range(len(first)) if i not in left_out)
     if len(columns) != size:
@@ -150,13 +151,15 @@ def _table(spec: InputSpec, path: Path, size: int, key: str) -> _Table:
         other = next((mark for mark in (";", "\t") if len(first) == 1 and mark in first[0]), "")
         hint = f", with commas between them, not {other!r}" if other else hint
         raise InputError(
-            f"{len(columns)} columns of features in '{path.name}'", expected=f"{size}{hint}",
+            f"{len(columns)} columns of features in '{source.name}'", expected=f"{size}{hint}",
             key=key,
         )
-    return _Table(path, header, 1 if header else 0, columns)
+    return _Table(source, header, 1 if header else 0, columns)
 
 
-def _header(spec: InputSpec, path: Path, first: Sequence[str], key: str) -> tuple[str, ...]:
+def _header(
+    spec: InputSpec, source: Source[bytes], first: Sequence[str], key: str
+) -> tuple[str, ...]:
     """The names in the first row, if that is a header.
 
     A row of numbers and other cells may be either, a header with years as names or data whose last
@@ -165,14 +168,14 @@ def _header(spec: InputSpec, path: Path, first: Sequence[str], key: str) -> tupl
     numbers = sum(map(is_number, first))
     if spec.header is None and 0 < numbers < len(first):
         raise InputError(
-            f"the first row of '{path.name}' has {numbers} numbers among {len(first)} cells, it "
+            f"the first row of '{source.name}' has {numbers} numbers among {len(first)} cells, it "
             "may be a header or not", expected="header = true or false", key=key,
         )
     if not (spec.header if spec.header is not None else numbers == 0):
         return ()
     header = tuple(name.strip(" \t") for name in first)
     if not any(header):
-        raise InputError(f"the header of '{path.name}' has no names", expected="names", key=key)
+        raise InputError(f"the header of '{source.name}' has no names", expected="names", key=key)
     return header
 
 
@@ -203,10 +206,10 @@ def _known(key: str, name: str, header: Sequence[str], width: int) -> str:
     return f"drop = [{where}], for the file has no header" if key == "target" else where
 
 
-def _from_csv(spec: InputSpec, path: Path, size: int) -> tuple[Vector, tuple[str, ...]]:
+def _from_csv(spec: InputSpec, source: Source[bytes], size: int) -> tuple[Vector, tuple[str, ...]]:
     if spec.row is None:
         raise InputError("missing", expected="row = a row of the data, from 0", key="row")
-    table = _table(spec, path, size, "data")
+    table = _table(spec, source, size, "data")
     with under("data"):
         row = next(islice(table.rows(), spec.row, None), None)
     if row is None:
@@ -224,15 +227,15 @@ def _cell(row: Sequence[str], index: int, table: _Table, at: int) -> Fraction:
         return parse_exact(row[index])
     except ValueError as error:
         raise InputError(
-            f"row {at}, column {column} of '{table.path.name}': {error}", expected="a number"
+            f"row {at}, column {column} of '{table.source.name}': {error}", expected="a number"
         ) from None
 
 
 # --- scaling --------------------------------------------------------------------------------
 
 
-def _scaled(spec: InputSpec, point: Vector, folder: Path) -> Vector:
-    """(x - min) / (max - min) exactly; where max = min, x - min (as scikit-learn does)."""
+def _scaled(spec: InputSpec, point: Vector, files: DataFolder) -> Vector:
+    """(point - min) / (max - min) exactly; where max = min, point - min (as scikit-learn does)."""
     if spec.scale is not None:
         low, high = spec.scale.min.values, spec.scale.max.values
         for key, side in (("scale.min", low), ("scale.max", high)):
@@ -240,8 +243,8 @@ def _scaled(spec: InputSpec, point: Vector, folder: Path) -> Vector:
                 raise InputError(f"{len(side)} numbers", expected=f"{len(point)}", key=key)
     else:
         with under("minmax_of"):
-            path = locate(folder, spec.minmax_of or "")
-        low, high = _minmax(spec, path, len(point), folder)
+            source = files.read(spec.minmax_of or "")
+        low, high = _minmax(spec, source, len(point), files)
     for i, (a, b) in enumerate(zip(low, high, strict=True)):
         if a > b:
             what = f"feature {i} has min {show(a)} above max {show(b)}"
@@ -250,15 +253,15 @@ def _scaled(spec: InputSpec, point: Vector, folder: Path) -> Vector:
 
 
 def _minmax(
-    spec: InputSpec, path: Path, size: int, folder: Path
+    spec: InputSpec, scale: Source[bytes], size: int, files: DataFolder
 ) -> tuple[Vector, Vector]:
     """The least and greatest value of every feature column of a CSV file, in the data's order."""
     if (spec.data or "").endswith(".npy"):
         raise InputError("scaling by a CSV file of data in a .npy file", expected="scale = {...}")
-    source = _table(spec, folder / (spec.data or ""), size, "data")
+    given = _table(spec, files.read(spec.data or ""), size, "data")
     with under("minmax_of"):
-        table = _table(spec, path, size, "")
-        table = _matched(table, source)
+        table = _table(spec, scale, size, "")
+        table = _matched(table, given)
         return _ends(table)
 
 
@@ -266,7 +269,7 @@ def _matched(table: _Table, source: _Table) -> _Table:
     """The table with its columns in the order of the data's: by name, or by place without names."""
     if bool(table.header) != bool(source.header):
         which = table if table.header else source
-        raise InputError(f"only '{which.path.name}' has a header", expected="two files alike")
+        raise InputError(f"only '{which.source.name}' has a header", expected="two files alike")
     if not table.header:
         return table
     names = [source.header[i] for i in source.columns]
@@ -274,10 +277,11 @@ def _matched(table: _Table, source: _Table) -> _Table:
     for name in [*names, *(table.header[i] for i in table.columns)]:
         if name not in place or name not in names:
             which = table if name not in place else source
-            raise InputError(f"'{which.path.name}' has no column '{name}'",
+            raise InputError(f"'{which.source.name}' has no column '{name}'",
                              expected="the same columns in both files")
     if len(place) < len(table.columns):
-        raise InputError(f"'{table.path.name}' has two columns of a name", expected="distinct ones")
+        what = f"'{table.source.name}' has two columns of a name"
+        raise InputError(what, expected="distinct ones")
     return replace(table, columns=tuple(place[name] for name in names))
 
 
@@ -290,7 +294,7 @@ def _ends(table: _Table) -> tuple[Vector, Vector]:
         low = values if low is None else [min(a, b) for a, b in zip(low, values, strict=True)]
         high = [max(a, b) for a, b in zip(high, values, strict=True)] if high else values
     if low is None:
-        raise InputError(f"'{table.path.name}' has no rows", expected="rows of numbers")
+        raise InputError(f"'{table.source.name}' has no rows", expected="rows of numbers")
     return tuple(map(Fraction, low)), tuple(map(Fraction, high))
 
 
@@ -299,7 +303,7 @@ def _decimals(row: Sequence[str], at: int, table: _Table) -> list[Decimal]:
     cells = [row[i].strip(" \t") for i in table.columns]
     for i, cell in zip(table.columns, cells, strict=True):
         if not is_decimal(cell):
-            raise InputError(f"row {at} of '{table.path.name}': {cell[:40]!r} in column {i}",
+            raise InputError(f"row {at} of '{table.source.name}': {cell[:40]!r} in column {i}",
                              expected="a decimal")
     return [Decimal(cell) for cell in cells]
 

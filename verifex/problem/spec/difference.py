@@ -19,10 +19,11 @@ from pathlib import Path
 from verifex.errors import InputError, UsageError
 from verifex.ir.fields import Functional, under
 from verifex.ir.formula import TRUE, And, Atom, Form, Formula, Or
-from verifex.ir.graft import graft
-from verifex.ir.graph import Builder, Graph
+from verifex.ir.graft import merged
+from verifex.ir.graph import Builder, Graph, NamedNetwork
 from verifex.ir.linmap import reshape
 from verifex.ir.problem import Problem
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.setting import Setting, sum_form
 from verifex.problem.spec.build import (
     Prepared,
@@ -173,16 +174,19 @@ def _pair(
         builder.affine(reshape(first.nodes[i].shape, second.nodes[j].shape), i)
         for i, j in zip(first.inputs, second.inputs, strict=True)
     ]
-    place = graft(builder, second, inputs, "second.")
+    networks = (
+        NamedNetwork("first", first.inputs, first.outputs),
+        *merged(builder, {"second": (second, inputs)}),
+    )
     name = spec.network_output or (next(iter(second.outputs)) if len(second.outputs) == 1 else "")
     if name not in second.outputs:
         raise InputError("which output of the second network?",
                          expected=f"one of {', '.join(second.outputs)}", key="network_output")
-    other = place[second.outputs[name]]
     explain, spec = spec.explain, spec.model_copy(update={"explain": None})
-    prepared = prepare(builder.build(first.outputs), spec, folder)
-    one = replace(prepared.setting, output=explain.output if explain else prepared.setting.output)
-    two = replace(one, logits=other)
+    prepared = prepare(builder.build(first.outputs), spec, DataFolder(folder))
+    one = replace(prepared.setting, networks=networks,
+                  output=explain.output if explain else prepared.setting.output)
+    two = one.about("second", name)
     if explain is not None and explained:
         with under("explain"):
             with under("output"):

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,19 +24,21 @@ from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.metrics.distance import l1_form, l2_squared_form, linf_form, maximum
 from verifex.metrics.mass import mask_positions
+from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.setting import Setting, sum_form
-from verifex.problem.spec.build import assumption, load_network, named, prepare
+from verifex.problem.spec.build import assumption, find_network, named, prepare
 from verifex.problem.spec.model import Spec, load_spec
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A form over the graph of `problem`, and in words what it measures.
+    """What was asked for (`text`), as a form over the graph of `problem`, and in words.
 
     The problem has the region and the assumptions of the spec and a claim that is always true.
     """
 
     problem: Problem
+    text: str
     form: Form
     label: str
 
@@ -45,21 +47,30 @@ def build_expression(
     graph: Graph, spec: Spec, text: str, base_dir: str | Path = "."
 ) -> Expression:
     """The expression `text` in the setting of a spec (its `require` is not looked at)."""
-    prepared = prepare(graph, spec, Path(base_dir))
-    with under(f"expression '{text[:60]}'"):
-        form, label = _form(text, prepared.setting)
-    assume = assumption(spec, prepared.setting)
-    return Expression(prepared.problem(TRUE, assume), form, label)
+    return build_expressions(graph, spec, [text], base_dir)[0]
 
 
-def load_expression(
-    spec_path: str | Path, text: str, network_path: str | Path | None = None
-) -> Expression:
-    """As `build_expression`, from files."""
+def build_expressions(
+    graph: Graph, spec: Spec, texts: Sequence[str], base_dir: str | Path = "."
+) -> list[Expression]:
+    """Expressions in the setting of a spec, all over the graph of one problem."""
+    prepared = prepare(graph, spec, DataFolder(Path(base_dir)))
+    forms = []
+    for text in texts:
+        with under(f"expression '{text[:60]}'"):
+            forms.append((text, *_form(text, prepared.setting)))
+    problem = prepared.problem(TRUE, assumption(spec, prepared.setting))
+    return [Expression(problem, text, form, label) for text, form, label in forms]
+
+
+def load_expressions(
+    spec_path: str | Path, texts: Sequence[str], network_path: str | Path | None = None
+) -> list[Expression]:
+    """As `build_expressions`, from files."""
     spec = load_spec(spec_path)
-    graph = load_network(spec, spec_path, network_path)
+    graph = find_network(spec, spec_path, network_path).parsed
     try:
-        return build_expression(graph, named(spec, spec_path), text, Path(spec_path).parent)
+        return build_expressions(graph, named(spec, spec_path), texts, Path(spec_path).parent)
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
 

@@ -62,7 +62,7 @@ def parse_linear(text: str, names: Names) -> list[LinearRow]:
     """
     if len(text) > MAX_TEXT:
         raise InputError(f"{len(text)} characters", expected=f"at most {MAX_TEXT}")
-    reader = _Reader(text, names)
+    reader = _ConstraintReader(text, names)
     sides, comparisons = [reader.side()], list[str]()
     while reader.token.kind == "compare":
         comparisons.append(reader.take())
@@ -94,7 +94,7 @@ def _rows(sign: str, left: _Linear, right: _Linear, text: str) -> list[LinearRow
     return {"<=": [low], ">=": [high], "==": [low, high]}[sign]
 
 
-class _Reader:
+class _ConstraintReader:
     """Reads the tokens of one constraint from left to right; `token` is the next."""
 
     def __init__(self, text: str, names: Names) -> None:

@@ -16,10 +16,10 @@ _KINDS = {
 }
 
 
-def spec_error(error: ValidationError) -> InputError:
-    """The first complaint as an InputError with its key."""
+def spec_error(error: ValidationError, whole: str = "spec") -> InputError:
+    """The first complaint as an InputError with its key; `whole` is what has none."""
     key, what, expected = _first(error)
-    return InputError(printable(what), expected=printable(expected), key=printable(key) or "spec")
+    return InputError(printable(what), expected=printable(expected), key=printable(key) or whole)
 
 
 def _first(error: ValidationError) -> tuple[str, str, str]:

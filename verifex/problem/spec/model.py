@@ -43,6 +43,7 @@ from verifex.metrics import registry
 from verifex.metrics.support.base import Property
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.vnnlib.read import is_vnnlib
+from verifex.source import Source
 
 MAX_FILE = 8 << 20
 MAX_DEPTH = 64
@@ -261,12 +262,24 @@ for _model in (All, AnyOf, Not, Spec):
 
 def load_spec(path: str | Path) -> Spec:
     """Read a spec file; every fault is an InputError that names the file and the key."""
+    return spec_source(path).parsed
+
+
+def spec_source(path: str | Path) -> Source[Spec]:
+    """The spec file at a path, read once; its parsed form is the spec (see `load_spec`)."""
     file = Path(path)
     if is_vnnlib(file):
         raise InputError("a VNN-LIB query, which names neither a network nor features",
                          expected="a network before it, or a TOML spec", file=str(path))
+
+    def parse(data: bytes) -> Spec:
+        try:
+            return parse_spec(_text(data))
+        except InputError as error:
+            raise error.at(file=str(path), key="file") from None
+
     try:
-        return parse_spec(_read(file))
+        return Source(file, str(path), _read(file), parse)
     except InputError as error:
         raise error.at(file=str(path), key="file") from None
 
@@ -294,19 +307,29 @@ def parse_spec(text: str) -> Spec:
     return spec
 
 
-def _read(file: Path) -> str:
+def _read(file: Path) -> bytes:
     try:
         info = file.stat()
         if not stat.S_ISREG(info.st_mode):
             raise InputError("not a regular file", expected="a TOML file")
-        if info.st_size > MAX_FILE:
-            raise InputError(f"{info.st_size} bytes", expected=f"at most {MAX_FILE}")
-        return file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"byte {error.start} is not UTF-8", expected="UTF-8 text") from None
+        size = info.st_size
+        if size <= MAX_FILE:
+            with file.open("rb") as stream:
+                data = stream.read(MAX_FILE + 1)
+            size = len(data)
+        if size > MAX_FILE:
+            raise InputError(f"{size} bytes", expected=f"at most {MAX_FILE}")
+        return data
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot be read: {reason}", expected="a TOML file") from None
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"byte {error.start} is not UTF-8", expected="UTF-8 text") from None
 
 
 def _check_depth(data: object) -> None:
@@ -327,5 +350,5 @@ def _check_depth(data: object) -> None:
 
 __all__ = [
     "All", "AnyOf", "Box", "ExplainSpec", "Functional", "InputSpec", "Not", "RegionSpec", "Scale",
-    "Spec", "load_spec", "parse_property", "parse_spec",
+    "Spec", "load_spec", "parse_property", "parse_spec", "spec_source",
 ]

@@ -27,7 +27,7 @@ class _Bounds:
         self.hi: list[Fraction | None] = [None] * names.size
 
     def cut(self, index: int, lo: Fraction | None, hi: Fraction | None) -> None:
-        """Intersect feature i with [lo, hi]; InputError where nothing is left."""
+        """Intersect feature `index` with [lo, hi]; InputError where nothing is left."""
         a, b = self.lo[index], self.hi[index]
         a = lo if a is None else a if lo is None else max(a, lo)
         b = hi if b is None else b if hi is None else min(b, hi)

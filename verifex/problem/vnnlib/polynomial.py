@@ -52,6 +52,7 @@ def product(left: Poly, right: Poly, degrees: Mapping[Cell, int] | None = None) 
 
     `degrees` are those of the cells that hold polynomials themselves.
     """
+    # Before multiplying: the product itself is what would take all memory.
     if len(left) * len(right) > MAX_TERMS:
         raise UnsupportedError(
             f"a product of {len(left)} and {len(right)} terms",
@@ -73,10 +74,14 @@ def _require_degree(degree: int) -> None:
 
 
 def _reduced(poly: Poly) -> tuple[Poly, Fraction] | None:
-    """A linear form of several terms as a number times a form that all its multiples share, whose
-    coefficients are float64 (whole numbers over a power of two); None where there is none."""
+    """A linear form of several terms as a normal form and the number that it is multiplied by.
+
+    All multiples of a form have the same normal form, whose coefficients are float64 (whole numbers
+    over a power of two). None where there is none.
+    """
     if len(poly) < 2 or any(len(m) > 1 for m in poly):
         return None
+    # Scaled so that all multiples of one form look alike: coprime whole numbers, the last positive.
     bottom = lcm(*(c.denominator for c in poly.values()))
     whole = {m: int(c * bottom) for m, c in sorted(poly.items())}
     most = max(abs(n) for n in whole.values()) // gcd(*whole.values())
@@ -97,9 +102,11 @@ class Forms:
         self.degrees: dict[Cell, int] = {}
 
     def product(self, factors: Iterable[Poly]) -> Poly:
-        """The product of polynomials; two factors that are the same linear form up to a number
-        become the square of a node, since bounds know that it is not negative. They would not
-        see that in `a^2 - 2ab + b^2`."""
+        """The product of polynomials.
+
+        Two factors that are the same linear form up to a number become the square of a node, since
+        bounds know that it is not negative. They would not see that in `a^2 - 2ab + b^2`.
+        """
         out, parts = constant(Fraction(1)), list[Poly]()
         single: dict[tuple[tuple[Monomial, Fraction], ...], Poly] = {}
         for poly in factors:
@@ -157,6 +164,7 @@ class Forms:
             return self.builder.affine(gather(shape, [index]), node), 0
         found = self.made.get(monomial)
         if found is None:
+            # x x y y splits into xy and xy: a square has bounds that know its sign.
             if len(set(monomial)) < len(monomial) and monomial[::2] == monomial[1::2]:
                 left = right = monomial[::2]
             else:

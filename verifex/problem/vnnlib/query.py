@@ -1,4 +1,4 @@
-"""From a broken claim (what a VNN-LIB query asks for) to a `Problem`, and its disjuncts.
+"""From a violated claim, which is what a VNN-LIB query asks for, to a `Problem` and its parts.
 
 The region is the smallest box that contains what the claim says about single inputs; the checker
 derives the same one (certificate/format.md, section 2).
@@ -38,8 +38,10 @@ _GRID = 10**40
 
 
 def trace(graph: Graph, cell: Cell) -> Cell:
-    """The input element that an element is a copy of, through steps that only move elements
-    (Reshape, Transpose); the element itself where it is none."""
+    """The input element that an element is a copy of; the element itself where it is no copy.
+
+    Copies are followed through steps that only move elements, such as Reshape and Transpose.
+    """
     node, index = cell
     while node not in graph.inputs:
         op = graph.nodes[node].op
@@ -83,6 +85,7 @@ def with_implied(formula: And, graph: Graph) -> And:
     which knows no more than `hull`, finds it in what the translation says of the box.
     """
     flat = flat_inputs(graph)
+    # What the checker finds by itself needs no atom.
     known = hull(formula, flat)
     found = dict(known)
     _propagate(_rows(formula, flat), found)
@@ -108,7 +111,8 @@ def _rows(formula: Formula, flat: Mapping[Cell, int]) -> list[_Row]:
 
 
 def _propagate(rows: Sequence[_Row], found: Hull) -> None:
-    """Sharpen bounds by rows, again and again, until little is left to be had."""
+    """Sharpen the bounds in `found` by rows until nothing moves, or the work is too much."""
+    # Bounded in rounds and in work: such bounds may creep towards their limit for ever.
     work, moved = 0, {i for terms, _ in rows for i, _ in terms}
     for _ in range(MAX_ROUNDS):
         last, moved = moved, set[int]()
@@ -124,9 +128,12 @@ def _propagate(rows: Sequence[_Row], found: Hull) -> None:
 
 
 def _sharpen(terms: Sequence[tuple[int, Fraction]], const: Fraction, found: Hull) -> set[int]:
-    """What `sum c x + const >= 0` says of each input given the bounds of the others; the inputs of
-    which it says something new."""
+    """Sharpen each input's bound by `sum c x + const >= 0` and the bounds of the others.
+
+    Returns the inputs whose bounds moved.
+    """
     most = [(e, c) for i, c in terms for e in [found.get(i, (None, None))[1 if c > 0 else 0]]]
+    # With two unbounded inputs in a row neither is bounded by it; with one, only that one is.
     open_ends = [k for k, (e, _) in enumerate(most) if e is None]
     if len(open_ends) > 1:
         return set()
@@ -215,6 +222,8 @@ def box_of(
         if a is None or b is None:
             side = "lower" if a is None else "upper"
             raise UnsupportedError(f"{names[i]} has no {side} bound", expected="a bounded input")
+        # An empty side does not stop: the claim holds trivially, and the region must still be a
+        # box.
         inhabited &= a <= b
         lo.append(a)
         hi.append(max(a, b))
@@ -232,6 +241,7 @@ def reduce(
         return TRUE
     match formula:
         case And():
+            # True conjuncts go; a conjunction of none is true and was seen above.
             kept = [p for p in (reduce(p, flat, lo, hi) for p in formula.parts) if p != TRUE]
             return kept[0] if len(kept) == 1 else And(tuple(kept))
         case Or():
@@ -263,10 +273,10 @@ def _certain(
 
 
 def build(
-    graph: Graph, broken: Formula, names: Sequence[str], title: str, notes: tuple[str, ...] = (),
+    graph: Graph, violated: Formula, names: Sequence[str], title: str, notes: tuple[str, ...] = (),
     reach: Fraction | None = None,
 ) -> Problem:
-    """The problem whose counterexamples are the points that satisfy `broken`.
+    """The problem whose counterexamples are the points that satisfy `violated`.
 
     `names` are those of the flat inputs. With `reach`, inputs without a bound are cut off there
     (see `box_of`): what holds on that box is then no answer, only a counterexample is. Atoms that
@@ -277,17 +287,18 @@ def build(
         raise InputError(f"the network takes {graph.input_size} numbers, the query has "
                          f"{len(names)} inputs", expected="as many")
     flat = flat_inputs(graph)
-    lo, hi, inhabited = box_of(hull(broken, flat), graph.input_size, names, reach)
-    left = reduce(broken, flat, lo, hi) if inhabited else broken
+    lo, hi, inhabited = box_of(hull(violated, flat), graph.input_size, names, reach)
+    # On an empty box the ends are not those of the claim, so nothing may be left out.
+    left = reduce(violated, flat, lo, hi) if inhabited else violated
     return Problem(
         graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
-        listed=tuple(atoms(broken)),
+        listed=tuple(atoms(violated)),
     )
 
 
-def is_bounded(broken: Formula, graph: Graph) -> bool:
+def is_bounded(violated: Formula, graph: Graph) -> bool:
     """Whether a claim bounds every input on both sides."""
-    found = hull(broken, flat_inputs(graph))
+    found = hull(violated, flat_inputs(graph))
     return len(found) == graph.input_size and all(None not in ends for ends in found.values())
 
 
@@ -300,11 +311,11 @@ class Part:
 
     lo: tuple[Fraction, ...]
     hi: tuple[Fraction, ...]
-    broken: Formula
+    violated: Formula
 
 
 def parts(problem: Problem) -> tuple[Part, ...]:
-    """A problem's broken claim, split at those `or`s whose parts say different things of inputs.
+    """A problem's violated claim, split at those `or`s whose parts say different things of inputs.
 
     Never splits into more than `MAX_PARTS`; ors over outputs stay as they are. The parts together
     are equivalent to the claim over the region's box; rows and balls of the region hold in each.
@@ -330,6 +341,8 @@ def _split(formula: Formula, flat: Mapping[Cell, int]) -> list[Formula]:
             for p in formula.parts:
                 mine = _split(p, flat)
                 if len(out) * len(mine) > MAX_PARTS:
+                    # Too many parts: this disjunction stays whole, which is as right and less
+                    # sharp.
                     mine = [p]
                 out = [[*done, q] for done in out for q in mine]
             return [And(tuple(done)) for done in out]

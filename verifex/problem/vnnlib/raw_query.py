@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from verifex.errors import VerifexError
-from verifex.problem.vnnlib.read import is_version_2, read_text
+from verifex.problem.vnnlib.read import QueryFile, is_version_2, query_name, read_text
 from verifex.problem.vnnlib.stated import Stated
 from verifex.problem.vnnlib.version_1 import tokens
 
@@ -23,11 +22,11 @@ Assignment: TypeAlias = Mapping[str, Sequence[Fraction]]
 Test: TypeAlias = Callable[[Assignment], bool]
 
 
-def raw_query(path: str | Path, stated: Stated) -> Test:
+def raw_query(query: QueryFile, stated: Stated) -> Test:
     """Whether an assignment satisfies a query file, which `stated` was read from without error."""
-    text = read_text(path)
+    text = read_text(query)
     if is_version_2(text):
-        return _second(text, str(path))
+        return _second(text, query_name(query))
     return _first(text, stated)
 
 
@@ -59,7 +58,7 @@ def _product(factors: Sequence[Fraction]) -> Fraction:
 
 
 def _first(text: str, stated: Stated) -> Test:
-    """X_i and Y_i count all inputs and all outputs, flat."""
+    """The test of a query of version 1.0: X_i and Y_i count all inputs and all outputs, flat."""
     asserted = [e[1] for e in _nested(text) if e[0] == "assert"]
     sides = {side: [v.name for v in stated.variables if v.kind == kind]
              for side, kind in (("X", "input"), ("Y", "output"))}
@@ -97,6 +96,7 @@ def _formula(expression: list[Any], flat: Mapping[str, Fraction]) -> bool:
 
 def _term(expression: str | list[Any], flat: Mapping[str, Fraction]) -> Fraction:
     if isinstance(expression, str):
+        # A token is a variable or a number; the query was read before, so it is one of them.
         value = flat.get(expression)
         return Fraction(expression) if value is None else value
     parts = [_term(p, flat) for p in expression[1:]]
@@ -112,7 +112,7 @@ def _term(expression: str | list[Any], flat: Mapping[str, Fraction]) -> Fraction
 
 
 def _second(text: str, file: str) -> Test:
-    """Variables are elements of declared tensors."""
+    """The test of a query of version 2.0: variables are elements of declared tensors."""
     from verifex.problem.vnnlib.version_2_text import conjuncts, parse
 
     # The consent to an answer about real numbers was asked for when the query was first read.

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from verifex.errors import InputError, UsageError
-from verifex.frontend.onnx.files import read_limited
+from verifex.frontend.onnx.files import read_limited, unzipped
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
-from verifex.problem.vnnlib.stated import Network, Stated, Variable
+from verifex.problem.vnnlib.stated import AnyNetwork, Stated, StatedNetwork, StatedVariable
+from verifex.source import Source
 
-Networks: TypeAlias = "str | Path | Graph | Mapping[str, str | Path | Graph]"
+Networks: TypeAlias = AnyNetwork | Mapping[str, AnyNetwork]
+QueryFile: TypeAlias = str | Path | Source[str]
 
 MAX_BYTES = 1 << 28
 _NAME = re.compile(r"\.vnnlib(\.gz)?\Z")
@@ -30,13 +32,22 @@ def title(path: str | Path) -> str:
     return _NAME.sub("", Path(path).name)
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a query file, unzipped if need be; raises InputError."""
+def query_source(path: str | Path) -> Source[str]:
+    """The query file at a path, read once; its parsed form is its text, unzipped if need be."""
     file = str(path)
-    try:
-        return read_limited(path, MAX_BYTES, file, "the query").decode()
-    except UnicodeDecodeError:
-        raise InputError("not a text", expected="UTF-8", file=file) from None
+
+    def parse(data: bytes) -> str:
+        try:
+            return unzipped(data, MAX_BYTES, file, "the query").decode()
+        except UnicodeDecodeError:
+            raise InputError("not a text", expected="UTF-8", file=file) from None
+
+    return Source(Path(path), file, read_limited(path, MAX_BYTES, file, "the query"), parse)
+
+
+def read_text(query: QueryFile) -> str:
+    """The text of a query file; raises InputError."""
+    return (query if isinstance(query, Source) else query_source(query)).parsed
 
 
 def is_version_2(text: str) -> bool:
@@ -44,7 +55,7 @@ def is_version_2(text: str) -> bool:
     return _VERSION.match(text) is not None
 
 
-def load_query(path: str | Path, network: Networks | None) -> Problem:
+def load_query(path: QueryFile, network: Networks | None) -> Problem:
     """The problem that a query states about the network in an ONNX file, or a graph.
 
     Raises InputError (`FILE:LINE: what, expected what`) for a file that is wrong, UnsupportedError
@@ -54,26 +65,32 @@ def load_query(path: str | Path, network: Networks | None) -> Problem:
 
 
 def load_stated(
-    path: str | Path, network: Networks | None, *, as_real: bool = False, cut: bool = False
+    query: QueryFile, network: Networks | None, *, as_real: bool = False, cut: bool = False
 ) -> Stated:
     """The problem of a query and where its variables are.
 
-    `network` is a file, a graph, or a mapping from network names to those (VNN-LIB 2.0). With
-    `as_real` floating point element types of VNN-LIB 2.0 are read as `real`. With `cut` inputs may
-    lack bounds in VNN-LIB 2.0: they are cut off, and `Stated.cut` says so.
+    `network` is a file (read already or not), a graph, or a mapping from network names to those
+    (VNN-LIB 2.0). With `as_real` floating point element types of VNN-LIB 2.0 are read as `real`.
+    With `cut` inputs may lack bounds in VNN-LIB 2.0: they are cut off, and `Stated.cut` says so.
     """
     if network is None:
         raise InputError("a VNN-LIB query names no network",
-                         expected="the network, before the query", file=str(path))
-    text = read_text(path)
+                         expected="the network, before the query", file=query_name(query))
+    text, path = read_text(query), query_name(query)
     if is_version_2(text):
+        # Imported late: version 1.0 does without the package that reads 2.0.
         from verifex.problem.vnnlib.version_2 import state
 
-        return state(text, str(path), network, title(path), as_real, cut)
+        return state(text, path, network, title(path), as_real, cut)
     return _state_1(text, path, network)
 
 
-def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
+def query_name(query: QueryFile) -> str:
+    """What stands for a query in messages."""
+    return query.name if isinstance(query, Source) else str(query)
+
+
+def _state_1(text: str, path: str, network: Networks) -> Stated:
     from verifex import frontend
     from verifex.problem.vnnlib.version_1 import parse_query
 
@@ -82,9 +99,9 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
             raise UsageError(f"{len(network)} networks for a VNN-LIB 1.0 query, expected one")
         network = next(iter(network.values()))
     graph = network if isinstance(network, Graph) else frontend.load(network, every_output=True)
-    problem = parse_query(text, graph, str(path), title(path))
+    problem = parse_query(text, graph, path, title(path))
     variables = [
-        Variable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
+        StatedVariable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)
         for side, kind, found in (("X", "input", graph.inputs),
                                   ("Y", "output", graph.outputs.values()))
         for k, n in enumerate(found)
@@ -92,6 +109,6 @@ def _state_1(text: str, path: str | Path, network: Networks) -> Stated:
     names = {kind: tuple(v.name for v in variables if v.kind == kind)
              for kind in ("input", "output")}
     nets = () if isinstance(network, Graph) else (
-        Network("network", network, names["input"], names["output"]),
+        StatedNetwork("network", network, names["input"], names["output"]),
     )
     return Stated(problem, tuple(variables), nets, 1)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
+from verifex.source import Source
+
+AnyNetwork: TypeAlias = str | Path | Graph | Source[Graph]
+"""A network in memory, or its file, which may be read already."""
 
 
 @dataclass(frozen=True)
-class Variable:
+class StatedVariable:
     """A declared tensor: `kind` is "input", "hidden" or "output", `node` holds its elements."""
 
     name: str
@@ -20,12 +26,14 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Network:
-    """A declared network: its file, and the variables that are its inputs, outputs and hidden
-    tensors (with the names of those in the file)."""
+class StatedNetwork:
+    """A declared network: its file and the names of its variables.
+
+    `hidden` pairs the variable of each hidden tensor with the tensor's name in the file.
+    """
 
     name: str
-    source: str | Path
+    source: str | Path | Source[Graph]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     hidden: tuple[tuple[str, str], ...] = ()
@@ -41,7 +49,7 @@ class Stated:
     """
 
     problem: Problem
-    variables: tuple[Variable, ...]
-    networks: tuple[Network, ...]
+    variables: tuple[StatedVariable, ...]
+    networks: tuple[StatedNetwork, ...]
     version: int
     cut: bool = False

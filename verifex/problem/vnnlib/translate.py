@@ -57,11 +57,12 @@ def translate(problem: Problem) -> Translation:
     if region.integers or region.one_hot or region.balls:
         raise UnsupportedError("a region of whole numbers, one-hot groups or balls",
                                expected="a box, or one cut by linear rows")
-    broken = negate(problem.require)
+    violated = negate(problem.require)
     if problem.assume != TRUE:
-        broken = And((problem.assume, broken))
+        violated = And((problem.assume, violated))
     flat = flat_inputs(problem.graph)
-    read = sorted({cell[0] for cell in cells(broken) if cell not in flat})
+    # Inputs that the claim reads are X; only computed nodes become outputs.
+    read = sorted({cell[0] for cell in cells(violated) if cell not in flat})
     outputs = {f"output{k}": node for k, node in enumerate(read)}
     if not outputs:  # a file needs an output
         outputs = {"output0": max(problem.graph.ancestors(problem.graph.outputs.values()))}
@@ -82,7 +83,7 @@ def translate(problem: Problem) -> Translation:
         terms = {(-1, i): c for i, c in row.coefs.items()}
         mine = names | {(-1, i): f"X_{i}" for i in row.coefs}
         lines.append(f"(assert (<= {_sum(Form.of(terms), mine)} {_number(row.rhs)}))")
-    lines.append(f"(assert {_text(broken, names)})")
+    lines.append(f"(assert {_text(violated, names)})")
     return Translation(to_onnx(problem.graph, outputs, dtype=dtype), "\n".join(lines) + "\n", dtype)
 
 

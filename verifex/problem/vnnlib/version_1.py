@@ -41,7 +41,7 @@ COMPARISONS = ("<=", ">=", "<", ">", "=")
 
 
 @dataclass(frozen=True)
-class Source:
+class QueryText:
     """The text of a query and where it came from, for messages."""
 
     text: str
@@ -56,11 +56,14 @@ class Source:
 
 
 def parse_query(text: str, graph: Graph, file: str = "query", title: str = "") -> Problem:
-    """The problem that the text of a query states about a network; `file` is for messages, and
-    the problem's name where there is no title."""
-    source = Source(text, file)
+    """The problem that the text of a query states about a network.
+
+    `file` is for messages, and the problem's name where there is no title. Raises InputError
+    (`FILE:LINE: ...`) for what is wrong, UnsupportedError for what is not supported.
+    """
+    source = QueryText(text, file)
     commands = _commands(source)
-    reader = _Reader(source, graph, _declared(source, commands))
+    reader = _QueryReader(source, graph, _declared(source, commands))
     parts = [reader.assertion(e) for e in commands if e[1] == "assert"]
     names = [f"X_{i}" for i in range(graph.input_size)]
     try:
@@ -80,7 +83,7 @@ def tokens(text: str) -> Iterator[str]:
     return (token for token in _TOKEN.findall(text) if token[0] != ";")
 
 
-def _require_legal(source: Source) -> None:
+def _require_legal(source: QueryText) -> None:
     """Raise for characters that no query has: others may take them for quotes or line ends."""
     control = _CONTROL.search(source.text)
     if control is not None:
@@ -92,7 +95,7 @@ def _require_legal(source: Source) -> None:
                            "ASCII without quotes and bars outside of comments")
 
 
-def _commands(source: Source) -> list[list[Any]]:
+def _commands(source: QueryText) -> list[list[Any]]:
     """The brackets of the text, nested; each begins with its position."""
     _require_legal(source)
     stack: list[list[Any]] = [[0]]
@@ -122,7 +125,7 @@ def _commands(source: Source) -> list[list[Any]]:
     return stack[0][1:]
 
 
-def _declared(source: Source, commands: list[list[Any]]) -> dict[str, int]:
+def _declared(source: QueryText, commands: list[list[Any]]) -> dict[str, int]:
     """The declared variables, with the positions of their declarations."""
     found: dict[str, int] = {}
     for e in commands:
@@ -141,10 +144,10 @@ def _declared(source: Source, commands: list[list[Any]]) -> dict[str, int]:
     return found
 
 
-class _Reader:
+class _QueryReader:
     """Expressions of one query, as formulas over a graph."""
 
-    def __init__(self, source: Source, graph: Graph, declared: dict[str, int]) -> None:
+    def __init__(self, source: QueryText, graph: Graph, declared: dict[str, int]) -> None:
         self.source = source
         self.builder = Builder(graph)
         self.forms = Forms(self.builder)
@@ -166,6 +169,7 @@ class _Reader:
                     place, f"'{name}': the network has {len(known[side])} {names[side]}",
                     f"at most {side}_{len(known[side]) - 1}",
                 )
+            # An output that is a copy of an input is that input: what is said of it bounds the box.
             out[name] = trace(graph, known[side][at])
         return out
 
@@ -207,6 +211,7 @@ class _Reader:
         up = total(((right, 1), (left, -1)))
         if head in ("<=", "<"):
             return self.forms.atom(up, head == "<")
+        # Atoms only know `form >= 0`; an equation is two of them.
         down = {m: -c for m, c in up.items()}
         if head in (">=", ">"):
             return self.forms.atom(down, head == ">")

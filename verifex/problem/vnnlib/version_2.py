@@ -24,10 +24,17 @@ from verifex.ir.ops import Concat
 from verifex.ir.problem import Problem
 from verifex.problem.vnnlib.polynomial import Forms, Poly, constant, total, variable
 from verifex.problem.vnnlib.query import build, is_bounded, trace, with_implied
-from verifex.problem.vnnlib.stated import Network, Stated, Variable
-from verifex.problem.vnnlib.version_2_text import Declared, Parsed, Tensor, conjuncts, parse
+from verifex.problem.vnnlib.stated import AnyNetwork, Stated, StatedNetwork, StatedVariable
+from verifex.problem.vnnlib.version_2_text import (
+    DeclaredNetwork,
+    DeclaredTensor,
+    Parsed,
+    conjuncts,
+    parse,
+)
+from verifex.source import Source
 
-Files: TypeAlias = "Mapping[str, str | Path | Graph]"
+Files: TypeAlias = Mapping[str, AnyNetwork]
 """Network name -> its ONNX file, or a graph."""
 
 _Element: TypeAlias = tuple[str, int]
@@ -38,7 +45,7 @@ REACH = Fraction(1024)
 """Where inputs without a bound are cut off, if they may be."""
 
 
-def state(text: str, file: str, files: Files | str | Path | Graph, title: str,
+def state(text: str, file: str, files: Files | AnyNetwork, title: str,
           as_real: bool = False, cut: bool = False) -> Stated:
     """The problem that a query states about networks, and where its variables are.
 
@@ -66,11 +73,11 @@ def _origin(parsed: Parsed, name: str) -> str:
 
 
 def _sources(
-    parsed: Parsed, files: Files | str | Path | Graph
-) -> dict[str, str | Path | Graph]:
+    parsed: Parsed, files: Files | AnyNetwork
+) -> dict[str, AnyNetwork]:
     """Network name -> file, for every network that has its own; UsageError unless just those."""
     wanted = [n.name for n in parsed.networks if not n.equal_to]
-    if isinstance(files, str | Path | Graph):
+    if isinstance(files, str | Path | Graph | Source):
         if len(wanted) > 1:
             raise UsageError(f"{parsed.file} declares the networks {', '.join(wanted)}, expected "
                              "a file for each: verifex-vnnlib verify QUERY --network NAME=FILE ...")
@@ -95,7 +102,7 @@ class _Network:
     outputs: tuple[str, ...]
 
 
-def _load(source: str | Path | Graph, hidden: Sequence[str], key: str) -> _Network:
+def _load(source: AnyNetwork, hidden: Sequence[str], key: str) -> _Network:
     """A network with its outputs and the hidden tensors asked for."""
     from verifex import frontend
 
@@ -122,10 +129,14 @@ def _skeleton(graph: Graph) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]
 
 @dataclass
 class _Merged:
-    """All networks of a query in one builder."""
+    """All networks of a query in one graph under construction.
+
+    `cells` and `nodes` say where the elements of each declared tensor are, `names` what the flat
+    inputs are called.
+    """
 
     parsed: Parsed
-    sources: Mapping[str, str | Path | Graph]
+    sources: Mapping[str, AnyNetwork]
     may_cut: bool = False
     builder: Builder = field(default_factory=Builder)
     cells: dict[str, list[Cell]] = field(default_factory=dict)
@@ -160,22 +171,23 @@ class _Merged:
     def _problem(self, title: str) -> Stated:
         shown = {t.name: self.nodes[t.name] for n in self.parsed.networks for t in n.of("output")}
         graph = self.builder.build(shown)
+        # An output that is a copy of an input is that input: what is said of it bounds the region.
         self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
         forms = Forms(self.builder)
-        reader = _Reader(forms, self._cell)
-        broken = with_implied(
+        reader = _TreeReader(forms, self._cell)
+        violated = with_implied(
             And(tuple(reader.formula(e) for e in conjuncts(self.parsed.assertions))), graph)
-        cut = self.may_cut and not is_bounded(broken, graph)
+        cut = self.may_cut and not is_bounded(violated, graph)
         problem: Problem = build(
-            self.builder.build(shown), broken, self.names, title, tuple(self.notes),
+            self.builder.build(shown), violated, self.names, title, tuple(self.notes),
             REACH if cut else None,
         )
         declared = [
-            Variable(t.name, t.element, t.kind, t.shape, self.nodes[t.name])
+            StatedVariable(t.name, t.element, t.kind, t.shape, self.nodes[t.name])
             for n in self.parsed.networks for t in n.tensors
         ]
         networks = tuple(
-            Network(n.name, source, tuple(t.name for t in n.of("input")),
+            StatedNetwork(n.name, source, tuple(t.name for t in n.of("input")),
                     tuple(t.name for t in n.of("output")),
                     tuple((t.name, t.onnx) for t in n.of("hidden")))
             for n in self.parsed.networks
@@ -196,14 +208,17 @@ class _Merged:
         for n in self.parsed.networks:
             if n.isomorphic_to:
                 like = found[_origin(self.parsed, n.isomorphic_to)]
+                # No answer depends on the declaration, so a mismatch is only noted.
                 if _skeleton(found[n.name].graph) != _skeleton(like.graph):
                     self.notes.append(f"network {n.name} is declared isomorphic to "
                                       f"{n.isomorphic_to}, but its operations differ")
         return found
 
-    def _fit(self, net: Declared, tensors: Sequence[Tensor], sizes: Sequence[int], what: str
-             ) -> None:
-        """The declared tensors must be those of the file: as many, of as many elements."""
+    def _fit(
+        self, net: DeclaredNetwork, tensors: Sequence[DeclaredTensor], sizes: Sequence[int],
+        what: str,
+    ) -> None:
+        """InputError unless as many tensors are declared as the file has, of as many elements."""
         if len(tensors) != len(sizes):
             raise InputError(f"network {net.name} has {len(sizes)} {what}, {len(tensors)} are "
                              "declared", expected="as many", key=net.name)
@@ -212,11 +227,11 @@ class _Merged:
                 raise InputError(f"'{t.name}' is declared with shape {list(t.shape)}",
                                  expected=f"{size} elements, as in the network", key=net.name)
 
-    def _define(self, tensor: Tensor, node: int) -> None:
+    def _define(self, tensor: DeclaredTensor, node: int) -> None:
         self.nodes[tensor.name] = node
         self.cells[tensor.name] = [(node, k) for k in range(tensor.size)]
 
-    def _input(self, tensor: Tensor, shape: tuple[int, ...], roots: _Roots) -> int:
+    def _input(self, tensor: DeclaredTensor, shape: tuple[int, ...], roots: _Roots) -> int:
         """The node of an input tensor: an input of its own, elements of earlier ones, or both."""
         mine = [roots.of((tensor.name, k)) for k in range(tensor.size)]
         free = [k for k, root in enumerate(mine) if root == (tensor.name, k)]
@@ -232,6 +247,7 @@ class _Merged:
             offset = len(free)
         own = dict(zip(free, at, strict=True))
         cells = [own[k] if name == tensor.name else self.cells[name][k] for name, k in mine]
+        # Elements of earlier inputs, one flat stretch a node, behind those of its own.
         for source in dict.fromkeys(node for node, _ in cells if node not in parts):
             size = b.node(source).size
             at |= {(source, k): offset + k for k in range(size)}
@@ -244,7 +260,7 @@ class _Merged:
         return node
 
 
-def _shown(tensor: Tensor, index: int) -> str:
+def _shown(tensor: DeclaredTensor, index: int) -> str:
     if not tensor.shape:
         return tensor.name
     return f"{tensor.name}[{','.join(str(int(i)) for i in np.unravel_index(index, tensor.shape))}]"
@@ -260,6 +276,7 @@ class _Roots:
         self.up: dict[_Element, _Element] = {}
         ordered: set[tuple[_Element, _Element]] = set()  # first <= second
         for e in conjuncts(parsed.assertions):
+            # Only what is demanded outright equates inputs: a part of an `or` need not hold.
             pair = self._pair(e)
             if pair is None:
                 continue
@@ -287,6 +304,7 @@ class _Roots:
 
     def _join(self, left: _Element, right: _Element) -> None:
         left, right = self.of(left), self.of(right)
+        # The element declared first stands for both, so that inputs keep the order of the file.
         first, second = sorted((left, right), key=lambda e: (self.order[e[0]], e[1]))
         if first != second:
             self.up[second] = first
@@ -308,8 +326,8 @@ def position(expression: Any, shape: tuple[int, ...]) -> int:
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """The package's trees as formulas."""
+class _TreeReader:
+    """Formulas from the syntax trees of the package `vnnlib`."""
 
     forms: Forms
     cell: Callable[[Any], Cell]
@@ -346,6 +364,7 @@ class _Reader:
             case "Var":
                 return variable(self.cell(expression))
             case "Float" | "Int" | "Literal" | "IntExpr":
+                # The text of the number, not the package's float64 of it.
                 return constant(Fraction(expression.lexeme))
             case "Negate":
                 return total([(self.term(expression.expr), -1)])

@@ -49,7 +49,7 @@ _PLACE = re.compile(r"syntax error at line (\d+), column (\d+): '(.*)'", re.DOTA
 
 
 @dataclass(frozen=True)
-class Tensor:
+class DeclaredTensor:
     """A declared tensor; `kind` is "input", "hidden" or "output", `onnx` a hidden one's name."""
 
     name: str
@@ -64,15 +64,15 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Declared:
-    """A declared network."""
+class DeclaredNetwork:
+    """A declared network; `equal_to`, `isomorphic_to` name another or are empty."""
 
     name: str
     equal_to: str
     isomorphic_to: str
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[DeclaredTensor, ...]
 
-    def of(self, kind: str) -> list[Tensor]:
+    def of(self, kind: str) -> list[DeclaredTensor]:
         return [t for t in self.tensors if t.kind == kind]
 
 
@@ -80,7 +80,7 @@ class Declared:
 class Parsed:
     """A query that is well formed: its networks, and the package's trees of its assertions."""
 
-    networks: tuple[Declared, ...]
+    networks: tuple[DeclaredNetwork, ...]
     assertions: tuple[Any, ...]
     file: str
 
@@ -147,6 +147,7 @@ def _require_readable(text: str, place: int, file: str, token: str) -> None:
     if len(token) > MAX_DIGITS:
         raise _error(text, place, file, f"a number of {len(token)} characters",
                      f"at most {MAX_DIGITS}")
+    # Only to see what the package would do with it; values come from the text.
     near = abs(float(token))
     if near == inf or (near < _LEAST and token.strip("-0.")):
         raise _error(text, place, file, f"the number {token[:40]}... is beyond float64",
@@ -249,7 +250,7 @@ def _translated(said: str, file: str) -> InputError:
         return InputError(said[:200], expected="VNN-LIB 2.0", file=file)
 
 
-def _network(network: Any, elements: Mapping[str, str]) -> Declared:
+def _network(network: Any, elements: Mapping[str, str]) -> DeclaredNetwork:
     tensors = []
     for kind, found in (
         ("input", network.inputs),
@@ -259,8 +260,8 @@ def _network(network: Any, elements: Mapping[str, str]) -> Declared:
         for t in found:
             name = str(t.onnx_name or "").strip('"')
             shape = tuple(int(d) for d in t.shape)
-            tensors.append(Tensor(t.name, kind, elements[t.name], shape, name))
-    return Declared(network.name, network.equal_to, network.isometric_to, tuple(tensors))
+            tensors.append(DeclaredTensor(t.name, kind, elements[t.name], shape, name))
+    return DeclaredNetwork(network.name, network.equal_to, network.isometric_to, tuple(tensors))
 
 
 def conjuncts(assertions: Sequence[Any]) -> Iterator[Any]:

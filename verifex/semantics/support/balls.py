@@ -39,7 +39,7 @@ class FloatBall:
 
 
 @dataclass(frozen=True)
-class Cut:
+class BallCut:
     """What balls do to forms over boxes, all for R rows.
 
     `gain` is what the best ball adds to the bound over the box (inf where the box misses a ball),
@@ -66,8 +66,9 @@ def float_balls(region: Region) -> tuple[FloatBall, ...]:
     return tuple(out)
 
 
-def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: FloatArray) -> Cut:
+def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: FloatArray) -> BallCut:
     """How the balls raise the least values of forms (R, n) over boxes lo <= x <= hi, (R, n)."""
+    # Without a ball the least value lies at a corner of the box.
     x = np.where(coefs >= 0, lo, hi)
     gain, slack = np.zeros(len(coefs)), np.zeros(len(coefs))
     for ball in balls:
@@ -79,6 +80,7 @@ def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: Float
         for e, t in shares(ball.radius, c, a, b):
             dual = np.abs(e).max(axis=1, initial=0.0) if ball.norm == "l1" else _norm(e)
             rest = c - e
+            # What the box no longer has to pay for the shares, less what the ball asks for them.
             room = np.maximum(c * a, c * b) - np.maximum(rest * a, rest * b)
             found = room.sum(axis=1) - ball.radius * dual
             better = (found > 0) & (found >= gain)  # of equal bounds the later point is better
@@ -87,8 +89,9 @@ def cut(balls: Sequence[FloatBall], coefs: FloatArray, lo: FloatArray, hi: Float
             far = np.maximum(np.abs(low), np.abs(high)) + np.abs(ball.centre)
             size = ((np.abs(c) + np.abs(e)) * far).sum(axis=1) + ball.radius * dual
             slack[better] = 4.0 * size[better]
+    # A box without a point of the ball bounds nothing: every form is as large as one likes.
     gain[misses(balls, lo, hi)] = np.inf
-    return Cut(gain, x, slack)
+    return BallCut(gain, x, slack)
 
 
 def misses(balls: Sequence[FloatBall], lo: FloatArray, hi: FloatArray) -> NDArray[np.bool_]:
@@ -122,9 +125,9 @@ def drawn(balls: Sequence[FloatBall], points: FloatArray) -> FloatArray:
 
 
 def tangents(balls: Sequence[FloatBall], points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Rows a . x >= b that hold on all balls, one a ball, which cut off points (R, n) outside.
+    """Coefficients (R, balls, n) and right-hand sides (R, balls) of rows `coefs . x >= right`.
 
-    a (R, balls, n), b (R, balls).
+    Each holds on its ball and cuts off the point (R, n) where that lies outside.
     """
     a, b = np.zeros((len(points), len(balls), points.shape[1])), np.zeros((len(points), len(balls)))
     for k, ball in enumerate(balls):
@@ -172,7 +175,7 @@ def _shares_l1(radius: float, coefs: FloatArray, sizes: FloatArray, right: Float
 
 
 def _shares_l2(radius: float, coefs: FloatArray, left: FloatArray, right: FloatArray) -> Shares:
-    """Newton's method for nu with |cut(nu c)| = radius, where cut is to the box [a, b]."""
+    """Newton's method for nu with |clip(nu * coefs, left, right)| = radius."""
     nu = radius / np.maximum(_norm(coefs), 1e-100)[:, None]
     for _ in range(ROUNDS):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

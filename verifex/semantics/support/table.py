@@ -23,6 +23,7 @@ class Table(Generic[Rule]):
         """Decorator that makes a function the meaning of `op`."""
 
         def fill(function: Rule) -> Rule:
+            # A second rule would silently win over the first.
             if op in self._rules or op in self._refusals:
                 raise ValueError(f"{self.name} has a rule for {op.__name__} already")
             self._rules[op] = function

@@ -18,6 +18,7 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
 from verifex.semantics.evaluate import run, split_input
 from verifex.semantics.linear import Rows, relus_of
+from verifex.semantics.parameters import Parameter, ParameterKind
 
 Tensor = torch.Tensor
 RULES = ("gap", "intercept", "width")
@@ -97,7 +98,7 @@ def _loss(
         return coefs.abs() * torch.minimum(hi.clamp(min=0), (-lo).clamp(min=0))
     op, params = layout.graph.nodes[node].op, bounds.params
     if isinstance(op, Relu):
-        slope, k = params["slope", node], hi / (hi - lo).clamp(min=1e-300)
+        slope, k = params[Parameter(ParameterKind.ALPHA, node)], hi / (hi - lo).clamp(min=1e-300)
         if rule == "intercept":
             return (-coefs).clamp(min=0) * k * -lo
         relaxed = torch.where(coefs >= 0, slope * values[preact], k * (values[preact] - lo))
@@ -109,7 +110,11 @@ def _loss(
     if rule == "intercept":
         return coefs.abs() * (high - low)
     positive = coefs >= 0
-    mix = torch.where(positive, params["mix_lo", node], params["mix_hi", node])
+    below, above = (
+        params[Parameter(kind, node)]
+        for kind in (ParameterKind.MIX_BELOW, ParameterKind.MIX_ABOVE)
+    )
+    mix = torch.where(positive, below, above)
     near, far = torch.where(positive, low, high), torch.where(positive, high, low)
     s, g = values[layout.graph.nodes[node].args[0]], values[v]
     plane = mix * near * s + (1 - mix) * (g + far * s - far)
@@ -129,7 +134,7 @@ def _step_loss(
     if rule == "intercept":
         return coefs.abs()
     lo, hi = rows.box(preact)
-    tie = bounds.params["tie", node]
+    tie = bounds.params[Parameter(ParameterKind.TIE, node)]
     at = values[preact]
     relu = at.clamp(min=0)
     has_relu = relus_of(layout.graph).get(preact, node) < node

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from verifex.engine.bounds.facts import Packed, ParamKey
+from verifex.engine.bounds.facts import Packed
 from verifex.engine.bounds.layout import Local
 from verifex.engine.search.record import LocalFacts
 from verifex.ir.exact import FloatArray
+from verifex.semantics.parameters import Parameter
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Domain:
     node: int
     tree: int = 0
     value: float = -np.inf
-    warm: dict[ParamKey, FloatArray] = field(default_factory=dict)
+    warm: dict[Parameter, FloatArray] = field(default_factory=dict)
     gate: int = -1
     dimension: int = -1
     loss: float = 0.0
@@ -103,7 +104,7 @@ def local_facts(domains: Sequence[Domain], *, own: bool = True) -> Local:
 
 def stacked_warm(
     domains: Sequence[Domain], pairs: Sequence[tuple[int, int]]
-) -> dict[ParamKey, torch.Tensor]:
+) -> dict[Parameter, torch.Tensor]:
     """The parents' parameters for pairs (domain, form); one that a parent lacks is zero there."""
     first = domains[pairs[0][0]].warm
     stacked = {}

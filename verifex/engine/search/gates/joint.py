@@ -20,7 +20,7 @@ from verifex.engine.search.gates.domain import Domain, local_facts
 from verifex.engine.search.gates.forms import FormTable
 from verifex.engine.search.record import AtomBound
 from verifex.ir.exact import FloatArray
-from verifex.semantics.linear import ParamKey
+from verifex.semantics.parameters import REGION_ROWS, Parameter
 
 Tensor = torch.Tensor
 
@@ -32,7 +32,7 @@ class Joint:
         self.layout, self.bounder, self.table, self.cutter = layout, bounder, table, cutter
 
     def bound(
-        self, domain: Domain, rows: Sequence[int], params: dict[ParamKey, Tensor]
+        self, domain: Domain, rows: Sequence[int], params: dict[Parameter, Tensor]
     ) -> AtomBound | None:
         """A positive combination of `rows`, with its multipliers, if one is found.
 
@@ -43,7 +43,7 @@ class Joint:
         cut = self.cutter.cut(boxes, lo, hi, signs)
         form, start, box = self.table.rows(boxes, signs, lo, hi, [(0, r) for r in rows])
         form.split = {}
-        bare = {k: v for k, v in params.items() if k[0] not in ("split", "rows")}
+        bare = {k: v for k, v in params.items() if not k.is_multiplier}
         with torch.no_grad():
             _, coefs, const = self.bounder.evaluate(form, start, bare, *box)
         const = const + self.table.consts[list(rows)]
@@ -54,7 +54,7 @@ class Joint:
         if not found.empty[0] or np.count_nonzero(weights > 1e-9 * weights.max(initial=0.0)) < 2:
             return None
         scaled = found.duals[0] / weights.max()
-        weights = shorten(("rows", 0), torch.from_numpy(scaled[-len(rows) :])).numpy()
+        weights = shorten(REGION_ROWS, torch.from_numpy(scaled[-len(rows) :])).numpy()
         return self._evaluate(domain, boxes, rows, weights, bare, cut, scaled[: -len(rows)])
 
     def _evaluate(
@@ -63,7 +63,7 @@ class Joint:
         boxes: Boxes,
         rows: Sequence[int],
         weights: FloatArray,
-        bare: dict[ParamKey, Tensor],
+        bare: dict[Parameter, Tensor],
         cut: Cut,
         duals: FloatArray,
     ) -> AtomBound:

@@ -49,7 +49,7 @@ class LeafSolver:
         hi: FloatArray,
         seconds: float = 5.0,
     ) -> LeafAnswer:
-        """Minimise over {lo <= x <= hi, a x >= b}; `left` is (m, n)."""
+        """Minimise over `{lo <= x <= hi, left x >= right}`; `left` is (m, n)."""
         highspy, solver = self._highspy, self._solver
         lp = highspy.HighsLp()
         m, n = left.shape

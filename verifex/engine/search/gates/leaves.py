@@ -117,7 +117,7 @@ class Leaves:
         params = {
             key: torch.from_numpy(v)
             for key, v in domain.warm.items()
-            if key[0] not in ("split", "rows")
+            if not key.is_multiplier
         }
         with torch.no_grad():
             _, coefs, const = self.bounder.evaluate(rows, start, params, *box)

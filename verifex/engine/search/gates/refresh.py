@@ -31,7 +31,8 @@ from verifex.engine.search.record import AtomBound, LocalFacts, Proof
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Step
 from verifex.semantics.evaluate import evaluate_float
-from verifex.semantics.linear import ParamKey, Rows
+from verifex.semantics.linear import Rows
+from verifex.semantics.parameters import Parameter
 from verifex.semantics.support.balls import inside
 
 Tensor = torch.Tensor
@@ -165,7 +166,7 @@ class Refresh:
                     self._say_empty(batch.domains[at], float(value[r]), params, r)
 
     def _say_empty(
-        self, domain: Domain, value: float, params: dict[ParamKey, Tensor], row: int
+        self, domain: Domain, value: float, params: dict[Parameter, Tensor], row: int
     ) -> None:
         if self.proof is not None:
             packed = pack({key: v[row].numpy() for key, v in params.items()})
@@ -236,7 +237,7 @@ class Refresh:
 
     def _bounds(
         self, batch: _Batch, preact: int, asked: Sides, start: Tensor, hopeful: Flags
-    ) -> tuple[FloatArray, dict[ParamKey, Tensor]]:
+    ) -> tuple[FloatArray, dict[Parameter, Tensor]]:
         """Lower bounds of the rows, first without split multipliers, then with the best ones."""
         domain = torch.from_numpy(asked.domain)
         rows = to_rows(batch.boxes, domain, self.layout, batch.signs)
@@ -311,7 +312,7 @@ class Refresh:
         domains: list[Domain],
         preact: int,
         asked: Sides,
-        params: dict[ParamKey, Tensor],
+        params: dict[Parameter, Tensor],
         decides: Flags,
         own: Flags,
     ) -> None:
@@ -328,13 +329,12 @@ class Refresh:
 
 
 def _lines(
-    preact: int, asked: Sides, part: NDArray[np.intp], arrays: dict[ParamKey, FloatArray]
+    preact: int, asked: Sides, part: NDArray[np.intp], arrays: dict[Parameter, FloatArray]
 ) -> LocalFacts:
     """Facts of one domain. Fractions begin the same for all rows of a domain and stay so."""
-    sparse = ("split", "rows")
-    shared = pack({k: v[part[0]] for k, v in arrays.items() if k[0] not in sparse})
+    shared = pack({k: v[part[0]] for k, v in arrays.items() if not k.is_multiplier})
     splits: list[Packed] = [
-        pack({k: v[r] for k, v in arrays.items() if k[0] in sparse and v[r].any()}) for r in part
+        pack({k: v[r] for k, v in arrays.items() if k.is_multiplier and v[r].any()}) for r in part
     ]
     lines = np.stack([asked.element[part], asked.sign[part]], axis=1).astype(np.int32)
     return LocalFacts(preact, lines, shared, splits)

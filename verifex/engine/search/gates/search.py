@@ -34,7 +34,8 @@ from verifex.engine.search.gates.refresh import SEEN, Refresh
 from verifex.engine.search.gates.tighten import TOGETHER, Tighten
 from verifex.engine.search.record import AtomBound, Proof, ProofNode
 from verifex.ir.exact import FloatArray
-from verifex.semantics.linear import ParamKey, minimisers
+from verifex.semantics.linear import minimisers
+from verifex.semantics.parameters import Parameter
 
 Pairs = list[tuple[int, int]]
 """Which form on which domain, for every row of a batch."""
@@ -200,7 +201,7 @@ class Search:
         heapq.heappush(self._heap, (self.policy.priority(domain), next(self._order), domain))
 
     def _offer(self, points: FloatArray, places: NDArray[np.intp], domains: list[Domain]) -> None:
-        """Points found in domains k."""
+        """Points found in the domains at `places`."""
         self.policy.candidates(
             points, sorted({r for d in set(places.tolist()) for r in domains[d].rows})
         )
@@ -321,7 +322,7 @@ class Search:
         mine: list[int],
         pairs: Pairs,
         known: dict[int, float],
-        params: dict[ParamKey, FloatArray],
+        params: dict[Parameter, FloatArray],
     ) -> None:
         """Keep the multipliers of rows that have reached their goal."""
         for p in mine:

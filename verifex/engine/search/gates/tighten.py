@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from verifex.engine.bounds.facts import BITS, Packed, ParamKey, pack
+from verifex.engine.bounds.facts import BITS, Packed, pack
 from verifex.engine.bounds.layout import Boxes, Layout
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.bounds.root import to_rows
@@ -24,6 +24,7 @@ from verifex.engine.search.record import LocalFacts, Proof
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
 from verifex.semantics.linear import Rows
+from verifex.semantics.parameters import Parameter
 
 Tensor = torch.Tensor
 
@@ -155,7 +156,7 @@ class Tighten:
 
     def _inherited(
         self, batch: _Batch, asked: Sides, places: list[int], rows: Rows
-    ) -> dict[ParamKey, Tensor]:
+    ) -> dict[Parameter, Tensor]:
         """What the rows begin with: multipliers from above, or else what any bound begins with."""
         starts = [d.starts.get(batch.z, {}) for d in batch.domains]
         known = [starts[k].get(p, {}) for k, p in zip(asked.domain, places, strict=True)]

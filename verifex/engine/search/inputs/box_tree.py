@@ -18,6 +18,7 @@ from verifex.engine.search.inputs.dense_bounds import Boxes
 from verifex.engine.search.record import AtomBound, Closed, Proof, ProofNode
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Atom
+from verifex.semantics.parameters import Parameter, ParameterKind
 
 Index = NDArray[np.intp]
 Bools = NDArray[np.bool_]
@@ -115,7 +116,7 @@ def _packed(layout: Layout, used: Multipliers) -> Packed:
     for gate, value in used.items():
         z, k = layout.name(gate)
         out.setdefault(z, {})[k] = value
-    return {("split", z): values for z, values in out.items()}
+    return {Parameter(ParameterKind.BETA, z): values for z, values in out.items()}
 
 
 def _by_box(boxes: Boxes, wanted: Bools) -> dict[int, Rows]:

@@ -2,6 +2,11 @@
 
 Only what a claim on outputs needs: affine steps, ReLU, concatenation. Anything else is refused, and
 the search over gates takes the claim.
+
+This stands beside the tables of `verifex.semantics` because its bounds conclude where those of the
+table `linear` only steer: every backward pass also sums up the sizes of what it rounds
+(`dense_bounds`), which needs each map as a matrix of numbers, and its absolute values. What both
+do alike is held together by tests/engine/test_dense_agrees.py.
 """
 
 from __future__ import annotations

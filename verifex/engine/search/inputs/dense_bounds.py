@@ -171,7 +171,7 @@ class DenseBounds:
         return self.lower(boxes, coefs, stage.bias[unit] * sign, box)
 
     def units(self, boxes: Boxes, layer: int) -> FloatArray:
-        """(2, gates): the bounds of all units on box k."""
+        """(2, gates): the bounds of all units of a layer."""
         out = np.empty((2, self.net.gates))
         for z in self.net.units:
             out[0, self.net.places(z)], out[1, self.net.places(z)] = (

@@ -16,7 +16,7 @@ _BITS = 24
 
 
 def least(coefs: FloatArray, kinks: FloatArray, lo: FloatArray, hi: FloatArray) -> FloatArray:
-    """The least value of c x + k over boxes; c, lo and hi end in n."""
+    """The least value of `coefs . x + kinks` over boxes; the last axis is the inputs."""
     value: FloatArray = kinks + np.where(coefs >= 0, coefs * lo, coefs * hi).sum(axis=-1)
     return value
 
@@ -30,7 +30,8 @@ def ascend(
     hi: FloatArray,
     rounds: int = 4,
 ) -> FloatArray:
-    """Multipliers (R, J) for rows (R, n), (R,) and halfspaces a (R, J, n), h (R, J)."""
+    """Multipliers (R, J) for rows `coefs . x + kinks`, (R, n) and (R,), and half-spaces
+    `left x + heights <= 0`, (R, J, n) and (R, J)."""
     count, splits = heights.shape
     found = np.zeros((count, splits))
     row = np.arange(count)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.bounds.facts import Packed, ParamKey
+from verifex.engine.bounds.facts import Packed
 from verifex.engine.search.gates.domain import Domain
 from verifex.engine.search.record import AtomBound, LocalFacts, ProofNode
+from verifex.semantics.parameters import Parameter, ParameterKind
 
 Value = dict[str, Any]
 
@@ -102,13 +103,13 @@ def unbundle(value: Value) -> list[Domain]:
 # --- the proof ----------------------------------------------------------------------------------
 
 
-def _name(key: ParamKey) -> str:
-    return f"{key[0]}:{key[1]}"
+def _name(key: Parameter) -> str:
+    return f"{key.kind.value}:{key.node}"
 
 
-def _key(name: str) -> ParamKey:
+def _key(name: str) -> Parameter:
     kind, _, node = name.partition(":")
-    return kind, int(node)
+    return Parameter(ParameterKind(kind), int(node))
 
 
 def packed_to(packed: Packed) -> list[Any]:
@@ -119,9 +120,9 @@ def packed_to(packed: Packed) -> list[Any]:
     sparse: list[Any] = []
     for (kind, node), values in packed.items():
         if isinstance(values, dict):
-            sparse += [kind, node, list(values), list(values.values())]
+            sparse += [kind.value, node, list(values), list(values.values())]
         else:
-            names += [kind, node]
+            names += [kind.value, node]
             parts.append(values)
     fractions = np.concatenate(parts) if parts else None
     return [names, [len(v) for v in parts], fractions, sparse]
@@ -133,11 +134,12 @@ def packed_from(entries: list[Any]) -> Packed:
     at = 0
     for k, size in enumerate(sizes):
         # A copy: a view would keep the whole message in memory.
-        out[names[2 * k], names[2 * k + 1]] = fractions[at : at + size].copy()
+        key = Parameter(ParameterKind(names[2 * k]), names[2 * k + 1])
+        out[key] = fractions[at : at + size].copy()
         at += size
     for k in range(0, len(sparse), 4):
         kind, node, places, values = sparse[k : k + 4]
-        out[kind, node] = dict(zip(places, values, strict=True))
+        out[Parameter(ParameterKind(kind), node)] = dict(zip(places, values, strict=True))
     return out
 
 

@@ -31,7 +31,7 @@ from verifex.engine.search.record import ProofNode
 from verifex.engine.search.workers import parcels
 from verifex.engine.search.workers.forked import PARCEL, SIGNALS, Closes, serve
 from verifex.engine.search.workers.wire import Channel
-from verifex.engine.solve.child import resident
+from verifex.engine.solve.processes import resident
 from verifex.errors import VerifexError
 
 _GRACE = 1.0

@@ -1,4 +1,4 @@
-"""One ONNX node as its lowering function sees it: inputs, attributes, and what is left unread."""
+"""One ONNX node as an operator's rule sees it: inputs, attributes, and which were read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ class Rule:
 
 @dataclass
 class Call:
-    """An ONNX node with its inputs lowered; attributes are marked as understood when read."""
+    """An ONNX node whose inputs are lowered; reading an attribute marks it as understood.
+
+    Accessors raise InputError or UnsupportedError, naming the input or attribute, where what is
+    there is of another kind than asked for.
+    """
 
     low: Lowering
     op: str
@@ -163,6 +167,7 @@ class Call:
     def float_(self, name: str, default: float) -> Fraction:
         """A float attribute at the exact value of its float32."""
         found = self._attribute(name, 1, "a float")
+        # Attributes are float32 in the file; a default is one as well, so 0.01 is not 1/100.
         value = float(np.float32(default)) if found is None else float(found.f)
         if not np.isfinite(value):
             raise InputError(f"attribute '{name}' of {self.op} is {value}", expected="a number")

@@ -103,7 +103,7 @@ def constant_of_shape(call: Call) -> Result:
 
 
 def cast(call: Call) -> Result:
-    """Type changes: real numbers stay what they are; constants are rounded as the type says."""
+    """Another element type for the same real numbers; refused where some would be rounded."""
     v, to = call.value(0), call.int_("to", 0)
     if call.opset >= 19:
         call.flag("saturate", True)  # speaks about float8 only

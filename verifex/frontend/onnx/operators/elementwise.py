@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial, reduce
 from typing import Any
@@ -13,6 +13,7 @@ from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
 from verifex.frontend.onnx.values import Constant, Tensor, exact_reciprocal, scalar
 from verifex.ir.exact import Number, Values, as_exact
+from verifex.semantics.functions import registry
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
@@ -39,7 +40,7 @@ def mul(call: Call) -> Result:
 
 
 def div(call: Call) -> Result:
-    """Division; that of integers is refused where it would round, whichever way."""
+    """Division. Between integers it is refused where it would round, in whichever direction."""
     if call.all_whole:
         a, b = call.whole(0), call.whole(1)
         if np.any(b == 0):
@@ -48,6 +49,7 @@ def div(call: Call) -> Result:
             raise UnsupportedError("an integer division that rounds", expected="whole quotients")
         return call.integers(a // b)
     divisor = call.value(1)
+    # Multiplying by an exact reciprocal is affine; only a computed divisor is a smooth function.
     if isinstance(divisor, Constant):
         return call.low.times(call.node(0), exact_reciprocal(divisor.value))
     return call.low.mul(call.node(0), call.low.univariate("reciprocal", call.node(1)))
@@ -128,6 +130,7 @@ def prelu(call: Call) -> Result:
     if call.low.broadcast_shape(shape, slope.shape) != shape:
         raise InputError(f"PRelu slopes of shape {list(slope.shape)}",
                          expected=f"one that fits {list(shape)}")
+    # x - relu(x) is min(x, 0), on which the slopes act.
     below = call.low.combine([(x, 1), (r, -1)])
     return call.low.combine([(r, 1), (call.low.times(below, slope), 1)])
 
@@ -160,7 +163,7 @@ def minimum(call: Call) -> Result:
 
 
 def clip(call: Call) -> Result:
-    """`lo + relu(x - lo) - relu(x - hi)`; a bound that is present is a bound."""
+    """`lo + relu(x - lo) - relu(x - hi)`, without the parts of bounds that are not given."""
     lo, hi = _clip_bounds(call)
     x = call.node(0)
     if isinstance(lo, int) and isinstance(hi, int):
@@ -169,6 +172,7 @@ def clip(call: Call) -> Result:
     high = None if hi is None else _clip_number(hi, call)
     if low is not None and high is not None and low > high:
         raise InputError(f"Clip from {float(low)!r} to {float(high)!r}", expected="min <= max")
+    # A constant, with no gate that would have to be decided.
     if low is not None and low == high:
         return call.low.expand(
             call.low.combine([], _point(low), shape=call.low.shape(x)), call.low.shape(x)
@@ -185,6 +189,7 @@ def _clip(call: Call, node: int, low: Fraction | None, high: Fraction | None) ->
         terms.append((call.low.relu(call.low.combine([(node, -1)], _point(low))), 1))
     elif low is not None:
         terms = [(call.low.relu(call.low.combine([(node, 1)], _point(-low))), 1)]
+        # None where it is zero, so that the step can still merge.
         offset = _point(low) if low else None
     if high is not None:
         terms.append((call.low.relu(call.low.combine([(node, 1)], _point(-high))), -1))
@@ -262,6 +267,7 @@ def _elu(call: Call, alpha: Fraction, gamma: Fraction, width: Fraction) -> int:
     """`gamma * (relu(x) + alpha * (exp(min(x, 0) / width) - 1))`."""
     x = call.node(0)
     r = call.low.relu(x)
+    # x - relu(x) is min(x, 0): the exponential never sees a large number.
     grown = call.low.univariate("exp", call.low.combine([(x, 1 / width), (r, -1 / width)]))
     return call.low.combine([(r, gamma), (grown, gamma * alpha)], _point(-gamma * alpha))
 
@@ -285,14 +291,13 @@ def celu(call: Call) -> Result:
     return _elu(call, alpha, Fraction(1), alpha)
 
 
-Function = Callable[[Call], Result]
-
-
-def _smooth(name: str) -> Rule:
-    return Rule(partial(univariate, name))
-
+SMOOTH: Mapping[str, Rule] = {
+    f.onnx: Rule(partial(univariate, f.name)) for f in registry().values() if not f.is_product
+}
+"""The operators of the smooth functions; one that also has a line below is read by that."""
 
 RULES: Mapping[str, Rule] = {
+    **SMOOTH,
     "Add": Rule(add, 2, 2), "Sub": Rule(sub, 2, 2), "Mul": Rule(mul, 2, 2),
     "Div": Rule(div, 2, 2), "Neg": Rule(neg), "Sum": Rule(total, 1, None),
     "Mean": Rule(mean, 1, None), "Pow": Rule(power, 2, 2),
@@ -301,7 +306,4 @@ RULES: Mapping[str, Rule] = {
     "Min": Rule(minimum, 1, None), "Clip": Rule(clip, 1, 3),
     "HardSigmoid": Rule(hard_sigmoid), "HardSwish": Rule(hard_swish),
     "Reciprocal": Rule(reciprocal), "Elu": Rule(elu), "Selu": Rule(selu), "Celu": Rule(celu),
-    "Sigmoid": _smooth("sigmoid"), "Tanh": _smooth("tanh"), "Exp": _smooth("exp"),
-    "Log": _smooth("log"), "Sqrt": _smooth("sqrt"), "Erf": _smooth("erf"),
-    "Sin": _smooth("sin"), "Cos": _smooth("cos"),
 }

@@ -208,6 +208,7 @@ def scatter_elements(call: Call) -> Result:
     if ((index.array < -size) | (index.array >= size)).any():
         raise InputError(f"ScatterElements past an axis of length {size}",
                          expected="indices inside it")
+    # Every element lands at its own position but along the axis, where the index says.
     places = list(np.meshgrid(*map(np.arange, index.shape), indexing="ij", copy=False))
     places[axis] = index.array % max(size, 1)
     target = np.ravel_multi_index(places, shape) if index.array.size else index.array
@@ -217,6 +218,7 @@ def scatter_elements(call: Call) -> Result:
         raise UnsupportedError(f"ScatterElements with reduction '{how}'", expected="none or add")
     kept = call.node(0)
     if how == "none":
+        # What is overwritten goes: -1 leaves 0 there, to which the update is added.
         free = np.arange(math.prod(shape))
         free[target.ravel()] = -1
         kept = call.low.move_node(kept, lambda a: free.reshape(shape))

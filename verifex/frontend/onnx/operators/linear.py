@@ -94,7 +94,7 @@ def _times_const(call: Call, node: int, weight: Values, lead: Shape) -> int:
 
 
 def _const_times(call: Call, weight: Values, node: int, lead: Shape) -> int:
-    """`weight @ node`: the rows of x are channels of a convolution with a 1-wide kernel."""
+    """`weight @ node`: rows of the node are channels of a convolution with a 1-wide kernel."""
     low = call.low
     *_, inner, cols = low.shape(node)
     rows, stack = weight.shape[-2], math.prod(lead)
@@ -171,6 +171,7 @@ def read_window(call: Call, space: Sequence[int], kernel: Sequence[int]) -> Wind
     if auto.startswith("SAME"):
         pairs = []
         for n, k, s, d in zip(space, kernel, strides, dilations, strict=True):
+            # The padding that makes ceil(n / stride) outputs, as the standard defines SAME.
             need = (-(-n // s) - 1) * s + (k - 1) * d + 1 - n
             if need < 0 or (d > 1 and call.op != "Conv"):
                 # Some readers cut elements away instead of adding some, or forget dilations.
@@ -285,6 +286,7 @@ def _transposed_pads(
     if len(pads) != 2 * rank or len(extra) != rank or any(p < 0 or p >= 2**31 for p in pads):
         raise InputError(f"{call.op} has pads {pads} and output_padding {list(extra)}",
                          expected="one for each side")
+    # Beyond a stride there would be outputs that no input reaches.
     if any(not 0 <= e < s for e, s in zip(extra, strides, strict=True)):
         raise InputError(f"{call.op} has output_padding {list(extra)}",
                          expected="less than the strides")

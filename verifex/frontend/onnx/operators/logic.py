@@ -30,6 +30,7 @@ def compare(name: str, call: Call) -> Result:
         return Whole(told, BOOL, call.computed)
     if isinstance(a, Constant) and isinstance(b, Constant):
         left, right = as_exact(a.value), as_exact(b.value)
+        # Over a common denominator whole numbers compare exactly.
         told = COMPARE[name](left.num * right.den, right.num * left.den)
         return Whole(np.asarray(told, dtype=bool), BOOL)
     if name == "Equal":
@@ -48,7 +49,7 @@ def negate(call: Call) -> Result:
 
 
 def junction(both: bool, call: Call) -> Result:
-    """And / Or."""
+    """And (`both`) or Or of two conditions."""
     a, b = call.condition(0), call.condition(1)
     shape = call.low.broadcast_shape(a.shape, b.shape)
     if isinstance(a, Whole) and isinstance(b, Whole):
@@ -71,13 +72,14 @@ def junction(both: bool, call: Call) -> Result:
 def _count(call: Call, literals: list[tuple[int, bool]], both: bool) -> Truth:
     """The gate of `how many hold - (3/2 or 1/2)`, which is never zero."""
     terms: list[tuple[int, Number]] = [(x, -1 if negated else 1) for x, negated in literals]
+    # Halves: the count is whole, so the gate's argument is at least a half away from its kink.
     offset = sum(negated for _, negated in literals) - (1.5 if both else 0.5)
     node = call.low.step(call.low.combine(terms, np.array(float(offset))))
     return Truth(node, call.low.shape(node))
 
 
 def _with_known(call: Call, known: Whole, open_: Truth, both: bool) -> Truth:
-    """And / Or with a constant: keep the open condition where the constant does not decide."""
+    """And or Or with a constant: where that decides nothing, the computed condition is left."""
     shape = call.low.broadcast_shape(known.shape, open_.shape)
     # In terms of the gate itself: conjunction with keep where it shows through, else 0 or 1.
     decided = np.broadcast_to(~known.array if both else known.array, shape)
@@ -106,6 +108,7 @@ def where(call: Call) -> Result:
         return _select(call, cond, a, b)
     if isinstance(a, Whole) or isinstance(b, Whole):
         raise UnsupportedError("Where between integers", expected="floats")
+    # A negated gate is 0 where the condition holds: the branches change places.
     first, second = (b, a) if cond.negated else (a, b)
     x, y = call.as_node(first), call.as_node(second)
     gap = call.low.combine([(x, 1), (y, -1)], shape=shape)

@@ -24,11 +24,12 @@ MAX_WINDOWS = 2**16
 
 
 def max_along(low: Lowering, node: int, axis: int, windows: Sequence[Sequence[int]]) -> int:
-    """The maximum over each window of positions along an axis, by pairwise tournaments.
+    """The maximum over each window of positions along an axis, by comparing pairs.
 
     `max(a, b) = b + relu(a - b)` costs one gate; a pair that several windows compare is compared
     once. Windows list only elements that exist, so padding never enters a comparison.
     """
+    # Neighbouring windows overlap: shared pairs make n windows of k cost n log k gates, not n k.
     while any(len(w) > 1 for w in windows):
         pairs: dict[tuple[int, int], int] = {}
         slots: dict[tuple[int, int], int] = {}
@@ -59,6 +60,7 @@ def _play(
     first, second = (
         Gather(shape, sizes[0], np.take(places, [p[k] for p in pairs], axis)) for k in (0, 1)
     )
+    # One affine step of two gathers: no node for either side of a pair.
     gap = low.relu(low.add(Affine((first, scaled(second, -1))), node, node))
     base = Gather(shape, sizes[1], np.take(places, [a if b < 0 else b for a, b in slots], axis))
     known = {pair: k for k, pair in enumerate(pairs)}
@@ -134,7 +136,7 @@ def _axis_windows(
 
 
 def max_pool(call: Call) -> Result:
-    """Maxima over windows, axis by axis: neighbours share comparisons, padding never wins."""
+    """Maxima over windows, one axis after the other; padding is never compared."""
     if call.opset >= 8:
         call.int_("storage_order", 0)  # orders the indices output only, which is not produced
     x, kernel, window, sizes = _pool(call)
@@ -220,7 +222,7 @@ def _space_axes(call: Call) -> list[int]:
 
 
 def _reduce_axes(call: Call, since: int) -> list[int] | None:
-    """The axes to reduce; None means that the op leaves its input alone."""
+    """The axes to reduce; None where the op returns its input as it is."""
     rank = len(call.shape(0))
     if call.opset < since:
         given = call.ints_("axes")
@@ -251,6 +253,7 @@ def reduction(kind: str, since: int, call: Call) -> Result:
         if count == 0:
             raise InputError("a mean over no elements", expected="at least one")
         factor = Fraction(1, count)
+    # |x| = 2 relu(x) - x.
     if kind == "l1":
         x = low.combine([(low.relu(x), 2), (x, -1)])
     elif kind in ("l2", "sumsquare"):
@@ -292,6 +295,7 @@ def _softmax(low: Lowering, node: int, view: tuple[int, int, int], logarithm: bo
     wide = low.limits.shape((lead, size, max(size - 1, 0), tail))
     own = low.shape(node)
     places = np.arange(math.prod(own)).reshape(view)
+    # The differences x_j - x_i of every i, without j = i, where it is 0 anyway.
     others = np.array([[j for j in range(size) if j != i] for i in range(size)], dtype=np.int64)
     others = others.reshape(size, max(size - 1, 0))
     first = Gather(own, wide, places[:, others, :])

@@ -62,6 +62,7 @@ def _interpolate(call: Call, node: int, axis: int, spots: list[Fraction]) -> int
     top = low.shape(node)[axis] - 1
     left = [math.floor(s) for s in spots]
     right = [min(k + 1, top) for k in left]
+    # Exact fractions: the rounding of a runtime's weights is not part of the network.
     weight = [s - k for s, k in zip(spots, left, strict=True)]
     rank = len(low.shape(node))
     along = tuple(-1 if k == axis else 1 for k in range(rank))

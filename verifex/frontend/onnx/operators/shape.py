@@ -133,6 +133,7 @@ def _join(call: Call, values: list[Value], axis: int) -> Value:
         return Constant(np.concatenate([as_float(f) for f in fixed], axis), values[0].dtype)
     truths = [v for v in values if isinstance(v, Truth)]
     if truths:
+        # Of gates and their negations no single node has the values; a Cast makes floats of both.
         if len(truths) != len(values) or len({t.negated for t in truths}) != 1:
             raise UnsupportedError("Concat of mixed conditions", expected="a Cast before it")
         node = call.low.add(Concat(axis), *(t.node for t in truths))
@@ -156,6 +157,7 @@ def split(call: Call) -> Result:
             )
         if call.opset < 18 and size % parts:
             raise InputError(f"Split of {size} into {parts}", expected="equal parts")
+        # Since set 18 the last part may be shorter.
         chunk = -(-size // parts)
         if size % parts and chunk * (parts - 1) >= size:
             raise UnsupportedError(f"Split of {size} into {parts}", expected="parts not empty")

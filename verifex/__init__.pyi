@@ -1,0 +1,56 @@
+"""The public names and the modules they come from; `__init__.py` imports each on first use."""
+
+from .api import (
+    bound as bound,
+    bounds as bounds,
+    build as build,
+    difference as difference,
+    load as load,
+    verify as verify,
+)
+from .engine.solve.pool import SolverPool as SolverPool
+from .engine.verdict import (
+    Outcome as Outcome,
+    RangeEnd as RangeEnd,
+    RangeVerdict as RangeVerdict,
+    Verdict as Verdict,
+    Witness as Witness,
+)
+from .errors import (
+    InputError as InputError,
+    MissingSolverError as MissingSolverError,
+    UnsupportedError as UnsupportedError,
+    UsageError as UsageError,
+    VerifexError as VerifexError,
+)
+from .frontend.onnx.export import to_onnx as to_onnx
+from .frontend.torch_module import from_torch as from_torch
+from .ir.graph import Graph as Graph
+from .ir.problem import Problem as Problem
+from .problem.spec.builders import (
+    all_of as all_of,
+    any_of as any_of,
+    box as box,
+    class_is as class_is,
+    class_unchanged as class_unchanged,
+    component as component,
+    cosine as cosine,
+    data as data,
+    distance as distance,
+    explain as explain,
+    l1 as l1,
+    l2 as l2,
+    linf as linf,
+    mass as mass,
+    monotone as monotone,
+    not_ as not_,
+    order as order,
+    output as output,
+    point as point,
+    region as region,
+    sign as sign,
+    top_k as top_k,
+)
+from .problem.spec.model import Spec as Spec, load_spec as load_spec
+from .settings import Settings as Settings
+from .version import __version__ as __version__

@@ -1,0 +1,1 @@
+"""What a verdict says of itself: reasons, evidence, and the JSON that holds them."""

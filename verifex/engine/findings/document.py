@@ -1,0 +1,114 @@
+"""The JSON of verdicts and ranges, read back: whatever does not fit is an InputError with its key.
+
+Numbers that matter are there twice: as floats, for people and programs, and as exact text, which is
+what is read. Values of nodes at a witness are floats alone: its exact point gives them again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+
+from verifex.engine.findings.reasons import Evidence, Reason
+from verifex.errors import InputError
+from verifex.ir.fields import show, wrong
+from verifex.ir.text.checked import read_fraction
+from verifex.problem.spec.messages import spec_error
+
+
+def _exact(value: object) -> Fraction:
+    try:
+        return read_fraction(value, "")
+    except InputError:
+        raise wrong(show(value), "an integer or a quotient as text") from None
+
+
+ExactText = Annotated[Fraction, PlainValidator(_exact)]
+
+
+class _Part(BaseModel):
+    """A part of a document; keys that are only for people are passed over."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class WitnessPart(_Part):
+    """See `verdict.Witness`."""
+
+    point_exact: tuple[ExactText, ...]
+    margin_exact: ExactText | None
+    values: dict[str, tuple[float, ...]]
+    replays: dict[str, str]
+
+
+class MarginPart(_Part):
+    """What is known of a requirement's worst margin."""
+
+    proven_exact: ExactText | None
+    claimed_at_least: float | None
+    attained_exact: ExactText | None
+
+
+class VerdictDocument(_Part):
+    """See `verdict.Verdict`. Further keys belong to its `extra`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    verdict: Literal["proved", "claimed", "refuted", "unknown"]
+    reason: str
+    reasons: tuple[Reason, ...]
+    evidence: tuple[str, ...]
+    evidence_data: tuple[Evidence, ...]
+    worst_margin: MarginPart
+    witness: WitnessPart | None
+    seconds: float
+    steps: tuple[tuple[str, float, str], ...]
+    notes: tuple[str, ...]
+
+
+class EndPart(_Part):
+    """See `verdict.RangeEnd`."""
+
+    proven_exact: ExactText | None
+    claimed: float | None
+    claimed_by: str
+    attained_exact: ExactText | None
+    on_kink: bool
+    point_exact: tuple[ExactText, ...] | None
+
+
+class RangeDocument(_Part):
+    """See `verdict.RangeVerdict`."""
+
+    expression: str
+    low: EndPart
+    high: EndPart
+    reasons: tuple[Reason, ...]
+    evidence_data: tuple[Evidence, ...]
+    seconds: float
+    notes: tuple[str, ...]
+
+
+Document = TypeVar("Document", bound=_Part)
+
+
+def read_document(kind: type[Document], text: str | bytes | Mapping[str, Any]) -> Document:
+    """A document of this kind from JSON text, or from the data that `to_json` gives.
+
+    Raises InputError, which names the key that is wrong.
+    """
+    if isinstance(text, Mapping):
+        try:
+            text = json.dumps(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"no JSON data: {error}", expected="a verdict", key="document"
+                             ) from None
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise spec_error(error, "document") from None

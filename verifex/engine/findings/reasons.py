@@ -1,0 +1,171 @@
+"""Why nothing decided a question, and what an answer rests on: kinds with data, not sentences.
+
+`str` gives the sentence for people. Nothing reads sentences: programs look at `kind` and the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+SEARCH = "search"
+"""The source of what the search over activation patterns says, in proofs and ranges."""
+INPUT_SEARCH = "search over inputs"
+ATTACK = "attack"
+BOUNDS = "interval bounds"
+BY_CHECKER = "checker"
+
+
+class ReasonKind(Enum):
+    """Why something did not lead to an answer. `source` is the engine or solver that it is about,
+    `detail` what cannot be said in numbers."""
+
+    NOT_AVAILABLE = "not available"  # the solver is not installed here
+    NOT_USED = "not used"  # the solver cannot do what is asked
+    UNSUPPORTED = "unsupported"  # the question is not one for this engine or solver
+    NO_ANSWER = "no answer"  # the solver ended without one: `detail` says how
+    TIE = "tie"  # the solver's point is within its tolerance of a tie
+    ON_KINK = "on a kink"  # violated only where a gate has no value
+    NOT_OFF_KINKS = "not off the kinks"  # the solver finds no violation off the kinks
+    CONTRADICTED = "contradicted"  # what it stated is contradicted by `detail`
+    NOT_CONFIRMED = "not confirmed"  # two runs were needed, and `detail` came of the second
+    CLAIM_CONTRADICTED = "claim contradicted"  # by a replayed point on a kink
+    OUT_OF_TIME = "out of time"  # the time limit, `seconds`, is over
+    SEARCH_OUT_OF_TIME = "search out of time"  # after `count` domains, if that is known
+    BOXES_OPEN = "boxes open"  # `count` of them, in the search over inputs
+    LEAVES_UNDECIDED = "leaves undecided"  # `count` of them, in the search
+    PROCESS_LOST = "process lost"  # a process of the search died: `detail` says why
+    NOT_SEARCHABLE = "not searchable"  # the search for ranges does not take the region
+    WITNESS_REFUSED = "witness refused"  # by the checker, although it was replayed
+    NOTHING = "nothing"  # nothing decided it
+
+
+_REASONS: Mapping[ReasonKind, str] = {
+    ReasonKind.NOT_AVAILABLE: "{source} is not available: {detail}",
+    ReasonKind.NOT_USED: "{source} is not used: {detail}",
+    ReasonKind.UNSUPPORTED: "{source}: {detail}",
+    ReasonKind.NO_ANSWER: "{source}: {detail}",
+    ReasonKind.TIE: "{source}: within its tolerance of a tie, or only on a kink",
+    ReasonKind.ON_KINK: "violated only on a kink, where a gate has no value",
+    ReasonKind.NOT_OFF_KINKS: "{source}: no violation off the kinks",
+    ReasonKind.CONTRADICTED: "{source}: its {stated} contradicts {detail}: discarded",
+    ReasonKind.NOT_CONFIRMED: "{source}: its {stated} is not claimed: {detail}",
+    ReasonKind.CLAIM_CONTRADICTED: "{detail}: contradicted by a replayed point on a kink",
+    ReasonKind.OUT_OF_TIME: "out of time after {seconds:g} s",
+    ReasonKind.SEARCH_OUT_OF_TIME: "{source}: out of time{after}",
+    ReasonKind.BOXES_OPEN: "{source}: {count} boxes open",
+    ReasonKind.LEAVES_UNDECIDED: "{source}: {count} leaves undecided",
+    ReasonKind.PROCESS_LOST: "{source}: {detail}, with what it held",
+    ReasonKind.NOT_SEARCHABLE: (
+        "{source}: not used, for it takes no assumption, integers or l2 balls"),
+    ReasonKind.WITNESS_REFUSED: (
+        "a witness was replayed, but the {source} refused it ({detail}): the two contradict each "
+        "other, a defect, please report it"),
+    ReasonKind.NOTHING: "nothing decided it",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why something did not lead to an answer (see `ReasonKind` for what the fields mean).
+
+    `bound` is what the source stated, where it was a bound and not that nothing is feasible.
+    """
+
+    kind: ReasonKind
+    source: str = ""
+    detail: str = ""
+    bound: float | None = None
+    count: int | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        stated = "answer 'infeasible'" if self.bound is None else f"bound {self.bound:.9g}"
+        after = "" if self.count is None else f" after {self.count} domains"
+        return _REASONS[self.kind].format(
+            source=self.source, detail=self.detail, stated=stated, after=after, count=self.count,
+            seconds=self.seconds or 0.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind and data, and the sentence; what is empty is left out."""
+        return {"text": str(self), **_plain(self)}
+
+
+class EvidenceKind(Enum):
+    """What an answer rests on. `source` is the engine or solver that says so."""
+
+    CANDIDATE = "candidate"  # the source proposed the witness
+    REPLAY = "exact replay"  # the witness was evaluated in exact arithmetic
+    INTERVALS = "intervals"  # outward-rounded interval bounds close it
+    BOXES_CLOSED = "boxes closed"  # `count` boxes, by the search over inputs
+    LEAVES_CLOSED = "leaves closed"  # `count` leaves, by the search
+    PARTLY_CLOSED = "partly closed"  # `open` of `count` leaves are left to a solver
+    MARGIN = "margin"  # a solver bounds the worst margin below by `bound`, in two runs
+    REST_HOLDS = "rest holds"  # a solver says so of what the search left open, in two runs
+    INFEASIBLE = "infeasible"  # a solver finds no violation, in two runs
+    UNSATISFIABLE = "unsatisfiable"  # a solver says so in exact arithmetic
+    NO_REGION = "no region"  # no activation region violates it, in exact arithmetic
+    SEARCH_BOUND = "search bound"  # an end of a range is bounded by the search
+    EXACT_BOUND = "exact bound"  # by a solver in exact arithmetic
+    AGREED_BOUND = "agreed bound"  # by two runs of a solver in floating point
+    WITNESS_ACCEPTED = "witness accepted"  # by the checker
+    CERTIFICATE_ACCEPTED = "certificate accepted"  # by the checker
+
+
+_EVIDENCE: Mapping[EvidenceKind, str] = {
+    EvidenceKind.CANDIDATE: "{source}",
+    EvidenceKind.REPLAY: "exact replay",
+    EvidenceKind.INTERVALS: "{source}, outward rounded",
+    EvidenceKind.BOXES_CLOSED: "{source}: {count} boxes closed",
+    EvidenceKind.LEAVES_CLOSED: "{source}: {count} leaves closed",
+    EvidenceKind.PARTLY_CLOSED: "{source}: all closed but {open} of {count} leaves",
+    EvidenceKind.MARGIN: "{source}: worst margin at least {bound:.6g}, in two runs",
+    EvidenceKind.REST_HOLDS: "{source}: the rest holds, in two runs",
+    EvidenceKind.INFEASIBLE: "{source}: infeasible, in two runs",
+    EvidenceKind.UNSATISFIABLE: "{source}: unsatisfiable in exact arithmetic",
+    EvidenceKind.NO_REGION: "{source}: no region violates it, exactly",
+    EvidenceKind.SEARCH_BOUND: "{source}: bound",
+    EvidenceKind.EXACT_BOUND: "{source}: bound",
+    EvidenceKind.AGREED_BOUND: "{source}: bound, the same in two runs",
+    EvidenceKind.WITNESS_ACCEPTED: "witness accepted by the {source}",
+    EvidenceKind.CERTIFICATE_ACCEPTED: "certificate accepted by the {source}",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One thing that an answer rests on (see `EvidenceKind` for what the fields mean)."""
+
+    kind: EvidenceKind
+    source: str = ""
+    bound: float | None = None
+    count: int | None = None
+    open: int | None = None
+
+    def __str__(self) -> str:
+        return _EVIDENCE[self.kind].format(
+            source=self.source, bound=self.bound or 0.0, count=self.count, open=self.open)
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind and data, and the sentence; what is empty is left out."""
+        return {"text": str(self), **_plain(self)}
+
+
+def _plain(said: Reason | Evidence) -> dict[str, Any]:
+    data = {k: v for k, v in vars(said).items() if v is not None and v != ""}
+    if said.bound is not None and not math.isfinite(said.bound):
+        del data["bound"]  # JSON has no infinity
+    return {**data, "kind": said.kind.value}
+
+
+def sentence(reasons: Iterable[Reason]) -> str:
+    """All reasons in one line, each once."""
+    return "; ".join(dict.fromkeys(map(str, reasons)))
+
+
+def replayed(source: str) -> tuple[Evidence, Evidence]:
+    """What a refutation rests on: who proposed the witness, and its exact replay."""
+    return Evidence(EvidenceKind.CANDIDATE, source), Evidence(EvidenceKind.REPLAY)

@@ -1,0 +1,117 @@
+"""How to answer a question: one frozen record for the Python face, the command line and the engine.
+
+A new option is a field here, its keyword in `Changes` or `ClaimChanges` beneath (a test compares
+them), and for the command line a line in `verifex.cli.options`. Callbacks (progress, log) and pools
+of processes are no settings, since they are no data: they are passed beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+from verifex.errors import UsageError
+
+ENGINES: Mapping[str, tuple[str, ...]] = {
+    "auto": ("highs", "z3"), "search": (), "milp": ("highs",), "smt": ("z3",)}
+"""The solvers of each engine; "auto" and "search" begin with a search of our own."""
+
+DEVICES = ("cpu", "cuda", "auto")
+
+MOST_JOBS = 64
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How hard to try, by what means, and what becomes of the certificate."""
+
+    seconds: float = 60.0
+    """Wall time, for each expression of a range and each measure of a difference."""
+    memory: int = 4 << 30
+    """Bytes that each process of a solver, and of the checker, may take."""
+    threads: int = 1
+    """Processes of a search, threads of a solver."""
+    engine: str = "auto"
+    """A key of `ENGINES`."""
+    solvers: tuple[str, ...] | None = None
+    """Solvers to be asked in this order; None: those of the engine."""
+    search: bool | None = None
+    """Whether our own search comes first; None: with the engines "auto" and "search", unless
+    solvers are named."""
+    attack: bool = True
+    """Whether a counterexample is looked for before anything else."""
+    device: str = "cpu"
+    """Where the search computes its bounds: one of `DEVICES`."""
+    seed: int = 0
+    """Of the attack, of what searches and ranges sample, and of the solvers."""
+    certificate: Path | None = None
+    """The file in which the certificate is kept; None: it is not kept."""
+    check: bool = True
+    """Whether the certificate is checked, which makes a claim `proved`."""
+    jobs: int = 1
+    """Processes of the checker, 1 to 64."""
+    check_seconds: float = 10.0
+    """What a check may take where less than that is left of `seconds`."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The solvers that are asked for what is still open, in order."""
+        return ENGINES[self.engine] if self.solvers is None else self.solvers
+
+    @property
+    def searches(self) -> bool:
+        """Whether our own search runs before them."""
+        if self.search is not None:
+            return self.search
+        return self.engine in ("auto", "search") and not self.solvers
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """With other values, by the keywords of `ClaimChanges`; TypeError for any other."""
+        new = dict(changes)
+        if "solver" in new:
+            named: str | Sequence[str] | None = new.pop("solver")
+            names = (named,) if isinstance(named, str) else tuple(named or ())
+            new["solvers"] = names or None
+        if new.get("certificate") is not None:
+            new["certificate"] = Path(new["certificate"])
+        return replace(self, **new)
+
+    def require_numbers(self) -> None:
+        """Raise UsageError for a number that makes no sense, or a name that does not exist."""
+        if not self.seconds > 0 or math.isnan(self.seconds):
+            raise UsageError(f"seconds = {self.seconds:g}, expected more than 0")
+        if self.threads < 1:
+            raise UsageError(f"threads = {self.threads}, expected at least 1")
+        if not 1 <= self.jobs <= MOST_JOBS:
+            raise UsageError(f"jobs = {self.jobs}, expected 1 to {MOST_JOBS}")
+        for name, value, choices in (
+            ("engine", self.engine, tuple(ENGINES)), ("device", self.device, DEVICES)
+        ):
+            if value not in choices:
+                raise UsageError(f"{name} = {value!r}, expected {', '.join(choices)}")
+
+
+class Changes(TypedDict, total=False):
+    """Keyword arguments for single settings of a range or a difference: see `Settings`."""
+
+    seconds: float
+    memory: int
+    threads: int
+    engine: str
+    solver: str | Sequence[str] | None
+    search: bool | None
+    device: str
+    seed: int
+
+
+class ClaimChanges(Changes, total=False):
+    """The same for a claim, which can be attacked and has a certificate."""
+
+    attack: bool
+    certificate: str | Path | None
+    check: bool
+    jobs: int
+    check_seconds: float
