@@ -636,7 +636,7 @@ def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
     assert workers
     process.send_signal(signal.SIGINT)
     try:
-        out, err = process.communicate()  # what it was doing takes longer than a test may
+        out, err = process.communicate()  # otherwise it would end with a verdict
     finally:
         process.kill()
     assert (process.returncode, out, err) == (130, "", "interrupted\n")

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.house import ONE_ENTRY_A_FILE, House, document, read_house, read_peer
-from tests.test_layering import ROOT
-from tests.test_rooms import MOST_FILES, REGISTRIES
+from tests.helpers.layering import MOST_FILES, REGISTRIES, ROOT
 
 LONGEST = 80
 ONE_LETTER = .03

@@ -189,6 +189,7 @@ def test_example_network_is_small_plain_and_good() -> None:
     assert np.mean(np.equal(predicted(file), labels)) >= 0.95
 
 
+@pytest.mark.slow
 def test_training_script_makes_the_example_network(tmp_path: Path) -> None:
     """The same rows, and a network that agrees; bits may differ with the processor."""
     command = [sys.executable, str(EXAMPLES / "train_breast_cancer.py"), "--out", str(tmp_path)]

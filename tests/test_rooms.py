@@ -7,14 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.helpers.layering import ROOT, imported, shipped
-
-MOST_FILES = 12
-REGISTRIES = {
-    "verifex/attribution", "verifex/metrics", "verifex/semantics/functions",
-    "verifex/frontend/onnx/operators", "solvers",
-}
-"""Folders of one-file entries: as many as there are methods, properties, functions, solvers."""
+from tests.helpers.layering import MOST_FILES, REGISTRIES, ROOT, imported, shipped
 
 # By folder, lowest floor first: a module or folder imports only from floors before its own. A floor
 # "*" holds whatever has no other one: the entries of a registry.

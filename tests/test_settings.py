@@ -15,7 +15,7 @@ from verifex.cli.options import CLAIM, OPTIONS, SEARCH, read_settings
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
 from verifex.engine.search import claims, extrema
-from verifex.errors import UsageError
+from verifex.errors import UnsupportedError, UsageError
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
@@ -117,7 +117,11 @@ def test_the_seed_reaches_the_points_of_every_search(
                 lo, hi, balls, seed))
     problem, form = ramp()
     settings = Settings(engine="search", attack=False, seed=seed, seconds=20.0)
-    monkeypatch.setattr("verifex.engine.decide._by_inputs", lambda run: None)
+
+    def refuse(*_: object) -> None:
+        raise UnsupportedError("boxes", expected="gates")
+
+    monkeypatch.setattr("verifex.engine.search.inputs.search.decide_inputs", refuse)
     decide(problem, settings)
     find_range(problem, form, settings)
     assert given == [seed, seed]

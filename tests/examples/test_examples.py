@@ -34,6 +34,7 @@ def test_example(name: str, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
     done = run("demo.py", tmp_path, 290)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,6 +46,7 @@ def test_demo(tmp_path: Path) -> None:
     assert "Within 4 % the claim is proved, within 5 % it is refuted." in done.stdout
 
 
+@pytest.mark.slow
 def test_demo_fails_when_an_answer_is_not_what_it_should_be(tmp_path: Path) -> None:
     """The same script beside a spec whose claim does not hold."""
     for file in (*EXAMPLES.glob("breast_cancer*"), EXAMPLES / "top3_moves.toml"):

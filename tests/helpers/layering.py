@@ -8,6 +8,12 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+MOST_FILES = 12
+REGISTRIES = {
+    "verifex/attribution", "verifex/metrics", "verifex/semantics/functions",
+    "verifex/frontend/onnx/operators", "solvers",
+}
+"""Folders of one-file entries: as many as there are methods, properties, functions, solvers."""
 
 
 def module_name(file: Path, root: Path = ROOT) -> str:

@@ -30,6 +30,7 @@ def cases(shared_data: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_wrong_optimum_of_highs(cases: Path) -> None:
     """The L1 norm of a gradient, 20-100-100-2 at .02: HiGHS at 1e-9 called .66306 optimal."""
     found = api.bound(None, cases / "highs-wrong-optimum" / "spec.toml", "norm:l1", seconds=60)
@@ -92,6 +93,7 @@ def infeasible_kind() -> Problem:
 LARGEST = 0.0971572172
 
 
+@pytest.mark.slow
 def test_a_feasible_model_that_highs_calls_infeasible() -> None:
     """Whatever HiGHS says of it: no range is closed below the truth, and none is empty."""
     problem = infeasible_kind()

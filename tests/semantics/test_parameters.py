@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.test_layering import shipped
+from tests.helpers.layering import shipped
 from verifex.engine.bounds.facts import pack
 from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
 

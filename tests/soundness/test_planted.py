@@ -110,6 +110,7 @@ def test_the_same_seed_plants_the_same() -> None:
         assert first.point == again.point
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nothing_planted_is_claimed_away() -> None:
     report = survey(range(QUICK), ("files", "search"), 2.0)

@@ -203,6 +203,7 @@ def _plain(q: Question) -> bool:
     return not q.products
 
 
+@pytest.mark.slow
 def test_z3_agrees_on_closed_and_open_cells() -> None:
     pytest.importorskip("z3")
     compared = 0

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.helpers.marks import first_quick
 from verifex.engine.decide import decide
 from verifex.engine.falsify.witness import replay
 from verifex.engine.solve.pool import SolverPool
@@ -92,7 +93,7 @@ def planted(seed: int) -> tuple[Problem, tuple[Fraction, ...]]:
     return Problem(b.build({"A": a}), region, Atom(Form.of({(a, 0): -1}, bound))), plant.point
 
 
-@pytest.mark.parametrize("chunk", range(5))
+@pytest.mark.parametrize("chunk", first_quick(range(5)))
 def test_planted_counterexamples_are_never_claimed_away(chunk: int, pool: SolverPool) -> None:
     """The default pipeline refutes most, and exact enumeration finds each one."""
     refuted = 0
