@@ -16,6 +16,7 @@ import subprocess
 import sys
 from typing import Any
 
+<<<<<<< HEAD
 from benchmarks import (
     adult_top3,
     balls,
@@ -35,6 +36,26 @@ from benchmarks import (
     vnnlib_peers,
 )
 from benchmarks.bench import OUT, ROOT, show
+=======
+import adult_top3
+import balls
+import branching
+import gpu_bounds
+import gradient_ranges
+import hand_over
+import input_splits
+import l1_norm
+import large_top_k
+import lookahead
+import mnist_components
+import open_gates
+import profile_hot
+import root_bounds
+import search_threads
+import vnncomp_suite
+import vnnlib_peers
+from bench import OUT, ROOT, show
+>>>>>>> w/search
 
 NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
 SCRIPTS: dict[str, list[str]] = {
@@ -42,7 +63,7 @@ SCRIPTS: dict[str, list[str]] = {
     "mnist_components": [str(NETWORK)],
     "input_splits": [], "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [],
     "gpu_bounds": [], "search_threads": [], "hand_over": [], "balls": [],
-    "lookahead": [],
+    "lookahead": [], "large_top_k": [],
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 PEERS = "### ACAS Xu beside other verifiers"
@@ -309,6 +330,7 @@ SECTIONS: list[tuple[str, str, Any]] = [
     ("adult_top3", "Top-3 stability of 100 Adult rows, eps .02", adult_section),
     ("balls", "Top-3 stability in l1 and l2 balls, Adult and German credit", balls_section),
     ("mnist_components", "784-100-100-10, all components at 2/255", mnist_section),
+    ("large_top_k", large_top_k.TITLE, large_top_k.page_section),
     ("root_bounds", "Gradient bounds at the root, 20-50-50-2, eps .05", root_section),
     ("open_gates", "Time against the number of open gates, 20-50-50-2", gates_section),
     ("branching", "What to split on", rules_section),

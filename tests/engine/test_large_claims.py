@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import dominances, formulas
 
+from tests.helpers.strategies import dominances, formulas
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
+from spec_nets import checked, pair
+
+from verifex.certificate.write import Files, proof_lines
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import FormulaResult, decide_search
@@ -160,3 +167,20 @@ def test_parts_give_the_answers_of_enumeration(overlap: int, refresh: bool) -> N
             assert said != "false" or truth is Status.OPTIMAL, (seed, radius)
             told.add(said)
     assert {"true", "false"} <= told
+
+
+def test_certificates_of_claims_in_parts_are_accepted(tmp_path: Path) -> None:
+    """Bounds of a row come from whichever part it was in; the tree is one."""
+    options = SearchOptions(rows=1, root_effort=Effort(4), effort=Effort(2), max_domains=400)
+    accepted = several = 0
+    for seed in range(2000, 2030):
+        p = pair(seed, tmp_path, ("order", "linf")[seed % 2], hard=True)
+        problem = p.problem()
+        found = decide_search(problem, Budget(20.0, 1 << 30, 1), options)
+        if found.closed is None or found.stats.ties:
+            continue
+        lines = proof_lines(problem, Files(p.network, p.spec), found.closed)
+        assert checked(p, lines, tmp_path) == (0, "valid"), seed
+        accepted, several = accepted + 1, several + (len(found.closed.atoms) > 1)
+    assert accepted >= 8
+    assert several >= 3

@@ -21,7 +21,8 @@ def string_keys(tree: ast.Module) -> Iterator[int]:
     for node in ast.walk(tree):
         keys: list[ast.expr] = []
         if isinstance(node, ast.Subscript):
-            keys = [node.slice]
+            # `Literal["a", "b"]` lists words, and is no look-up.
+            keys = [] if ast.unparse(node.value) == "Literal" else [node.slice]
         elif isinstance(node, ast.Dict):
             keys = [k for k in node.keys if k is not None]
         elif isinstance(node, ast.DictComp):
@@ -54,6 +55,7 @@ def test_no_parameter_is_named_by_a_string() -> None:
     ("line.get('a', [])", False),
     ("key[0] in ('beta', 'gamma')", True),
     ("kind == 'G'", False),
+    ("word: Literal['alpha', 'beta']", False),
 ])
 def test_the_rule_itself(source: str, faulty: bool) -> None:
     assert bool(list(string_keys(ast.parse(source)))) is faulty

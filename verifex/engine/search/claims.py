@@ -1,8 +1,10 @@
-"""Deciding a claim by branch and bound: every atom of its negation is driven below zero, or a point
-breaks the claim.
+"""Deciding a claim by branch and bound: its violation is shown to be impossible everywhere, or a
+point is found that violates it.
 
-The negated claim is kept in three-valued form: an atom is false on a domain once the lower bound of
-its negated form is positive. A domain is closed when the negation is false as a whole.
+The violated claim (the assumption and the negated requirement) is a formula of linear atoms. An
+atom is false on a domain once the lower bound of its negated form is positive there; a domain is
+closed when the formula is false as a whole. Only atoms that bounds over the whole region leave open
+become rows of the search.
 """
 
 from __future__ import annotations
@@ -48,9 +50,11 @@ splits: what closes with fewer is slower, and has longer certificates, with them
 
 @dataclass
 class FormulaPolicy:
-    """Closes domains on which the negated claim is false; replays points that may make it true.
+    """Closes domains on which the claim cannot be violated; replays points that may violate it.
 
-    `nearest` is the point that came nearest to breaking the claim, with the margin `worst` there.
+    `violation` is what bounds over the region leave of the violated claim, over these `atoms`; row
+    k of the search is the negated form of atom k. `nearest` is the point that came nearest to
+    violating the claim, with the claim's margin `worst` there.
     """
 
     problem: Problem
@@ -62,15 +66,15 @@ class FormulaPolicy:
     worst: float = np.inf
     nearest: FloatArray | None = None
     _replays: int = 0
-    _broken_at: FloatArray | None = None
+    _violated_at: FloatArray | None = None
 
     def __post_init__(self) -> None:
         self.forms = [-a.form for a in self.atoms]
         self._counts = Counts.of(self.violation, {a: k for k, a in enumerate(self.atoms)})
         self._strict = np.array([a.strict for a in self.atoms], dtype=bool)
-        self._goal = self.problem.broken()
+        self._violation = self.problem.broken()
         self._clear = np.array([max(MARGIN, self.rounding.of(form)) for form in self.forms])
-        self._doubt = max(1e-12, self.rounding.of_formula(self._goal))
+        self._doubt = max(1e-12, self.rounding.of_formula(self._violation))
         self._balls = float_balls(self.problem.region)
 
     def goals(self, rows: NDArray[np.intp]) -> FloatArray:
@@ -95,7 +99,7 @@ class FormulaPolicy:
         """Evaluate the claim at the points; replay the most promising exactly."""
         points = drawn(self._balls, points)
         values = evaluate_float(self.problem.graph, points, self.problem.targets())
-        score = np.asarray(batch_margin(self._goal, values, np))
+        score = np.asarray(batch_margin(self._violation, values, np))
         best = int(np.nanargmax(score))
         if -score[best] < self.worst:
             self.worst, self.nearest = float(-score[best]), points[best].copy()
@@ -105,7 +109,7 @@ class FormulaPolicy:
             self._replays += 1
             self.witness = refute(self.problem, points[i].tolist())
             if self.witness is not None:
-                self._broken_at = points[i].copy()
+                self._violated_at = points[i].copy()
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         return False  # an atom that can be true on a leaf is not decided by that
@@ -122,7 +126,7 @@ class FormulaPolicy:
         return [np.flatnonzero(line) for line in self._counts.necessary(domains.false)]
 
     def tell(self) -> dict[str, Any]:
-        x, self._broken_at = self._broken_at, None
+        x, self._violated_at = self._violated_at, None
         return {} if x is None else {"x": x}
 
     def hear(self, told: dict[str, Any]) -> None:
