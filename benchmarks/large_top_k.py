@@ -1,13 +1,14 @@
 """Top-k claims with thousands of comparisons: does the set of largest gradient components stay?
 
-    python benchmarks/large_top_k.py --document docs/benchmarks.md
+    python -m benchmarks.large_top_k --document docs/benchmarks.md
 
 Top-20 of 300 and top-100 of 784 components of the gradient, on networks with random weights and on
 one trained here for a few seconds on made-up data, over boxes of several radii; all of them shall
-stay, or nearly all. A claim of top-k of n is k (n - k) comparisons: 5,600 and 68,400. Every case runs in a process of its own, so that its
-peak memory is its own. Seconds are wall seconds of one thread; the margin is the least lead of a
-component inside over one outside: proven from below by interval bounds, bounded from below by the
-search in floating point, and attained from above at a replayed point.
+stay, or nearly all. A claim of top-k of n is k (n - k) comparisons: 5,600 and 68,400. Every case
+runs in a process of its own, so that its peak memory is its own. Seconds are wall seconds of one
+thread; the margin is the least lead of a component inside over one outside: proven from below by
+interval bounds, bounded from below by the search in floating point, and attained from above at a
+replayed point.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import ROOT, save, show
 
+from benchmarks.bench import save, show
+from tests.helpers.document import section
 from verifex.ir.formula import Dominance
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
@@ -35,9 +37,6 @@ from verifex.ir.problem import Problem
 from verifex.ir.region import Region
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.vjp import gradients
-
-sys.path.insert(0, str(ROOT / "tests" / "certificate"))
-from document import section
 
 Weights = list[tuple[np.ndarray, np.ndarray]]
 TITLE = "Large top-k claims"
@@ -134,8 +133,9 @@ def problem_of(case: Case) -> Problem:
 def decided(case: Case, limit: float) -> dict[str, Any]:
     """Decide one case in this process."""
     from verifex.engine.decide import decide
-    from verifex.engine.run import Options
     from verifex.engine.verdict import Outcome
+    from verifex.engine.watch import Watch
+    from verifex.settings import Settings
 
     problem = problem_of(case)
     bounds = list[float | None]()
@@ -145,7 +145,7 @@ def decided(case: Case, limit: float) -> dict[str, Any]:
             bounds.append(record["bound"])
 
     started = time.monotonic()
-    verdict = decide(problem, Options(seconds=limit, solvers=(), log=log))
+    verdict = decide(problem, Settings(seconds=limit, engine="search"), watch=Watch(log))
     seconds = time.monotonic() - started
     lower = bounds[-1] if bounds and verdict.outcome is Outcome.UNKNOWN else None
     return {
@@ -160,7 +160,8 @@ def decided(case: Case, limit: float) -> dict[str, Any]:
 
 def apart(number: int, limit: float) -> dict[str, Any]:
     """Decide one case in a process of its own."""
-    command = [sys.executable, __file__, "--case", str(number), "--limit", str(limit)]
+    case = ["--case", str(number), "--limit", str(limit)]
+    command = [sys.executable, "-m", "benchmarks.large_top_k", *case]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -16,7 +16,6 @@ import subprocess
 import sys
 from typing import Any
 
-<<<<<<< HEAD
 from benchmarks import (
     adult_top3,
     balls,
@@ -26,6 +25,7 @@ from benchmarks import (
     hand_over,
     input_splits,
     l1_norm,
+    large_top_k,
     lookahead,
     mnist_components,
     open_gates,
@@ -36,26 +36,6 @@ from benchmarks import (
     vnnlib_peers,
 )
 from benchmarks.bench import OUT, ROOT, show
-=======
-import adult_top3
-import balls
-import branching
-import gpu_bounds
-import gradient_ranges
-import hand_over
-import input_splits
-import l1_norm
-import large_top_k
-import lookahead
-import mnist_components
-import open_gates
-import profile_hot
-import root_bounds
-import search_threads
-import vnncomp_suite
-import vnnlib_peers
-from bench import OUT, ROOT, show
->>>>>>> w/search
 
 NETWORK = ROOT / "out" / "mnist_784_100_100_10.onnx"
 SCRIPTS: dict[str, list[str]] = {

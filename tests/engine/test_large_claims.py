@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.spec_nets import checked, pair
 from tests.helpers.strategies import dominances, formulas
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "certificate"))
-from spec_nets import checked, pair
-
-from verifex.certificate.write import Files, proof_lines
+from verifex.certificate.write import proof_lines
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import FormulaResult, decide_search
@@ -32,6 +28,7 @@ from verifex.ir.linmap import dense
 from verifex.ir.model.solving import Status
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
+from verifex.problem.spec.build import read_problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.vjp import gradients
 from verifex.solvers import regions
@@ -179,7 +176,7 @@ def test_certificates_of_claims_in_parts_are_accepted(tmp_path: Path) -> None:
         found = decide_search(problem, Budget(20.0, 1 << 30, 1), options)
         if found.closed is None or found.stats.ties:
             continue
-        lines = proof_lines(problem, Files(p.network, p.spec), found.closed)
+        lines = proof_lines(problem, read_problem(p.spec, p.network).files, found.closed)
         assert checked(p, lines, tmp_path) == (0, "valid"), seed
         accepted, several = accepted + 1, several + (len(found.closed.atoms) > 1)
     assert accepted >= 8
