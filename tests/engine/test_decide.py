@@ -20,6 +20,7 @@ from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Ball, LinearRow, Region
+from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.vjp import gradients
 from verifex.settings import Settings
 
@@ -415,10 +416,11 @@ def test_thousands_of_comparisons_are_searched_in_parts() -> None:
     rng = np.random.default_rng(0)
     b = Builder()
     x = b.input("x", (300,))
-    h = b.relu(b.affine(dense(rng.normal(size=(8, 300))), x))
+    h = b.relu(b.affine(dense(rng.normal(size=(8, 300))), x, rng.normal(size=8)))
     (a,) = gradients(b, b.affine(dense(rng.normal(size=(1, 8))), h), [x])
     graph = b.build({"A": a})
-    claim = Dominance(a, tuple(range(20)), tuple(range(20, 300)), outer=1, inner=1)
+    order = np.argsort(-evaluate_float(graph, np.zeros((1, 300)), [a])[a].reshape(-1)).tolist()
+    claim = Dominance(a, tuple(order[:20]), tuple(order[20:]), outer=20, inner=280)
     for reach, outcome in ((F(1, 10**6), Outcome.CLAIMED), (F(1), Outcome.REFUTED)):
         problem = Problem(graph, box(-reach, reach, 300), claim)
         assert decide(problem, Settings(attack=False, solvers=())).outcome is outcome

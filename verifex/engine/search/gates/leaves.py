@@ -137,9 +137,12 @@ class Leaves:
         return _Leaf(domain, bounds, half_spaces, params)
 
     def _solve(self, leaf: _Leaf) -> Iterator[LeafRow]:
-        """Every open row's LP; rows that HiGHS leaves unsolved are left out."""
+        """Every open row's LP until the search is over; rows that HiGHS leaves unsolved are left
+        out."""
         cost, const = self._affine(leaf)
         for k, row in enumerate(leaf.rows.tolist()):
+            if self.context.budget.spent or self.context.policy.finished():
+                return  # a claim may have thousands of rows: those left count as open
             seconds = max(0.01, min(5.0, self.context.budget.left))
             answer, left, right = self._minimise(cost[k], float(const[k]), leaf, seconds)
             if not answer.solved:
