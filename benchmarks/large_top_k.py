@@ -5,9 +5,9 @@
 Top-20 of 300 and top-100 of 784 components of the gradient, on networks with random weights and on
 one trained here for a few seconds on made-up data, over boxes of several radii; all of them shall
 stay, or nearly all. A claim of top-k of n is k (n - k) comparisons: 5,600 and 68,400. Every case
-runs in a process of its own, so that its peak memory is its own. Seconds are wall seconds of one thread; the margin is the least lead that
-the claim leaves: proven from below by interval bounds, bounded from below by the search in floating
-point, and attained from above at a replayed point.
+runs in a process of its own, so that its peak memory is its own. Seconds are wall seconds of one
+thread; the margin is the least lead that the claim leaves: proven from below by interval bounds,
+bounded from below by the search in floating point, and attained from above at a replayed point.
 """
 
 from __future__ import annotations
