@@ -1,6 +1,6 @@
 """What the code looks like in figures: folders, functions, parameters, comments, names.
 
-    python benchmarks/house.py verifex solvers --beside httpx=PATH --before REVISION
+    python -m benchmarks.house verifex solvers --beside httpx=PATH --before REVISION
 
 Counts the source folders given, the same folders at an earlier revision of this repository
 (`--before`, read with `git archive`), and other projects beside them. A project without a path is
@@ -266,7 +266,7 @@ def main() -> None:
     parser.add_argument("--document", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     houses: dict[str, House] = {}
-    words = ["python benchmarks/house.py", *arguments.folders]
+    words = ["python -m benchmarks.house", *arguments.folders]
     if arguments.before:
         houses[f"before ({arguments.before})"] = read_revision(arguments.before, arguments.folders)
     houses["now"] = read_house(ROOT, arguments.folders)

@@ -207,7 +207,7 @@ def main() -> None:
         section(asked.document, TITLE, "\n".join(page_section(record)))
 
 
-INTRODUCTION = """Printed by `python benchmarks/large_top_k.py --document docs/benchmarks.md`:
+INTRODUCTION = """Printed by `python -m benchmarks.large_top_k --document docs/benchmarks.md`:
 networks of two hidden layers of 32, {limit:g} seconds a case on one thread, no solver beside the
 search. `claimed` is what a certificate would be written for; the margin is the least lead of a
 component inside over one outside, in units of the gradient: at least `proven` by interval bounds,
