@@ -135,7 +135,7 @@ def decide(problem: Problem, seconds: float = FOREVER) -> Answer:
 
     try:
         question = _Question(problem, seconds)
-        violated = problem.broken()
+        violated = problem.violation()
         closed = question.find(violated)
         if closed is None:
             return answer(Status.INFEASIBLE)

@@ -1,4 +1,4 @@
-"""A leaf of a certificate as a question of its own: may the claim be broken on the leaf's domain?
+"""A leaf of a certificate as a question of its own: may the claim be violated on the leaf's domain?
 
 The splits on the way to the leaf become a smaller box (input splits) and assumptions (unit splits:
 the sign of z, and the value of its gate where it has one). Bounds and multipliers are left out: the
@@ -132,9 +132,9 @@ def _sign(problem: Problem, node: int, index: int, above: bool) -> list[Formula]
 
 
 def _part(problem: Problem, leaf: Leaf) -> Formula:
-    """The requirement whose negation is the tree's part of the broken claim."""
-    broken = negate(problem.require)
-    parts = broken.parts if isinstance(broken, Or) else (broken,)
+    """The requirement whose negation is the tree's part of the violated claim."""
+    violation = negate(problem.require)
+    parts = violation.parts if isinstance(violation, Or) else (violation,)
     return negate(Or(tuple(parts[j] for j in leaf.parts or ())))
 
 

@@ -82,7 +82,7 @@ def proof_lines(problem: Problem, files: QuestionFiles, closed: Closed) -> Itera
     names = NodeNumbers(problem.graph, problem.targets())
     numbers: dict[Atom, int] = {}
     count = 0
-    for atom in problem.listed or atoms(problem.broken()):
+    for atom in problem.listed or atoms(problem.violation()):
         numbers.setdefault(atom, count)
         count += 1
     yield {"vxc": 1, **files.hashes(), "nodes": names.sizes, "atoms": count}

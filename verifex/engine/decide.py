@@ -78,12 +78,12 @@ def _decide(problem: Problem, settings: Settings, pool: SolverPool, watch: Watch
 
 def _by_bounds(run: Run, started: float) -> Verdict | None:
     """Interval bounds alone: they prove when the violation is impossible everywhere."""
-    broken = simplify(negate(run.problem.require), *run.bounds)
+    violation = simplify(negate(run.problem.require), *run.bounds)
     assumed = simplify(run.problem.assume, *run.bounds)
-    run.stage("bounds", started, "closed" if FALSE in (broken, assumed) else "open")
+    run.stage("bounds", started, "closed" if FALSE in (violation, assumed) else "open")
     if assumed == FALSE:
         run.notes.append("the assumption holds nowhere in the region: the claim is vacuous")
-    if FALSE in (broken, assumed):
+    if FALSE in (violation, assumed):
         layout = Layout(run.problem.graph, tuple(run.problem.targets()))
         run.proof = Closed(layout, [], Proof(), [])
         return run.verdict(Outcome.CLAIMED, evidence=[Evidence(EvidenceKind.INTERVALS, BOUNDS)])

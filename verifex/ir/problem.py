@@ -31,7 +31,7 @@ class Problem:
     """For all x in `region` with `assume(x)`: `require(x)`.
 
     `point` is the reference input (the centre), if there is one; `notes` are sentences that a
-    verdict repeats. Formulas read nodes of `graph`. `listed` are the atoms of the broken claim in
+    verdict repeats. Formulas read nodes of `graph`. `listed` are the atoms of the violated claim in
     the order in which a certificate numbers them, where the formulas themselves hold fewer (those
     of a VNN-LIB query that the region implies are left out). `defined` lists where ratios in the
     claim are defined: the formulas deal with it already, a verdict tells it.
@@ -55,7 +55,7 @@ class Problem:
         """The network of this name; InputError lists the names that there are."""
         return named_network(self.networks, name)
 
-    def broken(self) -> Formula:
+    def violation(self) -> Formula:
         """What a counterexample makes true: the assumption and the negated requirement."""
         return And((self.assume, negate(self.require)))
 

@@ -69,11 +69,11 @@ def ask(
     open_gates: Iterable[int] = problem.kinks() if off_kinks else ()
     writer = _ClaimWriter(problem.graph, bounds, question, products, open_gates)
     # Atoms that bounds decide already would cost variables and give solvers room to err.
-    broken = written_out(simplify(negate(problem.require), *bounds))
+    violation = written_out(simplify(negate(problem.require), *bounds))
     if margin:
-        question.margin = writer.add_margin(broken)
+        question.margin = writer.add_margin(violation)
     writer.demand(written_out(simplify(problem.assume, *bounds)), None)
-    writer.demand(broken, question.margin)
+    writer.demand(violation, question.margin)
     for z in open_gates:  # also those that the formula does not need: a witness avoids them all
         for index in range(problem.graph.nodes[z].size):
             writer.encoder.gate_var(z, index, link=True)
@@ -184,11 +184,11 @@ class _ClaimWriter:
                 coefs[e.var] = plus(coefs.get(e.var, 0), times(c, e.coef))
         return coefs, const
 
-    def add_margin(self, broken: Formula) -> int:
+    def add_margin(self, violation: Formula) -> int:
         """A variable m, maximised, that every violated atom must exceed."""
         # The margin needs finite bounds of its own, or the relaxation is unbounded.
         reach = Fraction(1)
-        for atom in atoms(broken):
+        for atom in atoms(violation):
             low, high = self._range(atom.form)
             reach = max(reach, abs(low), abs(high))
         m = self.model.new("margin", -reach, reach)

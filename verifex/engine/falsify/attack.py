@@ -48,14 +48,14 @@ def attack(
     `bounds` of the nodes over the region tell how much the margins computed here may err.
     """
     rng = np.random.default_rng(seed)
-    target = problem.broken()
+    violation = problem.violation()
     box = problem.region.float_box()
-    doubt = Rounding(problem.graph, problem.targets(), box, bounds).of_formula(target)
+    doubt = Rounding(problem.graph, problem.targets(), box, bounds).of_formula(violation)
     best, best_x, tried = -np.inf, None, 0
     for batch in _samples(problem, rng, rounds):
         if budget.spent:
             break
-        score = margins(problem, target, batch)
+        score = margins(problem, violation, batch)
         tried += len(batch)
         order = np.argsort(-score)
         if score[order[0]] > best:
@@ -64,8 +64,8 @@ def attack(
         if witness is not None:
             return AttackResult(witness, tried, best_x)
     if gradient and not budget.spent and best_x is not None and _continuous(problem.region):
-        climbed = _climb(problem, target, best_x, rng, budget)
-        score = margins(problem, target, climbed)
+        climbed = _climb(problem, violation, best_x, rng, budget)
+        score = margins(problem, violation, climbed)
         tried += len(climbed)
         order = np.argsort(-score)
         if score[order[0]] > best:
@@ -75,12 +75,12 @@ def attack(
     return AttackResult(None, tried, best_x)
 
 
-def margins(problem: Problem, target: Formula, points: FloatArray) -> FloatArray:
+def margins(problem: Problem, violation: Formula, points: FloatArray) -> FloatArray:
     """Margins (B,) of the counterexample formula at flat inputs (B, n), in float64; -inf where
     they are not numbers."""
     with np.errstate(all="ignore"):
         values = evaluate_float(problem.graph, points, problem.targets())
-        score = np.asarray(batch_margin(target, values, np), dtype=np.float64)
+        score = np.asarray(batch_margin(violation, values, np), dtype=np.float64)
     return np.where(np.isnan(score), -np.inf, np.broadcast_to(score, (len(points),)))
 
 
@@ -147,7 +147,7 @@ def _into(region: Region, batch: FloatArray, centre: FloatArray) -> FloatArray:
 
 def _climb(
     problem: Problem,
-    target: Formula,
+    violation: Formula,
     start: FloatArray,
     rng: np.random.Generator,
     budget: Budget,
@@ -166,20 +166,20 @@ def _climb(
     centre = start if problem.point is None else np.array([float(v) for v in problem.point])
     x = _into(region, x, centre)
     backend = TorchBackend(soft_step=0.1)
-    best_x, best = x.copy(), margins(problem, target, x)
+    best_x, best = x.copy(), margins(problem, violation, x)
     for step in range(steps):
         if budget.spent:
             break
         t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
         values = evaluate_torch(problem.graph, t, problem.targets(), backend)
-        score = batch_margin(target, values, torch)
+        score = batch_margin(violation, values, torch)
         if not score.requires_grad:
             break
         (slope,) = torch.autograd.grad(score.sum(), t)
         stride = 0.3 * (1 - step / steps) ** 2
         x = np.clip(x + stride * (hi - lo) * np.sign(slope.numpy()), lo, hi)
         x = _into(region, x, centre)
-        now = margins(problem, target, x)
+        now = margins(problem, violation, x)
         better = now > best
         best_x[better], best[better] = x[better], now[better]
     return best_x

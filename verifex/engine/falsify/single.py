@@ -116,8 +116,8 @@ def _candidates(
     lo, hi = box
     x = np.clip(np.array([float(v) for v in witness], dtype=np.float32), lo, hi)
     yield x
-    broken = problem.broken()
-    best = margins(problem, broken, x[None].astype(np.float64))[0]
+    violation = problem.violation()
+    best = margins(problem, violation, x[None].astype(np.float64))[0]
     width = hi.astype(np.float64) - lo
     for k in range(_ROUNDS):
         if budget.spent:
@@ -125,10 +125,10 @@ def _candidates(
         radius = width * 0.5 ** (k % 20)
         batch = np.concatenate([
             x + radius * rng.uniform(-1, 1, (_BATCH, len(x))),
-            _climbed(problem, broken, x, radius, rng),
+            _climbed(problem, violation, x, radius, rng),
         ])
         points = np.clip(batch.astype(np.float32), lo, hi)
-        score = margins(problem, broken, points.astype(np.float64))
+        score = margins(problem, violation, points.astype(np.float64))
         for i in np.argsort(-score)[:2]:
             if score[i] >= -1e-9:
                 yield points[i]
@@ -138,7 +138,8 @@ def _candidates(
 
 
 def _climbed(
-    problem: Problem, broken: Formula, points: Single, radius: FloatArray, rng: np.random.Generator
+    problem: Problem, violation: Formula, points: Single, radius: FloatArray,
+    rng: np.random.Generator,
 ) -> FloatArray:
     """Points along the slope of the margin, by differences in a few directions."""
     n = len(points)
@@ -146,7 +147,7 @@ def _climbed(
     ahead = np.repeat(points[None].astype(np.float64), len(chosen), axis=0)
     step = np.maximum(radius[chosen] * 1e-3, 1e-9)
     ahead[np.arange(len(chosen)), chosen] += step
-    score = margins(problem, broken, np.concatenate([points[None].astype(np.float64), ahead]))
+    score = margins(problem, violation, np.concatenate([points[None].astype(np.float64), ahead]))
     slope = np.zeros(n)
     if np.isfinite(score).all():
         slope[chosen] = (score[1:] - score[0]) / step

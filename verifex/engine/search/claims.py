@@ -72,7 +72,7 @@ class FormulaPolicy:
         self.forms = [-a.form for a in self.atoms]
         self._counts = Counts.of(self.violation, {a: k for k, a in enumerate(self.atoms)})
         self._strict = np.array([a.strict for a in self.atoms], dtype=bool)
-        self._violation = self.problem.broken()
+        self._violation = self.problem.violation()
         self._clear = np.array([max(MARGIN, self.rounding.of(form)) for form in self.forms])
         self._doubt = max(1e-12, self.rounding.of_formula(self._violation))
         self._balls = float_balls(self.problem.region)
@@ -176,7 +176,7 @@ def decide_search(
     `seed` draws the points that are tried first.
     """
     lo, hi = problem.region.float_box()
-    layout = Layout(problem.graph, tuple(sorted(nodes(problem.broken()))))
+    layout = Layout(problem.graph, tuple(sorted(nodes(problem.violation()))))
     balls = float_balls(problem.region)
     given, options = options, lightened(options, layout)
     # Products of matrices dominate there; smooth functions may leave the range of float32.
@@ -189,7 +189,7 @@ def decide_search(
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
-    violation = simplify(problem.broken(), *root.ends)
+    violation = simplify(problem.violation(), *root.ends)
     if violation == FALSE:
         return FormulaResult(Closed(layout, root.facts, Proof(), []), None, 0.0, Stats())
     distinct = list(dict.fromkeys(atoms(violation)))

@@ -323,7 +323,7 @@ def parts(problem: Problem) -> tuple[Part, ...]:
     graph, region = problem.graph, problem.region
     flat = flat_inputs(graph)
     out = []
-    for f in _split(problem.broken(), flat):
+    for f in _split(problem.violation(), flat):
         found = _intersect([hull(f, flat), {i: (a, b) for i, (a, b) in enumerate(
             zip(region.lo, region.hi, strict=True))}])
         lo, hi, inhabited = box_of(found, region.size, region.names or ["an input"] * region.size)

@@ -1,6 +1,6 @@
-"""The broken claim over many boxes at once: which are closed, by which atoms, and how nearly.
+"""The violated claim over many boxes at once: which are closed, by which atoms, and how nearly.
 
-The claim is broken where `assume` holds and `require` does not. Every atom `form >= 0` of that
+The claim is violated where `assume` holds and `require` does not. Every atom `form >= 0` of that
 formula gets an upper bound on each box; a box is closed once the formula is false under them.
 """
 
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Judgement:
-    """For B boxes: an upper bound of the broken claim's margin, and the atoms (B, A) it rests on.
+    """For B boxes: an upper bound of the violated claim's margin, and the atoms (B, A) it rests on.
 
     Where the claim is closed, `rests` are atoms that make it false; elsewhere those that a split
     should bring down: of a conjunction the one nearest to false, of a disjunction all still open.
@@ -38,11 +38,11 @@ class Judgement:
 
 
 class BoxClaim:
-    """A broken claim with its distinct atoms as rows of coefficients per node."""
+    """A violated claim with its distinct atoms as rows of coefficients per node."""
 
-    def __init__(self, broken: Formula, sizes: dict[int, int], inputs: Collection[int]) -> None:
-        self.broken = broken
-        self.atoms = list(dict.fromkeys(atoms(broken)))
+    def __init__(self, violation: Formula, sizes: dict[int, int], inputs: Collection[int]) -> None:
+        self.violation = violation
+        self.atoms = list(dict.fromkeys(atoms(violation)))
         self.place = {a: k for k, a in enumerate(self.atoms)}
         self.strict = np.array([a.strict for a in self.atoms], dtype=bool)
         self.on_inputs = [all(n in inputs for (n, _), _ in a.form.terms) for a in self.atoms]
@@ -57,7 +57,7 @@ class BoxClaim:
         """The formula under upper bounds (B, A) of its atoms' forms; `empty` boxes are closed."""
         false = (upper < 0) | (self.strict & (upper <= 0))
         found = fold(
-            self.broken,
+            self.violation,
             lambda atom: self._judge_atom(atom, upper, false),
             lambda junction, parts: (
                 _all(parts, upper.shape) if isinstance(junction, And)

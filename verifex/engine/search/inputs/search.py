@@ -151,7 +151,7 @@ class _Bounded:
 class InputSearch:
     """One run. `finished` where every box was closed; `stuck` boxes are too small to be halved.
 
-    `highest` is an upper bound of the broken claim's margin once the run has ended.
+    `highest` is an upper bound of the violated claim's margin once the run has ended.
     """
 
     problem: Problem
@@ -168,21 +168,21 @@ class InputSearch:
 
     def __post_init__(self) -> None:
         graph = self.problem.graph
-        self.goal = self.problem.broken()
+        self.violation = self.problem.violation()
         targets = self.problem.targets()
-        if next(atoms(self.goal), None) is None:
+        if next(atoms(self.violation), None) is None:
             raise UnsupportedError("the claim is constant", expected="atoms to bound")
         self.net = DenseNet(graph, targets)
         self.layout = Layout(graph, tuple(targets))
         self.balls = float_balls(self.problem.region)
         self.bounds = DenseBounds(self.net, self.balls)
         sizes = {i: s.size for i, s in self.net.stages.items()}
-        self.claim = BoxClaim(self.goal, sizes, graph.inputs)
+        self.claim = BoxClaim(self.violation, sizes, graph.inputs)
         box = self.problem.region.float_box()
         self.net.refuse_tiny([*box, self.claim.const, *self.claim.coefs.values()])
         refuse_underflow(self.claim.atoms)
         rounding = Rounding(graph, targets, box, ({}, {}))  # nothing smooth is in there
-        self._doubt = max(1e-12, rounding.of_formula(self.goal))
+        self._doubt = max(1e-12, rounding.of_formula(self.violation))
         self.rows = ClaimRows(self.bounds, self.claim)
         forms = [a.form for a in self.claim.atoms]
         self.cuts = thresholds(forms, graph.input_offsets)
@@ -346,7 +346,7 @@ class InputSearch:
         x = np.concatenate([0.5 * (lo + hi), np.where(coefs >= 0, lo, hi)])
         x = drawn(self.balls, x)
         values = self.net.values(x)
-        score = np.asarray(batch_margin(self.goal, values, np), dtype=np.float64)
+        score = np.asarray(batch_margin(self.violation, values, np), dtype=np.float64)
         order = np.argsort(-score)
         if -score[order[0]] < self._least:
             self._least, self.nearest = float(-score[order[0]]), x[order[0]].copy()
