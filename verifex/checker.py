@@ -1540,7 +1540,7 @@ class Claim:
         if kind in ("input_x_gradient", "input*gradient", "gradient*input"):
             pairs = zip(self.inputs.values(), maps, strict=True)
             kind, maps = "gradient", [g.op("M", *pair) for pair in pairs]
-        need(kind in ("gradient", "saliency"), f"unsupported attribution {kind!r:.40}")
+        need(kind == "gradient", f"unsupported attribution {kind!r:.40}")
         table(t.get("options", {}), "")
         images = [SymbolicTensor(g, shape, g.refs(m))
                   for shape, m in zip(self.shapes.values(), maps, strict=True)]

@@ -30,4 +30,9 @@ def find(name: str) -> Attribution:
     for entry in known.values():
         if name == entry.name or name in entry.aliases:
             return entry
+    if name == "saliency":
+        # In the literature and in captum its values are absolute; taken for the signed gradient it
+        # would answer another question.
+        raise UnsupportedError(
+            "attribution 'saliency'", expected='attribution = "gradient" with reduce = "abs"')
     raise UnsupportedError(f"unknown attribution '{name}'", expected=f"one of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Gradient (saliency): the derivative of the output functional with respect to every input."""
+"""Gradient: the derivative of the output functional with respect to every input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ def build(network: NetworkFunction, options: NoOptions) -> list[int]:
 
 ATTRIBUTION = Attribution(
     name="gradient",
-    aliases=("saliency",),
     build=build,
     source="Simonyan, Vedaldi and Zisserman, Deep Inside Convolutional Networks, arXiv:1312.6034",
 )

@@ -257,6 +257,13 @@ def _left_to_solvers(verdict: Verdict) -> str:
     return f"{word} for {left} of the {verdict.proof.proof.leaves} leaves of the search"
 
 
+def _not_accepted(text: str) -> str:
+    """Why a certificate proves nothing; what the checker does not know yet is no defect of it."""
+    if "unsupported" in text:
+        return f"not proved, the checker does not know all of it: {text}"
+    return f"the certificate was not accepted: {text}"
+
+
 def _judged(verdict: Verdict, found: CheckerAnswer | None) -> Verdict:
     """The verdict after the checker's answer (None: it was not asked)."""
     if found is None:
@@ -264,7 +271,7 @@ def _judged(verdict: Verdict, found: CheckerAnswer | None) -> Verdict:
     if found.refused:
         return _refused(verdict, found)
     if not found.valid:
-        return _with_note(verdict, f"the certificate was not accepted: {found.text}")
+        return _with_note(verdict, _not_accepted(found.text))
     if verdict.outcome is Outcome.REFUTED:
         accepted = Evidence(EvidenceKind.WITNESS_ACCEPTED, BY_CHECKER)
         return replace(verdict, evidence=(*verdict.evidence, accepted))

@@ -58,10 +58,11 @@ class RangeQuestion:
 @dataclass(frozen=True)
 class SearchedEnds:
     """What a search knows of a form's minimum (False) and maximum (True): the ends, what it leaves
-    open at each, and the seconds that it took."""
+    open at each, why bounds of it were discarded, and the seconds that it took."""
 
     ends: dict[bool, RangeEnd]
     left: dict[bool, Left] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -149,7 +150,7 @@ class _OneRange:
         self.settings = settings
         self.started = time.monotonic() - (0.0 if known is None else known.seconds)
         self.evidence = [Evidence(EvidenceKind.INTERVALS, BOUNDS)]
-        self.reasons: list[Reason] = []
+        self.reasons: list[Reason] = [] if known is None else list(known.reasons)
 
     def find(self) -> RangeVerdict:
         """Both ends with their evidence."""
@@ -168,6 +169,7 @@ class _OneRange:
         share = SEARCH_SHARE if settings.asked else 1.0
         found = _search(self.problem, [form], self._left() * share, settings, self.reasons,
                         self.question.watch)[0]
+        self.reasons += found.reasons
         if self.known is None:
             return found
         ends = {
@@ -175,7 +177,7 @@ class _OneRange:
                           self.reasons)
             for side, end in found.ends.items()
         }
-        return SearchedEnds(ends, found.left)
+        return SearchedEnds(ends, found.left, found.reasons)
 
     def _solved(self, found: SearchedEnds) -> dict[bool, RangeEnd]:
         """The ends with what solvers say of those that the search has not closed."""
@@ -229,7 +231,8 @@ def find_ranges(
     notes, seconds = _notes(problem), time.monotonic() - started
     return [
         RangeVerdict(
-            name, one.ends[False], one.ends[True], tuple(reasons), evidence, seconds, notes
+            name, one.ends[False], one.ends[True], tuple(dict.fromkeys([*reasons, *one.reasons])),
+            evidence, seconds, notes,
         )
         for name, one in zip(names, found, strict=True)
     ]
@@ -265,17 +268,18 @@ def _search(
     if budget.spent:
         reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH, count=stats.domains))
     return [
-        _ends(problem, form, (found[k], found[k + len(forms)]), proven[k], reasons)
+        _ends(_about(problem, [form]), form, (found[k], found[k + len(forms)]), proven[k])
         for k, form in enumerate(forms)
     ]
 
 
 def _ends(
     problem: Problem, form: Form, found: tuple[Minimum, Minimum],
-    proven: tuple[Fraction | None, Fraction | None], reasons: list[Reason],
+    proven: tuple[Fraction | None, Fraction | None],
 ) -> SearchedEnds:
-    """Both ends of a form, from the minimum of it and that of its negative."""
-    ends, left = {}, {}
+    """Both ends of a form, from the minimum of it and that of its negative. `problem` is about this
+    form alone: kinks of other forms are none of its own."""
+    ends, left, reasons = {}, {}, list[Reason]()
     for side, least in zip(SIDES, found, strict=True):
         best = Best(problem, Objective(form, side))
         if least.point is not None:
@@ -284,7 +288,7 @@ def _ends(
         claimed = (bound, SEARCH) if np.isfinite(bound) else None
         ends[side] = best.result(proven[side], claimed, reasons)
         left[side] = Left(least.attained, least.closed, least.rest)
-    return SearchedEnds(ends, left)
+    return SearchedEnds(ends, left, tuple(reasons))
 
 
 def _searchable(problem: Problem) -> bool:

@@ -256,16 +256,22 @@ def _mul(op: Mul, walk: Pass, node: int, coefs: Tensor) -> None:
     # below: (vl, wl) and (vu, wu); above: (vu, wl) and (vl, wu)
     # Sound: each plane touches the product along two edges of the box, on its own side.
     v1, v2 = torch.where(positive, vl, vu), torch.where(positive, vu, vl)
-    walk.give(b, coefs * (mix * v1 + (1 - mix) * v2))
-    walk.give(a, coefs * (mix * wl + (1 - mix) * wu))
-    walk.offset(-coefs * (mix * v1 * wl + (1 - mix) * v2 * wu))
+    walk.give(b, _times(coefs, mix * v1 + (1 - mix) * v2))
+    walk.give(a, _times(coefs, mix * wl + (1 - mix) * wu))
+    walk.offset(-_times(coefs, mix * v1 * wl + (1 - mix) * v2 * wu))
 
 
 def _between(walk: Pass, operand: int, coefs: Tensor, below: Plane, above: Plane) -> None:
     """Pass coefficients of f(x) on to x, by the line below or above f that the sign asks for."""
     positive = coefs >= 0
-    walk.give(operand, coefs * torch.where(positive, below[0], above[0]))
-    walk.offset(coefs * torch.where(positive, below[1], above[1]))
+    walk.give(operand, _times(coefs, torch.where(positive, below[0], above[0])))
+    walk.offset(_times(coefs, torch.where(positive, below[1], above[1])))
+
+
+def _times(coefs: Tensor, line: Tensor) -> Tensor:
+    """The product, with 0 where the coefficient is 0, whatever the line: lines of functions without
+    a bound may be infinite, and an element that does not count must not spoil the row."""
+    return coefs * torch.where(coefs == 0, torch.zeros_like(line), line)
 
 
 @linear.rule(Concat)

@@ -232,7 +232,8 @@ class Bounder:
         starts = [old, fresh, mixed]
         with torch.no_grad():
             values = [self._evaluate(rows, start, p, lo, hi)[0] for p in starts]
-        best = torch.stack(values).argmax(dim=0)
+        # What is no number is the worst start, not the best.
+        best = torch.stack([v.nan_to_num(nan=-torch.inf) for v in values]).argmax(dim=0)
         row = torch.arange(rows.count, device=best.device)
         return {k: torch.stack([p[k] for p in starts])[best, row] for k in fresh}
 
@@ -266,7 +267,10 @@ def sure(value: Tensor, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) ->
     bound: what cancels on the way there is not seen. Certificates are checked exactly.
     """
     size = (coefs.abs() * torch.maximum(lo.abs(), hi.abs())).sum(dim=-1) + const.abs()
-    return value - UNITS * size
+    # Sound: infinite bounds of a node may leave no number, which is no bound at all. Kept as one,
+    # it would drop out of every comparison and every minimum.
+    lower = value - UNITS * size
+    return torch.where(torch.isnan(lower), torch.full_like(lower, -torch.inf), lower)
 
 
 def shorten(key: Parameter, value: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,23 +71,37 @@ class Counts:
         for part in self.parts:
             part._mark(false, where, out)
 
+    @cached_property
+    def atoms(self) -> NDArray[np.intp]:
+        """The numbers of all atoms, its own and those of its parts, ascending."""
+        return np.unique(np.concatenate([self.rows, *(part.atoms for part in self.parts)]))
+
     def necessary(self, false: Flags) -> Flags:
         """Atoms (N, atoms) without any one of which the formula is false; none where it is false
         anyway."""
+        out = np.zeros_like(false)
+        out[:, self.atoms] = self._necessary(false)
+        return out
+
+    def _necessary(self, false: Flags) -> Flags:
+        """The same of its own atoms (N, len(self.atoms)): with thousands of atoms in hundreds of
+        parts, arrays of all atoms for each part would take seconds."""
+        out = np.zeros((len(false), len(self.atoms)), dtype=bool)
         if self.needed <= 0:  # true whatever its parts are
-            return np.zeros_like(false)
+            return out
         left, alive = self._left(false), ~false[:, self.rows]
         every, some = left == self.needed, left > self.needed
-        out, shared = np.zeros_like(false), np.ones_like(false)
-        out[:, self.rows] = every[:, None] & alive
-        # Where more is left than needed, only what is in all alternatives is necessary: of an atom
-        # that is an alternative only itself, so that two atoms have nothing in common.
-        atoms = alive.sum(axis=1)
-        shared[atoms > 0] = False
-        only = np.flatnonzero(atoms == 1)
-        shared[np.ix_(only, self.rows)] = alive[only]
+        own = np.searchsorted(self.atoms, self.rows)
+        out[:, own] = every[:, None] & alive
+        # Where more is left than needed, only what is in all alternatives is necessary. An atom
+        # that is an alternative has nothing but itself.
+        alternatives, counted = alive.sum(axis=1), np.zeros(out.shape, dtype=np.int32)
+        np.add.at(counted.T, own, alive.T)
         for part in self.parts:
-            mine, possible = part.necessary(false), part.possible(false)
-            out |= mine & (every & possible)[:, None]
-            shared &= mine | ~possible[:, None]
+            mine, possible = part._necessary(false), part.possible(false)
+            at = np.searchsorted(self.atoms, part.atoms)
+            out[:, at] |= mine & (every & possible)[:, None]
+            counted[:, at] += mine & possible[:, None]
+            alternatives = alternatives + possible
+        shared = counted == alternatives[:, None]
         return np.asarray(out | (shared & some[:, None]))

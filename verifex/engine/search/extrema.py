@@ -217,7 +217,8 @@ def _minima(search: Search, policy: RangePolicy) -> list[Minimum]:
     found = []
     for r, best in enumerate(policy.best):
         mine = left.take(np.flatnonzero(row_of == r))
-        least = min(float(closed[r]), float(mine.value.min(initial=np.inf)))
+        values = np.where(np.isnan(mine.value), -np.inf, mine.value)
+        least = min(float(closed[r]), float(values.min(initial=np.inf)))
         rest = Rest(search.layout, mine) if len(mine) else None
         found.append(Minimum(least, float(best), policy.points[r], float(closed[r]), rest))
     return found

@@ -114,7 +114,10 @@ class Names:
         return found[0]
 
     def select(self, keys: Iterable[str | int]) -> list[int]:
-        """The elements that the keys pick, each once, in order."""
+        """The elements that the keys pick, each once, in the order of the features, not of the keys.
+
+        Where the order of the keys counts, ask for `one` after the other.
+        """
         picked: set[int] = set()
         for k, key in enumerate(keys):
             with under(f"[{k}]"):

@@ -102,15 +102,17 @@ class Bounding:
         never bounded, without optimising, since most are closed by that; then those that are
         farthest from closed, until some of a part stay open. Returns that part, and whether the
         domain is closed."""
-        context = self.context
+        context, tried = self.context, np.empty(0, dtype=np.intp)
         while True:
-            new = np.isneginf(domain.bounds[0])
+            # A bound may come out as -inf: rows are remembered, so that each has this turn once.
+            new = np.isneginf(domain.bounds[0]) & ~np.isin(domain.rows[0], tried)
             order = np.flatnonzero(new)
             if not new.any():
                 order = np.argsort(domain.bounds[0], kind="stable")
             some = np.sort(order[: self._rows])
             row = domain.rows[0][some].astype(np.intp)
             how = Effort(0) if new.any() else effort
+            tried = np.concatenate([tried, row])
             found = self._bound(domain, bounds, half_spaces, np.zeros_like(row), row, how)
             closed = bool(self._note(domain, found)[0])
             stays = not new.any() and bool(self._left(domain, found).any())
@@ -179,7 +181,7 @@ class Bounding:
         for k, lines in by_domain(kept.place):
             if k in open_:
                 mine = lines.start + np.flatnonzero(left[lines])
-                domains.warm[k] = WarmStart(
+                domains.warm[k] = None if not len(mine) else WarmStart(
                     kept.row[mine].astype(np.int32), {key: v[mine] for key, v in params.items()})
                 domains.value[k] = domains.bounds[k].min()
 
