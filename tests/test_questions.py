@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import verifex
+from tests.helpers.marks import without_gpu
 from verifex import (
     ClaimQuestion,
     Executor,
@@ -22,7 +23,7 @@ from verifex import (
     Task,
     TaskResult,
 )
-from verifex.errors import EXIT_INPUT, EXIT_REFUTED
+from verifex.errors import EXIT_INPUT, EXIT_PROVED, EXIT_REFUTED
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -82,21 +83,18 @@ def said(answered: verifex.AnsweredQuestion) -> Any:
         steps=tuple(replace(step, seconds=0.0) for step in verdict.steps))
 
 
-def test_all_executors_give_the_same_verdicts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", [
+    pytest.param(ProcessExecutor(2, start="fork"), marks=without_gpu), LastFirst(),
+    pytest.param(ProcessExecutor(2), marks=pytest.mark.slow)], ids=["forked", "last", "fresh"])
+def test_all_executors_give_the_same_verdicts(executor: Executor, tmp_path: Path) -> None:
     asked = questions(tmp_path)
-    executors: list[Executor | None] = [
-        None, ProcessExecutor(2), ProcessExecutor(2, start="fork"), LastFirst()]
-    every = []
-    for executor in executors:
-        found = list(verifex.verify_each(asked, QUICK, executor=executor))
-        assert all(answered.question is asked[answered.number] for answered in found)
-        every.append([said(one) for one in sorted(found, key=lambda answered: answered.number)])
-    for other in every[1:]:
-        assert other == every[0]
-    codes = [answer[0] for answer in every[0]]
-    assert len(codes) == len(asked)
+    here = [said(one) for one in verifex.verify_each(asked, QUICK)]
+    found = list(verifex.verify_each(asked, QUICK, executor=executor))
+    assert all(answered.question is asked[answered.number] for answered in found)
+    assert [said(one) for one in sorted(found, key=lambda answered: answered.number)] == here
+    codes = [answer[0] for answer in here]
     assert EXIT_REFUTED in codes
-    assert codes[-3:] == [0, EXIT_INPUT, EXIT_INPUT]  # the one with two files is proved
+    assert codes[-3:] == [EXIT_PROVED, EXIT_INPUT, EXIT_INPUT]
     assert (tmp_path / "proof.vxc").exists()
 
 
@@ -121,11 +119,9 @@ class DiesOn:
     """Does tasks in process, but for one, whose process died."""
 
     def run(self, tasks: Any) -> Iterator[TaskResult]:
-        for result in ProcessExecutor(1).run(
+        yield from ProcessExecutor(1).run(
             Task("tests.helpers.task_functions:die") if number == 0 else one
-            for number, one in enumerate(tasks)
-        ):
-            yield result
+            for number, one in enumerate(tasks))
 
 
 def test_a_process_that_died_is_an_answer() -> None:

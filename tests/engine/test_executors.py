@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import task_functions as functions
+from tests.helpers.marks import without_gpu
 from tests.helpers.task_functions import task
 from tests.helpers.waiting import Ticks, hear_interrupts, until
 from verifex.engine.execute.executor import (
@@ -54,10 +55,15 @@ EXECUTORS: dict[str, Executor] = {
     "forked": ProcessExecutor(2, start="fork"),
     "reversed over pipes": ReversedOverPipes(),
 }
-PROCESSES = {name: EXECUTORS[name] for name in ("fresh", "forked")}
 
-every = pytest.mark.parametrize("executor", EXECUTORS.values(), ids=EXECUTORS)
-with_processes = pytest.mark.parametrize("executor", PROCESSES.values(), ids=PROCESSES)
+every = pytest.mark.parametrize("executor", [
+    pytest.param(one, id=name, marks=[without_gpu] if name == "forked" else [])
+    for name, one in EXECUTORS.items()])
+with_processes = pytest.mark.parametrize("executor", [
+    pytest.param(EXECUTORS["fresh"], id="fresh"),
+    pytest.param(EXECUTORS["forked"], id="forked", marks=without_gpu)])
+both_starts = pytest.mark.parametrize(
+    "start", ["fresh", pytest.param("fork", marks=without_gpu)])
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +176,7 @@ def test_a_process_that_dies_costs_its_task_one_more_try(
     assert "die: the process that did it died of signal 9, twice" in str(lost.failure.to_error())
 
 
-@pytest.mark.parametrize("start", ["fresh", "fork"])
+@both_starts
 def test_a_task_beyond_its_deadline_is_given_up(start: str, tmp_path: Path) -> None:
     executor = ProcessExecutor(1, start=start, clock=Ticks(60.0))
     note = tmp_path / "pids"
@@ -184,7 +190,7 @@ def test_a_task_beyond_its_deadline_is_given_up(start: str, tmp_path: Path) -> N
         assert until(lambda: gone(map(int, note.read_text().split())))
 
 
-@pytest.mark.parametrize("start", ["fresh", "fork"])
+@both_starts
 def test_a_process_beyond_the_memory_limit_is_killed(start: str) -> None:
     executor = ProcessExecutor(1, memory=64 << 20, start=start)
     large, square = run(executor, task(functions.grow), task(functions.square, 3))
@@ -248,7 +254,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("start", ["fresh", "fork"])
+@both_starts
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
 def test_no_process_outlives_the_first(
     start: str, number: signal.Signals, tmp_path: Path
@@ -274,7 +280,7 @@ def test_no_process_outlives_the_first(
     assert number == signal.SIGKILL or out == "interrupted\n"
 
 
-@pytest.mark.parametrize("start", ["fresh", "fork"])
+@both_starts
 def test_without_a_process_it_says_so(start: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(*_: Any, **__: Any) -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
@@ -285,6 +291,7 @@ def test_without_a_process_it_says_so(start: str, monkeypatch: pytest.MonkeyPatc
         run(ProcessExecutor(2, start=start), task(functions.square, 3))
 
 
+@without_gpu
 def test_with_fewer_processes_than_wished_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     fork, calls = os.fork, list[int]()
 
@@ -300,6 +307,7 @@ def test_with_fewer_processes_than_wished_it_goes_on(monkeypatch: pytest.MonkeyP
     assert len(calls) > 1
 
 
+@without_gpu
 def test_executors_that_make_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
