@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -64,7 +64,7 @@ def questions(folder: Path) -> list[ClaimQuestion]:
 class LastFirst:
     """An executor that holds all tasks back, and does the last one first."""
 
-    def run(self, tasks: Any) -> Iterator[TaskResult]:
+    def run(self, tasks: Any) -> Generator[TaskResult, None, None]:
         every = list(enumerate(tasks))
         for number, one in reversed(every):
             for result in InProcessExecutor().run([one]):
@@ -118,7 +118,7 @@ def test_errors_of_questions() -> None:
 class DiesOn:
     """Does tasks in process, but for one, whose process died."""
 
-    def run(self, tasks: Any) -> Iterator[TaskResult]:
+    def run(self, tasks: Any) -> Generator[TaskResult, None, None]:
         yield from ProcessExecutor(1).run(
             Task("tests.helpers.task_functions:die") if number == 0 else one
             for number, one in enumerate(tasks))

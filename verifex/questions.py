@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,13 +67,13 @@ class AnsweredQuestion:
 def verify_each(
     questions: Iterable[ClaimQuestion], settings: Settings | None = None, *,
     executor: Executor | None = None, give_up: float | None = None,
-) -> Iterator[AnsweredQuestion]:
+) -> Generator[AnsweredQuestion, None, None]:
     """Decide several claims; yields verdicts as they come, in any order.
 
     `settings` hold for each question, `seconds` too. Without an `executor` the questions are
     decided here, in order; `ProcessExecutor(n)` decides n at a time. `give_up`: seconds of wall
     time after which an executor that can ends a question, whatever it is doing. An error of one
-    question is its answer and concerns no other. Closing the iterator ends what is still running.
+    question is its answer and concerns no other. Closing the generator ends what is still running.
 
     Verdicts hold what their JSON holds: no record of the proof (see `ClaimQuestion.certificate`).
     Raises UsageError for settings that make no sense and questions that are no plain data.
@@ -91,7 +92,7 @@ def verify_each(
 def _answers(
     questions: Iterable[ClaimQuestion], settings: Settings, executor: Executor,
     give_up: float | None,
-) -> Iterator[AnsweredQuestion]:
+) -> Generator[AnsweredQuestion, None, None]:
     from verifex.engine.verdict import Verdict
 
     asked: dict[int, ClaimQuestion] = {}
@@ -101,13 +102,14 @@ def _answers(
             asked[number] = question
             yield _task(question, settings, give_up)
 
-    for result in executor.run(tasks()):
-        question = asked.pop(result.number)
-        if result.failure is not None:
-            error = result.failure.to_error()
-            yield AnsweredQuestion(result.number, question, error=error)
-        else:
-            yield AnsweredQuestion(result.number, question, Verdict.from_json(result.value))
+    with closing(executor.run(tasks())) as results:
+        for result in results:
+            question = asked.pop(result.number)
+            if result.failure is not None:
+                error = result.failure.to_error()
+                yield AnsweredQuestion(result.number, question, error=error)
+            else:
+                yield AnsweredQuestion(result.number, question, Verdict.from_json(result.value))
 
 
 def _task(question: ClaimQuestion, settings: Settings, give_up: float | None) -> Task:

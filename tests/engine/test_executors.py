@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class ReversedOverPipes:
     PROGRAM = ("import sys; from verifex.engine.execute.executor import perform; "
                "sys.stdout.write(perform(sys.stdin.read()))")
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[TaskResult]:
+    def run(self, tasks: Iterable[Task]) -> Generator[TaskResult, None, None]:
         for number, one in reversed(list(enumerate(tasks))):
             done = subprocess.run(
                 [sys.executable, "-c", self.PROGRAM], input=one.text(), text=True, cwd=ROOT,
@@ -201,7 +201,7 @@ def test_a_process_beyond_the_memory_limit_is_killed(start: str) -> None:
 
 
 @with_processes
-def test_closing_the_iterator_ends_what_is_running(
+def test_closing_the_generator_ends_what_is_running(
     executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "temporary"
@@ -216,8 +216,7 @@ def test_closing_the_iterator_ends_what_is_running(
         assert until(note.exists)
         yield from tasks[2:]
 
-    running: Any = executor.run(waited())
-    with closing(running):
+    with closing(executor.run(waited())) as running:
         pids = {next(running).get() for _ in range(2)}
     pids |= set(map(int, note.read_text().split()))
     assert until(lambda: gone(pids))
@@ -235,7 +234,7 @@ def test_tasks_are_taken_when_there_is_room(executor: Executor) -> None:
             yield task(functions.square, number)
             number += 1
 
-    with closing(executor.run(endless())) as running:  # type: ignore[type-var]
+    with closing(executor.run(endless())) as running:
         assert next(running).get() in (0, 1)
     assert len(taken) <= 2
 

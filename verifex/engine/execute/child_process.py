@@ -45,7 +45,8 @@ class ForkedCopy:
     """A copy of this process, waited for as `subprocess.Popen` is."""
 
     def __init__(self, pid: int) -> None:
-        self.pid, self._code = pid, None if pid else 0
+        self.pid = pid
+        self._code: int | None = None
 
     def poll(self) -> int | None:
         if self._code is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -83,11 +83,11 @@ class TaskResult:
 class Executor(Protocol):
     """Does tasks."""
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[TaskResult]:
+    def run(self, tasks: Iterable[Task]) -> Generator[TaskResult, None, None]:
         """One result for every task, as they come, in any order.
 
         What becomes of one task does not depend on the others. Tasks are taken when there is room
-        for them, so that there may be very many. Closing the iterator ends what is still running.
+        for them, so that there may be very many. Closing the generator ends what is still running.
         Raises UsageError for a task that is none.
         """
         ...

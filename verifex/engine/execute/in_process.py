@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from verifex.engine.execute.executor import Task, TaskResult, perform, read_result
@@ -16,6 +16,6 @@ class InProcessExecutor:
     there is: a function that must end keeps its own deadline, as questions do.
     """
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[TaskResult]:
+    def run(self, tasks: Iterable[Task]) -> Generator[TaskResult, None, None]:
         for number, task in enumerate(tasks):
             yield read_result(number, perform(task.text()))

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from verifex.engine.execute.channel import wait_for_any
@@ -51,7 +51,7 @@ class ProcessExecutor:
         if self.start not in STARTS:
             raise UsageError(f"start = {self.start!r}, expected {', '.join(STARTS)}")
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[TaskResult]:
+    def run(self, tasks: Iterable[Task]) -> Generator[TaskResult, None, None]:
         if self.start == "fork":
             _require_fork()
         crew = _Crew(self, tasks)
@@ -187,6 +187,8 @@ class _Crew:
         if message is not None and "result" in message:
             worker.doing = None
             return read_result(doing.number, message["result"])
+        if message is not None:
+            raise VerifexError(f"a process that does tasks failed: {message['error']}")
         if ended or channel.closed:
             return self._died(worker, doing)
         if self._plan.clock() >= doing.until:
