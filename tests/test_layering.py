@@ -28,6 +28,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
             {"certificate"},
             {"campaign"},
             {"api"},
+            {"questions"},
             {"cli"},
             {"__main__"},
             {"__init__"},

@@ -37,9 +37,11 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "raw_query",
     ),
     "verifex.engine": (
-        "budget findings margin solve undefined watch", "testimony verdict", "bounds float_margin",
-        "falsify",
-        "search", "run", "by_solver range_end", "decide ranges",
+        "budget findings margin solve undefined watch", "execute testimony verdict",
+        "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide ranges",
+    ),
+    "verifex.engine.execute": (
+        "channel executor", "child_process in_process", "task_worker", "process_executor",
     ),
     "verifex.engine.bounds": (
         "batched_lp facts layout rounding single_lp", "optimise", "root", "half_spaces",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,7 @@ from verifex.cli.options import CLAIM, OPTIONS, SEARCH, read_settings
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
 from verifex.engine.search import claims, extrema
-from verifex.errors import UnsupportedError, UsageError
+from verifex.errors import InputError, UnsupportedError, UsageError
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
@@ -83,6 +84,36 @@ def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
     Settings().require_numbers()
     with pytest.raises(UsageError, match=next(iter(wrong))):
         Settings(**wrong).require_numbers()
+
+
+def test_settings_come_back_from_plain_data() -> None:
+    every = Settings(
+        seconds=2.5, memory=1 << 30, threads=3, engine="smt", solvers=("z3", "cvc5"), search=True,
+        attack=False, device="auto", seed=7, certificate=Path("p.vxc"), check=False, jobs=4,
+        check_seconds=3.5)
+    assert all(getattr(every, f.name) != getattr(Settings(), f.name) for f in fields(Settings))
+    for settings in (Settings(), every, Settings(solvers=()), Settings(seconds=float("inf"))):
+        assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    assert Settings.from_json({"seconds": 5}) == Settings(seconds=5.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"second": 5}, r"settings\.second: no setting, expected seconds, "),
+     ({"seconds": "5"}, r"settings\.seconds: '5', expected .*number"),
+     ({"seed": 1.5}, r"settings\.seed: 1\.5, expected .*integer"),
+     ({"solvers": "z3"}, r"settings\.solvers: 'z3', expected .*array"),
+     ({"solvers": [1]}, r"settings\.solvers\.0: 1, expected .*string"),
+     ({"attack": 1}, r"settings\.attack: 1, expected .*boolean"),
+     ({"certificate": 1}, r"settings\.certificate: 1, expected ")])
+def test_data_that_are_no_settings(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Settings.from_json(wrong)
+
+
+def test_settings_of_data_make_sense() -> None:
+    with pytest.raises(UsageError, match="jobs = 0"):
+        Settings.from_json({"jobs": 0})
 
 
 def test_unknown_keywords_are_refused() -> None:

@@ -8,6 +8,15 @@ from .api import (
     load as load,
     verify as verify,
 )
+from .engine.execute.executor import (
+    Executor as Executor,
+    FailureKind as FailureKind,
+    Task as Task,
+    TaskFailure as TaskFailure,
+    TaskResult as TaskResult,
+)
+from .engine.execute.in_process import InProcessExecutor as InProcessExecutor
+from .engine.execute.process_executor import ProcessExecutor as ProcessExecutor
 from .engine.solve.pool import SolverPool as SolverPool
 from .engine.verdict import (
     Outcome as Outcome,
@@ -52,5 +61,10 @@ from .problem.spec.builders import (
     top_k as top_k,
 )
 from .problem.spec.model import Spec as Spec, load_spec as load_spec
+from .questions import (
+    AnsweredQuestion as AnsweredQuestion,
+    ClaimQuestion as ClaimQuestion,
+    verify_each as verify_each,
+)
 from .settings import Settings as Settings
 from .version import __version__ as __version__

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 EXIT_PROVED = 0
 EXIT_REFUTED = 1
 EXIT_UNKNOWN = 2
@@ -64,3 +66,27 @@ class MissingSolverError(VerifexError):
     """A solver was named that is not installed, not licensed or not able to do this."""
 
     exit_code = EXIT_NO_SOLVER
+
+
+_BY_NAME: Mapping[str, type[VerifexError]] = {
+    kind.__name__: kind
+    for kind in (VerifexError, UsageError, InputError, UnsupportedError, MissingSolverError)
+}
+
+
+def error_to_json(error: VerifexError) -> dict[str, str]:
+    """An error as plain data, for another process: its type, or the type above that is listed at
+    the top, and what it says."""
+    name = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _BY_NAME)
+    if not isinstance(error, InputError):
+        return {"error": name, "what": str(error)}
+    return {"error": name, "what": error.what, "expected": error.expected, "key": error.key,
+            "file": error.file}
+
+
+def error_from_json(data: Mapping[str, str]) -> VerifexError:
+    """The error that `error_to_json` gave."""
+    kind, what = _BY_NAME[data["error"]], data["what"]
+    if issubclass(kind, InputError):
+        return kind(what, expected=data["expected"], key=data["key"], file=data["file"])
+    return kind(what)

@@ -7,13 +7,14 @@ of processes are no settings, since they are no data: they are passed beside the
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
-from verifex.errors import UsageError
+from verifex.errors import InputError, UsageError
 
 ENGINES: Mapping[str, tuple[str, ...]] = {
     "auto": ("highs", "z3"), "search": (), "milp": ("highs",), "smt": ("z3",)}
@@ -78,6 +79,32 @@ class Settings:
         if new.get("certificate") is not None:
             new["certificate"] = Path(new["certificate"])
         return replace(self, **new)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, one entry for each field."""
+        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        kept = None if self.certificate is None else str(self.certificate)
+        solvers = None if self.solvers is None else list(self.solvers)
+        return said | {"certificate": kept, "solvers": solvers}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Settings:
+        """The settings of such data; what is missing has its default. Raises InputError, which
+        names the key that is wrong."""
+        from pydantic import TypeAdapter, ValidationError
+
+        known = [one.name for one in fields(Settings)]
+        for name in data.keys() - known:
+            raise InputError("no setting", expected=", ".join(known), key=f"settings.{name}")
+        try:
+            # As JSON text: there a list may stand for a tuple, and text for a path.
+            found = TypeAdapter(Settings).validate_json(json.dumps(dict(data)), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, ("settings", *first["loc"])))
+            raise InputError(repr(first["input"]), expected=first["msg"], key=key) from None
+        found.require_numbers()
+        return found
 
     def require_numbers(self) -> None:
         """Raise UsageError for a number that makes no sense, or a name that does not exist."""

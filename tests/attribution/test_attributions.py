@@ -46,7 +46,7 @@ def test_every_attribution_says_where_it_is_from() -> None:
 
 def test_aliases_and_unknown_names() -> None:
     assert find("input*gradient") is find("input_x_gradient")
-    with pytest.raises(UnsupportedError, match="saliency.*gradient.*reduce"):
+    with pytest.raises(UnsupportedError, match=r"saliency.*gradient.*reduce"):
         find("saliency")
     with pytest.raises(UnsupportedError, match="gradient, input_x_gradient"):
         find("lrp")

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import torch
+
+without_gpu = pytest.mark.skipif(
+    torch.accelerator.is_available(), reason="nothing is forked where torch sees a GPU")
 
 
 def first_quick(values: Iterable[Any], quick: int = 1) -> list[Any]:

@@ -114,7 +114,7 @@ class Names:
         return found[0]
 
     def select(self, keys: Iterable[str | int]) -> list[int]:
-        """The elements that the keys pick, each once, in the order of the features, not of the keys.
+        """The elements that the keys pick, each once, in the order of features, not of keys.
 
         Where the order of the keys counts, ask for `one` after the other.
         """

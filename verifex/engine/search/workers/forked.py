@@ -3,57 +3,22 @@ process that it was forked from (see team.py)."""
 
 from __future__ import annotations
 
-import gc
-import os
-import signal
-from collections.abc import Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
+from verifex.engine.execute.channel import Channel, PeerGoneError
 from verifex.engine.search.gates.domains import Domains, concatenate
 from verifex.engine.search.gates.policy import Stats
 from verifex.engine.search.gates.search import Search
 from verifex.engine.search.record import ProofNode
 from verifex.engine.search.workers import parcels
-from verifex.engine.search.workers.wire import Channel
 
 PARCEL = 512
 """Domains that travel together at most: each costs milliseconds, and its descendants many."""
 
-SIGNALS = signal.SIGINT, signal.SIGTERM
 
-
-class Closes(Protocol):
-    def close(self) -> None: ...
-
-
-class _GoneError(Exception):
-    """The first process is gone."""
-
-
-def serve(
-    search: Search, channel: Channel, domains: Domains, foreign: Sequence[Closes]
-) -> NoReturn:
-    """Life of a forked process; it never returns into the code that it was forked from."""
-    code = 1
-    try:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        gc.freeze()  # what was there before is neither searched for garbage nor copied for that
-        for end in foreign:  # held here, they would hide that the first process is gone
-            end.close()
-        Worker(search, channel).run(domains)
-        code = 0
-    except _GoneError:
-        code = 0
-    except MemoryError:
-        code = 3  # the first process sees that we are gone: what we held stays open
-    except Exception as error:
-        channel.send({"error": " ".join(f"{type(error).__name__}: {error}".split())[:500]})
-        while channel.waiting and not channel.closed:
-            channel.pump(None)
-    finally:
-        os._exit(code)
+def search_on(search: Search, channel: Channel, domains: Domains) -> None:
+    """What a forked process does with its share of the domains."""
+    Worker(search, channel).run(domains)
 
 
 class Worker:
@@ -115,7 +80,7 @@ class Worker:
     def _pump(self, seconds: float | None) -> None:
         self.channel.pump(seconds)
         if self.channel.closed:
-            raise _GoneError
+            raise PeerGoneError
 
     def _listen(self, seconds: float | None) -> None:
         message = self.channel.receive()

@@ -2,7 +2,8 @@
 
 Python lets one thread at a time run, and two threads together are no faster than one
 (benchmarks/search_threads.py), so the process forks. A forked search has everything that it needs:
-only domains, points, parts of the proof and counts travel, as messages (wire.py). The first process
+only domains, points, parts of the proof and counts travel, as messages
+(`engine/execute/channel.py`). The first process
 goes on searching; between two batches it merges what has come in, and shares out again where one
 process has much and another little.
 
@@ -14,24 +15,22 @@ from __future__ import annotations
 
 import math
 import os
-import select
-import signal
-import socket
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 
 from verifex.engine.budget import Budget
+from verifex.engine.execute.channel import Channel, wait_for_any
+from verifex.engine.execute.child_process import ChildProcess, fork_child
 from verifex.engine.search.gates.domains import Domains, concatenate
 from verifex.engine.search.gates.policy import SearchOptions
 from verifex.engine.search.gates.search import Search
 from verifex.engine.search.record import ProofNode
 from verifex.engine.search.workers import parcels
-from verifex.engine.search.workers.forked import PARCEL, SIGNALS, Closes, serve
-from verifex.engine.search.workers.wire import Channel
-from verifex.engine.solve.processes import resident
+from verifex.engine.search.workers.forked import PARCEL, search_on
 from verifex.errors import VerifexError
 
 _GRACE = 1.0
@@ -86,22 +85,24 @@ def may_share(search: Search) -> bool:
 class _Member:
     """Another process: what it was lent since it last had nothing to do, and what it told.
 
-    `ids` maps its proof's nodes to ours. `sent` and `seen` count parcels of domains; `shared` is
-    its memory right after the fork.
+    `ids` maps its proof's nodes to ours. `sent` and `seen` count parcels of domains.
     """
 
-    pid: int
-    channel: Channel
+    child: ChildProcess
     lent: Domains
     ids: dict[int, int] = field(default_factory=dict)
     sent: int = 1
     seen: int = 1
     open: int = 0
-    shared: int = 0
     least: float = math.inf
     asked: bool = False
     ended: bool = False
     dry: bool = False
+    gone: bool = False
+
+    @property
+    def channel(self) -> Channel:
+        return self.child.channel
 
     @property
     def busy(self) -> bool:
@@ -127,23 +128,9 @@ class Team:
                     search.log({"event": "processes", "error": str(error)})
 
     def _fork(self, part: Domains) -> None:
-        mine, theirs = socket.socketpair()
-        # An interrupt in between must not make the new process run what the old one does then.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                foreign: list[Closes] = [mine, *(m.channel for m in self.members)]
-                serve(self.search, Channel(theirs), part, foreign)
-        except OSError:
-            mine.close()
-            theirs.close()
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        member = _Member(pid, Channel(mine), part, open=len(part), shared=resident(pid))
-        self.members.append(member)
+        child = fork_child(
+            partial(search_on, self.search, domains=part), [m.channel for m in self.members])
+        self.members.append(_Member(child, part, open=len(part)))
 
     @property
     def idle(self) -> bool:
@@ -177,19 +164,17 @@ class Team:
     def close(self) -> None:
         """No process outlives the search."""
         for m in self.members:
-            m.channel.close()
-            if m.pid:
-                os.kill(m.pid, signal.SIGKILL)
-                os.waitpid(m.pid, 0)
+            m.child.kill()  # all at once, before any is waited for
+        for m in self.members:
+            m.child.end()
         self.members = []
         torch.set_num_threads(self._torch_threads)
 
     # --- messages -------------------------------------------------------------------------------
 
     def _move(self, seconds: float) -> None:
-        alive = [m for m in self.members if m.pid]
-        there = [m.channel for m in alive if not m.channel.closed]
-        select.select(there, [c for c in there if c.waiting], [], seconds)
+        alive = [m for m in self.members if not m.gone]
+        wait_for_any([m.channel for m in alive], seconds)
         for m in alive:
             m.channel.pump(0.0)
             while (message := m.channel.receive()) is not None:
@@ -247,11 +232,10 @@ class Team:
 
     def _lost(self, member: _Member) -> None:
         """A process that is gone: what it was given stays open, and is not tried again."""
-        _, status = os.waitpid(member.pid, 0)
-        member.pid = 0
+        how, member.gone = member.child.end(), True
         if member.busy:
             self.search.unresolved.append(member.lent)
-            self.search.stats.lost.append(_cause(status))
+            self.search.stats.lost.append(f"a process of the search {how}")
         member.ended = True
 
     def _tell(self) -> None:
@@ -266,8 +250,8 @@ class Team:
             return
         self._look = time.monotonic() + self.search.options.memory_look
         for m in self.members:
-            if m.pid and resident(m.pid) - m.shared > self.search.budget.memory:
-                os.kill(m.pid, signal.SIGKILL)
+            if not m.gone and m.child.grown > self.search.budget.memory:
+                m.child.kill()
 
     # --- shares ---------------------------------------------------------------------------------
 
@@ -289,9 +273,3 @@ class Team:
         if rich is not None and rich.open >= max(least, 4 * self.search.open + 1):
             rich.asked = True
             rich.channel.send({"give": True})
-
-
-def _cause(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return f"a process of the search died of signal {os.WTERMSIG(status)}"
-    return f"a process of the search ended with exit status {os.WEXITSTATUS(status)}"

@@ -1,7 +1,8 @@
-"""Messages between the processes of one search: JSON with arrays behind it, over a socket.
+"""Messages between processes: JSON with arrays behind it, over a socket.
 
 A message is a length, a JSON text, and the arrays' bytes; nothing in it is ever executed. Both ends
-are ours, and what arrives is used like anything else that a search proposes.
+are ours, and what arrives is used like anything else that a search proposes. A dictionary with the
+key "@" stands for an array, so data that may hold any key travels as a JSON text inside a message.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import select
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,10 @@ def loads(data: bytes | bytearray) -> Any:
         return np.frombuffer(data, np.dtype(kind), count, start + place).reshape(shape)
 
     return json.loads(data[_HEAD.size : start], object_hook=array)
+
+
+class PeerGoneError(Exception):
+    """Nobody is left at the other end of a channel."""
 
 
 class Channel:
@@ -112,3 +118,24 @@ class Channel:
         data = self._in[:whole]
         del self._in[:whole]
         return loads(data)
+
+    def wait(self) -> Any:
+        """Send what is queued, and wait for the next message; raises PeerGoneError."""
+        while (message := self.receive()) is None:
+            self.pump(None)
+            if self.closed:
+                raise PeerGoneError
+        return message
+
+    def flush(self) -> None:
+        """Send all that is queued; raises PeerGoneError."""
+        while self.waiting:
+            self.pump(None)
+            if self.closed:
+                raise PeerGoneError
+
+
+def wait_for_any(channels: Sequence[Channel], seconds: float) -> None:
+    """Wait at most so long until one of the channels has something to receive or room to send."""
+    there = [channel for channel in channels if not channel.closed]
+    select.select(there, [channel for channel in there if channel.waiting], [], seconds)
