@@ -199,7 +199,9 @@ class Team:
         if "given" in message:
             member.asked = False
             search.adopt(self._arrived(member, message["given"]))
-        search.unresolved.append(parcels.unbundle(message.get("left", {}), search.nothing))
+        left = parcels.unbundle(message.get("left", {}), search.nothing)
+        if len(left):  # most messages leave nothing, and there are thousands of them
+            search.unresolved.append(left)
         member.ended = message["ended"]
         if member.ended and member.seen != member.sent:
             # Sound: a parcel that was still on its way is neither searched nor told of.
