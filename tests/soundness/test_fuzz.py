@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.marks import first_quick
 from tests.helpers.questions import question
 from tests.soundness.fuzz import DECIDERS, Answer, Case, Summary, ask, conflicts, document, read
+from verifex.engine.findings.reasons import Reason, ReasonKind
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 
@@ -65,8 +66,10 @@ def test_verdicts_are_read_for_what_they_are() -> None:
     assert read("a", Verdict(Outcome.PROVED)).said == "true"
     assert read("a", Verdict(Outcome.CLAIMED)).said == "true"
     assert read("a", Verdict(Outcome.REFUTED)).said == "false"
-    assert read("a", Verdict(Outcome.UNKNOWN, "regions: violated only on a kink")).said == "kink"
-    late = read("a", Verdict(Outcome.UNKNOWN, "out of time", seconds=9.9), 10.0)
+    on_kink = Verdict(Outcome.UNKNOWN, (Reason(ReasonKind.ON_KINK),))
+    assert read("a", on_kink).said == "kink"
+    spent = (Reason(ReasonKind.OUT_OF_TIME, seconds=10.0),)
+    late = read("a", Verdict(Outcome.UNKNOWN, spent, seconds=9.9), 10.0)
     assert (late.said, late.timed_out) == ("open", True)
 
 
