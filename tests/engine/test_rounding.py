@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 
 from tests.helpers.strategies import Drawn, graphs
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.root import root_facts
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
@@ -185,3 +188,27 @@ def test_a_gate_that_is_at_zero_all_over_the_region_is_tied_to_nothing(weight: f
     found = decide_search(problem, Budget(30.0), SearchOptions())
     assert found.closed is None or found.stats.ties
     assert decide(problem, Settings(seconds=30)).outcome is not Outcome.CLAIMED
+
+
+def test_improving_bounds_ends_with_the_budget() -> None:
+    """Any parameters give a bound: those found so far, once nobody waits for better ones."""
+    b = Builder()
+    x = b.input("x", (3,))
+    rng = np.random.default_rng(0)
+    h = b.relu(b.affine(dense(rng.normal(size=(6, 3))), x))
+    h = b.relu(b.affine(dense(rng.normal(size=(6, 6))), h))  # its bounds can be improved
+    y = b.affine(dense(rng.normal(size=(1, 6))), h)
+    graph = b.build({"y": y})
+    steps = [0]
+
+    def stopped() -> bool:
+        steps[0] += 1
+        return True
+
+    layout = Layout(graph, (y,))
+    lo, hi = -np.ones(3), np.ones(3)
+    bounder = Bounder(graph, stopped=stopped)
+    root = root_facts(layout, bounder, lo, hi, Budget(60.0, 1 << 30, 1), Effort(50))
+    assert 0 < steps[0] < 50
+    values = evaluate_float(graph, rng.uniform(-1, 1, (500, 3)), [y])[y]
+    assert (root.ends[0][y] <= values.min(axis=0) + 1e-9).all()

@@ -6,7 +6,7 @@ Steering in floating point. The parameters that come back are rounded to short d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,7 +67,8 @@ class Bounder:
 
     What is given and what comes back lies on the CPU; the arithmetic is done on `device`. With
     `coarse`, multipliers are searched for in float32, at half the cost where matrix products
-    dominate; the bound that comes with them is of the full type all the same.
+    dominate; the bound that comes with them is of the full type all the same. Once `stopped` says
+    so, the parameters found so far will do.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class Bounder:
         balls: Sequence[FloatBall] = (),
         *,
         coarse: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self.graph, self.linear, self.balls = graph, linear, tuple(balls)
+        self._stopped = stopped
         self.xp = TorchBackend(dtype, device)
         self.host = self.xp if device == "cpu" else TorchBackend(dtype)
         self._far: Linear | None = None
@@ -89,7 +92,7 @@ class Bounder:
             self._far = Linear(a, b)
         self._steer = self
         if coarse:
-            self._steer = Bounder(graph, device, torch.float32, linear, balls)
+            self._steer = Bounder(graph, device, torch.float32, linear, balls, stopped=stopped)
 
     def _to(self, value: Tensor) -> Tensor:
         return value.to(self.xp.device)
@@ -205,6 +208,9 @@ class Bounder:
                 best[k][improved] = v.detach()[better]
             going = least[run.at] <= goals[run.at]
             if step == effort.iterations or not run.params or not bool(going.any()):
+                break
+            # Thousands of rows take seconds an iteration. Sound: any parameters will do.
+            if self._stopped():
                 break
             if not value.requires_grad:  # no undecided node has a part in any of the rows
                 break

@@ -183,7 +183,7 @@ def decide_search(
     coarse = not options.refresh and not options.inputs
     bounder = Bounder(
         problem.graph, options.device, linear=linear_rows(problem.region), balls=balls,
-        coarse=coarse,
+        coarse=coarse, stopped=lambda: budget.spent,
     )
     torch.set_num_threads(tensor_threads(options, budget))
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)

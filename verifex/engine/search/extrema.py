@@ -186,7 +186,8 @@ def minima(
     layout = Layout(problem.graph, targets)
     linear = linear_rows(problem.region)
     balls = float_balls(problem.region)
-    bounder = Bounder(problem.graph, options.device, linear=linear, balls=balls)
+    bounder = Bounder(problem.graph, options.device, linear=linear, balls=balls,
+                      stopped=lambda: budget.spent)
     lo, hi = problem.region.float_box()
     policy = RangePolicy(problem, forms, linear=linear)
     points = samples(lo, hi, balls, seed)

@@ -100,7 +100,7 @@ class TensorReader:
         """Bytes from a file inside the model's folder, reached without symbolic links."""
         if self.folder is None:
             raise InputError("the tensor is stored outside the file",
-                             expected="a model in one file (in torch: export with external_data=False)")
+                             expected="a model in one file (torch: external_data=False)")
         entries = {e.key: e.value for e in proto.external_data}
         # A checksum is allowed and not looked at: sizes are checked, and content is never trusted.
         unknown = set(entries) - {"location", "offset", "length", "checksum"}
