@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from verifex.engine.watch import Watch
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
-    from verifex.problem.spec.build import ReadProblem
+    from verifex.problem.read import ReadProblem
     from verifex.problem.spec.difference import Difference
     from verifex.problem.spec.expression import Expression
     from verifex.problem.spec.model import Spec
@@ -240,7 +240,7 @@ def read(model: ModelLike, spec: SpecLike) -> ReadProblem:
     """The problem that a spec states about a model, and the files that it was read from: none
     where anything was given in memory, so that there is nothing that a certificate could name."""
     from verifex.ir.problem import Problem
-    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.read import ReadProblem as Found
     from verifex.problem.spec.build import build_problem, read_problem
     from verifex.problem.vnnlib.read import is_vnnlib, load_query
 

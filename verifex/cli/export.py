@@ -15,7 +15,7 @@ from verifex.errors import UnsupportedError, UsageError, VerifexError
 if TYPE_CHECKING:
     from verifex.ir.model.logical import Model
     from verifex.ir.problem import Problem
-    from verifex.problem.spec.build import ReadProblem
+    from verifex.problem.read import ReadProblem
 
 _TOLERANCE = 1e-3  # of the values' size: float32 sums of a few thousand terms stay far below
 _LEAF = "sat: the leaf is not closed; unsat: it is"

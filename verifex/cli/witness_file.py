@@ -14,7 +14,7 @@ from verifex.ir.text.checked import read_fraction
 from verifex.ir.text.graph_text import fraction_to_json
 
 if TYPE_CHECKING:
-    from verifex.problem.spec.build import ReadProblem
+    from verifex.problem.read import ReadProblem
 
 VERSION = 1
 MAX_BYTES = 256 << 20

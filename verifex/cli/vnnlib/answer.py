@@ -18,7 +18,7 @@ from verifex.settings import MOST_JOBS, Settings
 if TYPE_CHECKING:
     from verifex.engine.verdict import Verdict
     from verifex.ir.graph import Graph
-    from verifex.problem.spec.build import ReadProblem
+    from verifex.problem.read import ReadProblem
     from verifex.problem.vnnlib.read import QueryFile
     from verifex.problem.vnnlib.stated import Stated
     from verifex.source import Source
@@ -69,7 +69,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, rules: Rules, start
     """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
     from verifex import api
     from verifex.engine.verdict import Outcome
-    from verifex.problem.spec.build import ReadProblem as Found
+    from verifex.problem.read import ReadProblem as Found
     from verifex.problem.vnnlib.read import load_stated, query_source
 
     source = query_source(query)
@@ -111,8 +111,8 @@ def _certifiable(
     The checker reads VNN-LIB 1.0 about one network. A query of version 2.0 is decided as such a
     pair of files, translated exactly; where that is not possible, without a certificate.
     """
-    from verifex.problem.spec.build import ReadProblem as Found
-    from verifex.problem.spec.build import read_problem
+    from verifex.problem.read import ReadProblem as Found
+    from verifex.problem.read import read_query
     from verifex.problem.vnnlib.translate import write_translation
     from verifex.source import QuestionFiles
     from verifex.source import Source as Read
@@ -127,7 +127,7 @@ def _certifiable(
     except UnsupportedError as error:
         return Found(stated.problem, None), (f"no certificate: {error}",)
     said = "decided and checked as one network with a query of VNN-LIB 1.0"
-    return read_problem(query_path, network_path), (said,)
+    return read_query(query_path, network_path), (said,)
 
 
 def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[str, ...]]:

@@ -25,11 +25,12 @@ from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names, blocks_of
 from verifex.metrics.support.reference import Reference
 from verifex.metrics.support.setting import Explanation, Setting, functional_node
+from verifex.problem.read import ReadProblem, read_query
 from verifex.problem.spec.data import load_point
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, spec_source
 from verifex.problem.spec.region import build_region
-from verifex.problem.vnnlib.read import is_vnnlib, load_stated, query_source
+from verifex.problem.vnnlib.read import is_vnnlib
 from verifex.source import QuestionFiles, Source
 
 
@@ -82,18 +83,10 @@ def load_problem(spec_path: str | Path, network_path: str | Path | None = None) 
     return read_problem(spec_path, network_path).problem
 
 
-@dataclass(frozen=True, eq=False)
-class ReadProblem:
-    """A problem and the files that it was read from, each once (None: from memory)."""
-
-    problem: Problem
-    files: QuestionFiles | None
-
-
 def read_problem(spec_path: str | Path, network_path: str | Path | None = None) -> ReadProblem:
     """As `load_problem`, with the files."""
     if is_vnnlib(spec_path):
-        return _read_query(spec_path, network_path)
+        return read_query(spec_path, network_path)
     source = spec_source(spec_path)
     spec = source.parsed
     network = find_network(spec, spec_path, network_path)
@@ -103,18 +96,6 @@ def read_problem(spec_path: str | Path, network_path: str | Path | None = None) 
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
     return ReadProblem(problem, QuestionFiles(network, source, files.hashes))
-
-
-def _read_query(path: str | Path, network_path: str | Path | None) -> ReadProblem:
-    """The same of a VNN-LIB query. The checker reads those of version 1.0."""
-    from verifex.frontend.onnx.read import network_source
-
-    query = query_source(path)
-    network = None if network_path is None else network_source(network_path, every_output=True)
-    stated = load_stated(query, network)
-    if network is None:
-        return ReadProblem(stated.problem, None)
-    return ReadProblem(stated.problem, QuestionFiles(network, query, checkable=stated.version == 1))
 
 
 def find_network(
