@@ -202,3 +202,14 @@ def test_public_names_exist_and_are_lazy() -> None:
     assert int(count) <= 2  # the package, and the finder of an editable installation
     assert numpy == "False"
     assert version == verifex.__version__
+
+
+def test_a_certificate_never_replaces_what_it_is_about(tmp_path: Path) -> None:
+    for name in ("breast_cancer.onnx", "breast_cancer_test.csv", "top3_stable.toml"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    network, spec = tmp_path / "breast_cancer.onnx", tmp_path / "top3_stable.toml"
+    for path in (network, spec):
+        before = path.read_bytes()
+        with pytest.raises(verifex.UsageError, match="would replace"):
+            verifex.verify(network, spec, certificate=path)
+        assert path.read_bytes() == before

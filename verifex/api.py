@@ -73,6 +73,10 @@ def answer(
     from verifex.certificate.grant import decide_and_check
 
     path = settings.certificate
+    if path is not None and asked.files is not None:
+        for source in (asked.files.network, asked.files.spec):
+            if path.exists() and source.path.exists() and path.samefile(source.path):
+                raise UsageError(f"the certificate would replace {source.name}")
     if path is not None and not path.parent.is_dir():
         raise InputError("cannot be written", expected="a folder that exists", file=str(path))
     log = _clocked(log)

@@ -12,6 +12,7 @@ import torch
 
 from verifex.engine import ranges
 from verifex.engine.bounds.optimise import Bounder, Effort, sure
+from verifex.engine.bounds.single_lp import LeafSolver
 from verifex.engine.budget import Budget
 from verifex.engine.findings.reasons import ReasonKind
 from verifex.engine.ranges import RangeQuestion, find_each
@@ -20,11 +21,13 @@ from verifex.engine.search.claims import decide_search
 from verifex.engine.search.counts import Counts
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.policy import SearchOptions
+from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.ir.formula import And, Atom, Form, Or
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
+from verifex.semantics.interval import Interval, bound_box, linear_image
 from verifex.settings import Settings
 
 F = Fraction
@@ -148,3 +151,41 @@ def test_counts_of_many_parts_need_no_array_of_all_atoms_each() -> None:
                 lost = not counts.possible(without[None])[0]
                 expected = lost and bool(counts.possible(known[None])[0]) and not known[k]
                 assert bool(line[k]) == expected
+
+
+def test_a_chain_of_tiny_factors_is_not_zero() -> None:
+    """2**-140 nine times: intervals around 0 whose products underflow are no exact zeros."""
+    b = Builder()
+    node = b.input("x", (2,))
+    for _ in range(9):
+        node = b.affine(dense(np.eye(2) * 2.0**-140), node)
+        node = b.relu(node)
+    graph = b.build({"y": node})
+    low, high = bound_box(graph, np.full(2, 0.25), np.full(2, 0.75), [node])
+    exact = F(1, 2) * F(2) ** (-140 * 9)
+    assert (F(float(low[node][0])) <= exact <= F(float(high[node][0])))
+    assert high[node][0] > 0
+
+
+def test_a_box_around_zero_times_a_tiny_factor_is_not_zero() -> None:
+    found = linear_image(dense(np.eye(1) * 2.0**-140), Interval(
+        np.array([[-1e-290]]), np.array([[1e-290]])))
+    assert found.lo[0, 0] < 0 < found.hi[0, 0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-7, 5e-8, 1e-12, 1e-200, 1e9])
+def test_leaf_programs_do_not_depend_on_the_scale_of_costs(scale: float) -> None:
+    """min s (-x - 2 y) where x + y <= 3/2 on [0, 1]**2 is -2.5 s."""
+    answer = LeafSolver().minimise(
+        np.array([-1.0, -2.0]) * scale, 0.0, np.array([[-1.0, -1.0]]), np.array([-1.5]),
+        np.zeros(2), np.ones(2))
+    assert answer.value == pytest.approx(-2.5 * scale)
+    assert answer.duals == pytest.approx([scale])
+
+
+def test_values_beyond_all_floats_are_printed_as_infinite() -> None:
+    end = RangeEnd(None, None, F(10) ** 400, (F(1),), False)
+    low = RangeEnd(None, None, -F(10) ** 400, (F(0),), False)
+    found = RangeVerdict("norm", low, end)
+    assert not found.closed
+    assert found.to_json()["high"]["attained"] == math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -153,7 +154,13 @@ def _text(value: Fraction | None) -> str | None:
 
 
 def _float(value: Fraction | None) -> float | None:
-    return None if value is None else float(value)
+    """The nearest float, infinite where the value is beyond all of them."""
+    if value is None:
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 @dataclass(frozen=True)

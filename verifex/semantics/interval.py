@@ -84,9 +84,12 @@ def linear_image(linear_map: LinearMap, operand: Interval) -> Interval:
     slack = (fan_in(linear_map) + 4) * _ULP
     with np.errstate(over="ignore", invalid="ignore"):
         mid = apply_numpy(linear_map, centre)
-        spread = apply_numpy(mag, radius + slack * np.abs(centre)) * (1 + 2 * slack)
-        # Sound: where no product can underflow, a zero spread means that every product is zero.
-        exact_zero = (spread == 0) & (_least(linear_map) * _least_nonzero(centre) > 1e-280)
+        reach = radius + slack * np.abs(centre)
+        spread = apply_numpy(mag, reach) * (1 + 2 * slack)
+        # Sound: where no product can underflow, neither of the centre nor of what lies around it, a
+        # zero spread means that every product is zero.
+        least = _least(linear_map) * min(_least_nonzero(centre), _least_nonzero(reach))
+        exact_zero = (spread == 0) & (least > 1e-280)
         spread = np.where(exact_zero, 0.0, spread + TINY)
         low, high = mid - spread, mid + spread
     low, high = np.where(spread == 0, mid, down(low)), np.where(spread == 0, mid, up(high))

@@ -53,8 +53,10 @@ class LeafSolver:
         highspy, solver = self._highspy, self._solver
         lp = highspy.HighsLp()
         m, n = left.shape
+        # The tolerance of the duals is absolute: costs of 1e-8 would all count as zero.
+        unit = float(np.exp2(np.floor(np.log2(top)))) if (top := np.abs(cost).max(initial=0)) else 1
         lp.num_col_, lp.num_row_ = n, m
-        lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, lo, hi
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost / unit, lo, hi
         lp.row_lower_, lp.row_upper_ = right, np.full(m, np.inf)
         lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = n, m
@@ -68,7 +70,7 @@ class LeafSolver:
         if status == kinds.kOptimal:
             solution = solver.getSolution()
             x = np.clip(np.array(solution.col_value), lo, hi)
-            duals = np.maximum(np.array(solution.row_dual), 0.0) if m else np.zeros(0)
+            duals = np.maximum(np.array(solution.row_dual), 0.0) * unit if m else np.zeros(0)
             return LeafAnswer(float(cost @ x) + const, x, duals)
         if status == kinds.kInfeasible:
             return LeafAnswer(None, None, self._ray(m))
