@@ -18,7 +18,7 @@ from verifex.ir.linmap import dense, reshape
 from verifex.ir.ops import Concat
 from verifex.problem.spec import builders as v
 from verifex.problem.spec.build import build_problem, load_problem
-from verifex.problem.spec.expression import build_expression
+from verifex.problem.spec.expression import build_expressions
 from verifex.problem.spec.model import parse_spec, properties
 from verifex.problem.spec.schema import schema, text
 from verifex.semantics.evaluate import evaluate_exact, evaluate_float
@@ -223,7 +223,7 @@ def test_expressions(expression: str, oracle: Any) -> None:
         input=v.point(x0, names=["a", "b", "c"]), region=v.linf(1),
         explain=v.explain(output="logit:0"), assume=v.output("logit:0", at_most=5),
     )
-    built = build_expression(network(), spec, expression)
+    (built,) = build_expressions(network(), spec, [expression])
     assert built.problem.require == TRUE
     assert built.problem.assume != TRUE
     assert built.label
@@ -248,7 +248,7 @@ def test_expressions(expression: str, oracle: Any) -> None:
 def test_bad_expressions(expression: str) -> None:
     spec = v.Spec(input=v.point([0.25, 0.5, 0.75]), region=v.linf(1), explain=v.explain())
     with pytest.raises(InputError) as caught:
-        build_expression(network(), spec, expression)
+        build_expressions(network(), spec, [expression])
     assert str(caught.value).isprintable()
 
 

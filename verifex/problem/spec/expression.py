@@ -43,17 +43,11 @@ class Expression:
     label: str
 
 
-def build_expression(
-    graph: Graph, spec: Spec, text: str, base_dir: str | Path = "."
-) -> Expression:
-    """The expression `text` in the setting of a spec (its `require` is not looked at)."""
-    return build_expressions(graph, spec, [text], base_dir)[0]
-
-
 def build_expressions(
     graph: Graph, spec: Spec, texts: Sequence[str], base_dir: str | Path = "."
 ) -> list[Expression]:
-    """Expressions in the setting of a spec, all over the graph of one problem."""
+    """Expressions in the setting of a spec, all over the graph of one problem. The spec's `require`
+    is not looked at."""
     prepared = prepare(graph, spec, DataFolder(Path(base_dir)))
     forms = []
     for text in texts:

@@ -24,7 +24,7 @@ from verifex.engine.search.gates.domains import (
 )
 from verifex.engine.search.gates.joint import Joint
 from verifex.engine.search.gates.lookahead import Asked, BoundedRows, look_ahead
-from verifex.engine.search.gates.policy import SearchContext
+from verifex.engine.search.gates.policy import SearchContext, Tightener
 from verifex.engine.search.record import AtomBound
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import minimisers
@@ -47,7 +47,7 @@ class Bounding:
 
     def __init__(self, context: SearchContext) -> None:
         self.context = context
-        self.joint = Joint(context)
+        self.joint: Tightener = Joint(context)
         self.weights: FloatArray | None = None
         layout = context.layout
         numbers = sum(layout.graph.nodes[i].size for i in layout.order)

@@ -52,7 +52,7 @@ class Joint:
             )[0]:
                 attach(self.context.proof, domains, k, bound)
                 closed[k] = "bounds"
-        return Tightened(domains, closed, again)
+        return Tightened(closed, again)
 
     def _bound(
         self, domain: Domains, rows: Numbers, params: dict[Parameter, Tensor]

@@ -89,7 +89,7 @@ class Leaves:
                 again[k] = True
             else:
                 closed[k] = self._end(domains.take(slice(k, k + 1)))
-        return Tightened(domains, closed, again)
+        return Tightened(closed, again)
 
     def _end(self, domain: Domains) -> str:
         """How a domain (a batch of one, a view) is closed by its LPs; "" if it is not."""

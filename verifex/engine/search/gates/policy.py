@@ -145,11 +145,10 @@ class SearchContext:
 
 @dataclass(frozen=True)
 class Tightened:
-    """A batch (N) after its bounds were made tighter: `closed` (N,) says how a domain was closed by
-    that ("bounds", "empty", "tie"; "" where it is open), `again` which domains have to be bounded
-    again before they are split."""
+    """What came of making the bounds of a batch (N) tighter: `closed` (N,) says how a domain was
+    closed by that ("bounds", "empty", "tie"; "" where it is open), `again` which domains have to be
+    bounded again before they are split."""
 
-    domains: Domains
     closed: NDArray[np.str_]
     again: Flags
     half_spaces: HalfSpaces | None = None

@@ -128,7 +128,7 @@ class Refresh:
             self._node(batch, z)
         closed, again = still_open(domains)
         closed[batch.empty] = "empty"
-        return Tightened(domains, closed, again, half_spaces)
+        return Tightened(closed, again, half_spaces)
 
     # --- empty domains ----------------------------------------------------------------------------
 

@@ -31,7 +31,13 @@ from verifex.engine.search.gates.domains import (
 from verifex.engine.search.gates.forms import FormTable
 from verifex.engine.search.gates.frontier import Frontier
 from verifex.engine.search.gates.leaves import Leaves
-from verifex.engine.search.gates.policy import Policy, SearchContext, SearchOptions, Stats
+from verifex.engine.search.gates.policy import (
+    Policy,
+    SearchContext,
+    SearchOptions,
+    Stats,
+    Tightener,
+)
 from verifex.engine.search.gates.refresh import Refresh
 from verifex.engine.search.gates.tighten import TOGETHER, Tighten
 from verifex.engine.search.record import Proof, ProofNode
@@ -60,7 +66,8 @@ class Search:
         self.context = SearchContext(
             layout, bounder, FormTable(layout, policy.forms), HalfSpaceMaker(layout, bounder),
             policy, options, budget, self.proof, self.stats)
-        self._bounding, self._leaves = Bounding(self.context), Leaves(self.context)
+        self._bounding = Bounding(self.context)
+        self._leaves: Tightener = Leaves(self.context)
         self._refresh = Refresh(self.context) if options.refresh else None
         self._tighten = Tighten(self.context) if options.tighten else None
         if options.order == "layers":

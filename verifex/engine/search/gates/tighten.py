@@ -89,7 +89,7 @@ class Tighten:
             some = domains.take(now)
             again[now] = self._run(some)
             domains.put(now, some)
-        return Tightened(domains, closed, again)
+        return Tightened(closed, again)
 
     def _run(self, domains: Domains) -> bool:
         """Tighten all of these, layer by layer; False if it was stopped."""
