@@ -40,8 +40,8 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 
 ALLOWED = {
     "__future__", "base64", "collections", "concurrent", "contextlib", "csv", "decimal", "fnmatch",
-    "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math", "operator",
-    "os", "pathlib", "re",
+    "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math",
+    "operator", "os", "pathlib", "re",
     "struct", "sys", "tomllib", "typing", "zlib",
 }
 FRACTIONS = {"Fraction(2)"}
