@@ -137,7 +137,7 @@ class Deriver:
         forms, constants = [], []
         for element, sign, line in facts:
             row, constant = {(node, element): sign << COEFFICIENT}, 0
-            own = {key: line[key] for key in ("splits", "rows") if key in line}
+            own: Line = {key: line[key] for key in ("splits", "rows") if key in line}
             if own:
                 terms, constant = self._weighted_terms(
                     domain, 1, COEFFICIENT, self.multipliers(own))
