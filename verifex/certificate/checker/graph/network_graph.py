@@ -11,6 +11,7 @@ from typing import Any
 from ..failures import MAX_NODES, MAX_SIZE, need
 from .forms import ONE, ZERO, Form, total
 from .packed_rows import PackedRows, packed
+from .sparse_rows import PackedRow, columns_of, divided, is_identity
 
 Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its ancestors
 
@@ -59,6 +60,31 @@ class NetworkGraph:
             parts.append((n, *by_row, PackedRows(back, len(forms))))
         key = (tuple(part[1].rows for part in parts), den, bias)
         return self.node("A", args, len(forms), (parts, den, bias), key)
+
+    def affine_node(
+        self, argument: int, rows: Sequence[PackedRow], denominator: int,
+        bias: Sequence[Fraction],
+    ) -> int:
+        """The node (rows / denominator) * argument + bias, one of the rows not being empty.
+
+        It is the node that `rows` gives for the same forms, made without a fraction a weight.
+        """
+        shared = denominator
+        for _, weights in rows:
+            shared = math.gcd(shared, *weights)
+            if shared == 1:
+                break
+        else:
+            rows, denominator = [divided(row, shared) for row in rows], denominator // shared
+        width = self.nodes[argument].size
+        if denominator == 1 and not any(bias) and is_identity(rows, width):
+            return argument
+        sizes = [(at, tuple(map(abs, weights))) for at, weights in rows]
+        by_row, by_size = PackedRows(rows, width), PackedRows(sizes, width)
+        part = (argument, by_row, by_size, PackedRows(columns_of(rows, width), len(rows)))
+        key = ((by_row.rows,), denominator, tuple(bias))
+        data = ([part], denominator, tuple(bias))
+        return self.node("A", (argument,), len(rows), data, key)
 
     def gradient(self, output: int, inputs: Sequence[int]) -> list[int]:
         """Nodes d output / d input by reverse mode, for a node of one element."""
