@@ -12,7 +12,7 @@ it is on the forms.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Protocol
 
@@ -135,12 +135,12 @@ class AffineElements:
         return len(self.rows)
 
     def forms(self) -> list[Form]:
-        return list(self.written())
-
-    def written(self) -> Iterator[Form]:
+        found = list[Form]()
         for row, constant in zip(self.rows, self.constants, strict=True):
-            yield {(self.source, place): Fraction(weight, self.denominator)
-                   for place, weight in entries(row)}, constant
+            coefficients = {(self.source, place): Fraction(weight, self.denominator)
+                            for place, weight in entries(row)}
+            found.append((coefficients, constant))
+        return found
 
     def picked(self, places: Sequence[int]) -> Elements:
         rows, constants = [self.rows[k] for k in places], [self.constants[k] for k in places]
@@ -149,11 +149,9 @@ class AffineElements:
     def adjusted(self, factors: Sequence[Fraction], additions: Sequence[Fraction]) -> Elements:
         """Each element times a factor of its own, plus a number of its own."""
         shared = math.lcm(*{factor.denominator for factor in factors})
-        rows, constants = list[PackedRow](), list[Fraction]()
-        for row, constant, factor, addition in zip(
-                self.rows, self.constants, factors, additions, strict=True):
-            rows.append(multiplied(row, factor.numerator * (shared // factor.denominator)))
-            constants.append(constant * factor + addition)
+        whole = [factor.numerator * (shared // factor.denominator) for factor in factors]
+        rows = multiplied(self.rows, whole)
+        constants = times_plus(self.constants, factors, additions)
         return affine(self.source, self.width, rows, self.denominator * shared, constants)
 
     def node(self, graph: NetworkGraph) -> int:
@@ -163,6 +161,21 @@ class AffineElements:
         longest = max(max(map(int.bit_length, weights), default=0) for _, weights in self.rows)
         weights_at_most = longest + self.denominator.bit_length()
         return max(weights_at_most, *map(bits, self.constants))
+
+
+def times_plus(
+    numbers: Sequence[Fraction], factors: Sequence[Fraction], additions: Sequence[Fraction]
+) -> list[Fraction]:
+    """Each number times a factor plus an addition.
+
+    A channel repeats its numbers, the same objects, at all its places: they are computed once.
+    """
+    found, last, result = list[Fraction](), (ZERO, ZERO, ZERO), ZERO
+    for number, factor, addition in zip(numbers, factors, additions, strict=True):
+        if not (number is last[0] and factor is last[1] and addition is last[2]):
+            last, result = (number, factor, addition), number * factor + addition
+        found.append(result)
+    return found
 
 
 def affine(

@@ -11,7 +11,14 @@ from typing import Any
 from ..failures import MAX_NODES, MAX_SIZE, need
 from .forms import ONE, ZERO, Form, total
 from .packed_rows import PackedRows, packed
-from .sparse_rows import PackedRow, columns_of, divided, is_identity
+from .sparse_rows import (
+    PackedRow,
+    columns_of,
+    divided,
+    greatest_divisor,
+    is_identity,
+    magnitudes,
+)
 
 Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its ancestors
 
@@ -69,18 +76,13 @@ class NetworkGraph:
 
         It is the node that `rows` gives for the same forms, made without a fraction a weight.
         """
-        shared = denominator
-        for _, weights in rows:
-            shared = math.gcd(shared, *weights)
-            if shared == 1:
-                break
-        else:
-            rows, denominator = [divided(row, shared) for row in rows], denominator // shared
+        shared = greatest_divisor(rows, denominator)
+        if shared > 1:
+            rows, denominator = divided(rows, shared), denominator // shared
         width = self.nodes[argument].size
         if denominator == 1 and not any(bias) and is_identity(rows, width):
             return argument
-        sizes = [(at, tuple(map(abs, weights))) for at, weights in rows]
-        by_row, by_size = PackedRows(rows, width), PackedRows(sizes, width)
+        by_row, by_size = PackedRows(rows, width), PackedRows(magnitudes(rows), width)
         part = (argument, by_row, by_size, PackedRows(columns_of(rows, width), len(rows)))
         key = ((by_row.rows,), denominator, tuple(bias))
         data = ([part], denominator, tuple(bias))

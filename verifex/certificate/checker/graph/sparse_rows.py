@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 
 PackedRow = tuple[tuple[int, ...] | None, tuple[int, ...]]
@@ -20,18 +21,47 @@ def packed_row(positions: Sequence[int], weights: Sequence[int], width: int) -> 
     return tuple(positions), tuple(weights)
 
 
-def multiplied(row: PackedRow, factor: int) -> PackedRow:
-    """A row times a whole number."""
-    if factor == 1:
-        return row
-    positions, weights = row
-    return (positions, tuple([weight * factor for weight in weights])) if factor else EMPTY
+def changed(
+    rows: Sequence[PackedRow], change: Callable[[tuple[int, ...]], tuple[int, ...]]
+) -> list[PackedRow]:
+    """The rows with changed weights, none of which becomes zero.
+
+    Weights that several rows share, as the windows of a convolution do, are changed once.
+    """
+    known = {id(weights): weights for _, weights in rows}
+    found = {key: change(weights) for key, weights in known.items()}
+    return [(positions, found[id(weights)]) for positions, weights in rows]
 
 
-def divided(row: PackedRow, divisor: int) -> PackedRow:
-    """A row divided by a number that divides all its weights."""
-    positions, weights = row
-    return positions, tuple([weight // divisor for weight in weights])
+def magnitudes(rows: Sequence[PackedRow]) -> list[PackedRow]:
+    """The rows without signs."""
+    return changed(rows, lambda weights: tuple(map(abs, weights)))
+
+
+def divided(rows: Sequence[PackedRow], divisor: int) -> list[PackedRow]:
+    """The rows divided by a number that divides all weights."""
+    return changed(rows, lambda weights: tuple([weight // divisor for weight in weights]))
+
+
+def multiplied(rows: Sequence[PackedRow], factors: Sequence[int]) -> list[PackedRow]:
+    """Each row times a whole number of its own."""
+    known: dict[tuple[int, int], tuple[int, ...]] = {}
+    found = []
+    for (positions, weights), factor in zip(rows, factors, strict=True):
+        key = id(weights), factor
+        if key not in known:  # `rows` keeps the weights alive, so no other ones have their id
+            known[key] = weights if factor == 1 else tuple([w * factor for w in weights])
+        found.append((positions, known[key]) if factor else EMPTY)
+    return found
+
+
+def greatest_divisor(rows: Sequence[PackedRow], start: int) -> int:
+    """The greatest number that divides this one and all weights."""
+    for weights in {id(weights): weights for _, weights in rows}.values():
+        start = math.gcd(start, *weights)
+        if start == 1:
+            break
+    return start
 
 
 def entries(row: PackedRow) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,15 @@ from itertools import zip_longest
 
 from ..failures import MAX_MADE, MAX_SIZE, need
 from .element_types import ELEMENT_TYPES, INTEGERS, UNTYPED
-from .elements import AffineElements, Elements, FormElements, NumberElements, all_of, is_dyadic
+from .elements import (
+    AffineElements,
+    Elements,
+    FormElements,
+    NumberElements,
+    all_of,
+    is_dyadic,
+    times_plus,
+)
 from .forms import ZERO, Form, digits, total
 from .network_graph import NetworkGraph
 
@@ -216,10 +224,9 @@ def shifted(
     additions = [ZERO] * len(elements)
     for tensor, times in terms:
         if tensor.fixed:
-            numbers = [number * times for number in tensor.constants()]
-            spread = tensor.spread(shape)
-            additions = [sum_ + numbers[place]
-                         for sum_, place in zip(additions, spread, strict=True)]
+            numbers = tensor.constants()
+            spread = [numbers[place] for place in tensor.spread(shape)]
+            additions = times_plus(spread, [Fraction(times)] * len(spread), additions)
     return elements.adjusted([factor] * len(elements), additions)
 
 

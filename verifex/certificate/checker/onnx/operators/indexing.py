@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import accumulate, pairwise
 
-from ...failures import MAX_SIZE, need
+from ...failures import MAX_SIZE, Bad, need
 from ...graph.forms import ZERO
 from ...graph.moves import NOTHING, along
 from ...graph.symbolic import SymbolicTensor, constants
@@ -43,8 +43,7 @@ def slice_(call: OperatorCall) -> SymbolicTensor:
     """
     starts, ends = call.integers("starts", 1), call.integers("ends", 2)
     if starts is None or ends is None:
-        need(False, "a Slice without starts or ends")
-        return call.tensor()
+        raise Bad("a Slice without starts or ends")
     given_axes, given_steps = call.integers("axes", 3), call.integers("steps", 4)
     axes = call.axes(range(len(starts)) if given_axes is None else given_axes)
     steps = [1] * len(starts) if given_steps is None else given_steps
@@ -112,10 +111,10 @@ def pad(call: OperatorCall) -> SymbolicTensor:
     rank = len(tensor.shape)
     axes = axes_of(range(rank) if named is None else named.whole_numbers(), rank)
     value = [call.attributes.real("value", ZERO)] if fill is None else fill.constants()
-    need(pads is not None and len(pads) == 2 * len(axes), "a wrong number of pads")
+    if pads is None or len(pads) != 2 * len(axes):
+        raise Bad("a wrong number of pads")
     need(call.attributes.text("mode", "constant") == "constant" and value == [0],
          "unsupported mode or value")
-    pads = pads or []
     for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         side = tensor.shape[axis]
         need(max(before, after) < MAX_SIZE and side + min(before, 0) + min(after, 0) >= 0,

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import math
 
-from ...failures import need
+from ...failures import Bad, need
 from ...graph.moves import transposed
 from ...graph.symbolic import SymbolicTensor
 from ..operator_call import Operator, OperatorCall, axes_of
-from ..signatures import ANY_INPUT, FLOAT_INPUT, INT64_INPUT, INTEGER, INTEGER_LIST
-from ..signatures import AttributeSlot as Slot
-from ..signatures import Signature
+from ..signatures import (
+    ANY_INPUT,
+    FLOAT_INPUT,
+    INT64_INPUT,
+    INTEGER,
+    INTEGER_LIST,
+    AttributeSlot,
+    Signature,
+)
 
 
 def reshape(call: OperatorCall) -> SymbolicTensor:
@@ -67,8 +73,8 @@ def unsqueeze(call: OperatorCall) -> SymbolicTensor:
     axes out of order are refused there; so are axes from the end where the standard has none.
     """
     given, shape = call.integers("axes", 1), list(call.tensor().shape)
-    need(given, "an Unsqueeze without axes")
-    given = given or []
+    if not given:
+        raise Bad("an Unsqueeze without axes")
     axes = axes_of(given, len(shape) + len(given))
     need(call.opset >= 13 or axes == sorted(axes), "unsupported axes out of order")
     need(call.opset >= 11 or min(given) >= 0, "unsupported negative axes at this opset")
@@ -88,16 +94,17 @@ def transpose(call: OperatorCall) -> SymbolicTensor:
 
 OPERATORS = {
     "Reshape": Operator(reshape, Signature(
-        inputs=(ANY_INPUT, INT64_INPUT), attributes=(Slot("allowzero", INTEGER, since=14),))),
+        inputs=(ANY_INPUT, INT64_INPUT),
+        attributes=(AttributeSlot("allowzero", INTEGER, since=14),))),
     "Flatten": Operator(flatten, Signature(
         inputs=(FLOAT_INPUT.during(until=8), ANY_INPUT.during(since=9)),
-        attributes=(Slot("axis", INTEGER),))),
+        attributes=(AttributeSlot("axis", INTEGER),))),
     "Squeeze": Operator(squeeze, Signature(
         inputs=(ANY_INPUT, INT64_INPUT.optionally().during(since=13)),
-        attributes=(Slot("axes", INTEGER_LIST, until=12),))),
+        attributes=(AttributeSlot("axes", INTEGER_LIST, until=12),))),
     "Unsqueeze": Operator(unsqueeze, Signature(
         inputs=(ANY_INPUT, INT64_INPUT.during(since=13)),
-        attributes=(Slot("axes", INTEGER_LIST, until=12),))),
+        attributes=(AttributeSlot("axes", INTEGER_LIST, until=12),))),
     "Transpose": Operator(transpose, Signature(
-        inputs=(ANY_INPUT,), attributes=(Slot("perm", INTEGER_LIST),))),
+        inputs=(ANY_INPUT,), attributes=(AttributeSlot("perm", INTEGER_LIST),))),
 }

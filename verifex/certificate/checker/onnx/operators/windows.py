@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from ...failures import need
+from ...failures import Bad, need
 from ...graph.moves import NOTHING, along
 from ...graph.symbolic import SymbolicTensor, combine, constants
 from ..operator_call import Operator, OperatorCall
@@ -33,7 +33,9 @@ def mean_along(tensor: SymbolicTensor, axis: int, windows: Sequence[Window]) -> 
     return averaged(tensor, axis, inside)
 
 
-def padded_mean_along(tensor: SymbolicTensor, axis: int, windows: Sequence[Window]) -> SymbolicTensor:
+def padded_mean_along(
+    tensor: SymbolicTensor, axis: int, windows: Sequence[Window]
+) -> SymbolicTensor:
     """Means over windows, where padding counts as zeros; what lies behind it does not count."""
     inside = [[position for position in window if position >= 0 or position == PADDING]
               for window in windows]
@@ -87,7 +89,9 @@ def joined_pairs(
     return base + along(axis, [(excess, number_of.get(slot, NOTHING)) for slot in slots])
 
 
-def over_axes(tensor: SymbolicTensor, axes: Sequence[Sequence[Window]], join: Joining) -> SymbolicTensor:
+def over_axes(
+    tensor: SymbolicTensor, axes: Sequence[Sequence[Window]], join: Joining
+) -> SymbolicTensor:
     """Windows along all spatial axes, joined along the last axis first.
 
     Sound: a mean (maximum) over a box is the mean (maximum) of those along its last axis, for every
@@ -102,8 +106,9 @@ def pool(call: OperatorCall, join: Joining) -> SymbolicTensor:
     """Windows of `kernel_shape`, which has to be given."""
     tensor = call.tensor().solid()
     kernel = call.attributes.integers("kernel_shape")
-    need(len(tensor.shape) > 2 and kernel is not None, "no windows")
-    return over_axes(tensor, windows_of(call, kernel or []), join)
+    if len(tensor.shape) < 3 or kernel is None:
+        raise Bad("no windows")
+    return over_axes(tensor, windows_of(call, kernel), join)
 
 
 def max_pool(call: OperatorCall) -> SymbolicTensor:
