@@ -8,54 +8,54 @@ are stored. A product of two computed matrices is refused.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...failures import MAX_TERMS, need
 from ...graph.elements import Elements, NodeElements, NumberElements, affine
 from ...graph.forms import ONE, ZERO, Form, total
 from ...graph.moves import transposed
-from ...graph.sparse_rows import packed_row
+from ...graph.sparse_rows import PackedRow, packed_row
 from ...graph.symbolic import SymbolicTensor, combine, places, stretched
 from ..operator_call import Operator, OperatorCall
 from ..signatures import FLOAT_INPUT, INTEGER, REAL, AttributeSlot, Signature
 
 
-class Lines(NamedTuple):
-    """For every element of a product the line of a factor that it reads: its first place; and the
-    step from one place of a line to the next.
+class Factor(NamedTuple):
+    """A matrix of a product, and for every element of the product the line that it reads: where
+    the line starts; the step from one place of a line to the next; how long lines are.
     """
 
+    tensor: SymbolicTensor
     starts: list[int]
     step: int
-
-
-class Product(NamedTuple):
-    """The shape of a product, the length of the lines, and the lines of both factors."""
-
-    shape: list[int]
     depth: int
-    left: Lines
-    right: Lines
+
+    def lines(self) -> Iterator[range]:
+        """The places of each line. A step of 0 is of lines of one place only."""
+        step = max(1, self.step)
+        for start in self.starts:
+            yield range(start, start + self.depth * step, step)
 
 
-def product_of(left: SymbolicTensor, right: SymbolicTensor) -> Product:
-    """What a product of two tensors reads, by numpy's rules for matmul.
+def factors_of(left: SymbolicTensor, right: SymbolicTensor) -> tuple[list[int], Factor, Factor]:
+    """The shape of a product, and its factors with their lines, by numpy's rules for matmul.
 
     The last axis of the first runs along the last but one of the second (along its only one, if it
     has one). Further axes in front are stretched. A factor of one axis adds none to the result.
     """
     need(left.shape and right.shape, "a product of single numbers")
     lead = stretched(left, right, inner=2)
-    row_axis, column_axis = left.shape[-2:-1], right.shape[1:][-1:]
-    shape, depth = [*lead, *row_axis, *column_axis], left.shape[-1]
-    along = right.strides[-2:][0]
+    rows, columns = left.shape[-2:-1], right.shape[1:][-1:]
+    shape, depth = [*lead, *rows, *columns], left.shape[-1]
     need(depth == right.shape[-2:][0] and math.prod(shape) * depth <= MAX_TERMS,
          "matrices do not fit")
-    left_strides = [*lead_strides(left, len(lead)), *left.strides[-2:-1], *[0] * len(column_axis)]
-    right_strides = [*lead_strides(right, len(lead)), *[0] * len(row_axis),
-                     *right.strides[1:][-1:]]
-    return Product(shape, depth, Lines(places(shape, left_strides), left.strides[-1]),
-                   Lines(places(shape, right_strides), along))
+    # The left factor stands still along the columns of the result, the right one along its rows.
+    left_strides = [*lead_strides(left, len(lead)), *left.strides[-2:-1], *[0] * len(columns)]
+    right_strides = [*lead_strides(right, len(lead)), *[0] * len(rows), *right.strides[1:][-1:]]
+    first = Factor(left, places(shape, left_strides), left.strides[-1], depth)
+    second = Factor(right, places(shape, right_strides), right.strides[-2:][0], depth)
+    return shape, first, second
 
 
 def lead_strides(tensor: SymbolicTensor, count: int) -> list[int]:
@@ -64,55 +64,38 @@ def lead_strides(tensor: SymbolicTensor, count: int) -> list[int]:
     return [0] * (count - len(own)) + own
 
 
-def line(start: int, lines: Lines, depth: int) -> range:
-    """The places of a line; a step of 0 is only taken in a line of one place."""
-    step = max(1, lines.step)
-    return range(start, start + depth * step, step)
-
-
 def matmul(left: SymbolicTensor, right: SymbolicTensor) -> SymbolicTensor:
     """The product of two matrices, or stacks of them, one of which is constant."""
     need(left.fixed or right.fixed, "unsupported product of two computed matrices")
-    product = product_of(left, right)
-    computed, weights, product_lines = (
-        (left, right, (product.left, product.right)) if right.fixed
-        else (right, left, (product.right, product.left)))
-    if isinstance(computed.elements, NodeElements) and isinstance(
-            weights.elements, NumberElements):
-        elements = packed_products(
-            computed.elements, weights.elements, product.depth, *product_lines)
-        return SymbolicTensor(left.graph, product.shape, elements)
-    forms = plain_products(computed, weights, product.depth, *product_lines)
-    return SymbolicTensor(left.graph, product.shape, forms)
+    shape, first, second = factors_of(left, right)
+    computed, weights = (first, second) if right.fixed else (second, first)
+    elements: Elements | list[Form] | None = packed_products(computed, weights)
+    if elements is None:
+        elements = plain_products(computed, weights)
+    return SymbolicTensor(left.graph, shape, elements)
 
 
-def plain_products(
-    computed: SymbolicTensor, weights: SymbolicTensor, depth: int, computed_lines: Lines,
-    weight_lines: Lines,
-) -> list[Form]:
+def plain_products(computed: Factor, weights: Factor) -> list[Form]:
     """The elements of a product: sums of form * weight."""
-    numbers, forms = weights.constants(), list[Form]()
-    for computed_start, weight_start in zip(
-            computed_lines.starts, weight_lines.starts, strict=True):
-        factors = zip(line(computed_start, computed_lines, depth),
-                      line(weight_start, weight_lines, depth), strict=True)
-        forms.append(total([(computed.items[k], numbers[j]) for k, j in factors]))
+    items, numbers, forms = computed.tensor.items, weights.tensor.constants(), list[Form]()
+    for computed_line, weight_line in zip(computed.lines(), weights.lines(), strict=True):
+        forms.append(total([(items[place], numbers[of_weight])
+                            for place, of_weight in zip(computed_line, weight_line, strict=True)]))
     return forms
 
 
-def packed_products(
-    computed: NodeElements, weights: NumberElements, depth: int, computed_lines: Lines,
-    weight_lines: Lines,
-) -> Elements:
-    """`plain_products` for the elements of a node: a line of the weights is a row of the result."""
-    rows = []
-    for computed_start, weight_start in zip(
-            computed_lines.starts, weight_lines.starts, strict=True):
-        at = line(weight_start, weight_lines, depth)
-        numbers = weights.numerators[at.start : at.stop : at.step]
-        rows.append(packed_row(line(computed_start, computed_lines, depth), numbers,
-                               computed.size))
-    return affine(computed.source, computed.size, rows, weights.denominator, [ZERO] * len(rows))
+def packed_products(computed: Factor, weights: Factor) -> Elements | None:
+    """The elements of `plain_products` where those of one factor are all of a node, and those of
+    the other are stored: a line of weights is a row of the result. Else None.
+    """
+    node, stored = computed.tensor.elements, weights.tensor.elements
+    if not isinstance(node, NodeElements) or not isinstance(stored, NumberElements):
+        return None
+    rows = list[PackedRow]()
+    for computed_line, weight_line in zip(computed.lines(), weights.lines(), strict=True):
+        numbers = stored.numerators[weight_line.start : weight_line.stop : weight_line.step]
+        rows.append(packed_row(computed_line, numbers, node.size))
+    return affine(node.source, node.size, rows, stored.denominator, [ZERO] * len(rows))
 
 
 def multiply_matrices(call: OperatorCall) -> SymbolicTensor:
