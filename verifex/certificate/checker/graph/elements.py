@@ -143,7 +143,8 @@ class AffineElements:
         return found
 
     def picked(self, places: Sequence[int]) -> Elements:
-        rows, constants = [self.rows[k] for k in places], [self.constants[k] for k in places]
+        rows = [self.rows[place] for place in places]
+        constants = [self.constants[place] for place in places]
         return affine(self.source, self.width, rows, self.denominator, constants)
 
     def adjusted(self, factors: Sequence[Fraction], additions: Sequence[Fraction]) -> Elements:

@@ -50,9 +50,13 @@ def multiplied(rows: Sequence[PackedRow], factors: Sequence[int]) -> list[Packed
     for (positions, weights), factor in zip(rows, factors, strict=True):
         key = id(weights), factor
         if key not in known:  # `rows` keeps the weights alive, so no other ones have their id
-            known[key] = weights if factor == 1 else tuple([w * factor for w in weights])
+            known[key] = _times(weights, factor)
         found.append((positions, known[key]) if factor else EMPTY)
     return found
+
+
+def _times(weights: tuple[int, ...], factor: int) -> tuple[int, ...]:
+    return tuple([weight * factor for weight in weights])
 
 
 def greatest_divisor(rows: Sequence[PackedRow], start: int) -> int:

@@ -52,7 +52,12 @@ class Network:
     """An ONNX file lowered into a graph.
 
     `values` holds every tensor that is computed so far, by name; `inputs` the nodes of the inputs
-    that no stored tensor gives a value; `left_out` the outputs that are no floats.
+    that no stored tensor gives a value; `outputs` the outputs of floats, `left_out` the names of
+    the others. What no output needs is not computed, and not looked at.
+
+    Sound: an ONNX graph is a set of equations, one a tensor name. Here every name has one meaning
+    (a stored tensor, an input, or one output of one operator; two are refused), and each value is
+    what the operator's rule says of the values of its inputs.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -158,10 +163,10 @@ class Network:
     def compute(
         self, name: str, node: Message, inputs: Sequence[SymbolicTensor | None]
     ) -> None:
-        """Apply the rule of an operator.
+        """Apply the rule of an operator, and keep its results with their element types.
 
-        Sound: numbers that grow without end are refused, since their time would: constants squared
-        over and over. Products with weights may be long, as long as the weights make them.
+        Numbers that grow without end, as constants do that are squared over and over, are refused
+        before they take all time and memory. Products with weights are but as long as those.
         """
         rule, signature = OPERATORS[name]
         call = OperatorCall(self.graph, node, inputs, self.opset, signature)

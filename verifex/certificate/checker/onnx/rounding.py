@@ -26,10 +26,10 @@ def nearest(value: Fraction, bits: int, low: int) -> Fraction:
 def over_root(scale: Fraction, square: Fraction) -> Fraction:
     """scale / sqrt(square), rounded once to the nearest float64.
 
-    The quotient is the root of scale^2 / square, of which 64 bits more than a float64 has are
-    computed. Sound: the true root is `root` or lies strictly between it and the next number of so
-    many bits, and no tie between two floats does. So it is rounded as the middle between them is,
-    and as `root` where it is exact.
+    Its size is the root of scale^2 / square, of which at least 64 bits are computed: `root`, in
+    units of 2^-shift. Sound: the true root is `root` or lies strictly between it and the next unit.
+    A float64 has 53 bits, so neither a float64 nor a tie of two lies strictly between. So the true
+    root is rounded as the middle between them is, and as `root` where it is exact.
     """
     quotient = Fraction(scale * scale, square)
     shift = max(0, 128 - quotient.numerator.bit_length() + quotient.denominator.bit_length())

@@ -24,10 +24,9 @@ from ..signatures import (
 def batch_normalization(call: OperatorCall) -> SymbolicTensor:
     """(x - mean) * scale / sqrt(variance + epsilon) + offset, one number of each a channel.
 
-    The root is irrational: the factor is rounded once to the nearest float64, and by definition is
-    that float64 (LANGUAGE: the network is what its stored floats say). The package rounds so too.
-    Sound: with any number for the factor this is linear; a variance + epsilon that is not positive
-    has no root and is refused.
+    The root is irrational. The network that claims are about has for a factor the float64 nearest
+    to the exact one (certificate/format.md says so, and the package rounds so too); with any factor
+    it is linear. A variance + epsilon that is not positive has no root and is refused.
     """
     tensor, attributes = call.tensor(), call.attributes
     epsilon = attributes.real("epsilon", EPSILON)

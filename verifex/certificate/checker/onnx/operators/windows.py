@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import zip_longest
 
 from ...failures import Bad, need
 from ...graph.moves import NOTHING, along
@@ -72,8 +73,7 @@ def max_along(tensor: SymbolicTensor, axis: int, windows: Sequence[Window]) -> S
 
 def pairs_of(window: list[int]) -> list[tuple[int, int]]:
     """Neighbours of a window in pairs; a last one is paired with NOTHING."""
-    return [(window[k], window[k + 1] if k + 1 < len(window) else NOTHING)
-            for k in range(0, len(window), 2)]
+    return list(zip_longest(window[::2], window[1::2], fillvalue=NOTHING))
 
 
 def joined_pairs(
@@ -94,8 +94,8 @@ def over_axes(
 ) -> SymbolicTensor:
     """Windows along all spatial axes, joined along the last axis first.
 
-    Sound: a mean (maximum) over a box is the mean (maximum) of those along its last axis, for every
-    window of an axis has as many counted places as it has wherever the others are.
+    Sound: the places of a window that count are all combinations of those that count along each
+    axis. So a mean (maximum) over them is the mean (maximum) of those along the last axis.
     """
     for axis in range(len(axes) - 1, -1, -1):
         tensor = join(tensor, 2 + axis, axes[axis])
