@@ -134,12 +134,7 @@ class SymbolicTensor:
 
     def is_gates(self) -> bool:
         """Whether each element is the gate of some unit, that is 0 or 1."""
-        nodes = self.graph.nodes
-        return all(
-            not constant and len(coefficients) == 1 and all(
-                value == 1 and nodes[node].kind == "S"
-                for (node, _), value in coefficients.items())
-            for coefficients, constant in self.items)
+        return all(is_gate(self.graph, form) for form in self.items)
 
     def relu(self) -> SymbolicTensor:
         """max(element, 0): one relaxed node R."""
@@ -156,6 +151,15 @@ class SymbolicTensor:
         """|element| = 2 max(element, 0) - element."""
         alone = self.solid()
         return combine((alone.relu(), 2), (alone, -1))
+
+
+def is_gate(graph: NetworkGraph, form: Form) -> bool:
+    """Whether a form is one element of a node S, and nothing else."""
+    coefficients, constant = form
+    if constant or len(coefficients) != 1:
+        return False
+    (((node, _), value),) = coefficients.items()
+    return bool(value == 1 and graph.nodes[node].kind == "S")
 
 
 def of_node(graph: NetworkGraph, shape: Iterable[int], node: int) -> SymbolicTensor:
@@ -214,7 +218,10 @@ def combine(*terms: tuple[SymbolicTensor, int | Fraction]) -> SymbolicTensor:
 def shifted(
     shape: list[int], terms: Sequence[tuple[SymbolicTensor, int | Fraction]]
 ) -> Elements | None:
-    """The sum where it is rows applied to a node, times a factor, plus constants; else None."""
+    """The sum where it is rows applied to a node, times a factor, plus constants; else None.
+
+    The factor has a power of two for a denominator: see `scaled`.
+    """
     moving = [(tensor, factor) for tensor, factor in terms if not tensor.fixed]
     if len(moving) != 1 or moving[0][0].shape != tuple(shape):
         return None
@@ -231,7 +238,11 @@ def shifted(
 
 
 def scaled(tensor: SymbolicTensor, factor: SymbolicTensor) -> SymbolicTensor:
-    """The product with constants, axes of 1 being stretched: the forms times the constants."""
+    """The product with constants, axes of 1 being stretched: the forms times the constants.
+
+    Rows applied to a node stay such rows where the denominators of the constants are powers of two;
+    others would make the common denominator of all rows long.
+    """
     shape, numbers = stretched(tensor, factor), factor.constants()
     factors = [numbers[place] for place in factor.spread(shape)]
     elements = tensor.elements
@@ -248,8 +259,9 @@ def multiplied(first: SymbolicTensor, second: SymbolicTensor) -> SymbolicTensor:
     """The product of two computed tensors, axes of 1 being stretched: one relaxed node, G for a
     product with gates (which come first in it), else M.
 
-    Sound: M of a node with itself is bounded as a square. A square that a file computes is refused,
-    since the package names it otherwise.
+    Sound: G and M stand for the product of their arguments, whatever these are; G is only bounded
+    as one with a factor of 0 or 1, and gates are. The square of a tensor is refused: it has a rule
+    of its own in the package, with other names.
     """
     shape, graph = stretched(first, second), first.graph
     pair = [tensor if tensor.shape == tuple(shape) else

@@ -53,17 +53,15 @@ def dropout(call: OperatorCall) -> SymbolicTensor:
     return call.tensor()
 
 
+# Until set 13 all inputs have one type; in set 14 the mean and the variance have one of their own,
+# and from 15 on scale and offset too.
+_SCALE = (FLOAT_INPUT.during(until=14), FLOAT_INPUT_1.during(since=15))
+_MEAN = (FLOAT_INPUT.during(until=13), FLOAT_INPUT_1.during(14, 14),
+         FLOAT_INPUT_2.during(since=15))
+
 OPERATORS = {
     "BatchNormalization": Operator(batch_normalization, Signature(
-        # Until set 13 all inputs have one type; later mean and variance, then scale and offset
-        # too, have types of their own.
-        inputs=(FLOAT_INPUT,
-                FLOAT_INPUT.during(until=14), FLOAT_INPUT_1.during(since=15),
-                FLOAT_INPUT.during(until=14), FLOAT_INPUT_1.during(since=15),
-                FLOAT_INPUT.during(until=13), FLOAT_INPUT_1.during(14, 14),
-                FLOAT_INPUT_2.during(since=15),
-                FLOAT_INPUT.during(until=13), FLOAT_INPUT_1.during(14, 14),
-                FLOAT_INPUT_2.during(since=15)),
+        inputs=(FLOAT_INPUT, *_SCALE, *_SCALE, *_MEAN, *_MEAN),
         attributes=(AttributeSlot("epsilon", REAL), AttributeSlot("momentum", REAL),
                     AttributeSlot("spatial", INTEGER, until=8),
                     AttributeSlot("training_mode", INTEGER, since=14)))),
