@@ -61,7 +61,16 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "__main__",
     ),
     "verifex.certificate.checker.onnx": (
-        "protobuf rounding signatures", "stored", "operator_call", "operators", "network",
+        "protobuf rounding signatures", "attributes declarations stored", "operator_call",
+        "operators", "network",
+    ),
+    "verifex.certificate.checker.onnx.operators": (
+        "elementwise identities indexing normalization products rectifiers shapes window_places",
+        "convolution windows", "rules",
+    ),
+    "verifex.certificate.checker.graph": (
+        "element_types forms packed_rows sparse_rows", "network_graph", "elements", "symbolic",
+        "moves",
     ),
     "verifex.cli": (
         "common guard options plot vnnlib",

@@ -17,14 +17,11 @@ from verifex.certificate.checker.failures import Bad as Bad
 from verifex.certificate.checker.failures import Empty as Empty
 from verifex.certificate.checker.failures import at as at
 from verifex.certificate.checker.files import read as read
-from verifex.certificate.checker.graph.element_types import LETTERS as LETTERS
 from verifex.certificate.checker.graph.network_graph import NetworkGraph as NetworkGraph
 from verifex.certificate.checker.graph.packed_rows import PackedRows as PackedRows
 from verifex.certificate.checker.graph.packed_rows import packed as packed
 from verifex.certificate.checker.onnx.network import Network as Network
-from verifex.certificate.checker.onnx.operators.rules import RULES as RULES
-from verifex.certificate.checker.onnx.signatures import SIGNATURES as SIGNATURES
-from verifex.certificate.checker.onnx.signatures import existing as existing
+from verifex.certificate.checker.onnx.operators.rules import OPERATORS as OPERATORS
 from verifex.certificate.checker.proof.checker import Checker as Checker
 from verifex.certificate.checker.proof.checker import Share as Share
 from verifex.certificate.checker.spec.claim import Claim as Claim

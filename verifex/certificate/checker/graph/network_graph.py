@@ -18,6 +18,14 @@ from fractions import Fraction
 from ..failures import MAX_NODES, MAX_SIZE, need
 from .forms import ONE, ZERO, Form, total
 from .packed_rows import PackedRows, packed
+from .sparse_rows import (
+    PackedRow,
+    columns_of,
+    divided,
+    greatest_divisor,
+    is_identity,
+    magnitudes,
+)
 
 INPUT, AFFINE, RELU, STEP, GATE, PRODUCT = "I", "A", "R", "S", "G", "M"
 RELAXED = (RELU, STEP, GATE, PRODUCT)
@@ -118,6 +126,27 @@ class NetworkGraph:
         key = (tuple(part.rows.rows for part in parts), denominator, bias)
         step = AffineStep(parts, denominator, bias)
         return self._add(AFFINE, args, len(forms), key, step=step)
+
+    def affine_node(
+        self, argument: int, rows: Sequence[PackedRow], denominator: int,
+        bias: Sequence[Fraction],
+    ) -> int:
+        """The node (rows / denominator) * argument + bias, one of the rows not being empty.
+
+        It is the node that `rows` gives for the same forms, made without a fraction a weight.
+        """
+        shared = greatest_divisor(rows, denominator)
+        if shared > 1:
+            rows, denominator = divided(rows, shared), denominator // shared
+        width = self.nodes[argument].size
+        if denominator == 1 and not any(bias) and is_identity(rows, width):
+            return argument
+        by_row, by_size = PackedRows(rows, width), PackedRows(magnitudes(rows), width)
+        columns = PackedRows(columns_of(rows, width), len(rows))
+        step = AffineStep(
+            (AffinePart(argument, by_row, by_size, columns),), denominator, tuple(bias))
+        key = ((by_row.rows,), denominator, step.bias)
+        return self._add(AFFINE, (argument,), len(rows), key, step=step)
 
     def gradient(self, output: int, inputs: Sequence[int]) -> list[int]:
         """Nodes of d output / d input, for a node of one element, by reverse mode.
