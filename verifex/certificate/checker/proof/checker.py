@@ -16,8 +16,8 @@ from ..bounds.sub_region import E, F, Scale, SubRegion
 from ..failures import MAX_DEPTH, Empty, Short, need, pick
 from ..graph.forms import Form, total
 from ..spec.claim import Claim
-from ..spec.decimals import exact, table
-from ..spec.formulas import Formula, alive
+from ..spec.formulas import AtLeastOf, ClaimAtom, can_hold, numbered
+from ..spec.toml_values import TomlTable, exact
 from .lines import dyadic, kind_of
 
 
@@ -27,8 +27,9 @@ class Checker:
     def __init__(self, claim: Claim, share: tuple[int, int]) -> None:
         self.graph = g = claim.graph
         self.claim, self.share = claim, share
-        self.atoms: list[tuple[Form, bool]] = []
-        self.broken = self.number(claim.broken)
+        listed: list[ClaimAtom] = []
+        self.broken = numbered(claim.violation, listed)
+        self.atoms: list[tuple[Form, bool]] = [(atom.form, atom.strict) for atom in listed]
         first: dict[Any, int] = {}
         self.same = [first.setdefault((frozenset(f[0].items()), f[1], strict), k)
                      for k, (f, strict) in enumerate(self.atoms)]
@@ -36,44 +37,41 @@ class Checker:
         lcms = [math.lcm(*(c.denominator for c in f[0].values())) for f, _ in self.atoms]
         self.factors = [v if v < 1 << 64 else 1 for v in lcms] + [1]  # the last one for the form 0
         self.top = g.rows([total([(f, v)]) for (f, _), v in zip(self.atoms, self.factors)])
-        self.cuts, nodes, index = g.rows(claim.cuts), g.nodes, g.index
+        region = claim.region
+        self.cuts, nodes, index = g.rows(region.rows), g.nodes, g.index
         steps = {nodes[n].args[0] for n in nodes[self.top].cone if nodes[n].kind == "S"}
         relu_of = {z: index["R", (z,), 0] for z in steps if ("R", (z,), 0) in index}
         known = sorted({*nodes[self.top].cone, *relu_of.values()})
         self.named = {k: [n for n in known if nodes[n].kind == k] for k in "RSGM"}
         shifts = [b for n in known if nodes[n].kind == "A" and n != self.top
                   for b in nodes[n].data[2]]
-        whole = math.lcm(*(v.denominator for v in chain(claim.lo, claim.hi, shifts)))
+        whole = math.lcm(*(v.denominator for v in chain(region.low, region.high, shifts)))
         odd = whole >> (whole & -whole).bit_length() - 1
         odd = odd if odd.bit_length() <= 40 else 1
         self.scale = Scale(g, odd << E, odd, E, False, relu_of, {}, [])
-        for power, free, radius in (b for b in claim.balls if b[1]):
+        for ball in (ball for ball in region.balls if ball.free):
+            power, free, radius = ball.power, ball.free, ball.radius
             # Sound: what rounding the centre moves is added to the radius.
-            at = {r: claim.x0[i] * self.scale.unit for i in free for r in claim.flat[i][0]}
+            at = {r: claim.x0[i] * self.scale.unit
+                  for i in free for r in claim.flat_inputs[i][0]}
             room = math.ceil(radius * self.scale.unit + sum(v % 1 for v in at.values()))
             self.scale.balls.append((power, room, {r: v // 1 for r, v in at.items()}))
-        low = [math.floor(v * self.scale.unit) for v in claim.lo]
-        self.root = SubRegion(self.scale, (low, [math.ceil(v * self.scale.unit) for v in claim.hi]))
-
-    def number(self, f: Formula) -> Any:
-        """The formula with its atoms numbered from left to right."""
-        if isinstance(f, list):
-            return f[0], [self.number(p) for p in f[1]]
-        self.atoms.append(f)
-        return len(self.atoms) - 1
+        low = [math.floor(v * self.scale.unit) for v in region.low]
+        high = [math.ceil(v * self.scale.unit) for v in region.high]
+        self.root = SubRegion(self.scale, (low, high))
 
     def run(self, head: dict[str, Any], lines: Iterator[Any]) -> str:
-        table(head, "vxc network spec data nodes atoms witness note")
+        TomlTable(head, ("vxc", "network", "spec", "data", "nodes", "atoms", "witness", "note"))
         sizes = {k: [self.graph.nodes[n].size for n in v] for k, v in self.named.items()}
         for key, mine in (("atoms", len(self.atoms)), ("nodes", sizes)):
             need(head.get(key, mine) == mine, f"header: {key}: the claim has {json.dumps(mine)}")
-        need(head.get("data", {}) == self.claim.files, "header: data: the hashes of other files")
+        need(head.get("data", {}) == self.claim.data_hashes, "header: data: the hashes of other files")
         if "witness" in head:
             need(not list(islice(lines, 1)), "lines after a witness")
             self.witness([exact(v) for v in head["witness"]])
             return "valid (refutation)"
-        assume, goal = self.broken[1]
-        parts = goal[1] if isinstance(goal, tuple) and goal[0] == 1 else [goal]
+        assume, goal = self.broken.parts  # type: ignore[union-attr]
+        parts = goal.parts if isinstance(goal, AtLeastOf) and goal.count == 1 else (goal,)
         missing, left = set(range(len(parts))), -1
         for line in lines:
             kind = kind_of(line)
@@ -82,7 +80,8 @@ class Checker:
                 self.root.pending.append(line)
                 continue
             chosen = line["t"] if kind == "t" else range(len(parts))
-            part = (2, [assume, (1, [pick(parts, j, "part") for j in chosen])])
+            some = AtLeastOf(1, tuple(pick(parts, j, "part") for j in chosen))
+            part = AtLeastOf(2, (assume, some))
             rest = lines if kind == "t" else chain([line], lines)
             left, missing = max(left, 0) + self.tree(rest, part), missing - set(chosen)
         if left or missing:
@@ -98,15 +97,17 @@ class Checker:
         """
         claim, g = self.claim, self.graph
         need(len(x) == claim.size, "witness: another length")
-        inside = all(a <= v <= b for a, v, b in zip(claim.lo, x, claim.hi, strict=True))
-        inside &= all(x[i].denominator == 1 for i in claim.integers)
-        for power, free, radius in claim.balls:
-            inside &= sum(abs(x[i] - claim.x0[i]) ** power for i in free) <= radius**power
+        ends = claim.region.low, claim.region.high
+        inside = all(a <= v <= b for a, b, v in zip(*ends, x, strict=True))
+        inside &= all(x[i].denominator == 1 for i in claim.region.whole)
+        for ball in claim.region.balls:
+            size = sum(abs(x[i] - claim.x0[i]) ** ball.power for i in ball.free)
+            inside &= size <= ball.radius**ball.power
         inside &= all(v <= 0 for v in exactly(g, self.cuts, x, False))
         need(inside, "witness: outside the region")
         low, high = ends(g, self.top, x, False)
         on_kink = {k for k, v in enumerate(low) if v != high[k]}
-        fine = alive(self.broken, lambda k: k in on_kink or self.beats(k, -low[k]))
+        fine = can_hold(self.broken, lambda k: k in on_kink or self.beats(k, -low[k]))
         need(fine or not on_kink, "witness: on a kink")
         need(fine, "witness: the claim holds there")
 
@@ -142,14 +143,14 @@ class Checker:
                 dead |= h.dead
                 joint += h.joint
             d.least({})
-            if alive(f, lambda k: self.same[k] in dead):
+            if can_hold(f, lambda k: self.same[k] in dead):
                 for n, _, _ in d.units:
                     d.get(n)
                 dead |= {k for k, v in enumerate(d.get(self.top)[1]) if self.beats(k, -v)}
         except Empty:
             return True
         # Sound: some atom of a set cannot hold, and whichever it is, the formula is false.
-        return any(all(not alive(f, lambda k: self.same[k] in {j, *dead}) for j in group)  # noqa: B023
+        return any(all(not can_hold(f, lambda k: self.same[k] in {j, *dead}) for j in group)  # noqa: B023
                    for group in joint)
 
     def beats(self, k: int, low: Any) -> bool:
@@ -193,7 +194,7 @@ class Checker:
         return self.argument(kind, n, 0, i), i, None
 
     def place(self, i: int, at: Any) -> tuple[int, int, Fraction | None]:
-        ((n, k),) = pick(self.claim.flat, i, "input")[0]
+        ((n, k),) = pick(self.claim.flat_inputs, i, "input")[0]
         return n, k, exact(at)
 
     def bound(self, d: SubRegion, terms: list[Any], factor: int, line: Any) -> int:
@@ -205,7 +206,8 @@ class Checker:
             found = param[key[0], n] = base64.b64decode(value, validate=True)
             need(len(found) <= self.graph.nodes[n].size, f"multipliers {key} out of range")
             need(max(found, default=0) <= 128, f"multipliers {key} out of range")
-        rows = [(self.cuts, j, -1) for j in range(len(self.claim.cuts))]  # a cut is at most 0
+        cuts = self.claim.region.rows  # each is at most 0
+        rows = [(self.cuts, j, -1) for j in range(len(cuts))]
         terms = list(terms)
         for key, known in (("z", d.units), ("r", rows)):
             for j, m, e in line.get(key, ()):
