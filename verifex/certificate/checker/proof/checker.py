@@ -65,7 +65,8 @@ class Checker:
         sizes = {k: [self.graph.nodes[n].size for n in v] for k, v in self.named.items()}
         for key, mine in (("atoms", len(self.atoms)), ("nodes", sizes)):
             need(head.get(key, mine) == mine, f"header: {key}: the claim has {json.dumps(mine)}")
-        need(head.get("data", {}) == self.claim.data_hashes, "header: data: the hashes of other files")
+        data = head.get("data", {})
+        need(data == self.claim.data_hashes, "header: data: the hashes of other files")
         if "witness" in head:
             need(not list(islice(lines, 1)), "lines after a witness")
             self.witness([exact(v) for v in head["witness"]])
@@ -97,8 +98,8 @@ class Checker:
         """
         claim, g = self.claim, self.graph
         need(len(x) == claim.size, "witness: another length")
-        ends = claim.region.low, claim.region.high
-        inside = all(a <= v <= b for a, b, v in zip(*ends, x, strict=True))
+        box = zip(claim.region.low, x, claim.region.high, strict=True)
+        inside = all(a <= v <= b for a, v, b in box)
         inside &= all(x[i].denominator == 1 for i in claim.region.whole)
         for ball in claim.region.balls:
             size = sum(abs(x[i] - claim.x0[i]) ** ball.power for i in ball.free)

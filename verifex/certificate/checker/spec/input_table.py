@@ -2,9 +2,9 @@
 
 The certificate states x0 too, but the checker does not take it from there: x0 decides what the
 region is and what "unchanged" means, so whoever chose x0 (or the least and greatest values of the
-columns) would choose the claim. It is read here, from the row that the spec names, exactly: a decimal
-of a CSV file means itself, a float of a .npy file its binary value, and scaling is a quotient of
-Fractions. Only `round` ever moves a number, because the spec asks for it.
+columns) would choose the claim. It is read here, from the row that the spec names, exactly: a
+decimal of a CSV file means itself, a float of a .npy file its binary value, and scaling is a
+quotient of Fractions. Only `round` ever moves a number, because the spec asks for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """CSV files: cells as they are written, and the columns that are features.
 
 The text is that of RFC 4180 with the liberties that specs/LANGUAGE.md names (a byte order mark,
-lines that end in LF, CR or CRLF, blank lines), and no other: a cell is wholly in quotes or has none.
+lines that end in LF, CR or CRLF, blank lines), and no other: a cell is wholly in quotes or has no
+quote.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def quoted_lines(source: str) -> list[list[str]]:
     while place < len(source):
         found = CELL.match(source, place)
         if found is None:
-            raise Bad(f"record {len(lines) + 1}: a quote inside a cell, or one that is never closed")
+            raise Bad(f"record {len(lines) + 1}: a quote inside a cell, or never closed")
         quoted, plain, end = found.groups()
         place = found.end()
         blank = plain == "" and not cells and end != ","

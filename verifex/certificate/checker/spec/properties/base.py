@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -53,6 +53,7 @@ def value_bounds(table: TomlTable) -> list[ValueBound]:
     return found
 
 
-def within(forms: Iterable[Form], bounds: list[ValueBound], unit: Form = ({}, ONE)) -> Formula:
-    """Every form keeps every bound."""
+def within(forms: Sequence[Form], bounds: list[ValueBound], unit: Form = ({}, ONE)) -> Formula:
+    """Every form keeps every bound. Of no forms that would always hold, so it is refused."""
+    need(forms, "nothing is named")
     return all_of(bound.atom(form, unit) for form in forms for bound in bounds)
