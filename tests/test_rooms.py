@@ -63,6 +63,12 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.certificate.checker.onnx": (
         "protobuf rounding signatures", "stored", "operator_call", "operators", "network",
     ),
+    "verifex.certificate.checker.spec": (
+        "formulas toml_values", "data names", "constraints reference",
+        "functionals input_table region", "explanation", "setting", "properties", "requirements",
+        "claim",
+    ),
+    "verifex.certificate.checker.spec.properties": ("base", "*", "known"),
     "verifex.cli": (
         "common guard options plot vnnlib",
         "check environment export network render witness_file", "decide", "app",

@@ -39,8 +39,7 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 # --- the text -----------------------------------------------------------------------------------
 
 ALLOWED = {
-    "__future__", "base64", "collections", "concurrent", "contextlib", "csv", "dataclasses",
-    "decimal", "fnmatch",
+    "__future__", "base64", "collections", "concurrent", "contextlib", "decimal", "fnmatch",
     "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math",
     "operator", "os", "pathlib", "re",
     "struct", "sys", "tomllib", "typing", "zlib",

@@ -72,7 +72,7 @@ class Checker:
             self.witness([exact(v) for v in head["witness"]])
             return "valid (refutation)"
         assume, goal = self.broken.parts  # type: ignore[union-attr]
-        parts = goal.parts if isinstance(goal, AtLeastOf) and goal.count == 1 else (goal,)
+        parts = goal.parts if isinstance(goal, AtLeastOf) and goal.needed == 1 else (goal,)
         missing, left = set(range(len(parts))), -1
         for line in lines:
             kind = kind_of(line)

@@ -8,8 +8,8 @@ there is none, a witness is one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import at, need
 from ..graph.forms import Form
@@ -31,8 +31,7 @@ SPEC_KEYS = ("verifex", "name", "network", "network_output", "arithmetic", "kink
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A claim about a network, as the formulas and the region that its check needs."""
 
     graph: NetworkGraph

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
 from ..failures import Bad, need
 from ..graph.forms import ONE, Form, gap, total
@@ -33,8 +33,7 @@ QUOTED_NAME = re.compile(r"""x\[[ \t]*(["'])(.*)\1[ \t]*\]""", re.DOTALL)
 LONGEST = 20_000
 
 
-@dataclass
-class ParsedConstraint:
+class ParsedConstraint(NamedTuple):
     """The sums of a constraint, each a list of (form, factor), and the comparisons between them."""
 
     sums: list[list[tuple[Form, Fraction]]]

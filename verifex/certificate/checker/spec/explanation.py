@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..failures import need
 from ..graph.forms import Form
@@ -21,8 +21,7 @@ NONNEGATIVE = ("abs", "abs_channel_sum", "channel_abs_sum")
 PRODUCTS = ("input_x_gradient", "input*gradient", "gradient*input")
 
 
-@dataclass(frozen=True)
-class ClaimNetwork:
+class ClaimNetwork(NamedTuple):
     """What a claim reads of a network: its graph, its inputs by name, the output it is about."""
 
     graph: NetworkGraph
@@ -36,8 +35,7 @@ class ClaimNetwork:
         return self.graph.gradient(self.graph.rows([form]), list(self.inputs.values()))
 
 
-@dataclass(frozen=True)
-class ExplainedComponents:
+class ExplainedComponents(NamedTuple):
     """The components of A(x), those that are compared, and whether none is ever below 0."""
 
     graph: NetworkGraph

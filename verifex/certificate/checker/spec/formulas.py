@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ..graph.forms import Form, total
 
 Leaf = TypeVar("Leaf")
 
 
-@dataclass(frozen=True)
-class ClaimAtom:
+class ClaimAtom(NamedTuple):
     """The inequality form >= 0, or form > 0 if it is strict."""
 
     form: Form
     strict: bool
 
 
-@dataclass(frozen=True)
-class AtLeastOf(Generic[Leaf]):
-    """At least `count` of the parts hold: "and" counts all of them, "or" one."""
+class AtLeastOf(NamedTuple, Generic[Leaf]):
+    """At least so many of the parts hold as are needed: all of them for "and", one for "or"."""
 
-    count: int
+    needed: int
     parts: tuple[Leaf | AtLeastOf[Leaf], ...]
 
 
@@ -51,7 +48,7 @@ def negate(formula: Formula) -> Formula:
     n - k + 1 do not.
     """
     if isinstance(formula, AtLeastOf):
-        count = len(formula.parts) - formula.count + 1
+        count = len(formula.parts) - formula.needed + 1
         return AtLeastOf(count, tuple(negate(part) for part in formula.parts))
     return ClaimAtom(total([(formula.form, -1)]), not formula.strict)
 
@@ -59,7 +56,7 @@ def negate(formula: Formula) -> Formula:
 def numbered(formula: Formula, atoms: list[ClaimAtom]) -> NumberedFormula:
     """The formula with its atoms, from left to right, appended to a list and named by position."""
     if isinstance(formula, AtLeastOf):
-        return AtLeastOf(formula.count, tuple(numbered(part, atoms) for part in formula.parts))
+        return AtLeastOf(formula.needed, tuple(numbered(part, atoms) for part in formula.parts))
     atoms.append(formula)
     return len(atoms) - 1
 
@@ -72,7 +69,7 @@ def can_hold(formula: NumberedFormula, is_false: Callable[[int], bool]) -> bool:
     """
     if isinstance(formula, int):
         return not is_false(formula)
-    return sum(can_hold(part, is_false) for part in formula.parts) >= formula.count
+    return sum(can_hold(part, is_false) for part in formula.parts) >= formula.needed
 
 
 InputBounds = dict[tuple[int, int], Fraction]
@@ -97,8 +94,8 @@ def hull(formula: Formula, inputs: Mapping[tuple[int, int], int]) -> InputBounds
     implied: InputBounds = {}
     for side, bounds in found.items():
         silent = len(formula.parts) - len(bounds)
-        if silent < formula.count <= len(formula.parts):
-            implied[side] = sorted(bounds)[formula.count - silent - 1]
+        if silent < formula.needed <= len(formula.parts):
+            implied[side] = sorted(bounds)[formula.needed - silent - 1]
     return implied
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from typing import NamedTuple
 
 from ..failures import Bad, at, need
 from ..onnx.rounding import nearest
@@ -39,8 +39,7 @@ OF_CSV = ("header", "target", "drop", "minmax_of")
 FLOAT32_DIGITS, FLOAT32_LEAST_EXPONENT = 24, -149
 
 
-@dataclass(frozen=True)
-class InputReading:
+class InputReading(NamedTuple):
     """The features' names and the point; no numbers if the spec has no reference."""
 
     features: ElementNames

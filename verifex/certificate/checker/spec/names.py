@@ -6,8 +6,8 @@ import fnmatch
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from ..failures import need, pick
 from .toml_values import as_list, shown
@@ -19,8 +19,7 @@ def is_pattern(key: str) -> bool:
     return "*" in key or "?" in key
 
 
-@dataclass(frozen=True)
-class NamedTensor:
+class NamedTensor(NamedTuple):
     """A tensor by its name in the network, and the position at which its elements begin."""
 
     name: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..bounds.at_point import exactly
 from ..failures import need
@@ -12,8 +12,7 @@ from ..graph.forms import Form
 from ..graph.network_graph import NetworkGraph
 
 
-@dataclass(frozen=True)
-class ReferencePoint:
+class ReferencePoint(NamedTuple):
     """A point x0 of exact numbers (none if the spec has no reference) and values there.
 
     On a kink a value that depends on the gate is refused, unless the spec says `kink = "zero"`,

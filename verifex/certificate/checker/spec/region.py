@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import at, need
 from ..graph.forms import ONE, ZERO, Form, total
@@ -21,8 +21,7 @@ from .toml_values import TomlTable, as_list, exact, number_list, shown, text_of
 REGION_KEYS = ("linf", "l1", "l2", "box", "clip", "freeze", "only", "integer", "one_hot", "linear")
 
 
-@dataclass(frozen=True)
-class NormBall:
+class NormBall(NamedTuple):
     """The sum of |x_i - x0_i| ** power over the free inputs is at most radius ** power."""
 
     power: int
@@ -30,8 +29,7 @@ class NormBall:
     radius: Fraction
 
 
-@dataclass(frozen=True)
-class ClaimRegion:
+class ClaimRegion(NamedTuple):
     """A box [low, high] of flat inputs, and what cuts it."""
 
     low: list[Fraction]

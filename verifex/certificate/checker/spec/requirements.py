@@ -11,7 +11,7 @@ since what is undefined excludes nothing; the key `undefined` says it otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..failures import Bad, at, need
 from ..graph.forms import total
@@ -24,8 +24,7 @@ from .toml_values import TomlTable, filled_list, one_of, shown
 COMBINATIONS = ("not", "all", "any")
 
 
-@dataclass(frozen=True)
-class PropertyReader:
+class PropertyReader(NamedTuple):
     """Reads tables of properties, as they are written or negated.
 
     `undefined`: what counts where a property divides by zero, "fails" or "holds".
@@ -52,7 +51,7 @@ class PropertyReader:
         keyword = keyword_of(table)
         with at(keyword):
             if keyword == "not":
-                opposite = replace(self, negated=not self.negated)
+                opposite = self._replace(negated=not self.negated)
                 return opposite.formula(TomlTable(table, (keyword,)).required(keyword))
             if keyword in COMBINATIONS:
                 entries = TomlTable(table, (keyword,)).required(keyword)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import Bad
 from ..graph.forms import Form
@@ -15,8 +15,7 @@ from .names import ElementNames
 from .reference import ReferencePoint
 
 
-@dataclass(frozen=True)
-class PropertySetting:
+class PropertySetting(NamedTuple):
     """The network, the names of its features, the reference, the explanation if there is one."""
 
     network: ClaimNetwork

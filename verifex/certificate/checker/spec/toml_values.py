@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import Bad, need
 
@@ -99,8 +99,7 @@ def filled_list(value: object) -> list[object]:
     return value
 
 
-@dataclass(frozen=True)
-class NestedNumbers:
+class NestedNumbers(NamedTuple):
     """Numbers in C order, and the shape of the lists they were written in."""
 
     shape: tuple[int, ...]

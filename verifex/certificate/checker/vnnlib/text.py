@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..failures import Bad, need
 
@@ -22,8 +22,7 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 DEEPEST = 100
 
 
-@dataclass(frozen=True)
-class QueryCommand:
+class QueryCommand(NamedTuple):
     """The expressions between the outer brackets of a command, and the line that it ends on."""
 
     line: int

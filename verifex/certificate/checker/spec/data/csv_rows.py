@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from ...failures import Bad, need, pick
 from ..toml_values import BLANKS, TomlTable, as_list, is_number
@@ -61,8 +61,7 @@ def quoted_lines(source: str) -> list[list[str]]:
     return lines
 
 
-@dataclass(frozen=True)
-class FeatureTable:
+class FeatureTable(NamedTuple):
     """The columns of a CSV file that are features: their names, if it has any, and the rows."""
 
     names: list[str]

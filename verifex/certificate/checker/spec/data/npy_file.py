@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ...failures import MAX_SIZE, Bad, need, pick
 from ...onnx.protobuf import reals
@@ -19,8 +19,7 @@ LETTERS = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8
 MAGIC, NUMBERS, NUMBERS_AND_TRUTHS = b"\x93NUMPY", "fiu", "fiub"
 
 
-@dataclass(frozen=True)
-class StoredArray:
+class StoredArray(NamedTuple):
     """The shape of an array and its packed elements, `letter` as `struct` writes their type."""
 
     shape: list[int]

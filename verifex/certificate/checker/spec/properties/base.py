@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ...failures import need
 from ...graph.forms import ONE, Form, total
@@ -13,8 +13,7 @@ from ..setting import PropertySetting
 from ..toml_values import TomlTable
 
 
-@dataclass(frozen=True)
-class PropertyKind:
+class PropertyKind(NamedTuple):
     """A property: its keyword, the other keys of its table, and how its formula is built.
 
     `true_at_zero` is for properties that divide by the attribution: whether the formula, which is
@@ -32,8 +31,7 @@ SENSES = {"at_least": (1, False), "at_most": (-1, False), "above": (1, True), "b
 BOUND_KEYS = tuple(SENSES)
 
 
-@dataclass(frozen=True)
-class ValueBound:
+class ValueBound(NamedTuple):
     """sign * (value - limit) >= 0, or > 0 if it is strict."""
 
     sign: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from ...failures import need
@@ -27,7 +26,7 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
     need(all(bound.limit >= 0 for bound in limits), "a negative bound")
     power = 2 if norm == "l2" else 1
     unit = reference_unit(table, norm, reference)
-    limits = [replace(bound, limit=bound.limit**power * unit) for bound in limits]
+    limits = [bound._replace(limit=bound.limit**power * unit) for bound in limits]
     components = setting.explained.components
     change = [total([(form, 1)], -value)
               for form, value in zip(components, reference, strict=True)]
