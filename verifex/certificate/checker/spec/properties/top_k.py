@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...failures import need
-from ...graph.forms import gap
+from ...graph.forms import Form, gap
 from ..formulas import AtLeastOf, ClaimAtom, Formula
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, whole_number
@@ -11,7 +11,20 @@ from .base import PropertyKind
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
-    """At least m of the k winners (the largest at x0) beat (n-k) - (k-m) of the n-k losers.
+    """The first k components by value at x0 are the winners, the others the losers."""
+    components = setting.explained.components
+    first, tie = whole_number(table.required("top_k")), table.word("tie", "error index")
+    overlap = table.whole("overlap_at_least", first)
+    need(1 <= overlap <= first <= len(components),
+         f"an overlap of {overlap}, {first} of {len(components)} components")
+    order = setting.reference.ranked(components, first, tie)
+    return overlapping(components, sorted(order[:first]), sorted(order[first:]), overlap)
+
+
+def overlapping(
+    components: list[Form], winners: list[int], losers: list[int], overlap: int
+) -> Formula:
+    """At least m = `overlap` of the k winners beat (n-k) - (k-m) of the n-k losers each.
 
     Sound: let w be the m-th largest of the winners at x. With ties between a winner and a loser
     counted for the loser, m winners are among the k largest where at most k - m losers reach w:
@@ -22,14 +35,7 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
 
     Where that number is not positive there are so few losers that the overlap is never less.
     """
-    components = setting.explained.components
-    first, tie = whole_number(table.required("top_k")), table.word("tie", "error index")
-    overlap = table.whole("overlap_at_least", first)
-    need(1 <= overlap <= first <= len(components),
-         f"an overlap of {overlap}, {first} of {len(components)} components")
-    order = setting.reference.ranked(components, first, tie)
-    winners, losers = sorted(order[:first]), sorted(order[first:])
-    beaten = len(losers) - (first - overlap)
+    beaten = len(losers) - (len(winners) - overlap)
     if beaten <= 0:
         return AtLeastOf(0, ())
     return AtLeastOf(overlap, tuple(
