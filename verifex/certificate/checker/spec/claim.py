@@ -24,7 +24,7 @@ from .reference import ReferencePoint
 from .region import REGION_KEYS, ClaimRegion, read_region
 from .requirements import PropertyReader
 from .setting import PropertySetting
-from .toml_values import TomlTable, exact, filled_list, whole_number
+from .toml_values import TomlTable, exact, filled_list
 
 SPEC_KEYS = ("verifex", "name", "network", "network_output", "arithmetic", "kink", "input",
              "region", "explain", "require", "assume")
@@ -73,7 +73,7 @@ def spec_claim(spec: Mapping[str, object], folder: str, network: Network) -> Cla
     The order of the steps is the order in which the graph grows: explanation, require, assume.
     """
     table, files = TomlTable(spec, SPEC_KEYS), DataFiles(folder)
-    need(whole_number(table.get("verifex")) == VERSION, "not version 1 of the language")
+    need(table.whole("verifex", 0) == VERSION, "not version 1 of the language")
     table.word("arithmetic", "real")
     kinks_closed = table.word("kink", "error zero") == "zero"
     about, flat_inputs = claim_network(table, network), flat_inputs_of(network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
@@ -76,8 +76,14 @@ InputBounds = dict[tuple[int, int], Fraction]
 """(flat input, sign) -> bound: sign * input >= bound."""
 
 
-def hull(formula: Formula, inputs: Mapping[tuple[int, int], int]) -> InputBounds:
-    """What a formula implies about single inputs; `inputs` maps elements to flat inputs.
+def input_positions(flat_inputs: Sequence[Form]) -> dict[tuple[int, int], int]:
+    """The position of each flat input, by the element of the graph that it is."""
+    return {element: position for position, (coefficients, _) in enumerate(flat_inputs)
+            for element in coefficients}
+
+
+def hull(formula: Formula, positions: Mapping[tuple[int, int], int]) -> InputBounds:
+    """What a formula implies about single inputs, see `input_positions`.
 
     Sound: in "at least k of n", some k parts hold. A bound that fewer than k parts leave open is
     stated by one of them at least; in the worst case the k weakest statements are the true ones,
@@ -86,10 +92,10 @@ def hull(formula: Formula, inputs: Mapping[tuple[int, int], int]) -> InputBounds
     count of 0 says nothing.
     """
     if isinstance(formula, ClaimAtom):
-        return _stated(formula, inputs)
+        return _stated(formula, positions)
     found: dict[tuple[int, int], list[Fraction]] = {}
     for part in formula.parts:
-        for side, bound in hull(part, inputs).items():
+        for side, bound in hull(part, positions).items():
             found.setdefault(side, []).append(bound)
     implied: InputBounds = {}
     for side, bounds in found.items():
@@ -99,12 +105,12 @@ def hull(formula: Formula, inputs: Mapping[tuple[int, int], int]) -> InputBounds
     return implied
 
 
-def _stated(atom: ClaimAtom, inputs: Mapping[tuple[int, int], int]) -> InputBounds:
+def _stated(atom: ClaimAtom, positions: Mapping[tuple[int, int], int]) -> InputBounds:
     """An atom about a single input: c x + d >= 0 says sign(c) x >= -d / |c|."""
     coefficients, constant = atom.form
     if len(coefficients) != 1:
         return {}
     ((element, factor),) = coefficients.items()
-    if element not in inputs:
+    if element not in positions:
         return {}
-    return {(inputs[element], 1 if factor > 0 else -1): Fraction(-constant, abs(factor))}
+    return {(positions[element], 1 if factor > 0 else -1): Fraction(-constant, abs(factor))}

@@ -81,7 +81,8 @@ class ElementNames:
     def at_place(self, name: str, index: Sequence[int]) -> int:
         """The element at an index: a flat one, or one of all sides but leading ones of 1."""
         alone = name == "x" and len(self.tensors) == 1
-        found = [t for t in self.tensors if t.name == name] or (self.tensors if alone else [])
+        named = [tensor for tensor in self.tensors if tensor.name == name]
+        found = named or (self.tensors if alone else [])
         need(found, f"no feature {name!r:.40}")
         tensor = found[0]
         sides = list(tensor.shape) if len(index) > 1 else [tensor.size]

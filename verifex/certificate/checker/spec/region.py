@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..failures import at, need
 from ..graph.forms import ONE, ZERO, Form, total
 from .constraints import ConstraintReader
+from .formulas import input_positions
 from .names import ElementNames, is_pattern
 from .toml_values import TomlTable, as_list, exact, number_list, shown, text_of
 
@@ -78,28 +79,20 @@ def read_region(
     table: TomlTable, features: ElementNames, point: Sequence[Fraction], flat_inputs: list[Form]
 ) -> ClaimRegion:
     """The table [region] of a spec."""
-    box = GrowingBox(features.size)
-    for key in table.present("box", "clip"):
-        with at(key):
-            add_written_box(box, table.get(key), features)
     moving = moving_features(table, features)
-    balls = [NormBall(power, tuple(moving), table.number(f"l{power}"))
-             for power in (1, 2) if f"l{power}" in table]
-    for ball in balls:
-        need(ball.radius >= 0, "a negative radius")
-        # Sound: no coordinate is farther from the centre of a ball than its radius.
-        box.near(point, dict.fromkeys(ball.free, ball.radius))
-    box.near(point, dict.fromkeys(set(range(features.size)) - set(moving), ZERO))
-    if "linf" in table:
-        with at("linf"):
-            radii = numbers_by_feature(table.get("linf"), features)
-            box.near(point, {**dict.fromkeys(range(features.size), ZERO), **radii})
+    balls = norm_balls(table, moving)
     groups = one_hot_groups(table, features)
     members = [feature for group in groups for feature in group]
+    whole = frozenset({*members, *features.select(table.get("integer", []))})
+    box = GrowingBox(features.size)
+    add_written_boxes(box, table, features)
+    add_distances(box, table, features, point, moving)
+    for ball in balls:
+        # Sound: no coordinate is farther from the centre of a ball than its radius.
+        box.near(point, dict.fromkeys(ball.free, ball.radius))
     for feature in members:
         box.at_least(feature, ZERO)
         box.at_most(feature, ONE)
-    whole = frozenset({*members, *features.select(table.get("integer", []))})
     low, high = box.ends(whole)
     check_groups(groups, low, high)
     for ball in balls:
@@ -128,18 +121,37 @@ def numbers_by_feature(value: object, features: ElementNames) -> dict[int, Fract
     return {**by_pattern, **by_name}
 
 
-def add_written_box(box: GrowingBox, value: object, features: ElementNames) -> None:
-    """[lo, hi], or a table of lo and hi of which one may be left out."""
+def add_written_boxes(box: GrowingBox, table: TomlTable, features: ElementNames) -> None:
+    """`box` and `clip`, which mean the same and of which both hold."""
+    for key in table.present("box", "clip"):
+        with at(key):
+            low, high = written_ends(table.get(key))
+            for feature, bound in numbers_by_feature(low, features).items():
+                box.at_least(feature, bound)
+            for feature, bound in numbers_by_feature(high, features).items():
+                box.at_most(feature, bound)
+
+
+def written_ends(value: object) -> tuple[object, object]:
+    """[lo, hi], or a table of lo and hi of which one may be left out: it then bounds nothing."""
     if isinstance(value, list):
         need(len(value) == 2, f"{shown(value)} is no pair of ends")
-        low, high = value
-    else:
-        ends = TomlTable(value, ("lo", "hi"))
-        low, high = ends.get("lo", {}), ends.get("hi", {})
-    for feature, bound in numbers_by_feature(low, features).items():
-        box.at_least(feature, bound)
-    for feature, bound in numbers_by_feature(high, features).items():
-        box.at_most(feature, bound)
+        return value[0], value[1]
+    ends = TomlTable(value, ("lo", "hi"))
+    return ends.get("lo", {}), ends.get("hi", {})
+
+
+def add_distances(
+    box: GrowingBox, table: TomlTable, features: ElementNames, point: Sequence[Fraction],
+    moving: list[int],
+) -> None:
+    """Held features stay at x0; with `linf` each feature within its radius, 0 if it has none."""
+    everywhere = range(features.size)
+    box.near(point, dict.fromkeys(set(everywhere) - set(moving), ZERO))
+    if "linf" in table:
+        with at("linf"):
+            radii = numbers_by_feature(table.get("linf"), features)
+            box.near(point, {**dict.fromkeys(everywhere, ZERO), **radii})
 
 
 def moving_features(table: TomlTable, features: ElementNames) -> list[int]:
@@ -152,6 +164,14 @@ def moving_features(table: TomlTable, features: ElementNames) -> list[int]:
 
 
 # --- what cuts the box --------------------------------------------------------------------------
+
+
+def norm_balls(table: TomlTable, moving: list[int]) -> list[NormBall]:
+    """The balls `l1` and `l2`, over the features that are not held."""
+    balls = [NormBall(power, tuple(moving), table.number(f"l{power}"))
+             for power in (1, 2) if f"l{power}" in table]
+    need(all(ball.radius >= 0 for ball in balls), "a negative radius")
+    return balls
 
 
 def one_hot_groups(table: TomlTable, features: ElementNames) -> list[list[int]]:
@@ -207,7 +227,7 @@ def check_rows(
     rows: list[Form], flat_inputs: list[Form], low: list[Fraction], high: list[Fraction]
 ) -> None:
     """Each constraint by itself holds somewhere in the box."""
-    position = {element: i for i, form in enumerate(flat_inputs) for element in form[0]}
+    position = input_positions(flat_inputs)
     for coefficients, constant in rows:
         least = sum(factor * (low if factor > 0 else high)[position[element]]
                     for element, factor in coefficients.items())

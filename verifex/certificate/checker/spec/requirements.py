@@ -59,9 +59,9 @@ class PropertyReader(NamedTuple):
                 # "not any" is "all not".
                 return any_of(parts) if (keyword == "all") == self.negated else all_of(parts)
             kind = PROPERTIES[keyword]
-            return self.property(kind, TomlTable(table, (keyword, *kind.keys)))
+            return self.property_formula(kind, TomlTable(table, (keyword, *kind.keys)))
 
-    def property(self, kind: PropertyKind, table: TomlTable) -> Formula:
+    def property_formula(self, kind: PropertyKind, table: TomlTable) -> Formula:
         """A property in the polarity that it has here."""
         built = kind.build(table, self.setting)
         built = negate(built) if self.negated else built

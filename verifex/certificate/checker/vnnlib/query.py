@@ -13,7 +13,7 @@ from ..failures import Bad, at, need
 from ..graph.forms import Form, total
 from ..onnx.network import Network
 from ..spec.claim import Claim, flat_inputs_of
-from ..spec.formulas import AtLeastOf, ClaimAtom, Formula, all_of, hull
+from ..spec.formulas import AtLeastOf, ClaimAtom, Formula, all_of, hull, input_positions
 from ..spec.region import ClaimRegion
 from ..spec.toml_values import MAX_CHARACTERS, exact
 from .text import Expression, QueryCommand, commands
@@ -51,12 +51,10 @@ def variables(flat_inputs: list[Form], network: Network) -> dict[str, Form]:
 
 def box_of(asserted: Formula, flat_inputs: list[Form]) -> ClaimRegion:
     """The box that the assertions imply; every input needs both of its ends."""
-    position = {element: i for i, form in enumerate(flat_inputs) for element in form[0]}
-    implied = hull(asserted, position)
-    sides = [(i, sign) for i in range(len(flat_inputs)) for sign in (1, -1)]
-    need(all(side in implied for side in sides), "an input is unbounded")
-    low = [implied[i, 1] for i in range(len(flat_inputs))]
-    high = [-implied[i, -1] for i in range(len(flat_inputs))]
+    implied = hull(asserted, input_positions(flat_inputs))
+    need(len(implied) == 2 * len(flat_inputs), "an input is unbounded")
+    low = [implied[position, 1] for position in range(len(flat_inputs))]
+    high = [-implied[position, -1] for position in range(len(flat_inputs))]
     return ClaimRegion(low, high, [], [], frozenset(), [])
 
 
