@@ -50,14 +50,13 @@ def quoted_lines(source: str) -> list[list[str]]:
             raise Bad(f"record {len(lines) + 1}: a quote inside a cell, or never closed")
         quoted, plain, end = found.groups()
         place = found.end()
-        blank = plain == "" and not cells and end != ","
-        if not blank:
-            cells.append(plain if quoted is None else quoted.replace('""', '"'))
+        cells.append(plain if quoted is None else quoted.replace('""', '"'))
         if end != ",":
-            lines.append(cells)
+            # A line of one empty cell without quotes is a blank one.
+            lines.append([] if cells == [""] and quoted is None else cells)
             cells = []
-        elif place == len(source):
-            lines.append([*cells, ""])
+    if cells:  # the text ends with a comma, and after it an empty cell
+        lines.append([*cells, ""])
     return lines
 
 
