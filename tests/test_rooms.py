@@ -72,6 +72,12 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "element_types forms packed_rows sparse_rows", "network_graph", "elements", "symbolic",
         "moves",
     ),
+    "verifex.certificate.checker.spec": (
+        "formulas toml_values", "data names", "constraints reference",
+        "functionals input_table region", "explanation", "setting", "properties", "requirements",
+        "claim",
+    ),
+    "verifex.certificate.checker.spec.properties": ("base", "*", "known"),
     "verifex.cli": (
         "common guard options plot vnnlib",
         "check environment export network render witness_file", "decide", "app",

@@ -39,7 +39,7 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 # --- the text -----------------------------------------------------------------------------------
 
 ALLOWED = {
-    "__future__", "base64", "collections", "concurrent", "contextlib", "csv", "decimal", "fnmatch",
+    "__future__", "base64", "collections", "concurrent", "contextlib", "decimal", "fnmatch",
     "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math",
     "operator", "os", "pathlib", "re",
     "struct", "sys", "tomllib", "typing", "zlib",
@@ -473,7 +473,8 @@ def test_every_kind_of_rule_means_the_same(tmp_path: Path) -> None:
     agree(network, spec)
     problem, checker = load_problem(spec, network), claim_of(network, spec)
     rows = [(dict(r.coefs), -r.rhs) for r in problem.region.rows]
-    mine = [({i: c for (_, i), c in refs.items()}, const) for refs, const in checker.claim.cuts]
+    mine = [({i: c for (_, i), c in refs.items()}, const)
+            for refs, const in checker.claim.region.rows]
     assert mine == rows
 
 
@@ -591,7 +592,7 @@ def some_domain(rng: random.Random, checker: Any, values: dict[Any, Fraction], x
                 domain = domain.split(z, i, 1 if values[z, i] > 0 else -1)
     if rng.random() < 0.3:
         i = rng.randrange(claim.size)
-        node = next(iter(claim.flat[i][0]))[0]
+        node = next(iter(claim.flat_inputs[i][0]))[0]
         domain = domain.split(node, i, 1, x[i] + Fraction(rng.randint(-5, 0), 7))
     return domain
 
@@ -611,7 +612,7 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
         cells = [(n, i) for n in nodes for i in range(graph.nodes[n].size)]
         for _ in range(8):
             ends = [[a, b, (a + 2 * b) * Fraction(1, 3)]
-                    for a, b in zip(claim.lo, claim.hi, strict=True)]
+                    for a, b in zip(claim.region.low, claim.region.high, strict=True)]
             x = [rng.choice([*e, *e[:2]]) for e in ends]
             # A gate on its kink is shut in these values.
             exact = [v for n in nodes for v in ck.exactly(graph, n, x, True)]

@@ -57,7 +57,7 @@ def save_graph(
 def claim_of(network: Path, spec: Path) -> Any:
     net = ck.Network(ck.read(str(network))[0])
     text = tomllib.loads(spec.read_text(encoding="utf-8"), parse_float=ck.exact)
-    return ck.Checker(ck.Claim(text, str(spec.parent), net), (0, 1))
+    return ck.Checker(ck.spec_claim(text, str(spec.parent), net), (0, 1))
 
 
 def numbered(problem: Problem) -> dict[str, list[int]]:
@@ -75,14 +75,15 @@ def agree(network: Path, spec: Path, points: int = 3) -> None:
     """Region, atoms, named nodes and all their values are those of verifex, at random points."""
     problem, checker = load_problem(spec, network), claim_of(network, spec)
     claim, graph = checker.claim, checker.graph
-    assert (tuple(claim.lo), tuple(claim.hi)) == (problem.region.lo, problem.region.hi)
+    low, high = claim.region.low, claim.region.high
+    assert (tuple(low), tuple(high)) == (problem.region.lo, problem.region.hi)
     theirs = [*atoms(problem.assume), *atoms(negate(problem.require))]
     assert [strict for _, strict in checker.atoms] == [a.strict for a in theirs]
     names = numbered(problem)
     rng = random.Random(str(spec))
     for _ in range(points):
         x = [a + (b - a) * Fraction(rng.randint(0, 16), 16)
-             for a, b in zip(claim.lo, claim.hi, strict=True)]
+             for a, b in zip(low, high, strict=True)]
         wanted = {n for a in theirs for (n, _), _ in a.form.terms}
         wanted |= {i for ids in names.values() for i in ids}
         values = evaluate_exact(problem.graph, x, sorted(wanted))

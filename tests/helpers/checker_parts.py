@@ -25,4 +25,9 @@ from verifex.certificate.checker.onnx.operators.rules import OPERATORS as OPERAT
 from verifex.certificate.checker.proof.checker import Checker as Checker
 from verifex.certificate.checker.proof.checker import Share as Share
 from verifex.certificate.checker.spec.claim import Claim as Claim
-from verifex.certificate.checker.spec.decimals import exact as exact
+from verifex.certificate.checker.spec.claim import spec_claim as spec_claim
+from verifex.certificate.checker.spec.data.data_files import DataFiles as DataFiles
+from verifex.certificate.checker.spec.input_table import INPUT_KEYS as INPUT_KEYS
+from verifex.certificate.checker.spec.input_table import read_input as read_input
+from verifex.certificate.checker.spec.toml_values import TomlTable as TomlTable
+from verifex.certificate.checker.spec.toml_values import exact as exact

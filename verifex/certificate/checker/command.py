@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
@@ -14,18 +13,16 @@ from .files import read, stream
 from .onnx.network import Network
 from .proof.checker import Checker, Share
 from .proof.header import read_header
-from .spec.claim import Claim
-from .spec.decimals import exact
-from .vnnlib.query import Query
+from .spec.claim import Claim, read_spec
+from .vnnlib.query import read_query
 
 
 def load(path: str, query: tuple[bytes, str], net: Network) -> Claim:
     """The claim of a file: a query by its name, or else a spec, which is never zipped."""
     if path.endswith((".vnnlib", ".vnnlib.gz")):
-        return Query(query[0].decode(), net)
+        return read_query(query[0].decode(), net)
     need(hashlib.sha256(query[0]).hexdigest() == query[1], "zipped")
-    spec = tomllib.loads(query[0].decode(), parse_float=lambda text: exact(text.replace("_", "")))
-    return Claim(spec, os.path.dirname(path), net)
+    return read_spec(query[0].decode(), os.path.dirname(path), net)
 
 
 def check(files: Sequence[str]) -> tuple[int, str]:

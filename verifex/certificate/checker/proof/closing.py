@@ -17,7 +17,8 @@ from ..bounds.substitution import Term, least_over_inputs, lower_bound
 from ..failures import Empty, need, pick
 from ..graph.forms import Form
 from ..graph.network_graph import PRODUCT, NetworkGraph
-from .atoms import Atoms, Numbered, possible
+from ..spec.formulas import NumberedFormula, can_hold
+from .atoms import Atoms
 from .lines import Line, numerators, weighted
 from .names import ARGUMENT, FRACTION_ROLES, ElementIndex, Groups, Place
 
@@ -64,7 +65,7 @@ class Deriver:
         """What is attached to a domain."""
         return self._derived.setdefault(domain, Derived())
 
-    def closes(self, domain: Domain, formula: Numbered) -> bool:
+    def closes(self, domain: Domain, formula: NumberedFormula) -> bool:
         """Whether the formula is false on the whole domain."""
         false, joint = set[int](), list[set[int]]()
         try:
@@ -73,19 +74,19 @@ class Deriver:
                 false |= self.attached(around).false
                 joint += self.attached(around).joint
             least_over_inputs(domain, {})  # raises Empty where a ball is missed
-            if possible(formula, lambda atom: self.atoms.first[atom] in false):
+            if can_hold(formula, lambda atom: self.atoms.first[atom] in false):
                 self._meet_splits(domain)
                 false |= self._false_by_intervals(domain)
         except Empty:
             return True
-        if not possible(formula, lambda atom: self.atoms.first[atom] in false):
+        if not can_hold(formula, lambda atom: self.atoms.first[atom] in false):
             return True
         return any(self._needs_all(formula, together, false) for together in joint)
 
-    def _needs_all(self, formula: Numbered, together: set[int], false: set[int]) -> bool:
+    def _needs_all(self, formula: NumberedFormula, together: set[int], false: set[int]) -> bool:
         """Sound: some atom of the set is false. If the formula is so whichever it is, it is."""
         return all(
-            not possible(formula, lambda atom: self.atoms.first[atom] in {one, *false})  # noqa: B023
+            not can_hold(formula, lambda atom: self.atoms.first[atom] in {one, *false})  # noqa: B023
             for one in together)
 
     def _meet_splits(self, domain: Domain) -> None:
