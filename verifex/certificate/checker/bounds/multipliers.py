@@ -5,8 +5,7 @@ A certificate states them. Any of them are sound, so all that is checked is thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from ..graph.network_graph import PRODUCT
@@ -18,7 +17,6 @@ Weighted = tuple[int, Fraction]
 """The number of a constraint, and its multiplier >= 0."""
 
 
-@dataclass(frozen=True)
 class Multipliers:
     """`fractions` by their kind and node: one numerator an element, over 2^bits; `NOT_GIVEN` stands
     for the default.
@@ -26,10 +24,11 @@ class Multipliers:
     `splits`: multipliers of splits of the path to the domain; `rows`: of the region's rows.
     """
 
-    bits: int = 7
-    fractions: dict[tuple[str, int], Sequence[int]] = field(default_factory=dict)
-    splits: tuple[Weighted, ...] = ()
-    rows: tuple[Weighted, ...] = ()
+    def __init__(
+        self, bits: int = 7, fractions: Mapping[tuple[str, int], Sequence[int]] | None = None,
+        splits: Sequence[Weighted] = (), rows: Sequence[Weighted] = (),
+    ) -> None:
+        self.bits, self.fractions, self.splits, self.rows = bits, fractions or {}, splits, rows
 
     @property
     def whole(self) -> int:

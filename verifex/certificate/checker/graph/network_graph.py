@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import MAX_NODES, MAX_SIZE, need
 from .forms import ONE, ZERO, Form, total
@@ -31,8 +31,7 @@ INPUT, AFFINE, RELU, STEP, GATE, PRODUCT = "I", "A", "R", "S", "G", "M"
 RELAXED = (RELU, STEP, GATE, PRODUCT)
 
 
-@dataclass(frozen=True)
-class AffinePart:
+class AffinePart(NamedTuple):
     """What one argument adds to an affine step: `rows` times the argument.
 
     `magnitudes` are the rows without signs, `columns` the same matrix by columns.
@@ -44,8 +43,7 @@ class AffinePart:
     columns: PackedRows
 
 
-@dataclass(frozen=True)
-class AffineStep:
+class AffineStep(NamedTuple):
     """(sum over the parts of rows * argument) / denominator + bias."""
 
     parts: tuple[AffinePart, ...] = ()
@@ -56,8 +54,7 @@ class AffineStep:
 NO_STEP = AffineStep()
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One node: its kind, its arguments' positions, the number of its elements.
 
     `start`: of an input, where it begins in the flat input. `step`: of an affine node, its matrix.

@@ -8,7 +8,7 @@ from fractions import Fraction
 from ..graph.fingerprints import Fingerprints
 from ..graph.forms import Form, total
 from ..graph.network_graph import NetworkGraph
-from ..spec.formulas import ClaimAtom, Formula, numbered
+from ..spec.formulas import ClaimAtom, Formula, NumberedFormula, numbered
 
 LONGEST_FACTOR = 64
 """Bits. Forms are made whole by factors up to that length."""
@@ -37,6 +37,11 @@ class Atoms:
         self.node = graph.rows(
             [total([(form, factor)])
              for form, factor in zip(self.forms, self.factors, strict=True)])
+
+    def two_parts(self) -> tuple[NumberedFormula, NumberedFormula]:
+        """The two formulas that a violation joins: the assumption, the negated requirement."""
+        assumption, goal = () if isinstance(self.formula, int) else self.formula.parts
+        return assumption, goal
 
     def names(self, fingerprints: Fingerprints) -> dict[int, list[int]]:
         """The atoms of each name: twice the fingerprint of the form, and 1 more if strict."""

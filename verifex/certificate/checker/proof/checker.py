@@ -15,6 +15,7 @@ from ..failures import MAX_DEPTH, Short, need, pick
 from ..graph.network_graph import AFFINE, RELU, STEP
 from ..spec.claim import Claim
 from ..spec.formulas import AtLeastOf, Formula, NumberedFormula, hull, input_positions
+from ..spec.region import NormBall
 from ..spec.toml_values import exact
 from .atoms import Atoms
 from .closing import Deriver
@@ -48,11 +49,12 @@ class Checker:
     def __init__(self, claim: Claim, share: Share, header: Line) -> None:
         self.claim, self.share, self.header, self.graph = claim, Share(*share), header, claim.graph
         self.atoms = Atoms(self.graph, claim.violation)
-        self.numbered_assumption, self.numbered_goal = self.atoms.formula.parts
+        self.numbered_assumption, self.numbered_goal = self.atoms.two_parts()
         self.cuts = self.graph.rows(claim.region.rows)
         bits = precision(header)
         self.grid = self._grid(bits.grid, bits.coefficient)
-        self.region = Domain(self.grid, (list(claim.region.low), list(claim.region.high)), claim.region.groups)
+        box = list(claim.region.low), list(claim.region.high)
+        self.region = Domain(self.grid, box, claim.region.one_hot)
         self.deriver = Deriver(self.graph, self.grid, self.atoms, self.cuts, bits.fraction)
         self.deriver.name_atoms(atom_names(header))
 
@@ -70,7 +72,7 @@ class Checker:
         grid.balls += [self._ball(grid, ball) for ball in claim.region.balls if ball.free]
         return grid
 
-    def _ball(self, grid: Grid, ball: RegionBall) -> ScaledBall:
+    def _ball(self, grid: Grid, ball: NormBall) -> ScaledBall:
         """A ball on the grid. Sound: what rounding the centre moves is added to the radius."""
         claim, centre, moved = self.claim, dict[tuple[int, int], int](), Fraction(0)
         for i in ball.free:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from weakref import WeakKeyDictionary
 
@@ -31,16 +30,16 @@ FEWEST = 4
 """Facts about one node that are worth being derived side by side."""
 
 
-@dataclass
 class Derived:
     """What is attached to one domain. `pending`: lines that nobody has needed yet.
 
     `false`: atoms that are false here. `joint`: sets of atoms that do not all hold here.
     """
 
-    pending: list[Line] = field(default_factory=list)
-    false: set[int] = field(default_factory=set)
-    joint: list[set[int]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.pending: list[Line] = []
+        self.false: set[int] = set()
+        self.joint: list[set[int]] = []
 
 
 class Deriver:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import need
 from ..spec.claim import Claim
@@ -17,8 +17,7 @@ FINEST = 1 << 12
 KEYS = ("vxc", "network", "spec", "data", "x0", "precision", "atoms", "witness", "note")
 
 
-@dataclass(frozen=True)
-class Precision:
+class Precision(NamedTuple):
     """Bits of the grid of bounds, of coefficients, and of fractions."""
 
     grid: int
