@@ -9,29 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 ZERO, ONE = Fraction(0), Fraction(1)
 
 Reference = tuple[int, int]
 """A node, and the place of an element in it."""
 
-Form = tuple[dict[Reference, Any], Any]
-"""Coefficients by reference; the constant. Both are Fractions (or ints, on the way)."""
+Form = tuple[dict[Reference, Fraction], Fraction]
+"""Coefficients by reference, none of them zero; the constant."""
+
+Number = int | Fraction
 
 
-def total(terms: Iterable[tuple[Form, Any]], const: Any = ZERO) -> Form:
+def total(terms: Iterable[tuple[Form, Number]], const: Number = ZERO) -> Form:
     """The sum of factor * form over (form, factor) pairs, plus a constant."""
-    sums: dict[Reference, Any] = {}
+    sums: dict[Reference, Fraction] = {}
     for (coefficients, constant), factor in terms:
         if not factor:
             continue
         if constant:
             const += constant * factor
+        scale = factor if isinstance(factor, Fraction) else Fraction(factor)
         for reference, coefficient in coefficients.items():
             # Products with 1, the most frequent coefficient, are not worth their time.
-            term = factor if coefficient is ONE else (
-                coefficient if factor == 1 else coefficient * factor)
+            term = scale if coefficient is ONE else (
+                coefficient if factor == 1 else coefficient * scale)
             sums[reference] = sums[reference] + term if reference in sums else term
     return {reference: value for reference, value in sums.items() if value}, Fraction(const)
 
@@ -41,9 +43,9 @@ def gap(minuend: Form, subtrahend: Form) -> Form:
     return total([(minuend, 1), (subtrahend, -1)])
 
 
-def bits(number: Any) -> int:
+def bits(number: Fraction) -> int:
     """How long a fraction is: the bits of its numerator and of its denominator."""
-    return int(number.numerator.bit_length() + number.denominator.bit_length())
+    return number.numerator.bit_length() + number.denominator.bit_length()
 
 
 def digits(form: Form) -> int:
