@@ -7,8 +7,11 @@ from verifex.certificate.checker.bounds.balls import shares as shares
 from verifex.certificate.checker.bounds.domain import Domain as Domain
 from verifex.certificate.checker.bounds.domain import Split as Split
 from verifex.certificate.checker.bounds.grid import Grid as Grid
+from verifex.certificate.checker.bounds.grid import ScaledBall as ScaledBall
+from verifex.certificate.checker.bounds.multipliers import Multipliers as Multipliers
 from verifex.certificate.checker.bounds.plain import PlainBounds as PlainBounds
 from verifex.certificate.checker.bounds.substitution import lower_bound as lower_bound
+from verifex.certificate.checker.bounds.whole_numbers import choose as choose
 from verifex.certificate.checker.command import check as check
 from verifex.certificate.checker.command import load as load
 from verifex.certificate.checker.command import main as main
@@ -21,11 +24,15 @@ from verifex.certificate.checker.graph.element_types import LETTERS as LETTERS
 from verifex.certificate.checker.graph.network_graph import NetworkGraph as NetworkGraph
 from verifex.certificate.checker.graph.packed_rows import PackedRows as PackedRows
 from verifex.certificate.checker.graph.packed_rows import packed as packed
+from verifex.certificate.checker.graph.fingerprints import Fingerprints as Fingerprints
+from verifex.certificate.checker.graph.fingerprints import hashed as hashed
 from verifex.certificate.checker.onnx.network import Network as Network
 from verifex.certificate.checker.onnx.operators.rules import RULES as RULES
 from verifex.certificate.checker.onnx.signatures import SIGNATURES as SIGNATURES
 from verifex.certificate.checker.onnx.signatures import existing as existing
 from verifex.certificate.checker.proof.checker import Checker as Checker
 from verifex.certificate.checker.proof.checker import Share as Share
+from verifex.certificate.checker.proof.names import ARGUMENT as ARGUMENT
+from verifex.certificate.checker.proof.names import ElementIndex as ElementIndex
 from verifex.certificate.checker.spec.claim import Claim as Claim
 from verifex.certificate.checker.spec.decimals import exact as exact
