@@ -796,7 +796,7 @@ def group_of(checker: Any, node: int) -> int:
 
 def some_domain(rng: random.Random, checker: Any, values: dict[Any, Fraction], x: Any) -> Any:
     """A domain that holds the point: units split by what they are there, perhaps an input cut."""
-    graph, claim, domain = checker.graph, checker.claim, checker.region
+    claim, domain = checker.claim, checker.region
     share = rng.choice([0, 0, 0.3])
     arguments = {p for ps in checker.deriver.index.places(ck.ARGUMENT).values() for p in ps}
     for node, i in sorted(arguments):

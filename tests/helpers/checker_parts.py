@@ -21,11 +21,11 @@ from verifex.certificate.checker.failures import Empty as Empty
 from verifex.certificate.checker.failures import at as at
 from verifex.certificate.checker.files import read as read
 from verifex.certificate.checker.graph.element_types import LETTERS as LETTERS
+from verifex.certificate.checker.graph.fingerprints import Fingerprints as Fingerprints
+from verifex.certificate.checker.graph.fingerprints import hashed as hashed
 from verifex.certificate.checker.graph.network_graph import NetworkGraph as NetworkGraph
 from verifex.certificate.checker.graph.packed_rows import PackedRows as PackedRows
 from verifex.certificate.checker.graph.packed_rows import packed as packed
-from verifex.certificate.checker.graph.fingerprints import Fingerprints as Fingerprints
-from verifex.certificate.checker.graph.fingerprints import hashed as hashed
 from verifex.certificate.checker.onnx.network import Network as Network
 from verifex.certificate.checker.onnx.operators.rules import RULES as RULES
 from verifex.certificate.checker.onnx.signatures import SIGNATURES as SIGNATURES
