@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import base64
 import copy
-import hashlib
 import json
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
+
+from tests.helpers.certificate_names import digest, named, names, reading_of, renamed
 
 Line = dict[str, Any]
 SPLITS = ("split", "input", "whole")
@@ -29,6 +30,8 @@ class Case:
     network: bytes
     spec: bytes
     lines: tuple[Line | str, ...]
+    made_for: tuple[bytes, bytes] | None = field(default=None, compare=False)
+    """The network and the spec that the names in the lines are about."""
 
     def certificate(self) -> bytes:
         shown = (v if isinstance(v, str) else json.dumps(v, separators=(",", ":"))
@@ -36,11 +39,14 @@ class Case:
         return "".join(v + "\n" for v in shown).encode()
 
     def rehashed(self) -> Case:
-        """The same with a header that names these very files."""
-        head = dict(self.head())
-        for key, data in (("network", self.network), ("spec", self.spec)):
-            head[key] = hashlib.sha256(data).hexdigest()
-        return replace(self, lines=(head, *self.lines[1:]))
+        """The same with a header that names these very files, and with names of what they hold."""
+        lines, now = list(self.lines), (self.network, self.spec)
+        if self.made_for is not None and self.made_for != now:
+            lines = renamed(lines, *(reading_of(*made, "spec.toml") for made in (
+                self.made_for, now)))
+        assert isinstance(lines[0], dict)
+        lines[0] = {**lines[0], "network": digest(self.network), "spec": digest(self.spec)}
+        return replace(self, lines=tuple(lines), made_for=now)
 
     def head(self) -> Line:
         assert isinstance(self.lines[0], dict)
@@ -51,17 +57,6 @@ def _edit(case: Case, at: int, line: Line | str | None) -> Case:
     """The case with one line replaced, or left out."""
     new = () if line is None else (line,)
     return replace(case, lines=(*case.lines[:at], *new, *case.lines[at + 1 :]))
-
-
-def names(text: str) -> list[int]:
-    """Fingerprints from base64."""
-    data = base64.b64decode(text)
-    return [int.from_bytes(data[k : k + 8], "little") for k in range(0, len(data), 8)]
-
-
-def named(fingerprints: Sequence[int]) -> str:
-    """Fingerprints in base64."""
-    return base64.b64encode(b"".join(n.to_bytes(8, "little") for n in fingerprints)).decode()
 
 
 def _pick(rng: random.Random, case: Case, wanted: Callable[[Line], bool]) -> tuple[int, Line]:

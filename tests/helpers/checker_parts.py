@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from verifex.certificate.checker.bounds import substitution as substitution
 from verifex.certificate.checker.bounds.at_point import exactly as exactly
 from verifex.certificate.checker.bounds.balls import shares as shares
 from verifex.certificate.checker.bounds.domain import Domain as Domain
 from verifex.certificate.checker.bounds.domain import Split as Split
 from verifex.certificate.checker.bounds.grid import Grid as Grid
 from verifex.certificate.checker.bounds.grid import ScaledBall as ScaledBall
+from verifex.certificate.checker.bounds.grid import common_odd as common_odd
 from verifex.certificate.checker.bounds.multipliers import Multipliers as Multipliers
 from verifex.certificate.checker.bounds.plain import PlainBounds as PlainBounds
 from verifex.certificate.checker.bounds.substitution import lower_bound as lower_bound
@@ -32,7 +34,9 @@ from verifex.certificate.checker.onnx.signatures import SIGNATURES as SIGNATURES
 from verifex.certificate.checker.onnx.signatures import existing as existing
 from verifex.certificate.checker.proof.checker import Checker as Checker
 from verifex.certificate.checker.proof.checker import Share as Share
+from verifex.certificate.checker.proof.closing import Deriver as Deriver
 from verifex.certificate.checker.proof.names import ARGUMENT as ARGUMENT
 from verifex.certificate.checker.proof.names import ElementIndex as ElementIndex
+from verifex.certificate.checker.proof.witnesses import check_witness as check_witness
 from verifex.certificate.checker.spec.claim import Claim as Claim
 from verifex.certificate.checker.spec.decimals import exact as exact
