@@ -81,6 +81,8 @@ def _is_never_negative(exponent: ast.expr) -> bool:
             return name == "power"
         case ast.Compare():
             return True
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.LShift()):
+            return True
     return False
 
 

@@ -444,7 +444,7 @@ def test_splits_that_name_nothing(place: Path, split: dict[str, Any]) -> None:
     lines = [head, *groups, split, {"leaf": 1}, {"leaf": 1}]
     (place / "p.vxc").write_text("".join(json.dumps(line) + "\n" for line in lines))
     problem = verifex.build(None, "spec.toml")
-    with pytest.raises(InputError, match="no such split|malformed"):
+    with pytest.raises(InputError, match=r"no such split|malformed"):
         restrict(problem, next(leaves(place / "p.vxc")))
 
 

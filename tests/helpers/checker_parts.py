@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verifex.certificate.checker.bounds import plain as plain
 from verifex.certificate.checker.bounds import substitution as substitution
 from verifex.certificate.checker.bounds.at_point import exactly as exactly
 from verifex.certificate.checker.bounds.balls import shares as shares
@@ -25,6 +26,7 @@ from verifex.certificate.checker.files import read as read
 from verifex.certificate.checker.graph.element_types import LETTERS as LETTERS
 from verifex.certificate.checker.graph.fingerprints import Fingerprints as Fingerprints
 from verifex.certificate.checker.graph.fingerprints import hashed as hashed
+from verifex.certificate.checker.graph.fingerprints import residue as residue
 from verifex.certificate.checker.graph.network_graph import NetworkGraph as NetworkGraph
 from verifex.certificate.checker.graph.packed_rows import PackedRows as PackedRows
 from verifex.certificate.checker.graph.packed_rows import packed as packed

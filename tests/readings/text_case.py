@@ -61,7 +61,8 @@ class Case:
             if p not in (self.network, self.spec, proof)
         }
         line = {"vxc": 2, **digest, **({"data": data} if data else {}), **head}
-        proof.write_text(json.dumps(line) + "\n" + ('{"leaf":1}\n' if "witness" not in head else ""))
+        leaf = "" if "witness" in head else '{"leaf":1}\n'
+        proof.write_text(json.dumps(line) + "\n" + leaf)
         return checker.check([str(self.network), str(self.spec), str(proof)])
 
     def breaks(self, x: Point) -> bool:

@@ -344,10 +344,11 @@ def raw_line(g: R, data: bytes) -> bytes:
     """A line that is no JSON, or JSON of another kind."""
     lines = data.split(b"\n")
     k = g.randrange(len(lines))
-    lines[k:k] = [g.choice((b"", b"null", b"[]", b"1", b'"a"', b"{", b'{"leaf":1}}', b"[" * 100_000,
-                            b'{"leaf":' * 50_000, b'{"leaf":1,"leaf":0}', b'{"bound":1e5}', b'{"bound":NaN}',
-                            b'{"bound":' + b"9" * 5000 + b"}", b"\xff", b"\0", b'{"leaf":1}\r{"leaf":1}',
-                            b'{"note":"' + b"a" * 100_000 + b'"}', "\ufeff{}".encode()))]
+    lines[k:k] = [g.choice((
+        b"", b"null", b"[]", b"1", b'"a"', b"{", b'{"leaf":1}}', b"[" * 100_000,
+        b'{"leaf":' * 50_000, b'{"leaf":1,"leaf":0}', b'{"bound":1e5}', b'{"bound":NaN}',
+        b'{"bound":' + b"9" * 5000 + b"}", b"\xff", b"\0", b'{"leaf":1}\r{"leaf":1}',
+        b'{"note":"' + b"a" * 100_000 + b'"}', "\ufeff{}".encode()))]
     return b"\n".join(lines)
 
 
