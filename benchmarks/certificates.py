@@ -212,24 +212,26 @@ def losses(files: QuestionFiles, path: Path, found: FormulaResult) -> tuple[floa
     """What the checker's exact evaluation comes out below the engine's floating-point bound."""
     if found.closed is None:
         return ()
-    lines = [v for v in path.read_text().splitlines() if v.startswith('{"b"')]
+    lines = [v for v in path.read_text().splitlines() if v.startswith('{"bound"')]
     engine = dict(zip(lines, engine_values(found.closed.proof), strict=True))
     out: list[float] = []
 
-    class Watched(checker.Checker):
-        def bound(self, d, terms, const, line, *rest):  # type: ignore[no-untyped-def]
-            low = super().bound(d, terms, const, line, *rest)
+    class Watched(checker.Deriver):
+        def _least(self, domain, atom, more, line, using):  # type: ignore[no-untyped-def]
+            low = super()._least(domain, atom, more, line, using)
             value = engine.get(json.dumps(line, separators=(",", ":")))
-            if "b" in line and value is not None:
-                out.append(value - float(low) / (self.scale.unit << checker.F))
+            if value is not None:
+                scale = 1 if line.get("exact") else self.grid.unit << self.grid.coefficient
+                times = 1 if line.get("exact") or atom is None else self.atoms.factors[atom]
+                out.append(value - float(low) / (scale * times))
             return low
 
-    plain = checker.Checker
-    checker.Checker = Watched  # type: ignore[misc]
+    plain = checker.proof_checker.Deriver
+    checker.proof_checker.Deriver = Watched  # type: ignore[misc]
     try:
         checker.check([str(files.network.path), str(files.spec.path), str(path)])
     finally:
-        checker.Checker = plain  # type: ignore[misc]
+        checker.proof_checker.Deriver = plain  # type: ignore[misc]
     return tuple(out)
 
 
@@ -253,8 +255,8 @@ def measure(label: str, claim: str, text: str, folder: Path, seconds: float) -> 
     answer, checked = check(files, path)
     lost = losses(files, path, found)
     # The same header and facts with one leaf left open: what reading and the facts cost.
-    kept = [v for k, v in enumerate(path.read_text().splitlines()) if not k or '{"f"' in v]
-    path.write_text("\n".join([kept[0], '{"l":0}']) + "\n")
+    kept = [v for k, v in enumerate(path.read_text().splitlines()) if not k or '{"fact"' in v]
+    path.write_text("\n".join([kept[0], '{"leaf":0}']) + "\n")
     _, fixed = check(files, path)
     return Measured(label, claim, weights(files.network.path), found.closed.proof.leaves, size,
                     searched, written, checked, fixed, answer, lost)

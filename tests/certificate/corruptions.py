@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import base64
 import copy
-import hashlib
 import json
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+from tests.helpers.certificate_names import digest, named, names, reading_of, renamed
+
 Line = dict[str, Any]
+SPLITS = ("split", "input", "whole")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Case:
     network: bytes
     spec: bytes
     lines: tuple[Line | str, ...]
+    made_for: tuple[bytes, bytes] | None = field(default=None, compare=False)
+    """The network and the spec that the names in the lines are about."""
 
     def certificate(self) -> bytes:
         shown = (v if isinstance(v, str) else json.dumps(v, separators=(",", ":"))
@@ -35,11 +39,14 @@ class Case:
         return "".join(v + "\n" for v in shown).encode()
 
     def rehashed(self) -> Case:
-        """The same with a header that names these very files."""
-        head = dict(self.head())
-        for key, data in (("network", self.network), ("spec", self.spec)):
-            head[key] = hashlib.sha256(data).hexdigest()
-        return replace(self, lines=(head, *self.lines[1:]))
+        """The same with a header that names these very files, and with names of what they hold."""
+        lines, now = list(self.lines), (self.network, self.spec)
+        if self.made_for is not None and self.made_for != now:
+            lines = renamed(lines, *(reading_of(*made, "spec.toml") for made in (
+                self.made_for, now)))
+        assert isinstance(lines[0], dict)
+        lines[0] = {**lines[0], "network": digest(self.network), "spec": digest(self.spec)}
+        return replace(self, lines=tuple(lines), made_for=now)
 
     def head(self) -> Line:
         assert isinstance(self.lines[0], dict)
@@ -69,11 +76,11 @@ def _has(*keys: str) -> Callable[[Line], bool]:
 
 
 def leaf_dropped(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    return _edit(case, _pick(rng, case, _has("l"))[0], None)
+    return _edit(case, _pick(rng, case, _has("leaf"))[0], None)
 
 
 def leaf_doubled(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, line = _pick(rng, case, _has("l"))
+    at, line = _pick(rng, case, _has("leaf"))
     return replace(case, lines=(*case.lines[:at], line, *case.lines[at:]))
 
 
@@ -83,35 +90,40 @@ def line_dropped(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
 
 def child_replaced_by_leaf(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     """A split with all that is below it becomes one leaf."""
-    at, _line = _pick(rng, case, _has("s", "x"))
+    at, _line = _pick(rng, case, _has(*SPLITS))
     todo, end = 1, at
     while todo and end < len(case.lines):
         line = case.lines[end]
         assert isinstance(line, dict)
-        todo += ("s" in line or "x" in line) - ("l" in line)
+        todo += any(key in line for key in SPLITS) - ("leaf" in line)
         end += 1
-    return replace(case, lines=(*case.lines[:at], {"l": 1}, *case.lines[end:]))
+    return replace(case, lines=(*case.lines[:at], {"leaf": 1}, *case.lines[end:]))
 
 
 def leaf_opened(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, _line = _pick(rng, case, _has("l"))
-    return _edit(case, at, {"l": rng.choice((0, 2, -1, True, "1"))})
+    at, _line = _pick(rng, case, _has("leaf"))
+    return _edit(case, at, {"leaf": rng.choice((0, 2, -1, True, "1"))})
 
 
 def split_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, line = _pick(rng, case, _has("s", "x"))
-    if "s" in line:
+    at, line = _pick(rng, case, _has(*SPLITS))
+    if "split" in line:
         k = rng.randrange(3)
-        line["s"][k] = rng.choice("RSGMQ") if k == 0 else line["s"][k] + rng.choice((-2, -1, 1, 2))
-    elif "x" in line:
-        line["x"] = [line["x"][0], str(Fraction(line["x"][1]) + Fraction(rng.randint(-9, 9), 64))]
+        if k == 2:
+            line["split"] = [*line["split"][:2], str(Fraction(rng.randint(-9, 9), 64))]
+        else:
+            line["split"][k] += rng.choice((-2, -1, 1, 2))
+    elif "input" in line:
+        at_ = Fraction(line["input"][1]) + Fraction(rng.randint(-9, 9), 64)
+        line["input"] = [line["input"][0], str(at_)]
     return _edit(case, at, line)
 
 
 def split_on_input(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     """A split turned into one of an input: the children's bounds were for other domains."""
-    at, _line = _pick(rng, case, _has("s", "x"))
-    return _edit(case, at, {"x": [rng.choice((0, 1, 7)), str(Fraction(rng.randint(-64, 64), 64))]})
+    at, _line = _pick(rng, case, _has(*SPLITS))
+    value = str(Fraction(rng.randint(-64, 64), 64))
+    return _edit(case, at, {"input": [rng.choice((0, 1, 7)), value]})
 
 
 def lines_reordered(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
@@ -123,74 +135,77 @@ def lines_reordered(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
 
 def tree_restricted(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     """The tree is said to refute some disjuncts only."""
-    at, _line = _pick(rng, case, _has("b", "s", "x", "l"))
+    at, _line = _pick(rng, case, _has("bound", "leaf", *SPLITS))
     parts = rng.choice(([0], [], [1], [0, 1], [-1], [9]))
-    return replace(case, lines=(*case.lines[:at], {"t": parts}, *case.lines[at:]))
+    return replace(case, lines=(*case.lines[:at], {"parts": parts}, *case.lines[at:]))
 
 
 # --- multipliers and bounds -----------------------------------------------------------------
 
 
 def multiplier_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, line = _pick(rng, case, _has("z", "r"))
-    key = rng.choice([k for k in ("z", "r") if k in line] or ["z"])
+    at, line = _pick(rng, case, _has("splits", "rows", "atoms"))
+    key = rng.choice([k for k in ("splits", "rows", "atoms") if k in line] or ["splits"])
     entries = line.setdefault(key, [[0, 1, 0]])
-    entry, how = rng.choice(entries), rng.randrange(4)
+    entry, how = rng.choice(entries), rng.randrange(5)
     if how == 0:
-        entry[1] = -entry[1]
-    elif how == 1:
-        entry[1] += rng.choice((-1, 1, 1 << 40))
-    elif how == 2:
-        entry[2] += rng.choice((-20, -1, 1, 20, 5000))
-    else:
         entry[0] += rng.choice((-1, 1))
+    elif how == 4 or len(entry) == 2:
+        entry[1:] = [str(Fraction(rng.randint(-9, 99), rng.randint(1, 99)))]
+    elif how == 1:
+        entry[1] = -entry[1]
+    elif how == 2:
+        entry[1] += rng.choice((-1, 1, 1 << 40))
+    else:
+        entry[2] += rng.choice((-20, -1, 1, 20, 5000))
     return _edit(case, at, line)
 
 
 def byte_flipped(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, line = _pick(rng, case, _has("p"))
-    shares = line.setdefault("p", {"R0": "gA=="})
-    key = rng.choice(list(shares) or ["R0"])
-    data = bytearray(base64.b64decode(shares.get(key, "")) or b"\0")
+    at, line = _pick(rng, case, _has("fractions"))
+    given = line.setdefault("fractions", {"alpha 0": "gA=="})
+    key = rng.choice(list(given) or ["alpha 0"])
+    data = bytearray(base64.b64decode(given.get(key, "")) or b"\0")
     data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-    shares[key] = base64.b64encode(bytes(data)).decode()
+    given[key] = base64.b64encode(bytes(data)).decode()
     return _edit(case, at, line)
 
 
-def shares_renamed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, line = _pick(rng, case, _has("p"))
-    shares = line.setdefault("p", {"R0": "gA=="})
-    old = rng.choice(list(shares) or ["R0"])
-    shares[rng.choice(("R0", "R1", "S0", "S1", "G0", "G1", "H0", "M0", "N0", "Q0", "R-1"))] = (
-        shares.pop(old, ""))
+def fractions_renamed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
+    """Fractions of one group or kind are said to be those of another."""
+    at, line = _pick(rng, case, _has("fractions"))
+    given = line.setdefault("fractions", {"alpha 0": "gA=="})
+    kind, _, group = rng.choice(list(given) or ["alpha 0"]).partition(" ")
+    value = given.pop(f"{kind} {group}", "")
+    new_kind = rng.choice((kind, "alpha", "tie", "below", "above", "mix"))
+    new_group = rng.choice((group, *(str(k) for k in range(-1, 9))))
+    given[f"{new_kind} {new_group}"] = value
     return _edit(case, at, line)
 
 
 def bound_renumbered(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, line = _pick(rng, case, _has("b"))
-    line["b"] = line.get("b", 0) + rng.choice((-2, -1, 1, 2))
+    at, line = _pick(rng, case, _has("bound"))
+    line["bound"] = line.get("bound", 0) + rng.choice((-2, -1, 1, 2))
     return _edit(case, at, line)
 
 
 def bound_moved(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     """A bound that holds in a subtree is claimed at the root, or elsewhere in the tree."""
-    at, line = _pick(rng, case, _has("b"))
+    at, line = _pick(rng, case, _has("bound"))
     rest = [*case.lines[:at], *case.lines[at + 1 :]]
     to = rng.choice((1, rng.randrange(1, len(rest) + 1)))
     return replace(case, lines=(*rest[:to], line, *rest[to:]))
 
 
 def fact_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    at, line = _pick(rng, case, _has("f"))
-    if "f" not in line:
-        return _edit(case, at, {"f": ["R", 0, 0, 0, rng.choice((0, 2, 1, -1))]})
-    k = rng.randrange(5)
-    if k == 0:
-        line["f"][0] = rng.choice("RSGM")
-    elif k == 4:
-        line["f"][4] = rng.choice((-line["f"][4], 0, 2, -3))
+    at, line = _pick(rng, case, _has("fact"))
+    if "fact" not in line:
+        return _edit(case, at, {"fact": [0, 0, rng.choice((0, 2, 1, -1))]})
+    k = rng.randrange(3)
+    if k == 2:
+        line["fact"][2] = rng.choice((-line["fact"][2], 0, 2, -3))
     else:
-        line["f"][k] += rng.choice((-1, 1))
+        line["fact"][k] += rng.choice((-1, 1))
     return _edit(case, at, line)
 
 
@@ -211,16 +226,18 @@ def truncated(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
 
 
 def version_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    return _edit(case, 0, case.head() | {"vxc": rng.choice((0, 2, "1", None, 1.0))})
+    return _edit(case, 0, case.head() | {"vxc": rng.choice((0, 1, 3, "2", None, 2.0))})
 
 
 def header_edited(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     head = copy.deepcopy(case.head())
     how = rng.randrange(5)
     if how == 0:
-        head["atoms"] = head.get("atoms", 0) + rng.choice((-1, 1))
+        known = [*names(head.get("atoms", "")), rng.getrandbits(61)]
+        head["atoms"] = named(known[rng.randrange(2) :])
     elif how == 1:
-        head["nodes"][rng.choice("RSGM")].append(rng.randint(1, 5))
+        key = rng.choice(("networks", "parameters", "data", "nodes"))
+        head[key] = rng.choice(({}, {"x": "y"}))
     elif how == 2:
         head[rng.choice(("network", "spec"))] = f"{rng.getrandbits(256):064x}"
     elif how == 3:
@@ -231,9 +248,11 @@ def header_edited(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
 
 
 def junk_added(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
-    junk = rng.choice(("", "{}", "[]", "null", '{"l":1.0}', '{"b":NaN}', "{", '{"l":1}}',
-                       '{"b":0}', '{"b":-1}', '{"s":["R",0,0]}', '{"l":1}', "\x00",
-                       '{"z":[[0,1,0]]}', '{"f":["R",0,0,0,1],"p":{"R0":"//8="}}'))
+    junk = rng.choice((
+        "", "{}", "[]", "null", '{"leaf":1.0}', '{"bound":NaN}', "{", '{"leaf":1}}', '{"bound":0}',
+        '{"bound":-1}', '{"split":[0,0]}', '{"leaf":1}', "\x00", '{"splits":[[0,1,0]]}',
+        '{"fact":[0,0,1],"fractions":{"alpha 0":"//8="}}', '{"group":""}', '{"parts":[0]}',
+        '{"whole":[0,0]}'))
     at = rng.randrange(len(case.lines) + 1)
     return replace(case, lines=(*case.lines[:at], junk, *case.lines[at:]))
 
@@ -242,7 +261,7 @@ def of_another(rng: random.Random, case: Case, others: Sequence[Case]) -> Case:
     """Another network's certificate, with its own header or under this one's."""
     other = rng.choice(others)
     head = rng.choice((other.head(), case.head(), {k: v for k, v in case.head().items()
-                                                   if k not in ("nodes", "atoms")}))
+                                                   if k not in ("x0", "atoms")}))
     return replace(case, lines=(head, *other.lines[1:]))
 
 
@@ -330,7 +349,7 @@ def network_swapped(rng: random.Random, case: Case, others: Sequence[Case]) -> C
 CORRUPTIONS: tuple[Callable[[random.Random, Case, Sequence[Case]], Case], ...] = (
     leaf_dropped, leaf_doubled, line_dropped, child_replaced_by_leaf, leaf_opened, split_changed,
     split_on_input, lines_reordered, tree_restricted, multiplier_changed, byte_flipped,
-    shares_renamed, bound_renumbered, bound_moved, fact_changed, key_added, truncated,
+    fractions_renamed, bound_renumbered, bound_moved, fact_changed, key_added, truncated,
     version_changed, header_edited, junk_added, of_another, network_changed, weight_changed,
     spec_byte_changed, threshold_moved, region_widened, claim_negated, network_swapped,
 )

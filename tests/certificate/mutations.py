@@ -30,7 +30,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.certificate.falsehoods.claims import Files
+from tests.certificate.falsehoods.claims import Files, written
 from tests.certificate.mutants.bases import Base, bases
 from tests.certificate.mutants.changes import BYTES, MESSAGES, TEXTS, lines_changed
 from tests.helpers import checker_parts as checker
@@ -68,8 +68,7 @@ def mutant(seed: int, k: int) -> Mutant:
     files, how = one.files, ""
     for _ in range(g.choice((1, 1, 1, 2))):
         files, how = _changed(g, one, files)
-    head = {"vxc": 1, **files.digests(), **one.certificate.head}
-    lines = [head, *one.certificate.lines]
+    lines = written(files, one.certificate)
     if target == "certificate":
         how, data = lines_changed(g, lines)
     else:

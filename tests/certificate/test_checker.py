@@ -31,6 +31,8 @@ from tests.helpers.checker_nets import (
     save_graph,
     save_net,
 )
+from verifex.ir.fingerprints import Fingerprints
+from verifex.ir.formula import atoms, negate
 from verifex.problem.spec.build import load_problem
 
 FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="utf-8")
@@ -39,10 +41,9 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 # --- the text -----------------------------------------------------------------------------------
 
 ALLOWED = {
-    "__future__", "base64", "collections", "concurrent", "contextlib", "decimal", "fnmatch",
-    "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math",
-    "operator", "os", "pathlib", "re",
-    "struct", "sys", "tomllib", "typing", "zlib",
+    "__future__", "base64", "binascii", "collections", "concurrent", "contextlib", "decimal", "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib",
+    "io", "itertools", "json", "math", "operator", "os", "pathlib", "re", "struct", "sys",
+    "tomllib", "typing", "weakref", "zlib",
 }
 FRACTIONS = {"Fraction(2)"}
 WHOLE_MATHS = {"ceil", "floor", "gcd", "isqrt", "lcm", "prod", "trunc"}
@@ -66,14 +67,35 @@ def test_checker_has_no_float_arithmetic() -> None:
             assert node.value.id != "math" or node.attr in WHOLE_MATHS, at
 
 
+def _is_never_negative(exponent: ast.expr) -> bool:
+    """Whether an exponent is a literal, a choice or sum of such ones, or the power of a norm."""
+    match exponent:
+        case ast.Constant(value=int(value)):
+            return value >= 0
+        case ast.IfExp(body=body, orelse=orelse):
+            return _is_never_negative(body) and _is_never_negative(orelse)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _is_never_negative(left) and _is_never_negative(right)
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name == "power"
+        case ast.Compare():
+            return True
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.LShift()):
+            return True
+    return False
+
+
 def test_checker_raises_only_fractions_to_negative_powers() -> None:
     """An integer to a negative power would be a float: each such base is known as a Fraction."""
     for node in _trees():
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-            exponent = ast.unparse(node.right)
             base = ast.unparse(node.left)
-            if exponent.startswith("-") or exponent == "e":
-                assert base in FRACTIONS, f"line {node.lineno}: {base} ** {exponent}"
+            known = base in FRACTIONS or _is_never_negative(node.right)
+            assert known, f"line {node.lineno}: {base} ** {ast.unparse(node.right)}"
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Pow):
+            assert _is_never_negative(node.value), f"line {node.lineno}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pow":
+            assert len(node.args) == 3, f"line {node.lineno}: pow without a modulus"
 
 
 def test_checker_imports_the_standard_library_only() -> None:
@@ -144,55 +166,179 @@ def test_worked_example_is_valid(files: Files) -> None:
     assert files.run() == (0, "valid")
 
 
-def test_worked_example_needs_its_multipliers(files: Files) -> None:
+BOUND = 5  # the line of the example that bounds the atom
+ALPHA, TIE = "alpha 1", "tie 2"
+
+
+def changed(at: int, **keys: Any) -> Any:
+    """The lines with keys of one of them changed, or taken away where their new value is None."""
+
+    def change(lines: list[Any]) -> list[Any]:
+        line = {k: v for k, v in {**lines[at], **keys}.items() if v is not None}
+        return [*lines[:at], line, *lines[at + 1 :]]
+
+    return change
+
+
+def fractions(**given: str) -> Any:
+    """The example's fractions with some of them changed: alpha and tie."""
+    both = {"alpha": "gAA=", "tie": "gAA=", **given}
+    return changed(BOUND, fractions={ALPHA: both["alpha"], TIE: both["tie"]})
+
+
+def encoded(*numbers: int) -> str:
+    """Numbers in base64, as fractions are."""
+    return base64.b64encode(bytes(numbers)).decode()
+
+
+def named(*names: int) -> str:
+    """Fingerprints in base64."""
+    return base64.b64encode(b"".join(n.to_bytes(8, "little") for n in names)).decode()
+
+
+@pytest.mark.parametrize("change", [
+    fractions(tie="AAA="), fractions(alpha="AAA="), changed(BOUND, splits=[]),
+    changed(BOUND, splits=None), changed(BOUND, splits=[[0, 255, -8]]),
+    changed(BOUND, splits=[[0, "255/256"]]), fractions(alpha=encoded(127)),
+    fractions(tie=encoded(127)),
+])
+def test_worked_example_needs_its_multipliers(files: Files, change: Any) -> None:
     """Each of the three multipliers of the example is what closes the leaf."""
-    for key, value in (("p", {"R0": "gAA=", "S0": "AAA="}), ("p", {"R0": "AAA=", "S0": "gAA="}),
-                       ("z", []), ("z", [[0, 255, -8]])):
-        lines = [*files.lines[:2], {**files.lines[2], key: value}, *files.lines[3:]]
-        files.write(lines)
-        assert files.check() == (1, "invalid: line 4: leaf 0 does not close")
+    files.write(change(files.lines))
+    assert files.check() == (1, "invalid: line 7: leaf 0 does not close")
+
+
+@pytest.mark.parametrize("change", [
+    changed(BOUND, splits=[[0, "1"]]), changed(BOUND, splits=[[0, "2/2"]]),
+    changed(BOUND, exact=1), changed(BOUND, splits=[[0, 4, -2]]),
+    changed(0, precision=[1, 1, 7]), changed(0, precision=[300, 300, 7]),
+    changed(0, note="of no meaning"),
+    lambda lines: [lines[0], lines[4], *lines[1:4], *lines[5:]][:1] + lines[1:],
+    lambda lines: [lines[0], lines[1], lines[4], *lines[2:4], *lines[5:]],
+])
+def test_other_words_for_the_worked_example(files: Files, change: Any) -> None:
+    """Fractions as text, exact lines, grids that hold the numbers, names just before their use."""
+    files.write(change(files.lines))
+    assert files.check() == (0, "valid")
+
+
+def test_fractions_of_other_precisions(files: Files) -> None:
+    """With 8 bits 1 is 256, in two bytes; with 15 bits 32768; with 1 bit it is 2."""
+    for bits, one in ((8, "AAEAAA=="), (15, "AIAAAA=="), (1, "AgA="), (8, "AAE="), (15, "AIA=")):
+        lines = fractions(alpha=one, tie=one)(files.lines)
+        files.write(changed(0, precision=[52, 64, bits])(lines))
+        assert files.check() == (0, "valid"), bits
+        files.write(changed(0, precision=[52, 64, bits])(files.lines))
+        assert files.check()[0] == 1, bits
 
 
 def test_bound_of_the_example_is_exactly_zero(files: Files) -> None:
     """The claim with a threshold a hair above what holds cannot be shown by the same proof."""
     files.spec.write_text(files.spec.read_text().replace("-0.5", "-0.4999999999"), encoding="utf-8")
-    files.write()
-    assert files.check() == (1, "invalid: line 4: leaf 0 does not close")
+    (name,) = claim_of(files.network, files.spec).atoms.names(ck.Fingerprints(
+        claim_of(files.network, files.spec).graph))
+    for exact in (None, 1):
+        files.write(changed(BOUND, exact=exact)(changed(0, atoms=named(name))(files.lines)))
+        assert files.check() == (1, "invalid: line 7: leaf 0 does not close")
 
 
-def changed(at: int, **keys: Any) -> Any:
-    return lambda lines: [*lines[:at], {**lines[at], **keys}, *lines[at + 1 :]]
-
-
+ANOTHER = named(12345, 54321)
 REFUSED: dict[str, tuple[Any, int, str]] = {
-    "version": (changed(0, vxc=2), 1, "version"),
+    "format 1": (changed(0, vxc=1), 1, "a certificate of format 1, and this checker reads"),
+    "format 3": (changed(0, vxc=3), 1, "a certificate of format 3, and not 2"),
+    "format true": (changed(0, vxc=True), 1, "vxc: no number"),
+    "format of text": (changed(0, vxc="2"), 1, "vxc: no number"),
     "unknown header key": (changed(0, extra=1), 1, "unknown key"),
-    "other nodes": (changed(0, nodes={"R": [3], "S": [2], "G": [2], "M": []}), 1, "nodes"),
-    "other atoms": (changed(0, atoms=2), 1, "atoms"),
-    "slope 129/128": (changed(2, p={"R0": base64.b64encode(bytes([129, 0])).decode()}), 1, "range"),
-    "too many bytes": (changed(2, p={"R0": base64.b64encode(bytes(3)).decode()}), 1, "range"),
-    "no base64": (changed(2, p={"R0": "g A="}), 1, "malformed"),
-    "unknown node": (changed(2, p={"R1": "gAA="}), 1, "no node"),
-    "unknown kind": (changed(2, p={"Q0": "gAA="}), 1, "no node Q"),
-    "negative multiplier": (changed(2, z=[[0, -1, 0]]), 1, "range"),
-    "huge multiplier": (changed(2, z=[[0, 1, 10**9]]), 1, "range"),
-    "multiplier of no split": (changed(2, z=[[1, 1, 0]]), 1, "no multiplier z"),
-    "multiplier of no row": (changed(2, r=[[0, 1, 0]]), 1, "no multiplier r"),
-    "no such atom": (changed(2, b=1), 1, "no atom"),
-    "split of no unit": (changed(1, s=["G", 0, 1]), 1, "no unit"),
-    "split of no element": (changed(1, s=["R", 0, 2]), 1, "no element"),
-    "split of another unit": (changed(1, s=["R", 0, 0]), 1, "leaf 1"),
-    "unknown line": (changed(1, q=1), 1, "keys"),
-    "fact of no argument": (lambda s: [s[0], {"f": ["G", 0, 2, 0, 1]}, *s[1:]], 1, "no argument"),
-    "fact's sign": (lambda s: [s[0], {"f": ["R", 0, 0, 0, 2]}, *s[1:]], 1, "sign"),
-    "bound dropped": (lambda s: [*s[:2], *s[3:]], 1, "leaf 0"),
-    "leaf doubled": (lambda s: [*s, {"l": 1}], 1, "after the end"),
+    "several networks": (changed(0, networks=[]), 1, "header: networks: unsupported"),
+    "moving constants": (changed(0, parameters={}), 1, "header: parameters: unsupported"),
+    "other data": (changed(0, data={"x.npy": "0"}), 1, "header: data: the hashes of other files"),
+    "a reference where there is none": (changed(0, x0=["0", "0"]), 1, "header: x0"),
+    "x0 of no list": (changed(0, x0="0"), 1, "header: x0: no list"),
+    "precision of two": (changed(0, precision=[52, 64]), 1, "header: precision"),
+    "precision 0": (changed(0, precision=[52, 0, 7]), 1, "header: precision"),
+    "precision beyond": (changed(0, precision=[52, 4097, 7]), 1, "header: precision"),
+    "precision of text": (changed(0, precision=["52", 64, 7]), 1, "header: precision"),
+    "precision true": (changed(0, precision=[52, True, 7]), 1, "header: precision"),
+    "other atoms": (changed(0, atoms=ANOTHER), 1, "leaf 0"),
+    "no atoms": (changed(0, atoms=None), 1, "no atom 0"),
+    "atoms by number": (changed(0, atoms=1), 1, "header: atoms"),
+    "half a name": (changed(0, atoms="sbz8CVLNTQ=="), 1, "header: atoms: broken"),
+    "half a name in a group": (changed(1, group="TqO85Z2CTwil6I5GbfdnHA"[:20]), 1, "group"),
+    "group of numbers": (changed(1, group=[1, 2]), 1, "group: no text"),
+    "slope 129/128": (fractions(alpha=encoded(129, 0)), 1, "above 1"),
+    "slope 255/128": (fractions(alpha=encoded(0, 255)), 1, "above 1"),
+    "too many bytes": (fractions(alpha=encoded(0, 0, 0)), 1, "out of range"),
+    "no base64": (fractions(alpha="g A="), 1, "no base64"),
+    "fractions of a list": (changed(BOUND, fractions=["gAA="]), 1, "no object"),
+    "unknown group": (changed(BOUND, fractions={"alpha 3": "gAA="}), 1, "no group 3"),
+    "unknown kind": (changed(BOUND, fractions={"beta 1": "gAA="}), 1, "a wrong key"),
+    "no group": (changed(BOUND, fractions={"alpha": "gAA="}), 1, "a wrong key"),
+    "group -1": (changed(BOUND, fractions={"alpha -1": "gAA="}), 1, "a wrong key"),
+    "fractions of other elements": (
+        changed(BOUND, fractions={ALPHA: "gAA=", "tie 0": "gAA="}), 1, "leaf 0"),
+    "fractions of another kind": (
+        changed(BOUND, fractions={"tie 1": "gAA=", "alpha 2": "gAA="}), 1, "leaf 0"),
+    "negative multiplier": (changed(BOUND, splits=[[0, -1, 0]]), 1, "range"),
+    "negative fraction": (changed(BOUND, splits=[[0, "-1"]]), 1, "range"),
+    "huge multiplier": (changed(BOUND, splits=[[0, 1, 10**9]]), 1, "range"),
+    "huge fraction": (changed(BOUND, splits=[[0, "1" + 2500 * "0"]]), 1, "no number"),
+    "long fraction": (changed(BOUND, splits=[[0, 1 << 9000, 0]]), 1, "range"),
+    "multiplier of no number": (changed(BOUND, splits=[[0, "x"]]), 1, "line 7"),
+    "multiplier true": (changed(BOUND, splits=[[0, True, 0]]), 1, "range"),
+    "multipliers of no list": (changed(BOUND, splits={"0": 1}), 1, "splits: no list"),
+    "entry of one": (changed(BOUND, splits=[[0]]), 1, "splits: a wrong entry"),
+    "multiplier of no split": (changed(BOUND, splits=[[1, 1, 0]]), 1, "no split 1"),
+    "multiplier of split -1": (changed(BOUND, splits=[[-1, 1, 0]]), 1, "no split -1"),
+    "multiplier of no row": (changed(BOUND, rows=[[0, 1, 0]]), 1, "no row 0"),
+    "exact 2": (changed(BOUND, exact=2), 1, "exact"),
+    "exact true": (changed(BOUND, exact=True), 1, "exact"),
+    "no such atom": (changed(BOUND, bound=1), 1, "no atom 1"),
+    "atom -2": (changed(BOUND, bound=-2), 1, "no atom -2"),
+    "atom of text": (changed(BOUND, bound="0"), 1, "no atom"),
+    "sum with no such atom": (changed(BOUND, atoms=[[1, 1, 0]]), 1, "no atom 1"),
+    "sum with the form 0": (changed(BOUND, bound=-1, atoms=[[0, 1, 0]]), 1, "the form 0"),
+    "split of what is no argument": (changed(4, split=[1, 1]), 1, "does not depend on"),
+    "split of nothing": (changed(1, group=ANOTHER), 1, "does not depend on"),
+    "split of no element": (changed(4, split=[0, 2]), 1, "no element"),
+    "split of element -1": (changed(4, split=[0, -1]), 1, "no element"),
+    "split of no group": (changed(4, split=[3, 1]), 1, "no group"),
+    "split of one": (changed(4, split=[0]), 1, "a wrong split"),
+    "split of four": (changed(4, split=[0, 1, "0", "0"]), 1, "a wrong split"),
+    "split at no number": (changed(4, split=[0, 1, "x"]), 1, "line 5"),
+    "split of another unit": (changed(4, split=[0, 0]), 1, "leaf 1"),
+    "split above zero": (changed(4, split=[0, 1, "1/64"]), 1, "leaf 1"),
+    "split below zero": (changed(4, split=[0, 1, "-1/64"]), 1, "leaf 0"),
+    "split of no input": (lambda s: [*s[:4], {"input": [2, "0"]}, *s[5:]], 1, "no input 2"),
+    "split of input -1": (lambda s: [*s[:4], {"input": [-1, "0"]}, *s[5:]], 1, "no input -1"),
+    "input without a value": (lambda s: [*s[:4], {"input": [0]}, *s[5:]], 1, "a wrong split"),
+    "split of no whole number": (lambda s: [*s[:4], {"whole": [0, 0]}, *s[5:]], 1, "whole"),
+    "unknown line": (changed(4, q=1), 1, "keys"),
+    "a key of other lines": (changed(4, splits=[]), 1, "keys"),
+    "two kinds": (changed(4, leaf=1), 1, "keys"),
+    "empty line": (lambda s: [*s[:4], {}, *s[4:]], 1, "keys"),
+    "fact's sign": (lambda s: [*s[:4], {"fact": [0, 0, 2]}, *s[4:]], 1, "a wrong fact"),
+    "fact of two": (lambda s: [*s[:4], {"fact": [0, 0]}, *s[4:]], 1, "a wrong fact"),
+    "fact of no group": (lambda s: [*s[:4], {"fact": [3, 0, 1]}, *s[4:]], 1, "no group"),
+    "fact of no element": (lambda s: [*s[:4], {"fact": [0, 2, 1]}, *s[4:]], 1, "no element"),
+    "group after its use": (lambda s: [*s[:3], *s[4:7], s[3], *s[7:]], 1, "no group"),
+    "group left out": (lambda s: [s[0], *s[2:]], 1, "line "),
+    "bound dropped": (lambda s: [*s[:5], *s[6:]], 1, "leaf 0"),
+    "bound of the other child": (lambda s: [*s[:5], s[6], s[5], s[7]], 1, "leaf 0"),
+    "leaf doubled": (lambda s: [*s, {"leaf": 1}], 1, "after the end"),
+    "bound after the end": (lambda s: [*s, {"bound": -1}], 1, "after the end"),
     "leaf dropped": (lambda s: s[:-1], 2, "nodes to come"),
-    "leaves open": (changed(3, l=0), 2, "1 leaves are open"),
+    "leaf open": (changed(7, leaf=0), 2, "1 leaves are open"),
+    "leaf 2": (changed(7, leaf=2), 1, "a leaf is 0 or 1"),
+    "leaf true": (changed(7, leaf=True), 1, "a leaf is 0 or 1"),
     "no tree": (lambda s: s[:1], 2, "no tree"),
-    "just a leaf": (lambda s: [s[0], {"l": 1}], 1, "leaf 0"),
-    "no such part": (lambda s: [s[0], {"t": [1]}, *s[1:]], 1, "no part"),
-    "second split on one unit": (lambda s: [*s[:4], s[1], *s[4:]], 1, "leaf 1"),
+    "names alone": (lambda s: s[:4], 2, "no tree"),
+    "just a leaf": (lambda s: [s[0], {"leaf": 1}], 1, "leaf 0"),
+    "no such part": (lambda s: [s[0], {"parts": [1]}, *s[1:]], 1, "no part"),
+    "part -1": (lambda s: [s[0], {"parts": [-1]}, *s[1:]], 1, "no part"),
+    "part true": (lambda s: [s[0], {"parts": [True]}, *s[1:]], 1, "parts: no list"),
+    "no part": (lambda s: [*s[:4], {"parts": []}, {"leaf": 1}], 2, "no tree"),
+    "parts in a tree": (lambda s: [*s[:5], {"parts": [0]}, *s[5:]], 1, "a tree within a tree"),
+    "second split on one unit": (lambda s: [*s[:7], s[4], *s[7:]], 1, "leaf 1"),
 }
 
 
@@ -205,47 +351,100 @@ def test_wrong_certificates_are_refused(files: Files, name: str) -> None:
     assert words in found[1]
 
 
+def test_format_1_gets_one_clear_line(files: Files) -> None:
+    old = [{"vxc": 1, "nodes": {"R": [2]}, "atoms": 1}, {"s": ["R", 0, 1]}, {"l": 1}, {"l": 1}]
+    files.write(old)
+    assert files.run() == (1, "invalid: line 1: header: a certificate of format 1, and this "
+                              "checker reads format 2: write it anew with "
+                              "`verifex verify --certificate`")
+
+
 def test_input_splits_and_parts(files: Files) -> None:
     """Splitting x0 at 1/4 closes the lower side by intervals; trees may name their parts."""
-    tree = [{"x": [0, "1/4"]}, *files.lines[1:], {"l": 1}]
+    tree = [{"input": [0, "1/4"]}, *files.lines[1:], {"leaf": 1}]
     files.write([files.lines[0], *tree])
     assert files.check() == (0, "valid")
-    files.write([files.lines[0], {"t": [0]}, *tree])
+    files.write([files.lines[0], {"parts": [0]}, *tree])
     assert files.check() == (0, "valid")
-    files.write([files.lines[0], {"x": [0, "3/4"]}, *files.lines[1:], {"l": 1}])
-    assert files.check() == (1, "invalid: line 7: leaf 2 does not close")
+    files.write([files.lines[0], {"input": [0, "3/4"]}, *files.lines[1:], {"leaf": 1}])
+    assert files.check() == (1, "invalid: line 10: leaf 2 does not close")
 
 
 def test_every_part_needs_a_tree(files: Files) -> None:
     files.spec.write_text(
         files.spec.read_text() + "[[require]]\ncomponent = 1\nat_most = 5\n", encoding="utf-8"
     )
-    head = {"vxc": 1}
-    first = [{"t": [0]}, *files.lines[1:]]
-    files.write([head, *first])
+    first = [files.lines[0], {"parts": [0]}, *files.lines[1:]]
+    files.write(first)
     assert files.check() == (2, "incomplete: a part has no tree")
-    files.write([head, *first, {"t": [1]}, {"l": 1}])
+    files.write([*first, {"parts": [1]}, {"leaf": 1}])
+    assert files.check() == (0, "valid")
+    files.write([*first, {"parts": [0]}, *files.lines[4:]])
+    assert files.check() == (2, "incomplete: a part has no tree")
+    files.write([files.lines[0], {"parts": [0, 1]}, *files.lines[1:]])
+    assert files.check() == (0, "valid")
+    files.write([files.lines[0], *files.lines[1:]])
     assert files.check() == (0, "valid")
 
 
-def test_empty_domains_close(files: Files) -> None:
+@pytest.mark.parametrize("exact", [0, 1])
+def test_empty_domains_close(files: Files, exact: int) -> None:
     """z1 >= 0 and z0 <= 0 exclude each other: 2 (z1 >= 0) + (z0 <= 0) bounds the form 0 by 1."""
-    split = [{"s": ["R", 0, 1]}, {"s": ["S", 0, 0]}, {"l": 1}]
-    empty = [{"b": -1, "z": [[0, 1, 1], [1, 1, 0]]}, {"l": 1}, {"l": 1}]
-    files.write([{"vxc": 1}, *split, *empty])
+    more = {"exact": 1} if exact else {}
+    split = [*files.lines[:5], {"split": [0, 0]}, {"leaf": 1}]
+    empty = [{"bound": -1, "splits": [[0, 1, 1], [1, 1, 0]], **more}, {"leaf": 1}, {"leaf": 1}]
+    files.write([*split, *empty])
     assert files.check() == (0, "valid")
-    files.write([{"vxc": 1}, *split, {"b": -1, "z": [[0, 1, 0], [1, 1, 0]]}, *empty[1:]])
-    assert files.check() == (1, "invalid: line 6: leaf 1 does not close")
+    files.write([*split, {"bound": -1, "splits": [[0, 1, 0], [1, 1, 0]], **more}, *empty[1:]])
+    assert files.check() == (1, "invalid: line 9: leaf 1 does not close")
 
 
-def test_facts_replace_multipliers(files: Files) -> None:
+@pytest.mark.parametrize("exact", [0, 1])
+def test_a_bound_of_the_form_0_must_be_above_zero(files: Files, exact: int) -> None:
+    """Multipliers of nothing bound 0 by 0: that is true everywhere."""
+    files.write([*files.lines[:4], {"bound": -1, **({"exact": 1} if exact else {})}, {"leaf": 1}])
+    assert files.check() == (1, "invalid: line 6: leaf 0 does not close")
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_facts_replace_multipliers(files: Files, exact: int) -> None:
     """On z1 >= 0 a fact shows z0 >= 1, so that s0 = 1 there."""
-    fact = {"f": ["R", 0, 0, 0, 1], "z": [[0, 1, 1]]}
-    files.write([{"vxc": 1}, files.lines[1], fact, {"l": 1}, {"l": 1}])
+    more = {"exact": 1} if exact else {}
+    for e, code in ((1, 0), (-3, 1)):
+        fact = {"fact": [0, 0, 1], "splits": [[0, 1, e]], **more}
+        files.write([*files.lines[:5], fact, {"leaf": 1}, {"leaf": 1}])
+        assert files.check()[0] == code
+
+
+def test_facts_hold_in_the_subtree_only(files: Files) -> None:
+    """What is derived for z1 >= 0 says nothing of z1 <= 0, or of what lies above both."""
+    fact = {"fact": [0, 0, 1], "splits": [[0, 1, 1]]}
+    files.write([*files.lines[:4], fact, files.lines[4], {"leaf": 1}, {"leaf": 1}])
+    assert files.check() == (1, "invalid: line 7: no split 0")
+    files.write([*files.lines[:5], {"leaf": 0}, fact, {"leaf": 1}])
+    assert files.check() == (2, "incomplete: 1 leaves are open")
+    # df/dx0 >= 1/2 holds where s0 = 1: with the fact on one side only, the other stays open.
+    files.spec.write_text(files.spec.read_text().replace("-0.5", "0.5"), encoding="utf-8")
+    files.write([*files.lines[:5], fact, {"leaf": 1}, {"leaf": 1}])
+    assert files.check() == (1, "invalid: line 8: leaf 1 does not close")
+
+
+def test_unknown_elements_and_atoms_are_passed_over(files: Files) -> None:
+    """A wrong name loses a bound, and nothing else."""
+    head = {**files.lines[0], "atoms": files.lines[0]["atoms"][:-1] + "=" + ANOTHER}
+    names = base64.b64decode(files.lines[0]["atoms"]) + base64.b64decode(ANOTHER)
+    head["atoms"] = base64.b64encode(names).decode()
+    unknown = [{"group": ANOTHER}, {"fact": [3, 0, 1]}, {"fact": [2, 1, -1]}, {"bound": 1},
+               {"bound": 0, "atoms": [[2, 1, 0]]}]
+    files.write([head, *files.lines[1:4], *unknown, *files.lines[4:]])
     assert files.check() == (0, "valid")
-    weak = {"f": ["R", 0, 0, 0, 1], "z": [[0, 1, -3]]}
-    files.write([{"vxc": 1}, files.lines[1], weak, {"l": 1}, {"l": 1}])
-    assert files.check()[0] == 1
+    more = {**files.lines[BOUND]["fractions"], "alpha 3": "gIA=", "above 0": "gIA="}
+    files.write([head, *files.lines[1:4], *unknown, files.lines[4],
+                 {**files.lines[BOUND], "fractions": more}, *files.lines[6:]])
+    assert files.check() == (0, "valid")
+    files.write([head, *files.lines[1:4], *unknown, files.lines[4],
+                 {**files.lines[BOUND], "bound": 1}, *files.lines[6:]])
+    assert files.check() == (1, "invalid: line 12: leaf 0 does not close")
 
 
 # --- other files, other bytes -------------------------------------------------------------------
@@ -262,13 +461,13 @@ def test_certificates_name_their_files(files: Files, key: str) -> None:
 GARBAGE: dict[str, bytes] = {
     "empty": b"",
     "binary": bytes(range(256)),
-    "not utf-8": b'{"vxc":1,"note":"\xff"}\n',
+    "not utf-8": b'{"vxc":2,"note":"\xff"}\n',
     "deep": b"[" * 100_000,
     "a list": b"[1]\n",
-    "float": b'{"vxc":1.0}\n',
+    "float": b'{"vxc":2.0}\n',
     "NaN": b'{"vxc":NaN}\n',
     "long number": b'{"vxc":' + b"9" * 10_000 + b"}\n",
-    "cut gzip": gzip.compress(b'{"vxc":1}\n' * 1000)[:40],
+    "cut gzip": gzip.compress(b'{"vxc":2}\n' * 1000)[:40],
 }
 
 
@@ -324,16 +523,16 @@ def test_witnesses(files: Files, point: list[str], answer: str) -> None:
     """df/dx0 > 3/2 fails where s1 = 1: at (1, 1/4) it is 1."""
     text = files.spec.read_text().replace("at_least = -0.5", "any = [{component = 0, above = 1.5}]")
     files.spec.write_text(text.replace("component = 0\n", ""), encoding="utf-8")
-    files.write([{"vxc": 1, "witness": point}])
+    files.write([{"vxc": 2, "witness": point}])
     if point == ["-1/2", "0"]:  # both gates shut: the derivative is 0 and the claim fails too
         answer = "valid (refutation)"
     assert files.check()[1] == answer
 
 
 def test_witness_must_break_the_claim(files: Files) -> None:
-    files.write([{"vxc": 1, "witness": ["1", "1/4"]}])
+    files.write([{"vxc": 2, "witness": ["1", "1/4"]}])
     assert files.check() == (1, "invalid: line 1: witness: the claim holds there")
-    files.write([{"vxc": 1, "witness": ["1", "1/4"]}, {"l": 1}])
+    files.write([{"vxc": 2, "witness": ["1", "1/4"]}, {"leaf": 1}])
     assert files.check() == (1, "invalid: line 2: lines after a witness")
 
 
@@ -353,12 +552,15 @@ def test_vnnlib(files: Files) -> None:
     files.spec = files.spec.with_suffix(".vnnlib")
     for bound, code in (("2.001", 0), ("2", 1), ("1.999", 1)):
         files.spec.write_text(QUERY % bound, encoding="utf-8")
-        files.write([{"vxc": 1}, {"b": 6}, {"l": 1}])
+        problem = load_problem(files.spec, files.network)
+        names = [Fingerprints(problem.graph).of_atom(a) for a in atoms(negate(problem.require))]
+        about_output = {"vxc": 2, "atoms": named(names[-1])}
+        files.write([about_output, {"bound": 0}, {"leaf": 1}])
         assert files.check()[0] == code, bound
-    files.write([{"vxc": 1, "witness": ["1", "2"]}])
+    files.write([{"vxc": 2, "witness": ["1", "2"]}])
     assert files.check() == (0, "valid (refutation)")
     files.spec.write_text((QUERY % "0").replace("(<= X_1 2.0)", "(<= Y_0 9)"), encoding="utf-8")
-    files.write([{"vxc": 1}, {"l": 1}])
+    files.write([{"vxc": 2}, {"leaf": 1}])
     assert files.check() == (65, "invalid: spec.vnnlib: an input is unbounded")
 
 
@@ -567,39 +769,55 @@ require = [{{ distance = "l2", at_most = 1 }}, {{ distance = "l1", at_most = 1 }
     return claim_of(network, spec)
 
 
-def random_line(rng: random.Random, checker: Any, units: int) -> dict[str, Any]:
+def random_line(rng: random.Random, checker: Any, domain: Any) -> dict[str, Any]:
     """Multipliers of any kind within their ranges."""
-    params = {}
-    for key, kind in (("R", "R"), ("S", "S"), ("G", "G"), ("H", "G"), ("M", "M"), ("N", "M")):
-        for n, node in enumerate(checker.named[kind]):
-            if rng.random() < 0.7:
-                values = bytes(rng.choice([0, 128, rng.randint(0, 128)])
-                               for _ in range(checker.graph.nodes[node].size))
-                params[f"{key}{n}"] = base64.b64encode(values).decode()
-    chosen = [j for j in range(units) if rng.random() < 0.7]
-    splits = [[j, rng.randint(0, 9), rng.randint(-3, 1)] for j in chosen]
-    return {"p": params, "z": splits, "r": [[0, rng.randint(0, 3), -1]]}
+    given = {}
+    for role, kinds in (("R", ["alpha"]), ("S", ["tie"]), ("G", ["below", "above"]),
+                        ("M", ["below", "above"])):
+        for kind in kinds:
+            for node in checker.deriver.index.nodes:
+                if checker.graph.nodes[node].kind == role and rng.random() < 0.7:
+                    given[f"{kind} {group_of(checker, node)}"] = encoded(*(
+                        rng.choice([0, 128, rng.randint(0, 128)])
+                        for _ in range(checker.graph.nodes[node].size)))
+    chosen = [j for j in range(len(domain.splits)) if rng.random() < 0.7]
+    splits: list[list[Any]] = [
+        [j, rng.randint(0, 9), rng.randint(-3, 1)] if rng.random() < 0.5
+        else [j, f"{rng.randint(0, 9)}/{rng.randint(1, 9)}"] for j in chosen]
+    return {"fractions": given, "splits": splits, "rows": [[0, rng.randint(0, 3), -1]]}
+
+
+def group_of(checker: Any, node: int) -> int:
+    """The number of the group that is a node's elements, which is named if it was not yet."""
+    groups, names = checker.deriver.groups, checker.deriver.index.fingerprints.of(node)
+    if names not in groups._names:
+        groups.add(names)
+    found: int = groups._names.index(names)
+    return found
 
 
 def some_domain(rng: random.Random, checker: Any, values: dict[Any, Fraction], x: Any) -> Any:
-    """A domain that holds the point: units split by their signs there, perhaps an input cut."""
-    graph, claim, domain = checker.graph, checker.claim, checker.root
+    """A domain that holds the point: units split by what they are there, perhaps an input cut."""
+    claim, domain = checker.claim, checker.region
     share = rng.choice([0, 0, 0.3])
-    for n in checker.named["S"]:
-        z = graph.nodes[n].args[0]
-        for i in range(graph.nodes[z].size):
-            if rng.random() < share:
-                domain = domain.split(z, i, 1 if values[z, i] > 0 else -1)
+    arguments = {p for ps in checker.deriver.index.places(ck.ARGUMENT).values() for p in ps}
+    for node, i in sorted(arguments):
+        if rng.random() < share:
+            at = rng.choice([Fraction(0), Fraction(rng.randint(-9, 9), rng.randint(1, 9))])
+            value = values[node, i]
+            sign = rng.choice([1, -1]) if value == at != 0 else 1 if value > at else -1
+            domain = domain.split(ck.Split(node, i, sign, at))
     if rng.random() < 0.3:
         i = rng.randrange(claim.size)
-        node = next(iter(claim.flat_inputs[i][0]))[0]
-        domain = domain.split(node, i, 1, x[i] + Fraction(rng.randint(-5, 0), 7))
+        domain = domain.cut(i, 1, x[i] + Fraction(rng.randint(-5, 0), 7))
+    assert not domain.empty
     return domain
 
 
 @pytest.mark.slow
 def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
-    """Random networks, splits that a point satisfies, any multipliers: all bounds hold there."""
+    """Random networks, splits that a point satisfies, any multipliers: all bounds hold there, of
+    both arithmetics, and the fast one's are never above the plain one's."""
     rng, done = random.Random(11), 0
     for _ in range(60):
         try:
@@ -607,8 +825,9 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
         except ck.Bad:
             continue  # the attribution is zero at the reference: it has no direction
         done += 1
-        graph, claim, unit = checker.graph, checker.claim, checker.scale.unit
-        nodes = sorted(graph.nodes[checker.top].cone)
+        graph, claim, deriver = checker.graph, checker.claim, checker.deriver
+        scale = checker.grid.unit << checker.grid.coefficient
+        nodes = sorted(graph.nodes[checker.atoms.node].cone)
         cells = [(n, i) for n in nodes for i in range(graph.nodes[n].size)]
         for _ in range(8):
             ends = [[a, b, (a + 2 * b) * Fraction(1, 3)]
@@ -618,31 +837,40 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
             exact = [v for n in nodes for v in ck.exactly(graph, n, x, True)]
             values = dict(zip(cells, exact, strict=True))
             domain = some_domain(rng, checker, values, x)
+            plain = ck.PlainBounds(domain)
             for (n, i), value in values.items():
-                low, high = domain.get(n)
-                assert low[i] <= value * unit <= high[i]
+                low, high = domain.bounds(n)
+                least, most = plain.bounds(n)[i]
+                assert low[i] <= least * checker.grid.unit
+                assert least <= value <= most
+                assert most * checker.grid.unit <= high[i]
+            one = {cell: ({cell: Fraction(1)}, Fraction(0)) for cell in cells}
             for n, i in rng.sample(cells, min(12, len(cells))):
                 sign = rng.choice([1, -1])
-                line = random_line(rng, checker, len(domain.units))
-                low = checker.bound(domain, [(n, i, sign << ck.F)], 1, line)
-                assert low <= sign * values[n, i] * (unit << ck.F)
-            for k, (form, _) in enumerate(checker.atoms):
-                line = random_line(rng, checker, len(domain.units))
-                terms = [(checker.top, k, -1 << ck.F)]
-                low = checker.bound(domain, terms, checker.factors[k], line)
-                value = sum((c * values[r] for r, c in form[0].items()), form[1])
-                assert low <= -value * checker.factors[k] * (unit << ck.F)
+                using = deriver.multipliers(random_line(rng, checker, domain))
+                terms = [(n, i, sign << checker.grid.coefficient)]
+                fast = Fraction(deriver._rounded(domain, terms, 1, using), scale)
+                slow = deriver._exactly(domain, [(one[n, i], Fraction(sign))], using)
+                assert max(fast, slow) <= sign * values[n, i]
+            for k, form in enumerate(checker.atoms.forms):
+                line = random_line(rng, checker, domain)
+                using, value = deriver.multipliers(line), sum(
+                    (c * values[r] for r, c in form[0].items()), form[1])
+                fast = Fraction(deriver._least(domain, k, [], line, using), scale)
+                slow = deriver._least(domain, k, [], {**line, "exact": 1}, using)
+                assert fast <= -value * checker.atoms.factors[k]
+                assert slow <= -value
     assert done >= 40
 
 
 def test_an_interval_is_rounded_outward() -> None:
     """A third of one unit lies between none and one."""
     graph = ck.NetworkGraph()
-    n = graph.node("I", (), 1, 0, "x")
+    n = graph.input("x", 1)
     third = graph.rows([({(n, 0): Fraction(1, 3)}, Fraction(0))])
     for x, ends in ((1, (0, 1)), (-1, (-1, 0)), (3, (1, 1)), (4, (1, 2))):
-        domain = ck.SubRegion(ck.Scale(graph, 1, 1, 0, False, {}, {}, ()), ([x], [x]))
-        assert domain.get(third) == ([ends[0]], [ends[1]])
+        domain = ck.Domain(ck.Grid(graph, 1, 0, 1), ([Fraction(x)], [Fraction(x)]))
+        assert domain.bounds(third) == ([ends[0]], [ends[1]])
 
 
 @pytest.mark.parametrize("bad", [3, 16, 20])
@@ -656,8 +884,8 @@ def test_every_worker_checks_its_leaves(tmp_path: Path, bad: int) -> None:
                           'output = "logit:0"\nat_least = 1\n', encoding="utf-8")
     lines: list[Any] = []
     for at in cuts[: bad + 1]:
-        lines += [{"x": [0, str(at)]}, {"l": 1}]
-    files.write([{"vxc": 1}, *lines, {"l": 1}])
+        lines += [{"input": [0, str(at)]}, {"leaf": 1}]
+    files.write([{"vxc": 2}, *lines, {"leaf": 1}])
     names = [str(files.network), str(files.spec), str(files.proof)]
     answers = [ck.work(names, (k, 2))[0] for k in range(2)]
     assert answers == ([1, 0] if bad < 16 else [0, 1])
@@ -686,9 +914,10 @@ def test_products_with_a_matrix_are_exact() -> None:
                       [-top if row.get(i, 1) > 0 else top for i in range(width)],
                       [rng.choice((0, top)) for _ in range(width)]):
                 wanted = [sum(v * x[i] for i, v in row.items()) for row in rows]
-                assert table.times(x) == wanted
+                assert table.product(x) == table.plain_product(x) == wanted
                 zero = [rng.random() < 0.3 for _ in rows]
-                skip = [0] * len(rows), [int(not z) for z in zero]
-                assert table.times(x, skip) == [0 if z else w for z, w in zip(zero, wanted)]
+                skip = [-rng.randrange(2) * int(not z) for z in zero], [int(not z) for z in zero]
+                skipped = [0 if z else w for z, w in zip(zero, wanted, strict=True)]
+                assert table.product(x, skip) == skipped
         lanes, single = lanes + table.dense, single + (not table.dense)
     assert min(lanes, single) > 50

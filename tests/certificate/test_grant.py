@@ -75,7 +75,7 @@ def proof(path: Path) -> list[dict[str, Any]]:
     lines = [json.loads(x) for x in text.split("```json\n")[1].split("```")[0].splitlines()]
     files = read(None, "spec.toml").files
     assert files is not None
-    lines[0] |= {"vxc": 1, **files.hashes()}
+    lines[0] |= files.hashes()
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return lines
 
@@ -148,10 +148,10 @@ def test_a_tampered_certificate_is_refused(place: Path, monkeypatch: pytest.Monk
     lines = proof(place / "p.vxc")
     for number, change, code in (
         (0, {"network": "0" * 64}, 1),
-        (0, {"vxc": 2}, 1),
-        (2, {"z": []}, 1),
-        (2, {"z": [[0, -1, 0]]}, 1),
-        (3, {"l": 0}, 2),
+        (0, {"vxc": 1}, 1),
+        (5, {"splits": []}, 1),
+        (5, {"splits": [[0, -1, 0]]}, 1),
+        (6, {"leaf": 0}, 2),
     ):
         bad = [dict(line) for line in lines]
         bad[number] |= change
@@ -162,7 +162,7 @@ def test_a_tampered_certificate_is_refused(place: Path, monkeypatch: pytest.Monk
     honest = grant.write
 
     def dropping(path: Path, written: Any) -> int:
-        kept = [line for line in written if "b" not in line and "f" not in line]
+        kept = [line for line in written if "bound" not in line and "fact" not in line]
         return honest(path, iter(kept))
 
     monkeypatch.setattr(grant, "write", dropping)
@@ -354,7 +354,7 @@ def test_files_that_cannot_be_written(place: Path) -> None:
 
 def test_an_unfinished_file_is_not_left(place: Path) -> None:
     def broken() -> Any:
-        yield {"vxc": 1}
+        yield {"vxc": 2}
         raise ValueError("a fraction above 1 in a proof")
 
     with pytest.raises(ValueError, match="fraction"):
@@ -400,8 +400,8 @@ def test_leaves_are_closed_for_another_solver_too(place: Path) -> None:
 
 def test_input_splits_and_parts(place: Path) -> None:
     lines = proof(place / "p.vxc")
-    tree = [{"x": [1, "1/2"]}, {"x": [0, "0"]}, {"l": 1}, {"l": 1}, {"l": 0}]
-    trees = [{"t": [0]}, *tree, {"t": [0]}, {"l": 1}]
+    tree = [{"input": [1, "1/2"]}, {"input": [0, "0"]}, {"leaf": 1}, {"leaf": 1}, {"leaf": 0}]
+    trees = [{"parts": [0]}, *tree, {"parts": [0]}, {"leaf": 1}]
     with gzip.open(place / "q.vxc", "wt") as file:
         file.writelines(json.dumps(line) + "\n" for line in [lines[0], *trees])
     found = list(leaves(place / "q.vxc"))
@@ -422,9 +422,10 @@ def test_input_splits_and_parts(place: Path) -> None:
         (b"", "not a certificate"),
         (b"[]\n", "line 1: not a certificate"),
         (b'{"vxc": 3}\n', "line 1: not a certificate"),
+        (b'{"vxc": 1}\n{"l": 1}\n', "line 1: not a certificate of this format"),
         (b"\x1f\x8b junk", "cannot be read"),
-        (b'{"vxc": 1, "witness": []}\n', "a refutation has no leaves"),
-        (b'{"vxc": 1}\nnonsense\n', "line 2: not a certificate"),
+        (b'{"vxc": 2, "witness": []}\n', "a refutation has no leaves"),
+        (b'{"vxc": 2}\nnonsense\n', "line 2: not a certificate"),
     ],
 )
 def test_files_without_leaves(place: Path, content: bytes, says: str) -> None:
@@ -433,14 +434,47 @@ def test_files_without_leaves(place: Path, content: bytes, says: str) -> None:
         list(leaves(place / "p.vxc"))
 
 
-@pytest.mark.parametrize("split", [{"s": ["R", 7, 0]}, {"s": ["G", 0, 0]}, {"s": ["R", 0, 2]},
-                                   {"s": ["R", 0, -1]}, {"x": [9, "1"]}, {"x": [0, "a"]}])
+@pytest.mark.parametrize("split", [
+    {"split": [3, 0]}, {"split": [1, 0]}, {"split": [0, 2]}, {"split": [0, 0, "a"]},
+    {"split": [3, 1, "1/2"]}, {"split": []}, {"input": [9, "1"]}, {"input": [-1, "1"]},
+    {"input": [0, "a"]}, {"whole": [9, 0]}, {"whole": [0]},
+])
 def test_splits_that_name_nothing(place: Path, split: dict[str, Any]) -> None:
-    lines = [{"vxc": 1}, split, {"l": 1}, {"l": 1}]
+    head, *groups = proof(place / "p.vxc")[:4]
+    lines = [head, *groups, split, {"leaf": 1}, {"leaf": 1}]
     (place / "p.vxc").write_text("".join(json.dumps(line) + "\n" for line in lines))
     problem = verifex.build(None, "spec.toml")
-    with pytest.raises(InputError, match="no such split"):
+    with pytest.raises(InputError, match=r"no such split|malformed"):
         restrict(problem, next(leaves(place / "p.vxc")))
+
+
+@pytest.mark.parametrize(("split", "boxes"), [
+    ({"whole": [0, 0]}, [(1, 0, 1, 2), (-1, 0, 0, 2)]),
+    ({"input": [0, "1/4"]}, [(0.25, 0, 1, 2), (-1, 0, 0.25, 2)]),
+])
+def test_the_two_sides_of_a_split_of_an_input(
+    place: Path, split: dict[str, Any], boxes: list[tuple[float, ...]]
+) -> None:
+    """A whole number is at least n + 1, or at most n."""
+    head = proof(place / "p.vxc")[0]
+    lines = [head, split, {"leaf": 1}, {"leaf": 1}]
+    (place / "p.vxc").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    problem = verifex.build(None, "spec.toml")
+    regions = [restrict(problem, leaf).region for leaf in leaves(place / "p.vxc")]
+    assert [tuple(map(float, (*r.lo, *r.hi))) for r in regions] == boxes
+
+
+def test_a_unit_split_at_a_rational_says_nothing_of_its_gate(place: Path) -> None:
+    lines = proof(place / "p.vxc")
+    split = {"split": [0, 1, "-1/4"]}
+    lines = [*lines[:4], split, {"leaf": 0}, {"leaf": 0}]
+    (place / "p.vxc").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    # z1 >= -1/4 leaves s1 open, so that df/dx0 can be 2; on z1 <= -1/4 it is shut.
+    write_spec(place / "spec.toml", "at_most = 1")
+    above, below = leaves(place / "p.vxc")
+    assert [satisfiable(above), satisfiable(below)] == [True, True]
+    write_spec(place / "spec.toml", "at_least = -0.5")
+    assert [satisfiable(above), satisfiable(below)] == [False, False]
 
 
 def test_the_checker_is_isolated(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

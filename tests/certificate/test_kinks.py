@@ -76,7 +76,7 @@ def check(folder: Path, net: Net, spec: str, point: Sequence[Any]) -> str:
     named = files(folder, net, spec)
     problem = load_problem(named.spec.path, named.network.path)
     witness = Witness(as_point(point), None, {}, {})
-    write(folder / "w.vxc", witness_lines(named, witness))
+    write(folder / "w.vxc", witness_lines(problem, named, witness))
     found = replay(problem, witness.point)
     said = checker.check([str(named.network.path), str(named.spec.path), str(folder / "w.vxc")])[1]
     assert (said == "valid (refutation)") >= found.refutes

@@ -74,10 +74,10 @@ def answer(folder: Path, network: bytes, spec: str, *, name: str = "spec.toml",
     files = [folder / "net.onnx", folder / name, folder / "p.vxc"]
     files[0].write_bytes(network)
     files[1].write_text(spec)
-    line = {"vxc": 1, "network": digest(files[0]), "spec": digest(files[1]), **head}
+    line = {"vxc": 2, "network": digest(files[0]), "spec": digest(files[1]), **head}
     if data:
         line["data"] = {k: digest(folder / k) for k in data}
-    leaf = "" if "witness" in head else '{"l":1}\n'
+    leaf = "" if "witness" in head else '{"leaf":1}\n'
     files[2].write_text(json.dumps(line) + "\n" + leaf)
     return checker.check([str(f) for f in files])
 
@@ -321,7 +321,7 @@ def test_workers_that_read_different_certificates_prove_nothing(
     assert answer(tmp_path, SAME, spec) == (0, "valid")
     first = checker.work(files, (0, 2))
     path = tmp_path / "p.vxc"
-    path.write_text(path.read_text().replace('"l":1', '"l": 1'))
+    path.write_text(path.read_text().replace('"leaf":1', '"leaf": 1'))
     second = checker.work(files, (1, 2))
     assert first[:2] == second[:2] == (0, "valid")
     assert first[2] != second[2]
@@ -378,10 +378,11 @@ def test_long_lists_of_multipliers_take_linear_time(tmp_path: Path) -> None:
     assert answer(tmp_path, SAME, spec) == (0, "valid")
     path = tmp_path / "p.vxc"
     head = path.read_text().splitlines()[0]
-    bound = json.dumps({"b": 0, "z": [[0, 1, 0]] * 400_000})
-    unit = json.dumps({"x": [0, "1/4"]})
-    path.write_text("\n".join([head, unit, bound, '{"l":1}', '{"l":1}', ""]))
-    checker.check([str(tmp_path / k) for k in ("net.onnx", "spec.toml", "p.vxc")])
+    bound = json.dumps({"bound": -1, "splits": [[0, 1, 0]] * 400_000})
+    unit = json.dumps({"input": [0, "1/4"]})
+    path.write_text("\n".join([head, unit, bound, '{"leaf":1}', '{"leaf":1}', ""]))
+    said = checker.check([str(tmp_path / k) for k in ("net.onnx", "spec.toml", "p.vxc")])
+    assert said == (1, "invalid: line 4: no split 0")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.helpers import checker_parts
+from verifex.certificate.names import passed_always
+from verifex.ir.fingerprints import Fingerprints
 from verifex.ir.formula import atoms, negate
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
@@ -54,42 +56,63 @@ def save_graph(
     return path
 
 
-def claim_of(network: Path, spec: Path) -> Any:
+HEADER = {"vxc": 2}
+
+
+def claim_of(network: Path, spec: Path, **header: Any) -> Any:
+    """The checker of certificates for a network and a spec, with more in their header."""
     net = ck.Network(ck.read(str(network))[0])
     text = tomllib.loads(spec.read_text(encoding="utf-8"), parse_float=ck.exact)
-    return ck.Checker(ck.spec_claim(text, str(spec.parent), net), (0, 1))
+    claim = ck.spec_claim(text, str(spec.parent), net)
+    return ck.Checker(claim, ck.Share(), HEADER | header)
 
 
-def numbered(problem: Problem) -> dict[str, list[int]]:
-    """verifex's own nodes under the names of format.md, section 3."""
-    nodes = problem.graph.nodes
-    needed = set(problem.graph.ancestors(problem.targets()))
-    zs = {nodes[i].args[0] for i in needed if isinstance(nodes[i].op, Step)}
-    needed |= {i for i, n in enumerate(nodes) if isinstance(n.op, Relu) and n.args[0] in zs}
-    return {
-        k: [i for i in sorted(needed) if isinstance(nodes[i].op, op)] for k, op in KINDS.items()
-    }
+def engine_names(problem: Problem) -> dict[str, dict[int, tuple[int, int]]]:
+    """By role: the name of every element of verifex's graph that the claim depends on, and where
+    it is (of elements of one name, the first)."""
+    nodes, names = problem.graph.nodes, Fingerprints(problem.graph)
+    found: dict[str, dict[int, tuple[int, int]]] = {role: {} for role in (*KINDS, ck.ARGUMENT)}
+    for i in passed_always(problem):
+        for role, kind in KINDS.items():
+            if isinstance(nodes[i].op, kind):
+                places = [(role, i), *((ck.ARGUMENT, a) for a in nodes[i].args)]
+                for where, node in places:
+                    for k, name in enumerate(names.of(node)):
+                        found[where].setdefault(name, (node, k))
+    return found
 
 
 def agree(network: Path, spec: Path, points: int = 3) -> None:
-    """Region, atoms, named nodes and all their values are those of verifex, at random points."""
+    """Region, atoms, names of elements and all their values are those of verifex, at random
+    points."""
     problem, checker = load_problem(spec, network), claim_of(network, spec)
     claim, graph = checker.claim, checker.graph
     low, high = claim.region.low, claim.region.high
     assert (tuple(low), tuple(high)) == (problem.region.lo, problem.region.hi)
     theirs = [*atoms(problem.assume), *atoms(negate(problem.require))]
-    assert [strict for _, strict in checker.atoms] == [a.strict for a in theirs]
-    names = numbered(problem)
+    names, index = Fingerprints(problem.graph), checker.deriver.index
+    mine = [2 * index.fingerprints.of_form(form) + strict for form, strict in zip(
+        checker.atoms.forms, checker.atoms.strict, strict=True)]
+    assert sorted(mine) == sorted(map(names.of_atom, theirs))
+    assert [name % 2 for name in mine] == checker.atoms.strict
+    known = engine_names(problem)
+    for role, elements in known.items():
+        assert elements.keys() == index.places(role).keys(), role
     rng = random.Random(str(spec))
     for _ in range(points):
         x = [a + (b - a) * Fraction(rng.randint(0, 16), 16)
              for a, b in zip(low, high, strict=True)]
         wanted = {n for a in theirs for (n, _), _ in a.form.terms}
-        wanted |= {i for ids in names.values() for i in ids}
-        values = evaluate_exact(problem.graph, x, sorted(wanted))
-        mine = ck.exactly(graph, graph.rows([form for form, _ in checker.atoms]), x, True)
-        assert mine == [a.form.value(values) for a in theirs]
-        for kind, ids in names.items():
-            assert len(ids) == len(checker.named[kind])
-            for i, n in zip(ids, checker.named[kind], strict=True):
-                assert ck.exactly(graph, n, x, True) == values[i].fractions()
+        wanted |= {node for elements in known.values() for node, _ in elements.values()}
+        values = {n: v.fractions() for n, v in evaluate_exact(
+            problem.graph, x, sorted(wanted)).items() if n in wanted}
+        forms = graph.rows(checker.atoms.forms)
+        by_name = dict(zip(mine, ck.exactly(graph, forms, x, True), strict=True))
+        assert by_name == {
+            names.of_atom(a): a.form.const + sum(c * values[n][k] for (n, k), c in a.form.terms)
+            for a in theirs}
+        at = {n: ck.exactly(graph, n, x, True) for n in index.nodes}
+        for role, elements in known.items():
+            for name, (node, k) in elements.items():
+                for there, element in index.places(role)[name]:
+                    assert at[there][element] == values[node][k], (role, name)

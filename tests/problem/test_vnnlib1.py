@@ -58,11 +58,11 @@ def test_truth_at_points_agrees_with_the_checker(seed: int, tmp_path: Path) -> N
     query.write_text(random_query(rng))
     problem = load_query(query, net)
     broken, proof = negate(problem.require), tmp_path / "p.vxc"
-    header = {"vxc": 1, **QuestionFiles(network_source(net), query_source(query)).hashes()}
+    header = {"vxc": 2, **QuestionFiles(network_source(net), query_source(query)).hashes()}
     for x in points(2, seed):
         values = evaluate_exact(problem.graph, x, problem.targets())
         said = problem.region.contains(x) and holds(broken, values)
-        line = {**header, "atoms": len(problem.listed), "witness": [str(v) for v in x]}
+        line = {**header, "witness": [str(v) for v in x]}
         proof.write_text(json.dumps(line) + "\n")
         code, text = checker.check([str(net), str(query), str(proof)])
         assert (code == 0) == said, (x, text)
@@ -307,7 +307,7 @@ def test_outputs_are_counted_so_none_may_be_left_out(other: str, tmp_path: Path)
     with pytest.raises(InputError):
         load_problem(query, tmp_path / "n.onnx")
     files = QuestionFiles(network_source(tmp_path / "n.onnx"), query_source(query))
-    header = json.dumps({"vxc": 1, **files.hashes()})
-    (tmp_path / "p.vxc").write_text(header + "\n" + '{"b":4}\n{"l":1}\n')
+    header = json.dumps({"vxc": 2, "atoms": "AAAAAAAAAAA=", **files.hashes()})
+    (tmp_path / "p.vxc").write_text(header + "\n" + '{"bound":0}\n{"leaf":1}\n')
     code, said = checker.check([str(tmp_path / "n.onnx"), str(query), str(tmp_path / "p.vxc")])
     assert code == 65, said

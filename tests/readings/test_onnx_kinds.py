@@ -93,9 +93,9 @@ def hand_made(folder: Path, network: bytes, spec: str) -> tuple[int, str]:
     files = [folder / k for k in ("net.onnx", "spec.toml", "p.vxc")]
     files[0].write_bytes(network)
     files[1].write_text(spec)
-    head = {"vxc": 1, **{k: hashlib.sha256(f.read_bytes()).hexdigest()
+    head = {"vxc": 2, **{k: hashlib.sha256(f.read_bytes()).hexdigest()
                          for k, f in zip(("network", "spec"), files[:2], strict=True)}}
-    files[2].write_text(json.dumps(head) + '\n{"l":1}\n')
+    files[2].write_text(json.dumps(head) + '\n{"leaf":1}\n')
     return checker.check([str(f) for f in files])
 
 

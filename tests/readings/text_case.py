@@ -60,8 +60,9 @@ class Case:
             for p in self.folder.iterdir()
             if p not in (self.network, self.spec, proof)
         }
-        line = {"vxc": 1, **digest, **({"data": data} if data else {}), **head}
-        proof.write_text(json.dumps(line) + "\n" + ('{"l":1}\n' if "witness" not in head else ""))
+        line = {"vxc": 2, **digest, **({"data": data} if data else {}), **head}
+        leaf = "" if "witness" in head else '{"leaf":1}\n'
+        proof.write_text(json.dumps(line) + "\n" + leaf)
         return checker.check([str(self.network), str(self.spec), str(proof)])
 
     def breaks(self, x: Point) -> bool:

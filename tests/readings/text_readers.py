@@ -175,9 +175,9 @@ def _breaks(problem: Problem, x: Vector) -> bool:
 
 def _checked(claim: checker.Claim, x: Vector) -> bool:
     """Whether the checker takes a point for a witness."""
-    made = checker.Checker(claim, (0, 1))
+    made = checker.Checker(claim, checker.Share(), {"vxc": 2})
     try:
-        made.witness(list(x))
+        checker.check_witness(claim, made.atoms, made.cuts, list(x))
     except checker.Bad as error:
         if "kink" in str(error):
             raise Silent from None

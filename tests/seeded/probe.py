@@ -34,7 +34,7 @@ def probe(name: str, folder: Path) -> str | None:
         found = decide_search(problem, Budget(20.0, 1 << 30, 1), options)
         path = folder / "proof.vxc"
         if found.witness is not None:
-            write(path, witness_lines(files, found.witness))
+            write(path, witness_lines(problem, files, found.witness))
         elif found.closed is not None and not found.stats.ties:
             write(path, proof_lines(problem, files, found.closed))
             if not true:

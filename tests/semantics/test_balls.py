@@ -79,29 +79,30 @@ def value(coefs: list[F], x: list[F]) -> F:
     return sum((c * v for c, v in zip(coefs, x, strict=True)), F(0))
 
 
+BITS, COEFFICIENT = 52, 64
+
+
 def domain(region: Region, coefs: list[F]) -> tuple[Any, list[Any], Any]:
     """The checker's domain for a region, the form in its units, and what one unit is."""
     graph = checker.NetworkGraph()
-    x = graph.node("I", (), region.size, 0, "x")
-    odd = math.lcm(*(v.denominator for v in (*region.lo, *region.hi)))
-    odd >>= (odd & -odd).bit_length() - 1
-    unit = odd << checker.E
-    balls = []
+    x = graph.input("x", region.size)
+    grid = checker.Grid(
+        graph, checker.common_odd((*region.lo, *region.hi)), BITS, COEFFICIENT)
     for ball in region.balls:
-        at = {(x, i): c * unit for i, c in zip(ball.indices, ball.center, strict=True)}
-        room = math.ceil(ball.radius * unit + sum(v % 1 for v in at.values()))
-        balls.append((int(ball.norm[1:]), room, {k: v // 1 for k, v in at.items()}))
-    scale = checker.Scale(graph, unit, odd, checker.E, False, {}, {}, balls)
-    box = ([math.floor(v * unit) for v in region.lo], [math.ceil(v * unit) for v in region.hi])
-    terms = [(x, i, math.floor(c * 2**checker.F)) for i, c in enumerate(coefs)]
-    return checker.SubRegion(scale, box), terms, unit << checker.F
+        at = {(x, i): c * grid.unit for i, c in zip(ball.indices, ball.center, strict=True)}
+        room = math.ceil(ball.radius * grid.unit + sum(v % 1 for v in at.values()))
+        centre = {k: math.floor(v) for k, v in at.items()}
+        grid.balls.append(checker.ScaledBall(int(ball.norm[1:]), room, centre))
+    terms = [(x, i, math.floor(c * 2**COEFFICIENT)) for i, c in enumerate(coefs)]
+    found = checker.Domain(grid, (list(region.lo), list(region.hi)))
+    return found, terms, grid.unit << COEFFICIENT
 
 
 def checked(region: Region, coefs: list[F]) -> F | None:
     """The checker's bound of the form; None where it finds no point."""
     found, terms, unit = domain(region, coefs)
     try:
-        return F(found.lower(terms, {}), unit)
+        return F(checker.lower_bound(found, terms, checker.Multipliers()), unit)
     except checker.Empty:
         return None
 
@@ -119,7 +120,7 @@ def test_no_point_lies_below_either_bound(norm: str) -> None:
     for seed in range(150):
         region, coefs = random_case(seed, norm)
         # The checker takes coefficients in multiples of 2^-64.
-        coefs = [F(math.floor(c * 2**checker.F), 2**checker.F) for c in coefs]
+        coefs = [F(math.floor(c * 2**COEFFICIENT), 2**COEFFICIENT) for c in coefs]
         exact, near = checked(region, coefs), engine(region, coefs)
         points = members(region, random.Random(seed), 40)
         if exact is None:
@@ -256,7 +257,7 @@ def test_gradients_are_those_of_the_minimum(norm: str) -> None:
     assert torch.allclose(moved, least + (slope * step).sum(dim=1), atol=1e-9)
 
 
-def test_any_shares_are_sound() -> None:
+def test_any_shares_are_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spoiled shares make a bound of the checker weaker, never wrong."""
     rng, original = random.Random(3), checker.shares
 
@@ -267,11 +268,9 @@ def test_any_shares_are_sound() -> None:
     for seed in range(200):
         region, coefs = random_case(seed, NORMS[seed % 2])
         best = checked(region, coefs)
-        checker.shares = spoiled
-        try:
+        with monkeypatch.context() as patched:
+            patched.setattr(checker.substitution, "shares", spoiled)
             found = checked(region, coefs)
-        finally:
-            checker.shares = original
         assert (found is None) == (best is None)
         for x in members(region, random.Random(seed), 20):
             assert found is not None

@@ -8,7 +8,6 @@ between the false claim and `valid`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers import checker_parts as checker
+from tests.helpers.certificate_names import all_atoms, reading_of, renamed
+from tests.helpers.certificate_names import digest as _digest
 
 Line = dict[str, Any]
 Vector = tuple[Fraction, ...]
@@ -32,6 +33,10 @@ class Files:
     data: Mapping[str, bytes] = field(default_factory=dict)
     name: str = "spec.toml"
 
+    def read(self) -> Any:
+        """The checker with the claim that it reads from these files; None where it refuses."""
+        return reading_of(self.network, self.spec, self.name, *self.data.items())
+
     def digests(self) -> Line:
         """The header's hashes of these very files, as a forger would put them in."""
         told: Line = {"network": _digest(self.network), "spec": _digest(self.spec)}
@@ -44,10 +49,12 @@ class Certificate:
 
     lines: tuple[Line, ...] = ()
     head: Line = field(default_factory=dict)
+    made_for: Files | None = field(default=None, compare=False)
+    """The files that its names are about; None stands for those it is presented with."""
 
 
-LEAF = Certificate(({"l": 1},))
-BOUND = Certificate(({"b": 0}, {"l": 1}))
+LEAF = Certificate(({"leaf": 1},))
+BOUND = Certificate(({"bound": 0}, {"leaf": 1}))
 
 
 def witness(x: Sequence[Fraction]) -> Certificate:
@@ -64,20 +71,27 @@ class Version:
     twin: Files | None = None
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def present(files: Files, certificate: Certificate, folder: Path) -> tuple[int, str]:
-    """What the checker says to a certificate with hashes to match."""
+    """What the checker says to a certificate with hashes to match, and names to match."""
     paths = [folder / "net.onnx", folder / files.name, folder / "proof.vxc"]
-    head = {"vxc": 1, **files.digests(), **certificate.head}
-    text = "".join(json.dumps(line) + "\n" for line in (head, *certificate.lines))
+    text = "".join(json.dumps(line) + "\n" for line in written(files, certificate))
     for path, data in zip(paths, (files.network, files.spec, text.encode()), strict=True):
         path.write_bytes(data)
     for name, data in files.data.items():
         (folder / name).write_bytes(data)
     return checker.check([str(p) for p in paths])
+
+
+def written(files: Files, certificate: Certificate) -> list[Line]:
+    """The lines of a certificate as a forger would write them for these files."""
+    head, lines = {"vxc": 2, **files.digests(), **certificate.head}, certificate.lines
+    if certificate.made_for is not None:
+        if certificate.made_for == files:
+            return [head, *lines]
+        return renamed([head, *lines], certificate.made_for.read(), files.read())
+    if any("bound" in line for line in lines) and "atoms" not in head:
+        head |= all_atoms(files.read())
+    return [head, *lines]
 
 
 # --- the texts of simple claims -------------------------------------------------------------

@@ -140,8 +140,8 @@ def filled(rng: R, group: tuple[tuple[str, str], ...], mine: int) -> tuple[str, 
 def slab(i: int) -> Certificate:
     """A proof for a region that a constraint `0 == x[i]` cuts: all but a slab has no point."""
     return Certificate((
-        {"x": [i, "1/256"]}, {"b": -1, "r": [[1, 1, 0]]}, {"l": 1},
-        {"x": [i, "-1/256"]}, {"l": 1}, {"b": -1, "r": [[0, 1, 0]]}, {"l": 1}))
+        {"input": [i, "1/256"]}, {"bound": -1, "rows": [[1, 1, 0]]}, {"leaf": 1},
+        {"input": [i, "-1/256"]}, {"leaf": 1}, {"bound": -1, "rows": [[0, 1, 0]]}, {"leaf": 1}))
 
 
 def region(group: tuple[tuple[str, str], ...], use: Callable[[Pair], str]) -> Draw:

@@ -322,12 +322,13 @@ def base(k: int) -> Proved:
                 continue
             lines = proof(claim, Path(name), split=attempt < 200)
             if lines is not None:
-                return Proved(claim, Certificate(tuple(lines[1:]), _head(lines[0])))
+                certificate = Certificate(tuple(lines[1:]), _head(lines[0]), claim.files())
+                return Proved(claim, certificate)
     raise AssertionError(f"no proved claim of kind {kind} ({k})")
 
 
 def _head(line: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in line.items() if k in ("nodes", "atoms")}
+    return {k: v for k, v in line.items() if k in ("x0", "atoms")}
 
 
 def proof(claim: Random, folder: Path, split: bool) -> list[dict[str, Any]] | None:
@@ -353,5 +354,5 @@ def proof(claim: Random, folder: Path, split: bool) -> list[dict[str, Any]] | No
             split and found.closed.proof.leaves < 2):
         return None
     lines = list(proof_lines(asked.problem, asked.files, found.closed))
-    certificate = Certificate(tuple(lines[1:]), _head(lines[0]))
+    certificate = Certificate(tuple(lines[1:]), _head(lines[0]), files)
     return lines if present(files, certificate, folder)[0] == 0 else None

@@ -277,7 +277,7 @@ def empty_group(rng: R) -> Version | None:
     s = about(lambda s: Files(b"", spec(s, f"point = {listed(s.right)}", "one_hot = [[]]\n")))(rng)
     if s is None:
         return None
-    nothing = Certificate(({"b": -1, "r": [[1, 1, 0]]}, {"l": 1}))
+    nothing = Certificate(({"bound": -1, "rows": [[1, 1, 0]]}, {"leaf": 1}))
     return replace(s, certificates=(*s.certificates, nothing))
 
 

@@ -266,10 +266,10 @@ TEXTS: tuple[Change, ...] = (*map(_texts, (
 
 ODD_JSON: tuple[Any, ...] = (
     0, 1, -1, 2, 2**31, 2**64, 10**30, -(10**30), 5000, -5000, 4096, None, True, False, "", "1/2",
-    "1/0", "a", "gAA=", "R", "S", "Q", [], {}, [[]], [0, 1, 0], ["R", 0, 0], [[0, 1, 0]] * 3,
-    {"R0": "gA=="}, {"R0": "!"}, {"": "gA=="}, {"R": "gA=="}, {"R-1": "gA=="},
-    {"R99999999999999999999": "gA=="}, {"R\u0661": "gA=="}, "1e999999", "9" * 2000, ["1/3"] * 3,
-    -0.5, 1e308, "\ud800", "\0",
+    "1/0", "a", "gAA=", "sbz8CVLNTQY=", [], {}, [[]], [0, 1, 0], [0, "1/2"], [[0, 1, 0]] * 3,
+    [[0, "1/3"]], [0, 0, "1/3"], {"alpha 0": "gA=="}, {"alpha 0": "!"}, {"": "gA=="},
+    {"tie": "gA=="}, {"below -1": "gA=="}, {"above 99999999999999999999": "gA=="},
+    {"alpha \u0661": "gA=="}, "1e999999", "9" * 2000, ["1/3"] * 3, -0.5, 1e308, "\ud800", "\0",
 )
 
 
@@ -297,8 +297,9 @@ def json_key(g: R, lines: list[Any]) -> list[Any]:
     k = g.randrange(len(lines))
     line = dict(lines[k])
     old = g.choice(list(line))
-    new = g.choice(("f", "b", "s", "x", "l", "t", "p", "z", "r", "a", "note", "witness", "nodes",
-                    "atoms", "data", "vxc", "network", "spec", "\u0455", ""))
+    new = g.choice(("fact", "bound", "split", "input", "whole", "leaf", "parts", "group",
+                    "fractions", "splits", "rows", "exact", "note", "witness", "atoms", "data",
+                    "vxc", "network", "spec", "x0", "precision", "networks", "\u0455", ""))
     value = line.pop(old) if g.random() < 0.5 else g.choice(ODD_JSON)
     return [*lines[:k], line | {new: value}, *lines[k + 1 :]]
 
@@ -312,13 +313,15 @@ def lines_shuffled(g: R, lines: list[Any]) -> list[Any]:
 
 def line_added(g: R, lines: list[Any]) -> list[Any]:
     new: Any = g.choice((
-        {"l": g.choice((0, 1, 2))}, {"b": g.randint(-2, 4)},
-        {"t": g.choice(([], [0], [1], [0, 0]))},
-        {"s": [g.choice("RS"), g.randrange(3), g.randrange(5)]}, {"x": [g.randrange(5), "1/2"]},
-        {"f": [g.choice("RSGM"), g.randrange(3), g.randrange(2), 0, g.choice((1, -1))]},
-        {"b": 0, "z": [[g.randrange(3), 1, g.choice((0, 4096, -4096))]]},
-        {"b": 0, "r": [[g.randrange(3), 2**4096, 0]]}, {"b": 0, "a": [[0, 1, 0], [1, 1, 0]]},
-        {"b": -1, "p": {"R0": "gICAgICA"}}, {}))
+        {"leaf": g.choice((0, 1, 2))}, {"bound": g.randint(-2, 4)},
+        {"parts": g.choice(([], [0], [1], [0, 0]))}, {"group": g.choice(("", "AAAAAAAAAAA=", "A"))},
+        {"split": [g.randrange(3), g.randrange(5), *g.choice(((), ("1/3",)))]},
+        {"input": [g.randrange(5), "1/2"]}, {"whole": [g.randrange(5), g.randint(-2, 2)]},
+        {"fact": [g.randrange(3), g.randrange(2), g.choice((1, -1, 0))]},
+        {"bound": 0, "splits": [[g.randrange(3), 1, g.choice((0, 4096, -4096))]]},
+        {"bound": 0, "rows": [[g.randrange(3), 2**4096, 0]], "exact": g.choice((0, 1, 2))},
+        {"bound": 0, "atoms": [[0, 1, 0], [1, "1/7"]]},
+        {"bound": -1, "fractions": {"alpha 0": "gICAgICA"}}, {}))
     k = g.randint(1, len(lines))
     return [*lines[:k], new, *lines[k:]]
 
@@ -329,7 +332,7 @@ def _written(lines: list[Any]) -> bytes:
 
 def many_splits(g: R, lines: list[Any]) -> list[Any]:
     """A tree deeper than it may be."""
-    split = g.choice(({"s": ["R", 0, 0]}, {"x": [0, "1/2"]}))
+    split = g.choice(({"split": [0, 0]}, {"input": [0, "1/2"]}, {"whole": [0, 0]}))
     return [lines[0], *[split] * g.choice((1, 30, 2500)), *lines[1:]]
 
 
@@ -341,10 +344,11 @@ def raw_line(g: R, data: bytes) -> bytes:
     """A line that is no JSON, or JSON of another kind."""
     lines = data.split(b"\n")
     k = g.randrange(len(lines))
-    lines[k:k] = [g.choice((b"", b"null", b"[]", b"1", b'"a"', b"{", b'{"l":1}}', b"[" * 100_000,
-                            b'{"l":' * 50_000, b'{"l":1,"l":0}', b'{"b":1e5}', b'{"b":NaN}',
-                            b'{"b":' + b"9" * 5000 + b"}", b"\xff", b"\0", b'{"l":1}\r{"l":1}',
-                            b'{"note":"' + b"a" * 100_000 + b'"}', "\ufeff{}".encode()))]
+    lines[k:k] = [g.choice((
+        b"", b"null", b"[]", b"1", b'"a"', b"{", b'{"leaf":1}}', b"[" * 100_000,
+        b'{"leaf":' * 50_000, b'{"leaf":1,"leaf":0}', b'{"bound":1e5}', b'{"bound":NaN}',
+        b'{"bound":' + b"9" * 5000 + b"}", b"\xff", b"\0", b'{"leaf":1}\r{"leaf":1}',
+        b'{"note":"' + b"a" * 100_000 + b'"}', "\ufeff{}".encode()))]
     return b"\n".join(lines)
 
 

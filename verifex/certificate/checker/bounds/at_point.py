@@ -6,9 +6,12 @@ import math
 from fractions import Fraction
 
 from ..failures import need
-from ..graph.network_graph import AFFINE, PRODUCT, NetworkGraph
+from ..graph.network_graph import AFFINE, PRODUCT, AffineStep, NetworkGraph
 from .domain import Domain
 from .grid import Grid
+
+DEEPEST, LONGEST_UNIT = 20, 1 << 20
+"""Products after each other, and bits of a common denominator: beyond them a point is refused."""
 
 
 def exactly(
@@ -26,16 +29,30 @@ def ends(
     """A node's bounds at a point: its values, with every gate on a kink free (or 0, if
     `kinks_closed`), each gate by itself.
 
-    They are those of a box of one point, on a grid so fine that nothing rounds: a unit that holds
-    the denominators of the point, of all biases, and of all steps multiplied. Of products and
-    squares the denominators are multiplied once more.
+    They are those of a box of one point, on a grid so fine that nothing rounds.
     """
-    nodes = [graph.nodes[k] for k in graph.nodes[node].cone]
-    steps = [k.step for k in nodes if k.kind == AFFINE]
-    unit = math.lcm(
-        *(v.denominator for v in point), *(b.denominator for step in steps for b in step.bias))
-    unit *= math.prod(step.denominator for step in steps)
-    unit **= 4 if any(k.kind == PRODUCT for k in nodes) else 1
+    unit = _finest(graph, node, point)
     grid = Grid(graph, unit, 0, 1, kinks_closed)
     low, high = Domain(grid, (point, point)).bounds(node)
     return [Fraction(v, unit) for v in low], [Fraction(v, unit) for v in high]
+
+
+def _finest(graph: NetworkGraph, node: int, point: list[Fraction]) -> int:
+    """A common denominator of all values that a node depends on.
+
+    One for inputs, biases and all affine steps together; a product of two elements has the
+    denominators of both, so that each product on the way to the node squares it.
+    """
+    depth, steps = dict[int, int](), list[AffineStep]()
+    for k in sorted(graph.nodes[node].cone):
+        used = graph.nodes[k]
+        depth[k] = max((depth[a] for a in used.args), default=0) + (used.kind == PRODUCT)
+        if used.kind == AFFINE:
+            steps.append(used.step)
+    unit = math.lcm(
+        *(v.denominator for v in point), *(b.denominator for step in steps for b in step.bias))
+    unit *= math.prod(step.denominator for step in steps)
+    need(depth[node] < DEEPEST and unit.bit_length() << depth[node] <= LONGEST_UNIT,
+         "products too deep for values at a point")
+    squared: int = unit ** (1 << depth[node])
+    return squared

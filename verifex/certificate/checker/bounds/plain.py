@@ -2,7 +2,8 @@
 `substitution`, and what exact leaves are checked with.
 
 Its rules are those of `planes`, word for word. The fast version is compared with it by tests: its
-bounds are never above these, and equal where nothing rounds.
+bounds of nodes are never tighter, those of forms differ by rounding alone, and where nothing rounds
+all are equal.
 """
 
 from __future__ import annotations
@@ -143,11 +144,14 @@ class PlainBounds:
     ) -> Fraction:
         step = self.graph.nodes[position].step
         for part in step.parts:
+            argument = self.bounds(part.argument)
             for k, c in row.items():
                 positions, weights = part.rows.rows[k]
                 places = range(len(weights)) if positions is None else positions
                 for i, weight in zip(places, weights, strict=True):
-                    _add(into, part.argument, i, c * Fraction(weight, step.denominator))
+                    # What arrives at an element that is 0 throughout is dropped.
+                    if any(argument[i]):
+                        _add(into, part.argument, i, c * Fraction(weight, step.denominator))
         return sum((c * step.bias[k] for k, c in row.items()), ZERO)
 
     def _through_relu(

@@ -196,8 +196,11 @@ class Deriver:
         """
         weights = [] if atom is None else [(atom, Fraction(1)), *more]
         if line.get("exact"):
-            return self._exactly(
-                domain, [(self.atoms.forms[k], -factor) for k, factor in weights], using)
+            forms: list[tuple[Form, Fraction]] = [
+                (({(self.atoms.node, k): Fraction(1)}, Fraction(0)),
+                 Fraction(-1, self.atoms.factors[k]) * factor)
+                for k, factor in weights]
+            return self._exactly(domain, forms, using)
         whole = 1 if atom is None else self.atoms.factors[atom]
         terms: list[Term] = []
         for k, factor in weights:

@@ -1,0 +1,280 @@
+"""The checker's fast arithmetic against its plain one: bounds of domains, forms and boxes.
+
+Graphs are put together at random from all kinds of nodes; domains by splits at rationals, cuts of
+whole numbers, one-hot groups and facts. Fast bounds of nodes are never inside the plain ones; of
+forms, both arithmetics give bounds that hold, the same but for rounding, and equal ones where
+nothing rounds. (On a coarse grid the fast bound of a form may be the greater one: a bound that is
+rounded can lead to another plane.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from tests.helpers import checker_parts as checker
+
+FINE = 900
+"""Bits at which numbers of a few digits do not round but for quotients."""
+TINY = Fraction(1, 1 << FINE // 2)
+
+
+def dyadic(rng: random.Random) -> Fraction:
+    return Fraction(rng.randint(-8, 8), rng.choice((1, 2, 4)))
+
+
+def random_graph(rng: random.Random) -> tuple[Any, list[int]]:
+    """A graph of a few nodes of every kind over one input, and the nodes of two elements."""
+    graph = checker.NetworkGraph()
+    size = rng.randint(2, 4)
+    known = [graph.input("x", size)]
+    for _ in range(rng.randint(2, 6)):
+        forms = []
+        for _ in range(2):
+            refs = {(n, rng.randrange(graph.nodes[n].size)): dyadic(rng)
+                    for n in rng.sample(known, min(len(known), rng.randint(1, 2)))}
+            forms.append(({r: c for r, c in refs.items() if c}, dyadic(rng)))
+        z = graph.rows(forms)
+        kind = rng.choice("ARRSSGGMMQ")
+        if kind == "A":
+            known.append(z)
+        elif kind in "RS":
+            if rng.random() < 0.5:
+                known.append(graph.op("R", z))
+            known.append(graph.op(kind, z))
+        elif kind == "G":
+            other = rng.choice([n for n in known if graph.nodes[n].size == 2] or [z])
+            known.append(graph.op("G", graph.op("S", z), other))
+        else:
+            other = z if kind == "Q" else rng.choice(
+                [n for n in known if graph.nodes[n].size == 2] or [z])
+            known.append(graph.op("M", *sorted((z, other))))
+    return graph, [n for n in known if graph.nodes[n].size == 2] or [z]
+
+
+def grid_of(graph: Any, bits: int, coefficient: int, odd: int = 1) -> Any:
+    relus = {node.args[0]: n for n, node in enumerate(graph.nodes) if node.kind == "R"}
+    gated = {node.args[0] for node in graph.nodes if node.kind == "S"}
+    return checker.Grid(graph, odd, bits, coefficient, False,
+                        {z: n for z, n in relus.items() if z in gated})
+
+
+def random_domain(
+    rng: random.Random, graph: Any, grids: list[Any], parts: tuple[int, ...]
+) -> list[Any]:
+    """The same domain on several grids: a box, splits, cuts, one-hot groups, facts."""
+    size = graph.nodes[0].size
+    groups = [[0, 1]] if rng.random() < 0.4 else []
+    low = [Fraction(rng.randint(-6, 0), rng.choice(parts)) for _ in range(size)]
+    high = [Fraction(rng.randint(1, 6), rng.choice(parts)) for _ in range(size)]
+    for member in itertools.chain.from_iterable(groups):
+        low[member], high[member] = Fraction(0), Fraction(1)
+    found = [checker.Domain(grid, (low, high), groups) for grid in grids]
+    for _ in range(rng.randint(0, 5)):
+        how, value = rng.randrange(4), Fraction(rng.randint(-9, 9), rng.choice(parts))
+        sign = rng.choice((1, -1))
+        if how == 0:
+            i = rng.randrange(size)
+            found = [d.cut(i, sign, value if i else Fraction(round(value))) for d in found]
+        elif how == 1:
+            node = rng.randrange(len(graph.nodes))
+            split = checker.Split(node, rng.randrange(graph.nodes[node].size), sign,
+                                  rng.choice((Fraction(0), value)))
+            found = [d.split(split) for d in found]
+        elif how == 2:
+            i = rng.randrange(size)
+            found = [d.within({(i, sign): value}) for d in found]
+        else:
+            node = rng.randrange(len(graph.nodes))
+            element = rng.randrange(graph.nodes[node].size)
+            for d, grid in zip(found, grids, strict=True):
+                d.learn(node, element, sign, grid.below(value - 3))
+    assert len({d.empty for d in found}) == 1
+    return found
+
+
+def random_multipliers(rng: random.Random, graph: Any, share: float = 0.7) -> Any:
+    """Fractions of a share of the nodes; the others have the defaults."""
+    bits = rng.choice((1, 7, 20))
+    fractions = {}
+    for n, node in enumerate(graph.nodes):
+        for kind in {"R": ["alpha"], "S": ["tie"], "G": ["below", "above"],
+                     "M": ["below", "above"]}.get(node.kind, []):
+            if rng.random() < share:
+                fractions[kind, n] = [
+                    rng.choice((0, 1 << bits, rng.randint(0, 1 << bits))) for _ in range(node.size)]
+    return checker.Multipliers(bits, fractions)
+
+
+def lower(domain: Any, form: Any, using: Any) -> Fraction:
+    """The fast lower bound of a form."""
+    scale = 1 << domain.grid.coefficient
+    terms = [(n, i, int(c * scale)) for (n, i), c in form[0].items()]
+    return Fraction(checker.lower_bound(domain, terms, using), domain.grid.unit * scale) + form[1]
+
+
+class Cases:
+    """Random domains that are not seen to be empty, on a coarse and on a fine grid."""
+
+    def __init__(self, seed: int, parts: tuple[int, ...] = (1, 2, 3, 7)) -> None:
+        self.rng, self.parts = random.Random(seed), parts
+
+    def draw(self) -> tuple[Any, list[int], Any, Any]:
+        """A graph, some of its nodes, and a domain on both grids."""
+        while True:
+            graph, nodes = random_graph(self.rng)
+            bits, coefficient = self.rng.choice(((2, 3), (5, 8), (52, 64)))
+            grids = [grid_of(graph, bits, coefficient, self.rng.choice((1, 3, 21))),
+                     grid_of(graph, FINE, FINE)]
+            coarse, fine = random_domain(self.rng, graph, grids, self.parts)
+            try:
+                for n in range(len(graph.nodes)):
+                    fine.bounds(n)
+                    coarse.bounds(n)
+            except checker.Empty:
+                continue
+            if not any(d.empty for d in coarse.path):
+                return graph, nodes, coarse, fine
+
+    def draw_fine(self) -> tuple[Any, list[int], Any]:
+        """The same with the fine grid alone."""
+        graph, nodes, _, fine = self.draw()
+        return graph, nodes, fine
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_fast_intervals_hold_the_plain_ones(seed: int) -> None:
+    graph, _, *domains = Cases(seed).draw()
+    for domain in domains:
+        plain, unit = checker.PlainBounds(domain), domain.grid.unit
+        try:
+            exact = [plain.bounds(n) for n in range(len(graph.nodes))]
+        except checker.Empty:
+            return  # rounding hides from the fast one that there is no point
+        for n, intervals in enumerate(exact):
+            for low, high, (least, most) in zip(*domain.bounds(n), intervals, strict=True):
+                assert low <= least * unit <= most * unit <= high
+                if domain.grid.bits == FINE:
+                    assert Fraction(high - low, unit) - (most - least) <= TINY
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_bounds_of_forms_hold_and_differ_by_rounding_alone(seed: int) -> None:
+    rng = random.Random(f"forms {seed}")
+    graph, nodes, coarse, fine = Cases(seed).draw()
+    # All fractions are given: which default is taken could depend on how bounds are rounded.
+    using = random_multipliers(rng, graph, 1)
+    form = {(n, rng.randrange(2)): Fraction(rng.randint(-3, 3)) for n in nodes}, Fraction(0)
+    try:
+        slow, fast, rough = (
+            checker.PlainBounds(fine).lower_bound([(form, Fraction(1))], using),
+            lower(fine, form, using), lower(coarse, form, using))
+    except checker.Empty:
+        return
+    assert abs(slow - fast) <= TINY
+    for values in points(rng, graph, fine, 12):
+        assert max(slow, fast, rough) <= sum(c * values[n][i] for (n, i), c in form[0].items())
+
+
+def points(rng: random.Random, graph: Any, domain: Any, count: int) -> list[list[list[Fraction]]]:
+    """Values of all nodes at points of a domain, off kinks but for the splits at 0."""
+    found = []
+    for _ in range(count):
+        x = [a + (b - a) * Fraction(rng.randint(0, 8), 8)
+             for a, b in zip(*domain.box, strict=True)]
+        if any(sum(x[i] for i in group) != 1 for group in domain.groups):
+            continue
+        values = [checker.exactly(graph, n, x, True) for n in range(len(graph.nodes))]
+        splits = all(s.sign * (values[s.node][s.element] - s.at) >= 0 and (
+            s.sign < 0 or values[s.node][s.element] != s.at) for s in domain.splits)
+        facts = all(
+            sign * values[n][i] * domain.grid.unit >= bound
+            for d in domain.path for n, known in d.facts.items()
+            for (i, sign), bound in known.items())
+        if splits and facts:
+            found.append(values)
+    return found
+
+
+def test_points_of_random_domains_are_found() -> None:
+    """The test above is about points: most domains have some."""
+    sizes = []
+    for seed in range(60):
+        graph, _, _, fine = Cases(seed).draw()
+        sizes.append(len(points(random.Random(seed), graph, fine, 12)))
+    assert sum(map(bool, sizes)) >= 20
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_both_are_equal_where_nothing_rounds(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dyadic boxes, splits and facts, and planes that divide by powers of two alone."""
+    quotients: list[Fraction] = []
+    for name in ("relu_chord", "step_below", "step_above"):
+        original = getattr(checker.plain, name)
+
+        def watched(*given: Fraction, original: Any = original) -> Any:
+            quotients.append(given[-1])
+            return original(*given)
+
+        monkeypatch.setattr(checker.plain, name, watched)
+    rng = random.Random(f"exact {seed}")
+    graph, nodes, domain = Cases(seed, (1, 2, 4)).draw_fine()
+    using = random_multipliers(rng, graph)
+    form = {(n, rng.randrange(2)): Fraction(rng.randint(-3, 3)) for n in nodes}, Fraction(0)
+    plain, unit = checker.PlainBounds(domain), domain.grid.unit
+    for n in range(len(graph.nodes)):
+        assert plain.bounds(n) == [
+            (Fraction(a, unit), Fraction(b, unit))
+            for a, b in zip(*domain.bounds(n), strict=True)]
+    slow, fast = plain.lower_bound([(form, Fraction(1))], using), lower(domain, form, using)
+    if all(v.denominator & v.denominator - 1 == 0 for v in quotients):
+        assert slow == fast
+    else:
+        assert abs(slow - fast) <= TINY
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_one_hot_groups_are_taken_in_as_enumeration_has_it(seed: int) -> None:
+    """A box narrowed by its groups holds all their points, and ends at the hull of these where
+    members are 0 and 1 at their ends."""
+    rng = random.Random(seed)
+    size = rng.randint(2, 6)
+    order = rng.sample(range(size), size)
+    cut = rng.randint(1, size)
+    groups = [group for group in (order[:cut], order[cut:]) if len(group) > 1]
+    whole = rng.random() < 0.7
+    ends = [Fraction(0), Fraction(1)] if whole else [
+        Fraction(k, 4) for k in (-2, 0, 1, 2, 3, 4, 6)]
+    pairs = [sorted(rng.choices(ends, k=2)) for _ in range(size)]
+    low, high = [a for a, _ in pairs], [b for _, b in pairs]
+    members = [i for group in groups for i in group]
+    inside = [
+        choice for choice in itertools.product((0, 1), repeat=len(members))
+        if all(low[i] <= v <= high[i] for i, v in zip(members, choice, strict=True))
+        and all(sum(v for i, v in zip(members, choice, strict=True) if i in group) == 1
+                for group in groups)]
+    narrow_low, narrow_high = list(low), list(high)
+    fits = checker.choose(narrow_low, narrow_high, groups)
+    assert fits or not inside
+    if whole:
+        assert fits == bool(inside)
+    if not fits:
+        return
+    for place, i in enumerate(members):
+        assert low[i] <= narrow_low[i]
+        assert narrow_high[i] <= high[i]
+        chosen = [choice[place] for choice in inside]
+        assert all(narrow_low[i] <= v <= narrow_high[i] for v in chosen)
+        if whole:
+            assert (narrow_low[i], narrow_high[i]) == (min(chosen), max(chosen))
+    again = list(narrow_low), list(narrow_high)
+    assert checker.choose(*again, groups)
+    assert again == (narrow_low, narrow_high)
+    for i in set(range(size)).difference(members):
+        assert (narrow_low[i], narrow_high[i]) == (low[i], high[i])
