@@ -14,7 +14,7 @@ from tests.helpers.layering import MOST_FILES, REGISTRIES, ROOT, imported, shipp
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.ir": (
         "decimals exact", "fields formula linmap model region", "ops", "graph",
-        "graft lift problem", "text",
+        "fingerprints graft lift problem", "text",
     ),
     "verifex.semantics": (
         "parameters support", "functions", "encode evaluate vjp", "interval steady torch_backend",
@@ -69,8 +69,15 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "convolution windows", "rules",
     ),
     "verifex.certificate.checker.graph": (
-        "element_types forms packed_rows sparse_rows", "network_graph", "elements", "symbolic",
-        "moves",
+        "element_types forms packed_rows sparse_rows", "network_graph", "elements fingerprints",
+        "symbolic", "moves",
+    ),
+    "verifex.certificate.checker.bounds": (
+        "balls grid lanes multipliers planes whole_numbers", "domain", "at_point many plain",
+        "substitution",
+    ),
+    "verifex.certificate.checker.proof": (
+        "lines names", "atoms header", "closing witnesses", "checker",
     ),
     "verifex.certificate.checker.spec": (
         "formulas toml_values", "data names", "constraints reference",

@@ -31,7 +31,7 @@ from tests.helpers.checker_nets import (
     save_graph,
     save_net,
 )
-from verifex.ir.fingerprints import Fingerprints
+from verifex.ir.fingerprints import GraphFingerprints
 from verifex.ir.formula import atoms, negate
 from verifex.problem.spec.build import load_problem
 
@@ -41,8 +41,8 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 # --- the text -----------------------------------------------------------------------------------
 
 ALLOWED = {
-    "__future__", "base64", "binascii", "collections", "concurrent", "contextlib", "decimal", "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib",
-    "io", "itertools", "json", "math", "operator", "os", "pathlib", "re", "struct", "sys",
+    "__future__", "base64", "binascii", "collections", "concurrent", "contextlib", "decimal",
+    "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math", "operator", "os", "pathlib", "re", "struct", "sys",
     "tomllib", "typing", "weakref", "zlib",
 }
 FRACTIONS = {"Fraction(2)"}
@@ -192,7 +192,7 @@ def encoded(*numbers: int) -> str:
 
 
 def named(*names: int) -> str:
-    """Fingerprints in base64."""
+    """GraphFingerprints in base64."""
     return base64.b64encode(b"".join(n.to_bytes(8, "little") for n in names)).decode()
 
 
@@ -553,7 +553,8 @@ def test_vnnlib(files: Files) -> None:
     for bound, code in (("2.001", 0), ("2", 1), ("1.999", 1)):
         files.spec.write_text(QUERY % bound, encoding="utf-8")
         problem = load_problem(files.spec, files.network)
-        names = [Fingerprints(problem.graph).of_atom(a) for a in atoms(negate(problem.require))]
+        known = GraphFingerprints(problem.graph)
+        names = [known.of_atom(a) for a in atoms(negate(problem.require))]
         about_output = {"vxc": 2, "atoms": named(names[-1])}
         files.write([about_output, {"bound": 0}, {"leaf": 1}])
         assert files.check()[0] == code, bound

@@ -45,7 +45,7 @@ def graph_of(*sizes: int) -> NetworkGraph:
     """A graph of inputs of these sizes."""
     graph, start = NetworkGraph(), 0
     for size in sizes:
-        graph.node("I", (), size, start, f"x{start}")
+        graph.input(f"x{start}", size)
         start += size
     return graph
 
@@ -56,12 +56,11 @@ def shown(graph: NetworkGraph) -> list[Any]:
 
 
 def data_of(node: Any) -> Any:
-    if node.kind != "A":
-        return node.data
-    parts, denominator, bias = node.data
-    tables = [(part[0], [(table.rows, table.width, table.dense, table.most) for table in part[1:]])
-              for part in parts]
-    return tables, denominator, bias
+    parts, denominator, bias = node.step
+    tables = [
+        (part[0], [(table.rows, table.width, table.dense, table.largest_sum) for table in part[1:]])
+        for part in parts]
+    return node.start, tables, denominator, bias
 
 
 def numbers(rng: random.Random, count: int, filled: float) -> list[int]:

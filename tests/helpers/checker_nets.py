@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.helpers import checker_parts
 from verifex.certificate.names import passed_always
-from verifex.ir.fingerprints import Fingerprints
+from verifex.ir.fingerprints import GraphFingerprints
 from verifex.ir.formula import atoms, negate
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
@@ -70,7 +70,7 @@ def claim_of(network: Path, spec: Path, **header: Any) -> Any:
 def engine_names(problem: Problem) -> dict[str, dict[int, tuple[int, int]]]:
     """By role: the name of every element of verifex's graph that the claim depends on, and where
     it is (of elements of one name, the first)."""
-    nodes, names = problem.graph.nodes, Fingerprints(problem.graph)
+    nodes, names = problem.graph.nodes, GraphFingerprints(problem.graph)
     found: dict[str, dict[int, tuple[int, int]]] = {role: {} for role in (*KINDS, ck.ARGUMENT)}
     for i in passed_always(problem):
         for role, kind in KINDS.items():
@@ -90,7 +90,7 @@ def agree(network: Path, spec: Path, points: int = 3) -> None:
     low, high = claim.region.low, claim.region.high
     assert (tuple(low), tuple(high)) == (problem.region.lo, problem.region.hi)
     theirs = [*atoms(problem.assume), *atoms(negate(problem.require))]
-    names, index = Fingerprints(problem.graph), checker.deriver.index
+    names, index = GraphFingerprints(problem.graph), checker.deriver.index
     mine = [2 * index.fingerprints.of_form(form) + strict for form, strict in zip(
         checker.atoms.forms, checker.atoms.strict, strict=True)]
     assert sorted(mine) == sorted(map(names.of_atom, theirs))

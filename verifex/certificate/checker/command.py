@@ -22,7 +22,7 @@ WORST = (VALID, INCOMPLETE, INVALID, UNREADABLE)
 MOST_JOBS = 64
 
 
-class Answer(NamedTuple):
+class WorkerAnswer(NamedTuple):
     """What is said of a certificate: exit code, message, and the SHA-256 of its bytes as far as
     they were read."""
 
@@ -44,7 +44,7 @@ def check(files: Sequence[str]) -> tuple[int, str]:
     return work(files, (0, 1))[:2]
 
 
-def work(files: Sequence[str], share: tuple[int, int]) -> Answer:
+def work(files: Sequence[str], share: tuple[int, int]) -> WorkerAnswer:
     """What one worker says of a network, a spec and a certificate.
 
     `place` follows what is being read, for messages; `code` what a refusal there means.
@@ -66,19 +66,19 @@ def work(files: Sequence[str], share: tuple[int, int]) -> Answer:
         claim = load(files[1], query, net)
         code, place[:] = INVALID, ["line 1"]
         said = Checker(claim, Share(*share), header).run(lines)
-        return Answer(VALID, said, digest.hexdigest())
+        return WorkerAnswer(VALID, said, digest.hexdigest())
     except Short as error:
-        return Answer(INCOMPLETE, f"incomplete: {error}", "")
+        return WorkerAnswer(INCOMPLETE, f"incomplete: {error}", "")
     except Bad as error:
-        return Answer(code, f"invalid: {': '.join(place)}: {error}", "")
+        return WorkerAnswer(code, f"invalid: {': '.join(place)}: {error}", "")
     except OSError as error:
         where = error.filename or "a file"
-        return Answer(UNREADABLE, f"invalid: {where}: {error.strerror or error}", "")
+        return WorkerAnswer(UNREADABLE, f"invalid: {where}: {error.strerror or error}", "")
     except MemoryError:
-        return Answer(INCOMPLETE, "incomplete: out of memory", "")
+        return WorkerAnswer(INCOMPLETE, "incomplete: out of memory", "")
     except Exception as error:  # whatever untrusted bytes bring about is one line, no traceback
         at = ": ".join([*place, ""])
-        return Answer(code, f"invalid: {at}malformed ({type(error).__name__}: {error})", "")
+        return WorkerAnswer(code, f"invalid: {at}malformed ({type(error).__name__}: {error})", "")
 
 
 def main(arguments: list[str]) -> int:
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def answers(files: Sequence[str], jobs: int) -> list[Answer]:
+def answers(files: Sequence[str], jobs: int) -> list[WorkerAnswer]:
     """What each of so many workers says; each reads all, and checks its share of the leaves."""
     if jobs == 1:
         return [work(files, (0, 1))]
@@ -103,10 +103,10 @@ def answers(files: Sequence[str], jobs: int) -> list[Answer]:
         with ProcessPoolExecutor(jobs) as pool:
             return list(pool.map(work, [files] * jobs, [(k, jobs) for k in range(jobs)]))
     except Exception as error:
-        return [Answer(INVALID, f"invalid: a worker died ({error})", "")]
+        return [WorkerAnswer(INVALID, f"invalid: a worker died ({error})", "")]
 
 
-def joined(found: Sequence[Answer]) -> tuple[int, str]:
+def joined(found: Sequence[WorkerAnswer]) -> tuple[int, str]:
     """The exit code and message of several workers' answers.
 
     Sound: the header's hashes tie each worker's other files to the certificate that it read, so

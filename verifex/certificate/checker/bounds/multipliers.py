@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..graph.network_graph import PRODUCT
 
 ALPHA, TIE, BELOW, ABOVE = "alpha", "tie", "below", "above"
 NOT_GIVEN = -1
+
+
+
+class Choice(NamedTuple):
+    """Which plane of each element of a node is taken, by one of the kinds above."""
+
+    kind: str
+    node: int
+
 
 Weighted = tuple[int, Fraction]
 """The number of a constraint, and its multiplier >= 0."""
@@ -25,7 +35,7 @@ class Multipliers:
     """
 
     def __init__(
-        self, bits: int = 7, fractions: Mapping[tuple[str, int], Sequence[int]] | None = None,
+        self, bits: int = 7, fractions: Mapping[Choice, Sequence[int]] | None = None,
         splits: Sequence[Weighted] = (), rows: Sequence[Weighted] = (),
     ) -> None:
         self.bits, self.fractions, self.splits, self.rows = bits, fractions or {}, splits, rows
@@ -37,7 +47,7 @@ class Multipliers:
 
     def of(self, kind: str, node: int) -> Sequence[int] | None:
         """The numerators of a node, if any are given."""
-        return self.fractions.get((kind, node))
+        return self.fractions.get(Choice(kind, node))
 
 
 NONE = Multipliers()

@@ -54,7 +54,7 @@ class AffineStep(NamedTuple):
 NO_STEP = AffineStep()
 
 
-class Node(NamedTuple):
+class GraphNode(NamedTuple):
     """One node: its kind, its arguments' positions, the number of its elements.
 
     `start`: of an input, where it begins in the flat input. `step`: of an affine node, its matrix.
@@ -73,7 +73,7 @@ class NetworkGraph:
     """Nodes by position, arguments first. Equal nodes are one."""
 
     def __init__(self) -> None:
-        self.nodes: list[Node] = []
+        self.nodes: list[GraphNode] = []
         self.index: dict[Hashable, int] = {}
         self.made = 0  # elements of all tensors so far
         self._elements = 0  # of all nodes so far
@@ -86,7 +86,7 @@ class NetworkGraph:
         position = self.index.setdefault((kind, args, key), len(self.nodes))
         if position == len(self.nodes):
             cone = frozenset({position}.union(*(self.nodes[a].cone for a in args)))
-            self.nodes.append(Node(kind, args, size, cone, start, step))
+            self.nodes.append(GraphNode(kind, args, size, cone, start, step))
             self._elements += size
             need(position < MAX_NODES and self._elements <= MAX_SIZE, "too many values")
         return position
@@ -166,7 +166,7 @@ class NetworkGraph:
         return [found[x] for x in inputs]
 
     def _pass_back(
-        self, node: Node, derivative: int, terms: dict[int, list[list[tuple[Form, Fraction]]]]
+        self, node: GraphNode, derivative: int, terms: dict[int, list[list[tuple[Form, Fraction]]]]
     ) -> None:
         """Add what a node's derivative adds to those of its arguments."""
         for part in node.step.parts:
@@ -182,7 +182,7 @@ class NetworkGraph:
                     self._add_each(terms[argument], self.op(node.kind, other, derivative))
 
     def _pass_affine(
-        self, node: Node, part: AffinePart, derivative: int,
+        self, node: GraphNode, part: AffinePart, derivative: int,
         terms: list[list[tuple[Form, Fraction]]],
     ) -> None:
         """d (W x) = W^T: column j of W, times the derivative, for element j."""

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from ..bounds.domain import Domain
 from ..bounds.grid import Grid
 from ..bounds.many import COEFFICIENT, fits, lower_bounds
-from ..bounds.multipliers import ABOVE, NOT_GIVEN, Multipliers, Weighted
+from ..bounds.multipliers import ABOVE, NOT_GIVEN, Choice, Multipliers, Weighted
 from ..bounds.plain import PlainBounds
 from ..bounds.substitution import Term, least_over_inputs, lower_bound
 from ..failures import Empty, need, pick
@@ -250,7 +250,7 @@ class Deriver:
     def multipliers(self, line: Line) -> Multipliers:
         """Those of a line."""
         need(line.get("exact", 1) == 1 and type(line.get("exact", 1)) is int, "a wrong key 'exact'")
-        fractions: dict[tuple[str, int], Sequence[int]] = {}
+        fractions: dict[Choice, Sequence[int]] = {}
         entries = line.get("fractions", {})
         need(isinstance(entries, dict), "fractions: no object")
         for key, value in entries.items():
@@ -260,7 +260,7 @@ class Deriver:
             tuple(weighted(line.get("rows", []), "rows")))
 
     def _take_fractions(
-        self, fractions: dict[tuple[str, int], Sequence[int]], key: str, value: object
+        self, fractions: dict[Choice, Sequence[int]], key: str, value: object
     ) -> None:
         """The fractions of one kind for a group, put where its elements are."""
         kind, _, number = key.partition(" ")
@@ -273,15 +273,15 @@ class Deriver:
                 given = self._in_order(places, given)
             one_node = self.groups.one_node(int(number), role)
             if one_node is not None:
-                fractions[kind, one_node] = given
+                fractions[Choice(kind, one_node)] = given
                 continue
             for place, numerator in zip(places, given, strict=True):
                 if place is not None:
                     node, element = place
                     size = self.graph.nodes[node].size
-                    known = list(fractions.get((kind, node), ())) or [NOT_GIVEN] * size
+                    known = list(fractions.get(Choice(kind, node), ())) or [NOT_GIVEN] * size
                     known[element] = numerator
-                    fractions[kind, node] = known
+                    fractions[Choice(kind, node)] = known
 
     def _in_order(self, places: Sequence[Place | None], given: list[int]) -> list[int]:
         """Shares of the two planes above products, which trade places with the two arguments.

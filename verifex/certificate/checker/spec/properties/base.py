@@ -40,7 +40,8 @@ class ValueBound(NamedTuple):
 
     def atom(self, form: Form, unit: Form = ({}, ONE)) -> ClaimAtom:
         """The bound on a form, the limit being in units of another form (which is not negative)."""
-        terms = [(form, self.sign), (unit, -self.sign * self.limit)]
+        sign = Fraction(self.sign)
+        terms = [(form, sign), (unit, -sign * self.limit)]
         return ClaimAtom(total(terms), self.strict)
 
 
