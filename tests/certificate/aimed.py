@@ -137,7 +137,8 @@ def fractions_of_another_role(rng: random.Random, case: Case) -> Case:
 
 def line_moved_up(rng: random.Random, case: Case) -> Case:
     """A fact or bound of a child is put in above the split, or at the root."""
-    places = [at for at in _places(case, "fact", "bound") if _places(case, *SPLITS)[:1] < [at]]
+    first = min(_places(case, *SPLITS), default=len(case.lines))
+    places = [at for at in _places(case, "fact", "bound") if at > first]
     if not places:
         return case
     at = rng.choice(places)

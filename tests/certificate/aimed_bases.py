@@ -7,6 +7,7 @@ attains, which exact evaluation in fractions shows.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import random
 from collections.abc import Callable, Sequence
@@ -113,7 +114,8 @@ class Prover:
             [k] for k, first in enumerate(made.atoms.first) if k == first]
         self.nodes = sorted({place[0] for places in index.places(checker.ARGUMENT).values()
                              for place in places})
-        self.groups = [index.fingerprints.of(node) for node in self.nodes]
+        self.relus = [n for n in index.nodes if made.graph.nodes[n].kind == "R"]
+        self.groups = [index.fingerprints.of(node) for node in (*self.nodes, *self.relus)]
         for group in self.groups:
             made.deriver.groups.add(group)
 
@@ -134,9 +136,10 @@ class Prover:
     def _below(self, domain: Any, formula: Any, depth: int) -> list[Line] | None:
         exact: Line = {"exact": 1} if self.rng.random() < 0.4 else {}
         facts: list[Line] = [
-            {"fact": [g, i, sign]} for g, group in enumerate(self.groups)
-            for i in range(len(group)) for sign in (1, -1) if self.rng.random() < 0.15]
-        bounds: list[Line] = [{"bound": k, **exact} for k in range(len(self.atoms))]
+            {"fact": [g, i, sign]} for g in range(len(self.nodes))
+            for i in range(len(self.groups[g])) for sign in (1, -1) if self.rng.random() < 0.15]
+        bounds: list[Line] = [
+            {"bound": k, **self._slopes(), **exact} for k in range(len(self.atoms))]
         attached = self.made.deriver.attached(domain)
         attached.pending += facts
         if self.made.deriver.closes(domain, formula):
@@ -151,6 +154,14 @@ class Prover:
         if None in children:
             return None
         return [*facts, line, *(v for child in children for v in child or ())]
+
+    def _slopes(self) -> Line:
+        """Slopes of all units, of the default's kind and others."""
+        first = len(self.nodes)
+        return {} if self.rng.random() < 0.4 else {"fractions": {
+            f"alpha {first + g}": base64.b64encode(bytes(
+                self.rng.choice((0, 32, 128)) for _ in group)).decode()
+            for g, group in enumerate(self.groups[first:])}}
 
     def _split(self, domain: Any) -> tuple[Line, Any, Any]:
         claim, rng = self.made.claim, self.rng
