@@ -125,10 +125,11 @@ def test_one_of_a_group_is_chosen(tmp_path: Path) -> None:
 
 
 def test_a_group_of_which_the_region_leaves_one(tmp_path: Path) -> None:
-    """x0 <= 1/2 and x1 <= 1/2 leave x2 = 1, in the root box already."""
-    network = save_net(tmp_path / "net.onnx", [([[1, 1, 0]], [0]), ([[1]], [0])])
+    """x0 <= 0 and x1 <= 0 leave x2 = 1, in the root box already: f = relu(1 - x2) is 0."""
+    network = save_net(tmp_path / "net.onnx", [([[0, 0, -1]], [1]), ([[1]], [0])])
     text = (GROUP % "0").replace("hi = [1, 1, 1]", "hi = [0, 0, 1]")
     assert Asked(tmp_path, network, text).said(LEAF) == (0, "valid")
+    assert Asked(tmp_path, network, GROUP % "0").said(LEAF)[0] == 1
 
 
 # --- exact lines ----------------------------------------------------------------------------------
