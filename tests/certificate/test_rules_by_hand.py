@@ -377,3 +377,20 @@ def test_shares_above_products_go_by_names(tmp_path: Path, swap: bool) -> None:
         fast = made.deriver._rounded(made.region, [(
             *place, -1 << made.grid.coefficient)], 1, using)
         assert Fraction(fast, made.grid.unit << made.grid.coefficient) == found
+
+
+# --- witnesses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "word"), [
+    (1, "valid (refutation)"), (4, "valid (refutation)"), (9, "valid (refutation)"),
+    (25, "invalid: line 1: products too deep for values at a point"),
+])
+def test_squares_of_squares_are_exact_at_a_point(tmp_path: Path, count: int, word: str) -> None:
+    """x squared so many times, at x = 1/3: its denominator is 3 to the power 2^count."""
+    nodes = [helper.make_node("Relu", ["x"], ["s0"])]
+    nodes += [helper.make_node("Mul", [f"s{k}", f"s{k}"], [f"s{k + 1}"]) for k in range(count)]
+    network = save_graph(tmp_path / "net.onnx", nodes, [], [1, 1], f"s{count}", [1, 1])
+    asked = Asked(tmp_path, network, limit("[0, 1]", "at_most = 0"))
+    assert asked.said(witness=["1/3"])[1] == word
+    assert asked.said(witness=["0"])[1] != "valid (refutation)"
