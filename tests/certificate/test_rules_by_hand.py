@@ -386,11 +386,13 @@ def test_shares_above_products_go_by_names(tmp_path: Path, swap: bool) -> None:
     (1, "valid (refutation)"), (4, "valid (refutation)"), (9, "valid (refutation)"),
     (25, "invalid: line 1: products too deep for values at a point"),
 ])
-def test_squares_of_squares_are_exact_at_a_point(tmp_path: Path, count: int, word: str) -> None:
-    """x squared so many times, at x = 1/3: its denominator is 3 to the power 2^count."""
+def test_products_of_products_are_exact_at_a_point(tmp_path: Path, count: int, word: str) -> None:
+    """-x^(2^count) by products, at x = 1/3: the denominator is 3 to the power 2^count."""
     nodes = [helper.make_node("Relu", ["x"], ["s0"])]
-    nodes += [helper.make_node("Mul", [f"s{k}", f"s{k}"], [f"s{k + 1}"]) for k in range(count)]
+    for k in range(count):
+        nodes += [helper.make_node("Neg", [f"s{k}"], [f"t{k}"]),
+                  helper.make_node("Mul", [f"s{k}", f"t{k}"], [f"s{k + 1}"])]
     network = save_graph(tmp_path / "net.onnx", nodes, [], [1, 1], f"s{count}", [1, 1])
-    asked = Asked(tmp_path, network, limit("[0, 1]", "at_most = 0"))
+    asked = Asked(tmp_path, network, limit("[0, 1]", "at_least = 0"))
     assert asked.said(witness=["1/3"])[1] == word
     assert asked.said(witness=["0"])[1] != "valid (refutation)"
