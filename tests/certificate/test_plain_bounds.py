@@ -27,8 +27,8 @@ def dyadic(rng: random.Random) -> Fraction:
     return Fraction(rng.randint(-8, 8), rng.choice((1, 2, 4)))
 
 
-def random_graph(rng: random.Random) -> tuple[Any, list[int]]:
-    """A graph of a few nodes of every kind over one input, and the nodes of two elements."""
+def random_graph(rng: random.Random, kinds: str = "ARRSSGGMMQ") -> tuple[Any, list[int]]:
+    """A graph of a few nodes of these kinds over one input, and the nodes of two elements."""
     graph = checker.NetworkGraph()
     size = rng.randint(2, 4)
     known = [graph.input("x", size)]
@@ -39,7 +39,7 @@ def random_graph(rng: random.Random) -> tuple[Any, list[int]]:
                     for n in rng.sample(known, min(len(known), rng.randint(1, 2)))}
             forms.append(({r: c for r, c in refs.items() if c}, dyadic(rng)))
         z = graph.rows(forms)
-        kind = rng.choice("ARRSSGGMMQ")
+        kind = rng.choice(kinds)
         if kind == "A":
             known.append(z)
         elif kind in "RS":
@@ -97,9 +97,11 @@ def random_domain(
     return found
 
 
-def random_multipliers(rng: random.Random, graph: Any, share: float = 0.7) -> Any:
+def random_multipliers(
+    rng: random.Random, graph: Any, share: float = 0.7, precisions: tuple[int, ...] = (1, 7, 20)
+) -> Any:
     """Fractions of a share of the nodes; the others have the defaults."""
-    bits = rng.choice((1, 7, 20))
+    bits = rng.choice(precisions)
     fractions = {}
     for n, node in enumerate(graph.nodes):
         for kind in {"R": ["alpha"], "S": ["tie"], "G": ["below", "above"],
@@ -120,13 +122,15 @@ def lower(domain: Any, form: Any, using: Any) -> Fraction:
 class Cases:
     """Random domains that are not seen to be empty, on a coarse and on a fine grid."""
 
-    def __init__(self, seed: int, parts: tuple[int, ...] = (1, 2, 3, 7)) -> None:
-        self.rng, self.parts = random.Random(seed), parts
+    def __init__(
+        self, seed: int, parts: tuple[int, ...] = (1, 2, 3, 7), kinds: str = "ARRSSGGMMQ"
+    ) -> None:
+        self.rng, self.parts, self.kinds = random.Random(seed), parts, kinds
 
     def draw(self) -> tuple[Any, list[int], Any, Any]:
         """A graph, some of its nodes, and a domain on both grids."""
         while True:
-            graph, nodes = random_graph(self.rng)
+            graph, nodes = random_graph(self.rng, self.kinds)
             bits, coefficient = self.rng.choice(((2, 3), (5, 8), (52, 64)))
             grids = [grid_of(graph, bits, coefficient, self.rng.choice((1, 3, 21))),
                      grid_of(graph, FINE, FINE)]
@@ -237,6 +241,60 @@ def test_both_are_equal_where_nothing_rounds(
         assert slow == fast
     else:
         assert abs(slow - fast) <= TINY
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_forms_side_by_side_are_bounded_as_one_by_one(seed: int) -> None:
+    """A little below what the plain arithmetic finds, for all of them, whatever the precision."""
+    rng = random.Random(f"many {seed}")
+    graph, nodes, coarse, fine = Cases(seed, kinds="ARRRR").draw()
+    using = random_multipliers(rng, graph, 1, (1, 7, 41, 64, 300))
+    node = rng.choice(nodes)
+    cells = [(n, i) for n in sorted(graph.nodes[node].cone) for i in range(graph.nodes[n].size)]
+    forms = []
+    for _ in range(rng.randint(1, 9)):
+        form = {(node, rng.randrange(2)): rng.choice((1, -1)) * Fraction(1)}
+        for cell in rng.sample(cells, rng.randint(0, min(3, len(cells)))):
+            form[cell] = form.get(cell, Fraction(0)) + Fraction(
+                rng.randint(-9, 9) * rng.choice((1, 1, 1 << 30)), 8)
+        forms.append(form)
+    scale = 1 << checker.many.COEFFICIENT
+    for domain in (coarse, fine):
+        assert checker.many.fits(domain, node)
+        plain, unit = checker.PlainBounds(domain), domain.grid.unit
+        try:
+            exact = [plain.lower_bound([((form, Fraction(0)), Fraction(1))], using)
+                     for form in forms]
+        except checker.Empty:
+            return
+        found = checker.many.lower_bounds(
+            domain, [{cell: int(c * scale) for cell, c in form.items()} for form in forms],
+            [0] * len(forms), using)
+        values = points(rng, graph, domain, 6)
+        for form, least, bound in zip(forms, exact, found, strict=True):
+            size = sum(map(abs, form.values()))
+            if domain is fine:
+                assert abs(least - Fraction(bound, unit)) <= size * Fraction(1, 1 << 20)
+            for at in values:
+                assert bound <= unit * sum(c * at[n][i] for (n, i), c in form.items())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_numbers_in_lanes_are_as_one_by_one(seed: int) -> None:
+    rng = random.Random(seed)
+    lanes = checker.Lanes(rng.randint(1, 9), 8 * rng.randint(2, 20))
+    half = 1 << lanes.width - 1
+    for _ in range(20):
+        most = rng.choice((half, 5, half >> 1))
+        values = [rng.choice((0, most - 1, -most, rng.randrange(-most, most)))
+                  for _ in range(lanes.count)]
+        numbers = lanes.joined(dict(enumerate(values)))
+        assert lanes.parted(numbers) == values
+        assert lanes.parted(lanes.positive(numbers)) == [max(v, 0) for v in values]
+        bits = rng.randrange(lanes.width - 1)
+        shifted, remainder = lanes.shifted(numbers, bits)
+        assert lanes.parted(shifted) == [v >> bits for v in values]
+        assert remainder == any(v % (1 << bits) for v in values)
 
 
 @pytest.mark.parametrize("seed", range(200))

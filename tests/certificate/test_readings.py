@@ -166,8 +166,9 @@ def test_a_clip_from_both_sides_is_named_as_in_the_package(tmp_path: Path) -> No
     graph = net.graph
     for t in net.outputs.values():
         t.solid()
-    (data, *_), *_ = [n.data for n in graph.nodes if n.kind == "A" and len(n.args) == 2]
-    ends = sorted(graph.nodes[graph.nodes[part[0]].args[0]].data[2][0] for part in data)
+    parts, *_ = [n.step.parts for n in graph.nodes if n.kind == "A" and len(n.args) == 2]
+    arguments = [graph.nodes[part.argument].args[0] for part in parts]
+    ends = sorted(graph.nodes[z].step.bias[0] for z in arguments)
     assert ends == [Fraction(-1, 2), Fraction(1, 2)]  # R of x + 1/2 and of x - 1/2
 
 
@@ -380,7 +381,7 @@ def test_long_lists_of_multipliers_take_linear_time(tmp_path: Path) -> None:
     head = path.read_text().splitlines()[0]
     bound = json.dumps({"bound": -1, "splits": [[0, 1, 0]] * 400_000})
     unit = json.dumps({"input": [0, "1/4"]})
-    path.write_text("\n".join([head, unit, bound, '{"leaf":1}', '{"leaf":1}', ""]))
+    path.write_text("\n".join([head, bound, unit, '{"leaf":1}', '{"leaf":1}', ""]))
     said = checker.check([str(tmp_path / k) for k in ("net.onnx", "spec.toml", "p.vxc")])
     assert said == (1, "invalid: line 4: no split 0")
 

@@ -125,10 +125,11 @@ def test_one_of_a_group_is_chosen(tmp_path: Path) -> None:
 
 
 def test_a_group_of_which_the_region_leaves_one(tmp_path: Path) -> None:
-    """x0 <= 1/2 and x1 <= 1/2 leave x2 = 1, in the root box already."""
-    network = save_net(tmp_path / "net.onnx", [([[1, 1, 0]], [0]), ([[1]], [0])])
+    """x0 <= 0 and x1 <= 0 leave x2 = 1, in the root box already: f = relu(1 - x2) is 0."""
+    network = save_net(tmp_path / "net.onnx", [([[0, 0, -1]], [1]), ([[1]], [0])])
     text = (GROUP % "0").replace("hi = [1, 1, 1]", "hi = [0, 0, 1]")
     assert Asked(tmp_path, network, text).said(LEAF) == (0, "valid")
+    assert Asked(tmp_path, network, GROUP % "0").said(LEAF)[0] == 1
 
 
 # --- exact lines ----------------------------------------------------------------------------------
@@ -223,6 +224,76 @@ any = [{ component = 0, at_most = 0.5 }, { component = 0, at_least = 1.5 }]
     assert asked.said(*both)[0] == 1
 
 
+def gradient_claim(folder: Path, box: str, demand: str) -> Asked:
+    """The derivative of relu(x), a gate."""
+    network = save_net(folder / "net.onnx", [([[1]], [0]), ([[1]], [0])])
+    return Asked(folder, network, f"verifex = 1\n[region]\nbox = {box}\n[explain]\n"
+                                  f'output = "logit:0"\n[[require]]\ncomponent = 0\n{demand}\n')
+
+
+def test_a_gate_on_its_kink_may_be_open(tmp_path: Path) -> None:
+    """On [-1, 0] the gate is 0 but at x = 0, where it may be 1; on [-1, -1/8] it is 0."""
+    for high, code in (("0", 1), ("-0.125", 0)):
+        asked = gradient_claim(tmp_path, f"{{ lo = [-1], hi = [{high}] }}", "at_most = 0.5")
+        assert asked.said(LEAF)[0] == code
+        assert asked.said({"input": [0, "-1/2"]}, LEAF, LEAF)[0] == code
+
+
+def test_a_split_beside_zero_decides_no_gate(tmp_path: Path) -> None:
+    """z >= -1/2 leaves the gate open, z <= 1/2 does; z >= 0 and z <= 0 decide it."""
+    asked = gradient_claim(tmp_path, "{ lo = [-1], hi = [1] }", "at_most = 0.5")
+    group = {"group": named(asked.names())}
+    assert asked.said(group, {"split": [0, 0]}, {"leaf": 0}, LEAF)[0] == 2
+    assert asked.said(group, {"split": [0, 0, "1/2"]}, {"leaf": 0}, LEAF)[0] == 1
+    assert asked.said(group, {"split": [0, 0, "-1/2"]}, {"leaf": 0}, LEAF)[0] == 2
+    asked = gradient_claim(tmp_path, "{ lo = [-1], hi = [1] }", "at_least = 0.5")
+    assert asked.said(group, {"split": [0, 0]}, LEAF, {"leaf": 0})[0] == 2
+    assert asked.said(group, {"split": [0, 0, "-1/2"]}, LEAF, {"leaf": 0})[0] == 1
+    assert asked.said(group, {"split": [0, 0, "1/2"]}, LEAF, {"leaf": 0})[0] == 2
+
+
+# --- sums of atoms, the header --------------------------------------------------------------------
+
+
+SUMS = """
+verifex = 1
+[region]
+box = { lo = [-1], hi = [1] }
+[[require]]
+%s = [{ output = "logit:0", at_most = 0.5 }, { output = "logit:1", at_most = 0.5 }]
+"""
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_a_sum_of_atoms_makes_none_of_them_false(tmp_path: Path, exact: int) -> None:
+    """Outputs x and -x: not both are above 1/2, but either can be."""
+    network = save_graph(tmp_path / "net.onnx", [
+        helper.make_node("Neg", ["x"], ["n"]),
+        helper.make_node("Concat", ["x", "n"], ["y"], axis=1)], [], [1, 1], "y", [1, 2])
+    line = {"bound": 0, "atoms": [[1, 1, 0]], **({"exact": 1} if exact else {})}
+    asked = Asked(tmp_path, network, SUMS % "any")
+    assert asked.said(line, LEAF) == (0, "valid")
+    assert asked.said({**line, "bound": 1, "atoms": [[0, "1"]]}, LEAF) == (0, "valid")
+    assert asked.said({**line, "atoms": [[1, "1/4"]]}, LEAF)[0] == 1
+    assert asked.said({**line, "atoms": [[1, "4"]]}, LEAF)[0] == 1
+    assert Asked(tmp_path, network, SUMS % "all").said(line, LEAF)[0] == 1
+
+
+def test_a_reference_is_the_spec_s(tmp_path: Path) -> None:
+    network = save_net(tmp_path / "net.onnx", [([[1, 1]], [0]), ([[1]], [0])])
+    text = ('verifex = 1\ninput = { point = ["1/3", 0.25] }\n[region]\nlinf = 0.1\n'
+            '[[require]]\noutput = "logit:0"\nat_most = 1\n')
+    asked = Asked(tmp_path, network, text)
+    assert asked.said(LEAF) == asked.said(LEAF, x0=["1/3", "1/4"]) == (0, "valid")
+    assert asked.said(LEAF, x0=["2/6", "0.25"]) == (0, "valid")
+    for wrong in (["1/3"], ["1/3", "0"], ["1/4", "1/3"], ["0.3333333333333333", "1/4"], [], None):
+        code, word = asked.said(LEAF, x0=wrong)
+        assert (code, "x0" in word) == (1, True), wrong
+    bare = Asked(tmp_path, network, limit("[-1, 1]", "at_most = 3"))
+    assert bare.said(LEAF) == (0, "valid")
+    assert bare.said(LEAF, x0=["0", "0"])[0] == 1
+
+
 # --- regions of disjuncts -------------------------------------------------------------------------
 
 
@@ -306,3 +377,22 @@ def test_shares_above_products_go_by_names(tmp_path: Path, swap: bool) -> None:
         fast = made.deriver._rounded(made.region, [(
             *place, -1 << made.grid.coefficient)], 1, using)
         assert Fraction(fast, made.grid.unit << made.grid.coefficient) == found
+
+
+# --- witnesses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "word"), [
+    (1, "valid (refutation)"), (4, "valid (refutation)"), (9, "valid (refutation)"),
+    (25, "invalid: line 1: products too deep for values at a point"),
+])
+def test_products_of_products_are_exact_at_a_point(tmp_path: Path, count: int, word: str) -> None:
+    """-x^(2^count) by products, at x = 1/3: the denominator is 3 to the power 2^count."""
+    nodes = [helper.make_node("Relu", ["x"], ["s0"])]
+    for k in range(count):
+        nodes += [helper.make_node("Neg", [f"s{k}"], [f"t{k}"]),
+                  helper.make_node("Mul", [f"s{k}", f"t{k}"], [f"s{k + 1}"])]
+    network = save_graph(tmp_path / "net.onnx", nodes, [], [1, 1], f"s{count}", [1, 1])
+    asked = Asked(tmp_path, network, limit("[0, 1]", "at_least = 0"))
+    assert asked.said(witness=["1/3"])[1] == word
+    assert asked.said(witness=["0"])[1] != "valid (refutation)"

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import checker_parts as checker
+from tests.helpers.certificate_names import reading, renamed
 from tests.helpers.checker_nets import agree, ck, claim_of, save_net
 from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import text
@@ -316,12 +317,12 @@ def test_a_proof_of_the_one_reading_is_none_of_the_other(tmp_path: Path, pool: S
         assert api.verify(None, spec, certificate=proof, pool=pool).outcome is Outcome.PROVED
         names = [str(tmp_path / name) for name in ("net.onnx", "spec.toml", "proof.vxc")]
         assert checker.check(names)[0] == 0
+        network, before = tmp_path / "net.onnx", reading(tmp_path / "net.onnx", spec)
         spec.write_text(spec.read_text().replace('"holds"', '"fails"'))
-        head, *lines = proof.read_text().splitlines()
-        files = QuestionFiles(network_source(tmp_path / "net.onnx"), spec_source(spec))
-        hashed = {**json.loads(head), **files.hashes()}
-        del hashed["atoms"], hashed["nodes"]
-        proof.write_text("\n".join([json.dumps(hashed), *lines]) + "\n")
+        lines = [json.loads(line) for line in proof.read_text().splitlines()]
+        lines = renamed(lines, before, reading(network, spec))
+        lines[0] |= QuestionFiles(network_source(network), spec_source(spec)).hashes()
+        proof.write_text("".join(json.dumps(line) + "\n" for line in lines))
         code, said = checker.check(names)
         assert code == 1, said
         assert "hash" not in said

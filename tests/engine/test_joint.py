@@ -53,7 +53,7 @@ def search(p: Pair) -> tuple[Problem, FormulaResult]:
 
 
 def joined(lines: list[Line]) -> int:
-    return sum("a" in line for line in lines)
+    return sum("bound" in line and "atoms" in line for line in lines)
 
 
 @pytest.mark.slow
@@ -94,18 +94,18 @@ def test_spoiled_combinations_are_refused(change: str, tmp_path: Path) -> None:
         if found.closed is None or found.stats.ties:
             continue
         lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
-        at = next((k for k, line in enumerate(lines) if "a" in line), None)
+        at = next((k for k, line in enumerate(lines) if "bound" in line and "atoms" in line), None)
         if at is None:
             continue
         line = dict(lines[at])
-        ((k, m, e),) = line["a"]
+        ((k, m, e),) = line["atoms"]
         if change == "dropped":
-            lines[at] = {key: v for key, v in line.items() if key != "a"}
+            lines[at] = {key: v for key, v in line.items() if key != "atoms"}
         elif change == "without":
             lines.pop(at)
         else:
             new = {"smaller": [k, m, e - 9], "more": [k, -m, e], "other": [k + 7, m, e]}[change]
-            lines[at] = {**line, "a": [new]}
+            lines[at] = {**line, "atoms": [new]}
         assert checked(p, lines, tmp_path)[0] == 1, seed
         tried += 1
     assert tried >= 3

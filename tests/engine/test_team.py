@@ -146,8 +146,8 @@ def test_certificates_of_shared_searches_are_accepted(
             if len(forks) > before:
                 shared += 1
                 proved += codes[-1] == 0
-                first = next(k for k, line in enumerate(lines) if "s" in line)
-                facts += sum("f" in line for line in lines[first:])
+                first = next(k for k, line in enumerate(lines) if "split" in line)
+                facts += sum("fact" in line for line in lines[first:])
         assert late or codes[0] == codes[1]  # one of them may have had no time to finish
     assert shared >= 5
     assert proved >= 0.9 * shared

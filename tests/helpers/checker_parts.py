@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verifex.certificate.checker.bounds import many as many
 from verifex.certificate.checker.bounds import plain as plain
 from verifex.certificate.checker.bounds import substitution as substitution
 from verifex.certificate.checker.bounds.at_point import exactly as exactly
@@ -11,6 +12,7 @@ from verifex.certificate.checker.bounds.domain import Split as Split
 from verifex.certificate.checker.bounds.grid import Grid as Grid
 from verifex.certificate.checker.bounds.grid import ScaledBall as ScaledBall
 from verifex.certificate.checker.bounds.grid import common_odd as common_odd
+from verifex.certificate.checker.bounds.lanes import Lanes as Lanes
 from verifex.certificate.checker.bounds.multipliers import Multipliers as Multipliers
 from verifex.certificate.checker.bounds.plain import PlainBounds as PlainBounds
 from verifex.certificate.checker.bounds.substitution import lower_bound as lower_bound

@@ -49,7 +49,7 @@ def lower_bounds(
     largest = {
         node: max(abs(c) for lanes in row.values() for c in lanes.values())
         for node, row in start.items()}
-    lanes = Lanes(len(forms), _width(domain, boxes, largest))
+    lanes = Lanes(len(forms), _width(domain, boxes, largest, using.bits))
     pass_back = _ManyForms(domain, boxes, lanes, using)
     for node, row in start.items():
         for element, by_lane in row.items():
@@ -82,10 +82,11 @@ class _Boxes:
         return [v >> shift for v in box[0]], [-(-v >> shift) for v in box[1]]
 
 
-def _width(domain: Domain, boxes: _Boxes, largest: dict[int, int]) -> int:
+def _width(domain: Domain, boxes: _Boxes, largest: dict[int, int], bits: int) -> int:
     """Bits of a lane that nothing leaves: the same way back, with the largest coefficients.
 
-    Sound: every sum of the way is at most what is added up here in absolute values.
+    Sound: every sum and product of the way is at most what is added up here in absolute values;
+    coefficients are multiplied with chords of `CHORD` bits and with slopes of `bits`.
     """
     nodes, sizes = domain.graph.nodes, dict(largest)
     total = most = 1
@@ -95,7 +96,7 @@ def _width(domain: Domain, boxes: _Boxes, largest: dict[int, int]) -> int:
         if node.kind == RELU:
             (argument,) = node.args
             total += size * sum(max(0, high) for high in boxes.of(argument)[1])
-            most = max(most, size << CHORD + 1)
+            most = max(most, size << max(CHORD + 1, bits))
             sizes[argument] = sizes.get(argument, 0) + 2 * size + 1
             continue
         floor, ceiling = boxes.bias(last)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..bounds.domain import Domain, Split
 from ..bounds.grid import Grid, ScaledBall, common_odd
+from ..bounds.whole_numbers import choose
 from ..failures import MAX_DEPTH, Short, need, pick
 from ..graph.network_graph import AFFINE, RELU, STEP
 from ..spec.claim import Claim
@@ -53,10 +54,18 @@ class Checker:
         self.cuts = self.graph.rows(claim.region.rows)
         bits = precision(header)
         self.grid = self._grid(bits.grid, bits.coefficient)
-        box = list(claim.region.low), list(claim.region.high)
-        self.region = Domain(self.grid, box, claim.region.one_hot)
+        self.region = self._region()
         self.deriver = Deriver(self.graph, self.grid, self.atoms, self.cuts, bits.fraction)
         self.deriver.name_atoms(atom_names(header))
+
+    def _region(self) -> Domain:
+        """The box of the region, with what its one-hot groups say."""
+        cut = self.claim.region
+        low, high = list(cut.low), list(cut.high)
+        fits = choose(low, high, cut.one_hot)
+        region = Domain(self.grid, (low, high), cut.one_hot)
+        region.empty = not fits
+        return region
 
     def _grid(self, bits: int, coefficient: int) -> Grid:
         """The grid that holds the numbers of the region and of all biases, if it can."""
