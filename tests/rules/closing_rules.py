@@ -236,8 +236,7 @@ def split_covers(state: Statement) -> Term:
 
 def whole_split_covers(state: Statement) -> Term:
     """Every whole number lies in x >= n + 1 or x <= n."""
-    x, n = z3.Real("x"), z3.ToReal(z3.Int("n"))
-    state.given("the input is whole", x == z3.ToReal(z3.Int("whole")))
+    x, n = z3.Ints("x n")
     return z3.Or(x >= state.end("the upper part", n + 1, 1), x <= n)
 
 

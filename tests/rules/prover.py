@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Prover:
     """Answers questions, one at a time; `close` ends the process."""
 
-    def __init__(self, seconds: float = 10.0) -> None:
+    def __init__(self, seconds: float = 60.0) -> None:
         self.seconds = seconds
         self._process: subprocess.Popen[str] | None = None
 

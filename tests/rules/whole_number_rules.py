@@ -176,7 +176,9 @@ def _mixed(state: Statement, kind: str, side: int) -> Term:
         at, path.whole = path.symbol, [c]
         code = Contracted(path, at(whole), (u, v))
         code.grid.odd, code.grid.bits = 1, Bits(at(power))
-        given: Any = (at(c), at(share), tuple(map(at, ends)))
+        # Every share in [0, 1] is also 1 minus one; z3 finds it easier so.
+        mine = whole - share if kind == GATE else share
+        given: Any = (at(c), at(mine), tuple(map(at, ends)))
         first, second = code._mixed(kind, *given)
         below = state.sign("slope of the first", term(first)) * u + term(second) * v
         return c * u * v >= power * (below + state.sign("constant", term(code.constant)))
