@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import z3
 
-from tests.rules.rule import Rule, Statement, Term, is_gate, positive_part, reals, within
+from tests.rules.rule import Rule, Statement, Term, is_gate, positive_part, reals
 from verifex.certificate.checker.bounds import planes
 
 

@@ -12,8 +12,8 @@ from tests.rules.closing_rules import CLOSING_RULES
 from tests.rules.interval_rules import INTERVAL_RULES
 from tests.rules.plane_rules import PLANE_RULES
 from tests.rules.prover import Prover
-from tests.rules.whole_number_rules import WHOLE_NUMBER_RULES
 from tests.rules.rule import Rule, assumed, question, spoilings
+from tests.rules.whole_number_rules import WHOLE_NUMBER_RULES
 
 RULES: Mapping[str, Rule] = {
     **PLANE_RULES, **WHOLE_NUMBER_RULES, **INTERVAL_RULES, **CLOSING_RULES}
