@@ -16,13 +16,13 @@ ball gains on one input; from `domain.py` the intervals of affine steps (two inp
 are rounded, sets of atoms; from `atoms.py` when an atom or a formula is false; `regions.py`;
 `whole_numbers.py` for a group of two; from the engine's `interval.py` relu, step and gate.
 
-**Proved as a formula.** The sum of planes, rows and ends of a box (Farkas), which every substitution
-is; the dual norms of l1 and l2 balls, on two inputs; that parts of a split cover it.
+**Proved as a formula.** The sum of planes, rows and ends of a box (Farkas), which every
+substitution is; the dual norms of l1 and l2 balls, on two inputs; that parts of a split cover it.
 
-**Compared with what is proved** (`test_shipped_code.py`), in exact numbers that are drawn: the rules
-of the engine's `linear.py`, which run in torch, give the coefficients of the checker's planes; its
-intervals of products, which round with nextafter, hold the exact ones; products and squares of
-`substitution.py` where the grid is no power of two; one-hot groups of three.
+**Compared with what is proved** (`test_shipped_code.py`), in exact numbers that are drawn: the
+rules of the engine's `linear.py`, which run in torch, give the coefficients of the checker's
+planes; its intervals of products, which round with nextafter, hold the exact ones; products and
+squares of `substitution.py` where the grid is no power of two; one-hot groups of three.
 
 **Not proved here.** Smooth functions (claims about them get no certificate); the interval of a long
 affine step in floats, which rests on a theorem about rounding (`interval.py` names it); that the

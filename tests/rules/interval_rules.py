@@ -1,4 +1,4 @@
-"""The interval pass: bounds of nodes from those of their arguments, in the checker and the engine."""
+"""The interval pass, of the checker and of the engine: bounds of nodes from their arguments'."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Shipped code run on symbols: every path that its comparisons can take, with what holds there.
 
 Code that compares numbers cannot take a prover's terms. Run on `Symbol`s, a comparison asks its
-path; the code is run again until each answer that can be had has been given. Quotients rounded down
-(`//`, `>>`) become numbers q of which only this is known: q <= a / b < q + 1, and q is at least 0 or
-at most -1 as a / b is at least 0 or not. What is proved of them is proved of the true ones.
+path; the code is run again until each answer that can be had was given. Quotients rounded down
+(`//`, `>>`) become numbers q of which only this is known: q <= a / b < q + 1, and q is at least 0
+or at most -1 as a / b is at least 0 or not. What is proved of them is proved of the true ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The planes of the checker, as formulas over all real numbers.
 
-The functions are the shipped ones, called with symbols. Where a plane is multiplied by a coefficient
-c, it is stated for c itself, not for c = 1.
+The functions are the shipped ones, called with symbols. Where a plane is multiplied by a
+coefficient c, it is stated for c itself, not for c = 1.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def step_tie_below_without_relu(state: Statement) -> Term:
 
 
 def step_tie_above(state: Statement) -> Term:
-    """c s >= c - (c tie / -low)(y - z) for c <= 0; they meet above 0, and at z = low if tie is 1."""
+    """c s >= c - (c tie / -low)(y - z) for c <= 0; they meet above 0, at z = low if tie is 1."""
     c, tie, z, s, low, inverse = reals("c tie z s low inverse")
     state.given("c at most 0", c <= 0)
     state.surely(tie >= 0)

@@ -99,9 +99,9 @@ def relu_in_whole_numbers(state: Statement) -> Term:
     state.surely(whole > 0, low <= high)
 
     def run(path: Path) -> Term:
-        ends = path.symbol(low), path.symbol(high)
-        code = Recorded({ARGUMENT: ends}, path.symbol(share), path.symbol(whole), path.symbol(whole))
-        code._relu(NODE, [path.symbol(c)])  # type: ignore[list-item]
+        at = path.symbol
+        code = Recorded({ARGUMENT: (at(low), at(high))}, at(share), at(whole), at(whole))
+        code._relu(NODE, [at(c)])  # type: ignore[list-item]
         slope = state.sign("slope", code.given(ARGUMENT))
         return c * positive_part(z) >= slope * z + state.sign("constant", term(code.constant))
 
