@@ -56,6 +56,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.engine.search.inputs": (
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",
     ),
+    "verifex.certificate": (
+        "checker lines", "names", "write", "grant leaf", "application bundle",
+    ),
     "verifex.certificate.checker": (
         "failures", "files graph", "bounds", "onnx", "spec", "vnnlib", "proof", "command",
         "__main__",

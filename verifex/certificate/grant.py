@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from verifex.certificate.attempts import Attempt, attempts
@@ -40,6 +41,9 @@ CHECKER = Path(__file__).with_name("checker")
 
 MEMORY = 4 << 30
 """Bytes that a process of the checker may take, if nothing else is said."""
+
+_LOOK = 0.1
+"""Seconds after which a process that may be told to stop is looked at again."""
 
 _ANSWERS = {0: "valid", 1: "invalid", 2: "incomplete", 65: "invalid"}
 
@@ -74,16 +78,18 @@ def run_checker(
     seconds: float | None = None,
     jobs: int = 1,
     memory: int = MEMORY,
+    stop: Event | None = None,
 ) -> CheckerAnswer:
     """Run the checker as a process of its own, isolated from the environment and site packages.
 
-    Each of its processes may take so many bytes of `memory` (where the system can say so).
+    Each of its processes may take so many bytes of `memory` (where the system can say so). It is
+    ended as if its time were over soon after `stop` is set.
     """
     names = (CHECKER, network, spec, certificate)
     command = [sys.executable, "-I", "-S", *map(str, names), "--jobs", str(jobs)]
     started = time.monotonic()
     size = certificate.stat().st_size
-    done = _finish(command, seconds, memory)
+    done = _finish(command, seconds, memory, stop)
     passed = time.monotonic() - started
     if done is None:
         limit = 0.0 if seconds is None else round(seconds, 1)
@@ -99,7 +105,7 @@ def run_checker(
 
 
 def _finish(
-    command: Sequence[str], seconds: float | None, memory: int
+    command: Sequence[str], seconds: float | None, memory: int, stop: Event | None = None
 ) -> tuple[int, str, str] | None:
     """(exit code, stdout, stderr), or None after the time limit; nothing is left running."""
     process = subprocess.Popen(
@@ -114,7 +120,7 @@ def _finish(
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(process.pid, resource.RLIMIT_AS, (memory, memory))
     try:
-        out, err = process.communicate(timeout=seconds)
+        found = _output(process, seconds, stop)
     except subprocess.TimeoutExpired:
         return None
     finally:
@@ -122,7 +128,23 @@ def _finish(
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    return process.returncode, out, err
+    return process.returncode, *found
+
+
+def _output(
+    process: subprocess.Popen[str], seconds: float | None, stop: Event | None
+) -> tuple[str, str]:
+    """What a process has written until its end; TimeoutExpired where that does not come in time."""
+    if stop is None:
+        return process.communicate(timeout=seconds)
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
+        try:
+            return process.communicate(timeout=left)
+        except subprocess.TimeoutExpired:
+            if stop.is_set() or (end is not None and time.monotonic() >= end):
+                raise
 
 
 def decide_and_check(

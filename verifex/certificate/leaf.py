@@ -8,16 +8,14 @@ question is for another solver, and has no answer exactly where the leaf is righ
 from __future__ import annotations
 
 import base64
-import gzip
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
 
+from verifex.certificate.lines import numbered_lines
 from verifex.certificate.names import passed_always
-from verifex.certificate.write import FORMAT, Line
+from verifex.certificate.write import Line
 from verifex.errors import InputError
 from verifex.ir.fingerprints import WIDTH, GraphFingerprints
 from verifex.ir.formula import And, Atom, Form, Formula, Or, negate
@@ -25,7 +23,6 @@ from verifex.ir.ops import Relu, Step
 from verifex.ir.problem import Problem
 from verifex.source import QuestionFiles
 
-MAX_LINE = 1 << 26
 
 @dataclass(frozen=True)
 class LeafSplit:
@@ -70,11 +67,15 @@ def leaf_problem(problem: Problem, files: QuestionFiles, certificate: Path, numb
 
 def leaves(certificate: Path, files: QuestionFiles | None = None) -> Iterator[Leaf]:
     """All leaves of a certificate, streamed; `files` are those that its header must name."""
-    numbered = _lines(certificate)
-    _, header = next(numbered, (0, {}))
-    if header.get("vxc") != FORMAT:
-        expected = f'"vxc": {FORMAT}'
-        raise InputError("not a certificate of this format", expected=expected, key="line 1")
+    numbered = numbered_lines(certificate)
+    try:
+        _, header = next(numbered)
+    except StopIteration:
+        raise InputError(
+            "not a certificate", expected="one object a line", key="line 1") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot be read: {reason}", expected="a certificate") from None
     wanted = {} if files is None else files.hashes()
     for key, value in wanted.items():
         if header.get(key) != value:
@@ -181,29 +182,3 @@ def _part(problem: Problem, leaf: Leaf) -> Formula:
     violation = negate(problem.require)
     parts = violation.parts if isinstance(violation, Or) else (violation,)
     return negate(Or(tuple(parts[j] for j in leaf.parts or ())))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Line]]:
-    """Numbered lines as objects; gzipped files are recognised by their first bytes."""
-    try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as file:
-            yield from _objects(file)
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot be read: {reason}", expected="a certificate") from None
-
-
-def _objects(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, Line]]:
-    number = 0
-    while data := file.readline(MAX_LINE + 1):
-        number += 1
-        try:
-            line = None if len(data) > MAX_LINE else json.loads(data)
-        except (ValueError, RecursionError):
-            line = None
-        if not isinstance(line, dict):
-            key = f"line {number}"
-            raise InputError("not a certificate", expected="one object a line", key=key)
-        yield number, line

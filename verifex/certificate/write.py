@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verifex.certificate.lines import FORMAT
 from verifex.certificate.names import CertificateNames
 from verifex.engine.bounds.facts import BITS, Packed, pack
 from verifex.engine.bounds.layout import Layout
@@ -27,7 +28,6 @@ from verifex.semantics.parameters import ParameterKind
 from verifex.source import QuestionFiles
 
 Line = dict[str, Any]
-FORMAT = 2
 _FRACTIONS = {
     ParameterKind.ALPHA: "alpha", ParameterKind.TIE: "tie", ParameterKind.MIX_BELOW: "below",
     ParameterKind.MIX_ABOVE: "above",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from verifex.cli.options import CLAIM, SEARCH, Jobs, with_settings
+from verifex.cli.options import CLAIM, SEARCH, with_settings
 from verifex.errors import UsageError
 from verifex.settings import Settings
 
@@ -140,20 +140,44 @@ def difference(
 @app.command()
 def check(
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="[NET] SPEC CERTIFICATE", help="Network, unless the spec names it; "
-                       "spec; certificate written by `verify --certificate`."),
-    ],
-    jobs: Jobs = 1,
+        list[Path] | None,
+        typer.Argument(metavar="[NET] SPEC CERTIFICATE | FOLDER", help="Network, unless the spec "
+                       "names it; spec; certificate written by `verify --certificate`. Or a folder "
+                       "of certificates (*.vxc, *.vxc.gz) and the files that they name.",
+                       show_default=False),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", help="Processes of the checker; of a folder: "
+                          "certificates that are checked at once.")
+    ] = 1,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", "-t", help="Seconds of wall time (no limit).")
+        float | None,
+        typer.Option("--timeout", "-t", help="Seconds of wall time a certificate (no limit).")
+    ] = None,
+    more_files: Annotated[
+        list[Path] | None,
+        typer.Option("--files", metavar="DIR", help="Of a folder: look for networks and specs here "
+                     "too, repeatable.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="FILE", help="Check nothing: write the checker as one "
+                     "file, a zip application (.pyz) that needs Python alone.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check a certificate in exact arithmetic: exit code 0 valid, 2 incomplete, 65 invalid."""
+    """Check a certificate in exact arithmetic: exit code 0 valid, 2 incomplete, 65 invalid. Of a
+    folder: 0 all valid, 1 one invalid, 2 one incomplete, 65 something missing or unreadable."""
     from verifex.cli import check as checking
 
-    raise typer.Exit(checking.check(files, jobs, timeout, json=json))
+    if export is not None:
+        if files:
+            raise UsageError("--export checks nothing, expected no other files")
+        raise typer.Exit(checking.export(export, json=json))
+    if not files:
+        raise UsageError("0 files, expected a folder, or a network, a spec and a certificate")
+    options = checking.CheckOptions(jobs, timeout, tuple(more_files or ()), json)
+    raise typer.Exit(checking.check(files, options))
 
 
 @app.command()
