@@ -21,7 +21,8 @@ def linear_rows(region: Region) -> Linear | None:
     for k, row in enumerate(region.rows):
         for i, c in row.coefs.items():
             a[k, i] = float(c)
-    return Linear(torch.from_numpy(a), torch.tensor([float(r.rhs) for r in region.rows]).double())
+    right = torch.tensor([float(r.rhs) for r in region.rows], dtype=torch.float64)
+    return Linear(torch.from_numpy(a), right)
 
 
 def samples(
