@@ -152,6 +152,8 @@ def _places(
 
 
 def _split(child: ProofNode, layout: Layout, names: NodeNumbers) -> Line:
+    if child.whole:
+        raise ValueError("whole-number splits need format 2")
     if child.gate is None:
         return {"x": [child.dimension, str(Fraction(child.at))]}
     z, k = layout.name(child.gate)

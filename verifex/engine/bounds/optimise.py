@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from verifex.engine.bounds.facts import BITS
+from verifex.engine.bounds.region_rows import Linear, group_multipliers, levelled
 from verifex.engine.bounds.rounding import UNITS
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Gate
@@ -28,14 +29,6 @@ from verifex.semantics.support.balls import FloatBall
 from verifex.semantics.torch_backend import TorchBackend
 
 Tensor = torch.Tensor
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Region rows `a . x <= b` that multipliers may use: a (m, n), b (m,)."""
-
-    a: Tensor
-    b: Tensor
 
 
 @dataclass
@@ -89,7 +82,7 @@ class Bounder:
         self._far: Linear | None = None
         if linear is not None:
             a, b = (self._to(v).to(dtype) for v in (linear.a, linear.b))
-            self._far = Linear(a, b)
+            self._far = Linear(a, b, tuple(map(self._to, linear.groups)))
         self._steer = self
         if coarse:
             self._steer = Bounder(graph, device, torch.float32, linear, balls, stopped=stopped)
@@ -144,6 +137,23 @@ class Bounder:
         value, coefs, const = self._evaluate(rows, start, params, lo, hi, reached)
         return sure(value, coefs, const, lo, hi).cpu(), coefs.cpu(), const.cpu()
 
+    @property
+    def groups(self) -> int:
+        """One-hot groups, whose rows have multipliers that are known at sight."""
+        return 0 if self.linear is None else len(self.linear.groups)
+
+    def by_groups(
+        self, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Linear bounds `coefs . x + const` (R, n) that use no row of a group, over boxes (R, n):
+        lower bounds (R,) with the best multipliers of these rows, and all rows' (R, m)."""
+        if self.linear is None:
+            raise ValueError("no rows of groups")
+        gamma = shorten(REGION_ROWS, group_multipliers(self.linear, coefs, hi))
+        coefs = coefs + gamma @ self.linear.a
+        const = const - gamma @ self.linear.b
+        return sure(concretise(coefs, const, lo, hi, self.balls), coefs, const, lo, hi), gamma
+
     def _evaluate(
         self,
         rows: Rows,
@@ -161,6 +171,18 @@ class Bounder:
             coefs = coefs + gamma @ self._far.a
             const = const - gamma @ self._far.b
         return concretise(coefs, const, lo, hi, self.balls), coefs, const
+
+    def _steered(
+        self, task: _Task, params: Mapping[Parameter, Tensor], far: Linear | None
+    ) -> Tensor:
+        """`_evaluate`'s bounds (R,), with the best multipliers of the rows of groups."""
+        value, coefs, const = self._evaluate(task.rows, task.start, params, task.lo, task.hi)
+        for group in () if far is None else far.groups:
+            least, coefs = levelled(coefs, group, task.hi)
+            const = const + least
+        if far is None or not far.groups:
+            return value
+        return concretise(coefs, const, task.lo, task.hi, self.balls)
 
     def bound(
         self,
@@ -200,7 +222,7 @@ class Bounder:
             for v in run.params.values():
                 v.requires_grad_()
             t = run.task
-            value, _, _ = self._evaluate(t.rows, t.start, run.params, t.lo, t.hi)
+            value = self._steered(t, run.params, self._far)
             better = value.detach() > least[run.at]
             improved = run.at[better]
             least[improved] = value.detach()[better]
@@ -237,7 +259,8 @@ class Bounder:
         mixed = {k: (old if k.is_multiplier else fresh)[k] for k in fresh}
         starts = [old, fresh, mixed]
         with torch.no_grad():
-            values = [self._evaluate(rows, start, p, lo, hi)[0] for p in starts]
+            task = _Task(rows, start, lo, hi)
+            values = [self._steered(task, p, self._far) for p in starts]
         # What is no number is the worst start, not the best.
         best = torch.stack([v.nan_to_num(nan=-torch.inf) for v in values]).argmax(dim=0)
         row = torch.arange(rows.count, device=best.device)
@@ -255,6 +278,11 @@ class Bounder:
         short = {k: shorten(k, v) for k, v in params.items()}
         reached: dict[int, Tensor] = {}
         with torch.no_grad():
+            if self._far is not None and self._far.groups:
+                short[REGION_ROWS][:, self._far.before_groups :] = 0.0
+                _, coefs, _ = self._evaluate(rows, start, short, lo, hi)
+                more = shorten(REGION_ROWS, group_multipliers(self._far, coefs, hi))
+                short[REGION_ROWS] = short[REGION_ROWS] + more
             value, coefs, const = self._evaluate(rows, start, short, lo, hi, reached)
         return Bounds(
             sure(value, coefs, const, lo, hi).cpu(),

@@ -1,7 +1,7 @@
 """The record that a search leaves: its tree, and the multipliers behind everything it concluded.
 
-A certificate is written from this. Node 0 is the root; a node is either split (on a gate's sign or
-on an input at a value) or closed. Bounds may be attached to any node and hold in its subtree.
+A certificate is written from this. Node 0 is the root; a node is either split (on a gate's sign, on
+an input at a value, or on a whole number) or closed. Bounds may be attached to any node and hold in its subtree.
 """
 
 from __future__ import annotations
@@ -41,11 +41,17 @@ class AtomBound:
     value: float
     params: Packed
     more: dict[int, float] = field(default_factory=dict)
+    exact: bool = False
+    """The multipliers are Fractions, and nothing rounds in what they bound."""
 
 
 @dataclass
 class ProofNode:
-    """One node: what was split on, or how it was closed ("bounds", "empty"); None while open."""
+    """One node: what was split on, or how it was closed ("bounds", "empty"); None while open.
+
+    A child of a split of a whole number is marked `whole`: its `at` is a whole number n, the first
+    child has x >= n + 1 and the second x <= n.
+    """
 
     parent: int
     gate: int | None = None
@@ -58,6 +64,7 @@ class ProofNode:
     facts: list[LocalFacts] = field(default_factory=list)
     plain: NDArray[np.int32] | None = None
     """(k, 3): node, element, sign of facts by bounds without multipliers; they hold below."""
+    whole: bool = False
 
 
 @dataclass

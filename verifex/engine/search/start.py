@@ -7,22 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from verifex.engine.bounds.optimise import Linear
+from verifex.engine.bounds.region_rows import Linear
 from verifex.ir.exact import FloatArray
 from verifex.ir.region import Region
 from verifex.semantics.support.balls import FloatBall, drawn
 
 
 def linear_rows(region: Region) -> Linear | None:
-    """The region's linear rows as multiplier rows; l1 balls of few features written out are not."""
-    if not region.rows:
+    """The region's linear rows as multiplier rows, then for each one-hot group that its sum is at
+    most 1 and at least 1; l1 balls of few features written out are not."""
+    if not region.rows and not region.one_hot:
         return None
-    a = np.zeros((len(region.rows), region.size))
+    first = len(region.rows)
+    a = np.zeros((first + 2 * len(region.one_hot), region.size))
+    b = np.zeros(len(a))
     for k, row in enumerate(region.rows):
+        b[k] = float(row.rhs)
         for i, c in row.coefs.items():
             a[k, i] = float(c)
-    right = torch.tensor([float(r.rhs) for r in region.rows], dtype=torch.float64)
-    return Linear(torch.from_numpy(a), right)
+    for g, group in enumerate(region.one_hot):
+        for k, sign in ((first + 2 * g, 1.0), (first + 2 * g + 1, -1.0)):
+            a[k, list(group)], b[k] = sign, sign
+    groups = tuple(torch.tensor(group) for group in region.one_hot)
+    return Linear(torch.from_numpy(a), torch.from_numpy(b), groups)
 
 
 def samples(

@@ -13,7 +13,7 @@ from verifex.engine.bounds.facts import pack
 from verifex.engine.bounds.half_spaces import HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
 from verifex.engine.bounds.optimise import Effort
-from verifex.engine.search.gates.branching import gate_scores
+from verifex.engine.search.gates.branching import InputShares, gate_scores
 from verifex.engine.search.gates.domains import (
     Domains,
     Flags,
@@ -28,6 +28,7 @@ from verifex.engine.search.gates.policy import SearchContext, Tightener
 from verifex.engine.search.record import AtomBound
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import minimisers
+from verifex.semantics.whole import WholeFeatures
 
 Numbers = NDArray[np.intp]
 
@@ -49,6 +50,7 @@ class Bounding:
         self.context = context
         self.joint: Tightener = Joint(context)
         self.weights: FloatArray | None = None
+        self._shares: InputShares | None = None
         layout = context.layout
         numbers = sum(layout.graph.nodes[i].size for i in layout.order)
         self._rows = min(context.options.rows, max(_FEWEST, _NUMBERS // max(1, numbers)))
@@ -141,6 +143,9 @@ class Bounding:
                 context.half_spaces.sharpen(found, open_, rows, start, box, half_spaces)
         found.value = found.value + consts
         x = minimisers(found.coefs, *box, context.bounder.balls)
+        if context.whole is not None:
+            chosen = context.whole.with_choices(x.numpy(), found.coefs.numpy(), box[1].numpy())
+            x = torch.from_numpy(chosen)
         context.policy.candidates(x.numpy(), row.tolist())
         score = gate_scores(
             context.layout, context.bounder, rows, found, x, context.options.rule).numpy()
@@ -201,6 +206,8 @@ class Bounding:
             weighted = self._best_gate(domains, k, score)
             if options.inputs:
                 self._best_side(domains, k, np.abs(coefs[mine]).sum(axis=0))
+            elif self.context.whole is not None:
+                self._best_whole(self.context.whole, domains, k, score)
             if domains.gate[k] >= 0 and options.ahead:
                 asked.append(Asked(k, mine.tolist(), weighted))
         context = self.context
@@ -219,6 +226,24 @@ class Bounding:
         domains.gate[place] = int(weighted.argmax()) if score.any() else -1
         domains.dimension[place] = -1
         return weighted
+
+    def _best_whole(
+        self, whole: WholeFeatures, domains: Domains, place: int, score: FloatArray
+    ) -> None:
+        """Choose a whole feature in place of the gate where more of what the gates lose (gates,)
+        belongs to it: a gate's loss is shared out by what each input adds to the width of its
+        pre-activation."""
+        gate = domains.gate[place]
+        lo, hi = domains.lo[place], domains.hi[place]
+        open_ = whole.open_in(lo, hi)
+        if gate < 0 or not open_.any():
+            return
+        if self._shares is None:
+            self._shares = InputShares(self.context.layout, self.context.bounder, whole.lo, whole.hi)
+        lost = np.where(open_, self._shares.of(score, hi - lo), 0.0)
+        side = int(lost.argmax())
+        if lost[side] > score[gate]:
+            domains.dimension[place], domains.gate[place] = side, -1
 
     @staticmethod
     def _best_side(domains: Domains, place: int, coefs: FloatArray) -> None:

@@ -36,7 +36,7 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Step
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.linear import Rows
-from verifex.semantics.parameters import Parameter
+from verifex.semantics.parameters import REGION_ROWS, Parameter
 from verifex.semantics.support.balls import inside
 
 Tensor = torch.Tensor
@@ -243,7 +243,9 @@ class Refresh:
         params = self.bounder.start(rows, [preact])
         with torch.no_grad():
             bare = Rows(rows.lo, rows.hi, domain, {})
-            value, coefs, _ = self.bounder.evaluate(bare, {preact: start}, params, lo, hi)
+            value, coefs, const = self.bounder.evaluate(bare, {preact: start}, params, lo, hi)
+            if self.bounder.groups:
+                value, params[REGION_ROWS] = self.bounder.by_groups(coefs, const, lo, hi)
             j = np.flatnonzero(hopeful & (value.numpy() < 0))
             if len(j) and batch.half_spaces.a.shape[1]:
                 pick = torch.from_numpy(j)

@@ -33,7 +33,8 @@ Rows = NDArray[np.int32]
 class BoxTree:
     """Node k is split at `at[k]` along input `side[k]`, or a leaf where `side[k]` is -1.
 
-    The part x >= at is node `first[k]`, the part x <= at the one after it. Where `side[k]` is
+    The part x >= at is node `first[k]`, the part x <= at the one after it; of `whole` inputs the
+    first is the part x >= at + 1. Where `side[k]` is
     -2 - g it is split on unit g instead: first the part where that is >= 0. `closed` says of a leaf
     which atoms close it, each with multipliers of units on the path.
     """
@@ -44,6 +45,7 @@ class BoxTree:
     depth: list[int] = field(default_factory=list)
     facts: dict[int, Rows] = field(default_factory=dict)
     closed: dict[int, dict[int, Multipliers]] = field(default_factory=dict)
+    whole: frozenset[int] = frozenset()
 
     @property
     def count(self) -> int:
@@ -101,7 +103,7 @@ class BoxTree:
                 below = proof.nodes[child]
                 below.parent = k
                 if i >= 0:
-                    below.dimension, below.at = i, self.at[k]
+                    below.dimension, below.at, below.whole = i, self.at[k], i in self.whole
                 else:
                     below.gate, below.sign = -2 - i, sign
         return proof
