@@ -1,4 +1,4 @@
-"""The rows that cut a region's box, for multipliers; those of one-hot groups have theirs at sight."""
+"""The rows that cut a region's box, for multipliers; those of one-hot groups are known at sight."""
 
 from __future__ import annotations
 

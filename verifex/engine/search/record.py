@@ -1,7 +1,8 @@
 """The record that a search leaves: its tree, and the multipliers behind everything it concluded.
 
 A certificate is written from this. Node 0 is the root; a node is either split (on a gate's sign, on
-an input at a value, or on a whole number) or closed. Bounds may be attached to any node and hold in its subtree.
+an input at a value, or on a whole number) or closed. Bounds may be attached to any node and hold in
+its subtree.
 """
 
 from __future__ import annotations

@@ -36,6 +36,12 @@ _NUMBERS = 1 << 23
 """Rows times node elements in one backward pass: some eight arrays of so many numbers live at once,
 half a gigabyte."""
 
+WHOLE_FIRST = 4.0
+"""A whole feature is split before a gate that loses less than so many times its share of all gates'
+losses: a feature that is fixed is so for all gates, and combinations of few values end sooner than
+patterns of gates do (of 33 questions, mostly of random networks, 4 were left open in 10 s with 1,
+two with 4, and two with features always first)."""
+
 _FEWEST = 256
 """Rows in one backward pass that are worth one, however large the network."""
 
@@ -239,10 +245,11 @@ class Bounding:
         if gate < 0 or not open_.any():
             return
         if self._shares is None:
-            self._shares = InputShares(self.context.layout, self.context.bounder, whole.lo, whole.hi)
+            context = self.context
+            self._shares = InputShares(context.layout, context.bounder, whole.lo, whole.hi)
         lost = np.where(open_, self._shares.of(score, hi - lo), 0.0)
         side = int(lost.argmax())
-        if lost[side] > score[gate]:
+        if WHOLE_FIRST * lost[side] > score[gate]:
             domains.dimension[place], domains.gate[place] = side, -1
 
     @staticmethod

@@ -50,6 +50,7 @@ class InputShares:
         signs = np.zeros((1, layout.gates), dtype=np.int8)
         bounds = layout.propagate(lo[None], hi[None], signs)
         self._reach = np.zeros((layout.gates, len(lo)))
+        low, high = torch.from_numpy(lo)[None], torch.from_numpy(hi)[None]
         for z, at in layout.offsets.items():
             size = layout.graph.nodes[z].size
             for first in range(0, size, _TOGETHER):
@@ -57,7 +58,7 @@ class InputShares:
                 rows = to_rows(bounds, torch.zeros_like(element), layout, signs)
                 start = torch.zeros((len(element), size), dtype=torch.float64)
                 start[torch.arange(len(element)), element] = 1.0
-                box = (torch.from_numpy(v).expand(len(element), -1) for v in (lo, hi))
+                box = low.expand(len(element), -1), high.expand(len(element), -1)
                 with torch.no_grad():
                     params = bounder.start(rows, [z])
                     _, coefs, _ = bounder.evaluate(rows, {z: start}, params, *box)

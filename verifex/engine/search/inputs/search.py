@@ -146,6 +146,8 @@ class _Bounded:
     found: Passed
     judged: Judgement
     used: dict[tuple[int, int], Multipliers]
+    hollow: NDArray[np.bool_]
+    """Boxes without a point by their one-hot groups."""
 
 
 @dataclass
@@ -287,7 +289,7 @@ class InputSearch:
         if split.any():
             used = self.rows.improve(boxes, found, judged, upper, split, batch.cuts)
             judged = self.claim.judge(upper, boxes.empty)
-        return _Bounded(boxes, found, judged, used)
+        return _Bounded(boxes, found, judged, used, hollow)
 
     def _hollow(self, batch: _Open) -> NDArray[np.bool_]:
         """Cut the boxes down to what one-hot groups leave of them; those (B,) without a point."""
@@ -301,7 +303,8 @@ class InputSearch:
         """Close what closes; what stays open knows where to split."""
         boxes, found, judged = bounded.boxes, bounded.found, bounded.judged
         shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in batch.node.tolist()])
-        self.tree.note(batch.node, judged, boxes, shared, bounded.used)
+        self.tree.note(batch.node, judged, boxes, shared & ~bounded.hollow, bounded.used)
+        self.tree.drop(batch.node[bounded.hollow])
         left = np.flatnonzero(~judged.closed)
         for k in np.flatnonzero(shared & ~judged.closed).tolist():
             batch.known[k] = self.bounds.units(boxes, k)
