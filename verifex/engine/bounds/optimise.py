@@ -82,7 +82,8 @@ class Bounder:
         self._far: Linear | None = None
         if linear is not None:
             a, b = (self._to(v).to(dtype) for v in (linear.a, linear.b))
-            self._far = Linear(a, b, tuple(map(self._to, linear.groups)))
+            of = None if linear.group_of is None else self._to(linear.group_of)
+            self._far = Linear(a, b, linear.groups, of)
         self._steer = self
         if coarse:
             self._steer = Bounder(graph, device, torch.float32, linear, balls, stopped=stopped)
@@ -140,7 +141,7 @@ class Bounder:
     @property
     def groups(self) -> int:
         """One-hot groups, whose rows have multipliers that are known at sight."""
-        return 0 if self.linear is None else len(self.linear.groups)
+        return 0 if self.linear is None else self.linear.groups
 
     def by_groups(
         self, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor
@@ -164,24 +165,31 @@ class Bounder:
         reached: dict[int, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`evaluate` with everything on the device."""
+        coefs, const = self._form(rows, start, params, reached)
+        return concretise(coefs, const, lo, hi, self.balls), coefs, const
+
+    def _form(
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        params: Mapping[Parameter, Tensor],
+        reached: dict[int, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Input coefficients and constants for given parameters."""
         coefs, const = substitute(self.graph, rows, start, params, self.xp, reached)
         gamma = params.get(REGION_ROWS)
         if self._far is not None and gamma is not None:
             # Sound: gamma >= 0 and a x <= b, so f >= f + gamma (a x - b) on the region.
             coefs = coefs + gamma @ self._far.a
             const = const - gamma @ self._far.b
-        return concretise(coefs, const, lo, hi, self.balls), coefs, const
+        return coefs, const
 
-    def _steered(
-        self, task: _Task, params: Mapping[Parameter, Tensor], far: Linear | None
-    ) -> Tensor:
-        """`_evaluate`'s bounds (R,), with the best multipliers of the rows of groups."""
-        value, coefs, const = self._evaluate(task.rows, task.start, params, task.lo, task.hi)
-        for group in () if far is None else far.groups:
-            least, coefs = levelled(coefs, group, task.hi)
-            const = const + least
-        if far is None or not far.groups:
-            return value
+    def _steered(self, task: _Task, params: Mapping[Parameter, Tensor]) -> Tensor:
+        """Lower bounds (R,) with the best multipliers of the rows of groups."""
+        coefs, const = self._form(task.rows, task.start, params)
+        if self._far is not None and self._far.groups:
+            least, coefs = levelled(self._far, coefs, task.hi)
+            const = const + least.sum(dim=1)
         return concretise(coefs, const, task.lo, task.hi, self.balls)
 
     def bound(
@@ -217,12 +225,14 @@ class Bounder:
         """The best parameters that were seen, beginning with `first`."""
         best = {k: v.clone() for k, v in first.items()}
         least = torch.full_like(goals, -torch.inf)
-        run = _Run(task, {k: v.clone() for k, v in first.items()}, effort)
+        known = self._far is not None and self._far.groups and not self._far.before_groups
+        free = {k: v.clone() for k, v in first.items() if k != REGION_ROWS or not known}
+        run = _Run(task, free, effort)
         for step in range(effort.iterations + 1):
             for v in run.params.values():
                 v.requires_grad_()
             t = run.task
-            value = self._steered(t, run.params, self._far)
+            value = self._steered(t, run.params)
             better = value.detach() > least[run.at]
             improved = run.at[better]
             least[improved] = value.detach()[better]
@@ -260,7 +270,7 @@ class Bounder:
         starts = [old, fresh, mixed]
         with torch.no_grad():
             task = _Task(rows, start, lo, hi)
-            values = [self._steered(task, p, self._far) for p in starts]
+            values = [self._steered(task, p) for p in starts]
         # What is no number is the worst start, not the best.
         best = torch.stack([v.nan_to_num(nan=-torch.inf) for v in values]).argmax(dim=0)
         row = torch.arange(rows.count, device=best.device)

@@ -13,43 +13,45 @@ Tensor = torch.Tensor
 class Linear:
     """Region rows `a . x <= b` that multipliers may use: a (m, n), b (m,).
 
-    The last of them, two for each of `groups` (features of which exactly one is 1), say that a
-    group's sum is at most 1 and at least 1.
+    The last of them, two for each of `groups` one-hot groups, say that a group's sum is at most 1
+    and at least 1; `group_of` (n,) is each feature's group, -1 where it has none.
     """
 
     a: Tensor
     b: Tensor
-    groups: tuple[Tensor, ...] = ()
+    groups: int = 0
+    group_of: Tensor | None = None
 
     @property
     def before_groups(self) -> int:
         """The number of rows before those of the groups."""
-        return len(self.b) - 2 * len(self.groups)
+        return len(self.b) - 2 * self.groups
 
 
-def levelled(coefs: Tensor, group: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
-    """The least coefficient (R,) in a group of those that boxes with upper corners `hi` allow, and
-    the coefficients (R, n) less that.
+def levelled(linear: Linear, coefs: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+    """The least coefficient in every group (R, groups) of those that boxes with upper corners `hi`
+    allow, and the coefficients (R, n) less those of their groups.
 
-    Where exactly one of the group is 1, a form is at least the first plus what is left: by linear
-    duality no multipliers of the two rows of its sum give more.
+    Where exactly one of a group is 1, a form is at least the first plus what is left: by linear
+    duality no multipliers of the two rows of the group's sum give more.
     """
-    mine = coefs[:, group]
-    allowed = hi[:, group] >= 1
-    least = torch.where(allowed, mine, torch.inf).amin(dim=1)
-    # A box that allows none has no point.
-    least = torch.where(allowed.any(dim=1), least, torch.zeros_like(least))
-    share = torch.zeros_like(coefs)
-    share[:, group] = least[:, None].expand(-1, len(group))
-    return least, coefs - share
+    if linear.group_of is None:
+        return torch.zeros((len(coefs), 0)).to(coefs), coefs
+    members = torch.nonzero(linear.group_of >= 0)[:, 0]
+    group = linear.group_of[members]
+    allowed = torch.where(hi[:, members] >= 1, coefs[:, members], torch.inf)
+    least = torch.full((len(coefs), linear.groups), torch.inf).to(coefs)
+    least = least.scatter_reduce(1, group.expand(len(coefs), -1), allowed, "amin")
+    # A box that allows no member has no point; a group that shares features may be left out.
+    least = torch.where(torch.isfinite(least), least, torch.zeros_like(least))
+    return least, coefs.index_add(1, members, -least[:, group])
 
 
 def group_multipliers(linear: Linear, coefs: Tensor, hi: Tensor) -> Tensor:
     """The best multipliers of the rows of groups for forms with coefficients (R, n) over boxes with
     upper corners (R, n); (R, m), zero for the other rows."""
-    out = torch.zeros((len(coefs), len(linear.b)), dtype=coefs.dtype, device=coefs.device)
-    for g, group in enumerate(linear.groups):
-        least = levelled(coefs, group, hi)[0]
-        at = linear.before_groups + 2 * g
-        out[:, at], out[:, at + 1] = (-least).clamp(min=0.0), least.clamp(min=0.0)
+    out = torch.zeros((len(coefs), len(linear.b))).to(coefs)
+    least, _ = levelled(linear, coefs, hi)
+    out[:, linear.before_groups :: 2] = (-least).clamp(min=0.0)
+    out[:, linear.before_groups + 1 :: 2] = least.clamp(min=0.0)
     return out

@@ -28,8 +28,13 @@ def linear_rows(region: Region) -> Linear | None:
     for g, group in enumerate(region.one_hot):
         for k, sign in ((first + 2 * g, 1.0), (first + 2 * g + 1, -1.0)):
             a[k, list(group)], b[k] = sign, sign
-    groups = tuple(torch.tensor(group) for group in region.one_hot)
-    return Linear(torch.from_numpy(a), torch.from_numpy(b), groups)
+    if not region.one_hot:
+        return Linear(torch.from_numpy(a), torch.from_numpy(b))
+    group_of = torch.full((region.size,), -1)
+    for g, group in enumerate(region.one_hot):
+        if (group_of[list(group)] < 0).all():
+            group_of[list(group)] = g
+    return Linear(torch.from_numpy(a), torch.from_numpy(b), len(region.one_hot), group_of)
 
 
 def samples(
