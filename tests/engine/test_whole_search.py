@@ -7,6 +7,7 @@ arithmetic (`verifex.solvers.regions`); it shares nothing with the searches.
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -247,6 +248,23 @@ def test_wide_and_narrow_batches_come_to_the_same(block: int) -> None:
             decide_search(asked.problem, budget(), replace(LIMIT, width=w)) for w in (1, 64))
         assert (one.closed is None, one.witness is None) == (
             many.closed is None, many.witness is None)
+
+
+def test_several_processes_leave_one_whole_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Splits of whole numbers keep their marks on the way from one process to another."""
+    forks, fork = list[int](), os.fork
+    monkeypatch.setattr(os, "fork", lambda: forks.append(fork()) or forks[-1])
+    shared = replace(LIMIT, width=2, share_after=0.0, share_from=2)
+    splits = 0
+    for seed in range(40):
+        found = decide_search(ask(seed).problem, Budget(60.0, 1 << 32, 2), shared)
+        if found.closed is not None and found.closed.proof.nodes:
+            assert not found.closed.proof.open
+            splits += check_tree(ask(seed).problem, found.closed)
+        if len(forks) >= 3 and splits >= 10:
+            break
+    assert len(forks) >= 3
+    assert splits >= 10
 
 
 def test_boxes_of_a_batch_are_split_as_single_ones_are() -> None:
