@@ -143,17 +143,29 @@ class Bounder:
         """One-hot groups, whose rows have multipliers that are known at sight."""
         return 0 if self.linear is None else self.linear.groups
 
-    def by_groups(
-        self, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Linear bounds `coefs . x + const` (R, n) that use no row of a group, over boxes (R, n):
-        lower bounds (R,) with the best multipliers of these rows, and all rows' (R, m)."""
-        if self.linear is None:
-            raise ValueError("no rows of groups")
-        gamma = shorten(REGION_ROWS, group_multipliers(self.linear, coefs, hi))
-        coefs = coefs + gamma @ self.linear.a
-        const = const - gamma @ self.linear.b
-        return sure(concretise(coefs, const, lo, hi, self.balls), coefs, const, lo, hi), gamma
+    def evaluate_grouped(
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        params: dict[Parameter, Tensor],
+        lo: Tensor,
+        hi: Tensor,
+        reached: dict[int, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`evaluate` with the best multipliers of the rows of groups, which are put into the
+        parameters; all on the CPU."""
+        linear = self.linear
+        if linear is None or not linear.groups:
+            return self.evaluate(rows, start, params, lo, hi, reached)
+        gamma = params[REGION_ROWS].clone()
+        gamma[:, linear.before_groups :] = 0.0
+        without = {**params, REGION_ROWS: gamma}
+        _, coefs, const = self.evaluate(rows, start, without, lo, hi, reached)
+        more = group_multipliers(linear, coefs, hi)
+        params[REGION_ROWS] = gamma + more
+        coefs, const = coefs + more @ linear.a, const - more @ linear.b
+        value = concretise(coefs, const, lo, hi, self.balls)
+        return sure(value, coefs, const, lo, hi), coefs, const
 
     def _evaluate(
         self,
@@ -291,7 +303,7 @@ class Bounder:
             if self._far is not None and self._far.groups:
                 short[REGION_ROWS][:, self._far.before_groups :] = 0.0
                 _, coefs, _ = self._evaluate(rows, start, short, lo, hi)
-                more = shorten(REGION_ROWS, group_multipliers(self._far, coefs, hi))
+                more = group_multipliers(self._far, coefs, hi)
                 short[REGION_ROWS] = short[REGION_ROWS] + more
             value, coefs, const = self._evaluate(rows, start, short, lo, hi, reached)
         return Bounds(

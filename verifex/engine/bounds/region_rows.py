@@ -8,6 +8,9 @@ import torch
 
 Tensor = torch.Tensor
 
+_BITS = 30
+"""Significant bits of the multipliers of groups' rows."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -49,9 +52,14 @@ def levelled(linear: Linear, coefs: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]
 
 def group_multipliers(linear: Linear, coefs: Tensor, hi: Tensor) -> Tensor:
     """The best multipliers of the rows of groups for forms with coefficients (R, n) over boxes with
-    upper corners (R, n); (R, m), zero for the other rows."""
+    upper corners (R, n), as certificates hold them; (R, m), zero for the other rows.
+
+    They have more bits than others: what they are rounded by is lost of the bound as often as a
+    group has members, on leaves too, where nothing else is lost.
+    """
     out = torch.zeros((len(coefs), len(linear.b))).to(coefs)
-    least, _ = levelled(linear, coefs, hi)
+    mantissa, exponent = torch.frexp(levelled(linear, coefs, hi)[0])
+    least = torch.ldexp(torch.floor(mantissa * 2**_BITS) / 2**_BITS, exponent)
     out[:, linear.before_groups :: 2] = (-least).clamp(min=0.0)
     out[:, linear.before_groups + 1 :: 2] = least.clamp(min=0.0)
     return out

@@ -143,7 +143,7 @@ class Bounding:
         goal = torch.from_numpy(context.policy.goals(row)) - consts
         warm = stacked_warm(domains, place, row)
         found = context.bounder.bound(rows, start, *box, effort, warm, goal)
-        if half_spaces is not None:
+        if half_spaces is not None and half_spaces.a.shape[1]:
             open_ = np.flatnonzero((found.value <= goal).numpy())
             if len(open_):
                 context.half_spaces.sharpen(found, open_, rows, start, box, half_spaces)
