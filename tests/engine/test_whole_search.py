@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
 from tests.helpers.marks import first_quick
 from tests.helpers.whole_nets import (
@@ -23,6 +24,7 @@ from tests.helpers.whole_nets import (
     fixed,
     whole_question,
 )
+from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
@@ -32,6 +34,7 @@ from verifex.engine.search.gates.domains import whole as whole_domains
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.inputs.search import decide_inputs
 from verifex.engine.search.record import Closed, ProofNode
+from verifex.engine.search.start import linear_rows
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
 from verifex.ir.formula import TRUE, And, Atom, Form, Formula, atoms, fold
@@ -40,7 +43,10 @@ from verifex.ir.linmap import dense
 from verifex.ir.model.solving import Status
 from verifex.ir.problem import Objective, Problem
 from verifex.ir.region import LinearRow, Region
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.linear import Rows
+from verifex.semantics.parameters import REGION_ROWS
+from verifex.semantics.whole import WholeFeatures, propagate
 from verifex.settings import Settings
 from verifex.solvers import regions
 
@@ -362,6 +368,45 @@ def test_an_affine_form_over_groups_is_bounded_at_once() -> None:
     found = decide_search(Problem(b.build({"y": y}), region, claim), budget(), SearchOptions())
     assert found.closed is not None
     assert found.stats.domains <= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bounds_over_groups_are_least_values_and_those_of_single_rows(seed: int) -> None:
+    """Of affine forms on boxes that allow some members only; a batch gives what single rows do."""
+    rng = np.random.default_rng(seed)
+    n, rows = 9, 12
+    groups = ((0, 1, 2, 3), (5, 6, 8))
+    region = Region((F(0),) * n, (F(1),) * n, (LinearRow({4: F(1), 7: F(1)}, F(3)),),
+                    one_hot=groups)
+    b = Builder()
+    x = b.input("x", (n,))
+    y = b.affine(dense(rng.integers(-64, 65, size=(rows, n)) / 64), x)
+    graph = b.build({"y": y})
+    bounder = Bounder(graph, linear=linear_rows(region))
+    lo, hi = np.zeros((rows, n)), np.where(rng.random((rows, n)) < 0.6, 1.0, 0.0)
+    hi[:, [0, 5]] = 1.0
+    assert not propagate([np.array(g) for g in groups], lo, hi).any()
+    boxes = torch.from_numpy(lo), torch.from_numpy(hi)
+    start = {y: torch.eye(rows, dtype=torch.float64)}
+    nothing = Rows({}, {}, torch.zeros(rows, dtype=torch.long), {})
+    found = bounder.bound(nothing, start, *boxes, Effort(0))
+    weights = np.stack([
+        evaluate_float(graph, np.eye(n), [y])[y][:, k] - evaluate_float(
+            graph, np.zeros((1, n)), [y])[y][0, k] for k in range(rows)])
+    for k in range(rows):
+        least = sum(min(weights[k, i] for i in g if hi[k, i] >= 1) for g in groups)
+        least += sum(min(0.0, weights[k, i] * hi[k, i]) for i in (4, 7))
+        assert least - 1e-8 <= float(found.value[k]) <= least + 1e-12
+        one = Rows({}, {}, torch.zeros(1, dtype=torch.long), {})
+        alone = bounder.bound(
+            one, {y: start[y][k : k + 1]}, boxes[0][k : k + 1], boxes[1][k : k + 1], Effort(0))
+        assert float(alone.value[0]) == float(found.value[k])
+        gamma = found.params[REGION_ROWS][k : k + 1]
+        assert (gamma >= 0).all()
+        again, _, _ = bounder.evaluate(
+            one, {y: start[y][k : k + 1]}, {REGION_ROWS: gamma},
+            boxes[0][k : k + 1], boxes[1][k : k + 1])
+        assert float(again[0]) == pytest.approx(float(found.value[k]), abs=1e-12)
 
 
 def test_regions_without_whole_points_hold_everything() -> None:
