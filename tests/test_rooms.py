@@ -17,8 +17,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "fingerprints graft lift problem", "text",
     ),
     "verifex.semantics": (
-        "parameters support", "functions", "encode evaluate vjp", "interval steady torch_backend",
-        "claim kinks linear",
+        "parameters support whole", "functions", "encode evaluate vjp",
+        "interval steady torch_backend", "claim kinks linear",
     ),
     "verifex.frontend.onnx": (
         "export files structure values", "lowering runtime schemas tensors", "operators",
@@ -44,7 +44,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "channel executor", "child_process in_process", "task_worker", "process_executor",
     ),
     "verifex.engine.bounds": (
-        "batched_lp facts layout rounding single_lp", "optimise", "root", "half_spaces",
+        "batched_lp facts layout region_rows rounding single_lp", "optimise", "root", "half_spaces",
     ),
     "verifex.engine.search": (
         "counts record start", "gates inputs", "handover workers", "claims extrema",

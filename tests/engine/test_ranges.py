@@ -128,7 +128,7 @@ def test_a_ball_narrows_the_range(name: str, pool: SolverPool) -> None:
 
 def test_the_search_alone_does_not_see_what_cuts_a_box(pool: SolverPool) -> None:
     """Its ends are those of the box: sound, named, and not closed."""
-    region = replace(BOX, integers=frozenset({0}))
+    region = replace(BOX, balls=(Ball("l2", (0,), (F(0),), F(1, 2)),))
     verdict = ask("search", form("f"), pool, Problem(GRAPH, region, TRUE))
     assert not verdict.closed
     assert verdict.reason

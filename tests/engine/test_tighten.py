@@ -17,7 +17,8 @@ from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import proof_lines
 from verifex.engine.bounds.half_spaces import HalfSpaceMaker
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort, Linear
+from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import to_rows
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search

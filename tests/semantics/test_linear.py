@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tests.helpers.strategies import SMOOTH, boxes, graphs, grid, points_in
 from verifex.engine.bounds.layout import IntermediateBounds, Layout
-from verifex.engine.bounds.optimise import Bounder, Effort, Linear
+from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.graph import Builder, Graph

@@ -295,5 +295,4 @@ def _searchable(problem: Problem) -> bool:
     """Whether the search takes the problem, and its leaves attain their values: on an l2 ball's rim
     they only come near."""
     region = problem.region
-    round_ = any(ball.norm == "l2" for ball in region.balls)
-    return problem.assume == TRUE and not (region.integers or region.one_hot or round_)
+    return problem.assume == TRUE and not any(ball.norm == "l2" for ball in region.balls)

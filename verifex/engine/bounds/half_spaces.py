@@ -144,7 +144,8 @@ class HalfSpaceMaker:
                 duals = np.where(answer.empty[:, None], duals * (far / size)[:, None], duals)
             some.split = rows.split
             self.place(params, mine, duals)
-            value, coefs, const = self.bounder.evaluate(some, begin, params, lo, hi, reached)
+            value, coefs, const = self.bounder.evaluate_grouped(
+                some, begin, params, lo, hi, reached)
         better = value > found.value[pick]
         to = pick[better]
         found.value[to], found.const[to] = value[better], const[better]

@@ -68,7 +68,8 @@ class Layout:
     def relaxed(self, direct: bool = False) -> list[int]:
         """Nodes whose bounds the relaxations use, besides the direct images of the input.
 
-        These too if `direct`: their intervals are exact over a box, not over a ball in it.
+        These too if `direct`: their intervals are exact over a box, not over a ball in it or a
+        one-hot group.
         """
         nodes, wanted = self.graph.nodes, set()
         for i in self.order:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from verifex.engine.bounds.facts import BITS
+from verifex.engine.bounds.region_rows import Linear, group_multipliers, levelled
 from verifex.engine.bounds.rounding import UNITS
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Gate
@@ -28,14 +29,6 @@ from verifex.semantics.support.balls import FloatBall
 from verifex.semantics.torch_backend import TorchBackend
 
 Tensor = torch.Tensor
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Region rows `a . x <= b` that multipliers may use: a (m, n), b (m,)."""
-
-    a: Tensor
-    b: Tensor
 
 
 @dataclass
@@ -89,7 +82,8 @@ class Bounder:
         self._far: Linear | None = None
         if linear is not None:
             a, b = (self._to(v).to(dtype) for v in (linear.a, linear.b))
-            self._far = Linear(a, b)
+            of = None if linear.group_of is None else self._to(linear.group_of)
+            self._far = Linear(a, b, linear.groups, of)
         self._steer = self
         if coarse:
             self._steer = Bounder(graph, device, torch.float32, linear, balls, stopped=stopped)
@@ -144,6 +138,35 @@ class Bounder:
         value, coefs, const = self._evaluate(rows, start, params, lo, hi, reached)
         return sure(value, coefs, const, lo, hi).cpu(), coefs.cpu(), const.cpu()
 
+    @property
+    def groups(self) -> int:
+        """One-hot groups, whose rows have multipliers that are known at sight."""
+        return 0 if self.linear is None else self.linear.groups
+
+    def evaluate_grouped(
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        params: dict[Parameter, Tensor],
+        lo: Tensor,
+        hi: Tensor,
+        reached: dict[int, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`evaluate` with the best multipliers of the rows of groups, which are put into the
+        parameters; all on the CPU."""
+        linear = self.linear
+        if linear is None or not linear.groups:
+            return self.evaluate(rows, start, params, lo, hi, reached)
+        gamma = params[REGION_ROWS].clone()
+        gamma[:, linear.before_groups :] = 0.0
+        without = {**params, REGION_ROWS: gamma}
+        _, coefs, const = self.evaluate(rows, start, without, lo, hi, reached)
+        more = group_multipliers(linear, coefs, hi)
+        params[REGION_ROWS] = gamma + more
+        coefs, const = coefs + more @ linear.a, const - more @ linear.b
+        value = concretise(coefs, const, lo, hi, self.balls)
+        return sure(value, coefs, const, lo, hi), coefs, const
+
     def _evaluate(
         self,
         rows: Rows,
@@ -154,13 +177,32 @@ class Bounder:
         reached: dict[int, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`evaluate` with everything on the device."""
+        coefs, const = self._form(rows, start, params, reached)
+        return concretise(coefs, const, lo, hi, self.balls), coefs, const
+
+    def _form(
+        self,
+        rows: Rows,
+        start: Mapping[int, Tensor],
+        params: Mapping[Parameter, Tensor],
+        reached: dict[int, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Input coefficients and constants for given parameters."""
         coefs, const = substitute(self.graph, rows, start, params, self.xp, reached)
         gamma = params.get(REGION_ROWS)
         if self._far is not None and gamma is not None:
             # Sound: gamma >= 0 and a x <= b, so f >= f + gamma (a x - b) on the region.
             coefs = coefs + gamma @ self._far.a
             const = const - gamma @ self._far.b
-        return concretise(coefs, const, lo, hi, self.balls), coefs, const
+        return coefs, const
+
+    def _steered(self, task: _Task, params: Mapping[Parameter, Tensor]) -> Tensor:
+        """Lower bounds (R,) with the best multipliers of the rows of groups."""
+        coefs, const = self._form(task.rows, task.start, params)
+        if self._far is not None and self._far.groups:
+            least, coefs = levelled(self._far, coefs, task.hi)
+            const = const + least.sum(dim=1)
+        return concretise(coefs, const, task.lo, task.hi, self.balls)
 
     def bound(
         self,
@@ -195,12 +237,14 @@ class Bounder:
         """The best parameters that were seen, beginning with `first`."""
         best = {k: v.clone() for k, v in first.items()}
         least = torch.full_like(goals, -torch.inf)
-        run = _Run(task, {k: v.clone() for k, v in first.items()}, effort)
+        known = self._far is not None and self._far.groups and not self._far.before_groups
+        free = {k: v.clone() for k, v in first.items() if k != REGION_ROWS or not known}
+        run = _Run(task, free, effort)
         for step in range(effort.iterations + 1):
             for v in run.params.values():
                 v.requires_grad_()
             t = run.task
-            value, _, _ = self._evaluate(t.rows, t.start, run.params, t.lo, t.hi)
+            value = self._steered(t, run.params)
             better = value.detach() > least[run.at]
             improved = run.at[better]
             least[improved] = value.detach()[better]
@@ -237,7 +281,8 @@ class Bounder:
         mixed = {k: (old if k.is_multiplier else fresh)[k] for k in fresh}
         starts = [old, fresh, mixed]
         with torch.no_grad():
-            values = [self._evaluate(rows, start, p, lo, hi)[0] for p in starts]
+            task = _Task(rows, start, lo, hi)
+            values = [self._steered(task, p) for p in starts]
         # What is no number is the worst start, not the best.
         best = torch.stack([v.nan_to_num(nan=-torch.inf) for v in values]).argmax(dim=0)
         row = torch.arange(rows.count, device=best.device)
@@ -255,6 +300,11 @@ class Bounder:
         short = {k: shorten(k, v) for k, v in params.items()}
         reached: dict[int, Tensor] = {}
         with torch.no_grad():
+            if self._far is not None and self._far.groups:
+                short[REGION_ROWS][:, self._far.before_groups :] = 0.0
+                _, coefs, _ = self._evaluate(rows, start, short, lo, hi)
+                more = group_multipliers(self._far, coefs, hi)
+                short[REGION_ROWS] = short[REGION_ROWS] + more
             value, coefs, const = self._evaluate(rows, start, short, lo, hi, reached)
         return Bounds(
             sure(value, coefs, const, lo, hi).cpu(),

@@ -67,7 +67,7 @@ def root_facts(
     """Optimise the bounds of every relaxed node over the box lo <= x <= hi, both (n,)."""
     signs = np.zeros((1, layout.gates), dtype=np.int8)
     root = Root(layout, layout.propagate(lo[None], hi[None], signs))
-    for node in layout.relaxed(direct=bool(bounder.balls)):
+    for node in layout.relaxed(direct=bool(bounder.balls or bounder.groups)):
         if budget.spent:
             break
         elements = _worth(layout, root.boxes, node)

@@ -29,7 +29,7 @@ from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, whole
 from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
 from verifex.engine.search.handover import Rest
-from verifex.engine.search.record import Closed, Proof
+from verifex.engine.search.record import Closed, Proof, ProofNode
 from verifex.engine.search.start import linear_rows, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
@@ -38,6 +38,7 @@ from verifex.ir.formula import FALSE, Atom, Form, Formula, atoms, nodes, simplif
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.support.balls import drawn, float_balls
+from verifex.semantics.whole import WholeFeatures
 
 MARGIN = 1e-9
 """A bound closes an atom in the search when it clears zero by this much, or by what floats may err
@@ -61,6 +62,7 @@ class FormulaPolicy:
     violation: Formula
     atoms: list[Atom]
     rounding: Rounding
+    whole: WholeFeatures | None = None
     forms: list[Form] = field(init=False)
     witness: Witness | None = None
     worst: float = np.inf
@@ -98,6 +100,8 @@ class FormulaPolicy:
     def candidates(self, points: FloatArray, rows: Sequence[int]) -> None:
         """Evaluate the claim at the points; replay the most promising exactly."""
         points = drawn(self._balls, points)
+        if self.whole is not None:
+            points = self.whole.snapped(points)
         values = evaluate_float(self.problem.graph, points, self.problem.targets())
         score = np.asarray(batch_margin(self._violation, values, np))
         best = int(np.nanargmax(score))
@@ -175,8 +179,12 @@ def decide_search(
 
     `seed` draws the points that are tried first.
     """
-    lo, hi = problem.region.float_box()
     layout = Layout(problem.graph, tuple(sorted(nodes(problem.violation()))))
+    whole_features = WholeFeatures.of(problem.region)
+    if whole_features is not None and whole_features.empty:
+        return FormulaResult(_nothing(layout), None, 0.0, Stats())
+    box = problem.region.float_box()
+    lo, hi = box if whole_features is None else (whole_features.lo, whole_features.hi)
     balls = float_balls(problem.region)
     given, options = options, lightened(options, layout)
     # Products of matrices dominate there; smooth functions may leave the range of float32.
@@ -194,7 +202,7 @@ def decide_search(
         return FormulaResult(Closed(layout, root.facts, Proof(), []), None, 0.0, Stats())
     distinct = list(dict.fromkeys(atoms(violation)))
     rounding = Rounding(problem.graph, list(layout.targets), (lo, hi), root.ends)
-    policy = FormulaPolicy(problem, violation, distinct, rounding)
+    policy = FormulaPolicy(problem, violation, distinct, rounding, whole_features)
     if not distinct:  # it is certain under bounds: any point off the kinks violates the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
@@ -203,12 +211,17 @@ def decide_search(
         rows = [range(len(distinct))]
         roots = whole(
             lo[None], hi[None], signs, rows, forms=len(distinct), waits=bool(plan.refresh))
-        search = Search(root, bounder, policy, plan, budget, roots, log)
+        search = Search(root, bounder, policy, plan, budget, roots, log, whole_features)
         search.begin(samples(lo, hi, balls, seed))
         drive(search)
         if not len(search.open_domains()) or policy.finished() or budget.spent:
             break
     return _result(search, root, policy)
+
+
+def _nothing(layout: Layout) -> Closed:
+    """The record for a region without a point, by its whole numbers and one-hot groups."""
+    return Closed(layout, [], Proof([ProofNode(-1, closed="empty")]), [])
 
 
 def _plans(given: SearchOptions, options: SearchOptions) -> list[SearchOptions]:

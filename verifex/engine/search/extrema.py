@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Linear
+from verifex.engine.bounds.optimise import Bounder
+from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import root_facts
 from verifex.engine.budget import Budget
 from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, whole
@@ -25,11 +26,13 @@ from verifex.engine.search.handover import Rest
 from verifex.engine.search.record import Proof
 from verifex.engine.search.start import linear_rows, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
+from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.support.balls import drawn, float_balls, inside
+from verifex.semantics.whole import WholeFeatures
 
 
 @dataclass
@@ -54,6 +57,7 @@ class RangePolicy:
     forms: list[Form]
     tolerance: float = 1e-7
     linear: Linear | None = None
+    whole: WholeFeatures | None = None
     best: FloatArray = field(init=False)
     points: list[FloatArray | None] = field(init=False)
     closed_at: FloatArray = field(init=False)
@@ -82,14 +86,21 @@ class RangePolicy:
         return closed
 
     def candidates(self, points: FloatArray, rows: Sequence[int]) -> None:
-        if self._balls:
-            points = drawn(self._balls, points)
-            points = points[self._inside(points)]
+        points = self._within(points)
         if not len(points):
             return
         values = self.evaluate(points)
         for row in set(rows):
             self._offer(row, points, values[row])
+
+    def _within(self, points: FloatArray) -> FloatArray:
+        """The points as the region has them: drawn into balls, whole features rounded; those that
+        this takes out of it are left out."""
+        if self._balls:
+            points = drawn(self._balls, points)
+        if self.whole is not None:
+            points = self.whole.snapped(points)
+        return points[self._inside(points)] if self._balls else points
 
     def _inside(self, points: FloatArray) -> NDArray[np.bool_]:
         """Which points are in the box and in all balls: drawing to a ball may leave the others."""
@@ -111,6 +122,10 @@ class RangePolicy:
 
     def offer_all(self, points: FloatArray) -> None:
         """Try points for every form."""
+        if self.whole is not None:
+            points = self._within(points)
+        if not len(points):
+            return
         values = self.evaluate(points)
         for row in range(len(self.forms)):
             self._offer(row, points, values[row])
@@ -181,15 +196,19 @@ def minima(
     log: Callable[[dict[str, Any]], None] | None = None,
     seed: int = 0,
 ) -> tuple[list[Minimum], Stats, Proof, Layout]:
-    """Least values of all forms over the region (a box, linear rows and balls; else relaxed)."""
+    """Least values of all forms over the region."""
     targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
     layout = Layout(problem.graph, targets)
     linear = linear_rows(problem.region)
     balls = float_balls(problem.region)
     bounder = Bounder(problem.graph, options.device, linear=linear, balls=balls,
                       stopped=lambda: budget.spent)
-    lo, hi = problem.region.float_box()
-    policy = RangePolicy(problem, forms, linear=linear)
+    whole_features = WholeFeatures.of(problem.region)
+    if whole_features is not None and whole_features.empty:
+        raise UnsupportedError("no input of the region has whole numbers", expected="some point")
+    box = problem.region.float_box()
+    lo, hi = box if whole_features is None else (whole_features.lo, whole_features.hi)
+    policy = RangePolicy(problem, forms, linear=linear, whole=whole_features)
     points = samples(lo, hi, balls, seed)
     policy.offer_all(points)
     # Every row has a tree of its own, of few splits: tightening took twice the time of 784 ranges.
@@ -204,7 +223,7 @@ def minima(
     signs = np.zeros((len(forms), layout.gates), dtype=np.int8)
     rows = [[r] for r in range(len(forms))]
     roots = whole(low, high, signs, rows, waits=bool(options.refresh))
-    search = Search(root, bounder, policy, options, budget, roots, log)
+    search = Search(root, bounder, policy, options, budget, roots, log, whole_features)
     search.begin(points)
     drive(search)
     return _minima(search, policy), search.stats, search.proof, layout

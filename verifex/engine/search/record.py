@@ -1,7 +1,8 @@
 """The record that a search leaves: its tree, and the multipliers behind everything it concluded.
 
-A certificate is written from this. Node 0 is the root; a node is either split (on a gate's sign or
-on an input at a value) or closed. Bounds may be attached to any node and hold in its subtree.
+A certificate is written from this. Node 0 is the root; a node is either split (on a gate's sign, on
+an input at a value, or on a whole number) or closed. Bounds may be attached to any node and hold in
+its subtree.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ class AtomBound:
 
 @dataclass
 class ProofNode:
-    """One node: what was split on, or how it was closed ("bounds", "empty"); None while open."""
+    """One node: what was split on, or how it was closed ("bounds", "empty"); None while open.
+
+    A child of a split of a whole number is marked `whole`: its `at` is a whole number n, the first
+    child has x >= n + 1 and the second x <= n.
+    """
 
     parent: int
     gate: int | None = None

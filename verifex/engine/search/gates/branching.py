@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Bounds
+from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
 from verifex.semantics.evaluate import run, split_input
@@ -23,6 +24,9 @@ from verifex.semantics.parameters import Parameter, ParameterKind
 Tensor = torch.Tensor
 RULES = ("gap", "intercept", "width")
 
+
+_TOGETHER = 512
+"""Pre-activations in one backward pass."""
 
 STRICT, LENIENT = 100.0, 10.0
 """How many times a gate of the next layer has to lose more: practically never, or now and then."""
@@ -34,6 +38,38 @@ def layer_weights(layout: Layout, times: float = STRICT) -> FloatArray:
     for rank, (z, at) in enumerate(layout.offsets.items()):
         weights[at : at + layout.graph.nodes[z].size] = times**-rank
     return weights
+
+
+class InputShares:
+    """Whose fault a gate's loss is: how much each input adds to the width of its pre-activation, by
+    the linear bounds over the region's box lo <= x <= hi, both (n,)."""
+
+    def __init__(
+        self, layout: Layout, bounder: Bounder, lo: FloatArray, hi: FloatArray
+    ) -> None:
+        signs = np.zeros((1, layout.gates), dtype=np.int8)
+        bounds = layout.propagate(lo[None], hi[None], signs)
+        self._reach = np.zeros((layout.gates, len(lo)))
+        low, high = torch.from_numpy(lo)[None], torch.from_numpy(hi)[None]
+        for z, at in layout.offsets.items():
+            size = layout.graph.nodes[z].size
+            for first in range(0, size, _TOGETHER):
+                element = torch.arange(first, min(first + _TOGETHER, size))
+                rows = to_rows(bounds, torch.zeros_like(element), layout, signs)
+                start = torch.zeros((len(element), size), dtype=torch.float64)
+                start[torch.arange(len(element)), element] = 1.0
+                box = low.expand(len(element), -1), high.expand(len(element), -1)
+                with torch.no_grad():
+                    params = bounder.start(rows, [z])
+                    _, coefs, _ = bounder.evaluate(rows, {z: start}, params, *box)
+                self._reach[at + first : at + first + len(element)] = coefs.abs().numpy()
+
+    def of(self, loss: FloatArray, width: FloatArray) -> FloatArray:
+        """The part (n,) of the gates' losses (gates,) that each input of these widths (n,) has."""
+        some = loss > 0
+        wide = self._reach[some] * width
+        share = wide / np.maximum(wide.sum(axis=1, keepdims=True), 1e-300)
+        return np.asarray(loss[some] @ share)
 
 
 def few_cells(layout: Layout, seen: NDArray[np.bool_]) -> bool:

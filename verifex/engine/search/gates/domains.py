@@ -15,6 +15,7 @@ from verifex.engine.bounds.layout import DomainFacts
 from verifex.engine.search.record import AtomBound, Proof
 from verifex.ir.exact import FloatArray
 from verifex.semantics.parameters import Parameter
+from verifex.semantics.whole import WholeFeatures
 
 Tensor = torch.Tensor
 Flags = NDArray[np.bool_]
@@ -112,8 +113,9 @@ class Domains:
         left = np.isin(self.rows[place], rows, assume_unique=True)
         self.rows[place], self.bounds[place] = self.rows[place][left], self.bounds[place][left]
 
-    def split(self) -> Domains:
-        """Both halves of every domain, two by two, that above the split first.
+    def split(self, whole: WholeFeatures | None = None) -> Domains:
+        """Both halves of every domain, two by two, that above the split first; `whole` features at
+        n and n + 1, all others in the middle.
 
         Halves inherit bounds of nodes and warm starts, but not what only one domain uses."""
         twice = np.repeat(np.arange(len(self)), 2)
@@ -122,9 +124,14 @@ class Domains:
         out.signs[on_gate, out.gate[on_gate]] = sign[on_gate]
         by_side = np.flatnonzero(out.gate < 0)
         side = out.dimension[by_side]
-        middle = (out.lo[by_side, side] + out.hi[by_side, side]) / 2
+        low, high = out.lo[by_side, side], out.hi[by_side, side]
+        above = below = (low + high) / 2
+        if whole is not None:
+            at = whole.middle(low, high)
+            below = np.where(whole.splits[side], at, below)
+            above = np.where(whole.splits[side], at + 1, above)
         up = sign[by_side] > 0
-        out.lo[by_side[up], side[up]], out.hi[by_side[~up], side[~up]] = middle[up], middle[~up]
+        out.lo[by_side[up], side[up]], out.hi[by_side[~up], side[~up]] = above[up], below[~up]
         out.wait -= out.wait > 0
         out.own, out.pending = objects({} for _ in twice), objects([] for _ in twice)
         for k, seen in enumerate(out.seen):

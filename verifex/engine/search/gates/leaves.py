@@ -26,9 +26,13 @@ from verifex.ir.exact import FloatArray
 from verifex.semantics.parameters import Parameter
 from verifex.semantics.support.balls import cut as ball_cut
 from verifex.semantics.support.balls import inside, tangents
+from verifex.semantics.whole import WholeFeatures
 
 _TANGENTS = 40
 """Rounds of tangents at most."""
+
+_WHOLE = 1e-6
+"""A vertex that is so near to whole numbers counts as whole."""
 
 _INWARD = (0.0, 1e-9, 1e-6, 1e-3, 1.0)
 
@@ -42,6 +46,7 @@ class LeafRow:
     params: Packed
     value: float | None
     points: FloatArray | None
+    cost: FloatArray
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,39 @@ class _Leaf:
         return np.asarray(self.domain.rows[0], dtype=np.intp)
 
 
+class WholeSide:
+    """The whole feature to split a domain (a batch of one) on: the most fractional one at the
+    vertices of its programs, else the one that their forms depend on most.
+
+    `best` is that feature, -1 if there is none; `fixed` says that all whole features have one value
+    each, `fractional` that a vertex is no point of the region.
+    """
+
+    def __init__(self, whole: WholeFeatures | None, domain: Domains) -> None:
+        lo, hi = domain.lo[0], domain.hi[0]
+        self.fixed = whole is None or whole.fixed_in(lo, hi)
+        self._open = np.zeros(len(lo), dtype=bool) if whole is None else whole.open_in(lo, hi)
+        self._width = hi - lo
+        self._off, self._reach = np.zeros(len(lo)), np.zeros(len(lo))
+
+    def look(self, vertex: FloatArray, cost: FloatArray) -> None:
+        """Take note of the vertex of a form with coefficients `cost`."""
+        off = np.abs(vertex - np.round(vertex))
+        self._off = np.maximum(self._off, np.where(self._open & (off > _WHOLE), off, 0.0))
+        self._reach += np.abs(cost) * self._width
+
+    @property
+    def fractional(self) -> bool:
+        return bool(self._off.any())
+
+    @property
+    def best(self) -> int:
+        if not self._open.any():
+            return -1
+        score = self._off if self.fractional else self._reach
+        return int(np.where(self._open, score, -1.0).argmax())
+
+
 class Leaves:
     """Leaf work for one search; the LP solver is loaded when first needed."""
 
@@ -80,8 +118,9 @@ class Leaves:
     def tighten(self, domains: Domains) -> Tightened:
         """Solve each open row's LP over the polytope of each domain, which has no gate to split on.
 
-        A domain that stays open gets an undecided gate to split on, if there is one. Those that
-        are not tried any more, since the search is over, are marked `again`.
+        A domain that stays open gets an undecided gate to split on, if there is one, or else a
+        whole feature. Those that are not tried any more, since the search is over, are marked
+        `again`.
         """
         closed, again = still_open(domains)
         for k in range(len(domains)):
@@ -95,7 +134,7 @@ class Leaves:
         """How a domain (a batch of one, a view) is closed by its LPs; "" if it is not."""
         context, leaf = self.context, self._leaf(domain)
         policy, stats = context.policy, context.stats
-        left = self._undecided(leaf)
+        left, side = self._undecided(leaf), WholeSide(context.whole, domain)
         known: dict[int, float] = {}
         for answer in self._solve(leaf):
             stats.lps += 1
@@ -108,9 +147,11 @@ class Leaves:
             if answer.value is None or answer.points is None:
                 continue
             policy.candidates(answer.points, [answer.row])
-            # With undecided gates left the polytope only contains the domain.
+            # With undecided gates or whole features left the polytope only contains the domain.
             vertex = answer.points[0]
-            if left < 0 and policy.leaf_value(answer.row, answer.value, vertex):
+            side.look(vertex, answer.cost)
+            decided = left < 0 and side.fixed
+            if decided and policy.leaf_value(answer.row, answer.value, vertex):
                 known[answer.row] = max(known[answer.row], answer.value)
         found = RowBounds(
             np.zeros(len(known), dtype=np.intp), np.array(list(known), dtype=np.intp),
@@ -118,10 +159,12 @@ class Leaves:
         if policy.close(domain, found)[0]:
             return "bounds"
         domain.gate[0] = left
-        if left < 0 and policy.tie(domain, found)[0]:
+        if left < 0 and not side.fractional and policy.tie(domain, found)[0]:
             stats.ties += 1
             return "tie"
-        stats.unresolved += left < 0
+        if left < 0:
+            domain.dimension[0] = side.best
+            stats.unresolved += side.best < 0
         return ""
 
     def _leaf(self, domain: Domains) -> _Leaf:
@@ -149,7 +192,7 @@ class Leaves:
                 continue
             bound, params = self._bound_again(leaf, k, answer.duals, answer.value is None)
             points = None if answer.x is None else self._inward(answer.x, left, right, leaf.domain)
-            yield LeafRow(row, bound, params, answer.value, points)
+            yield LeafRow(row, bound, params, answer.value, points, cost[k])
 
     def _minimise(
         self, cost: FloatArray, const: float, leaf: _Leaf, seconds: float

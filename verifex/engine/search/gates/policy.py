@@ -19,6 +19,7 @@ from verifex.engine.search.gates.forms import FormTable
 from verifex.engine.search.record import Proof
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
+from verifex.semantics.whole import WholeFeatures
 
 
 class Policy(Protocol):
@@ -135,6 +136,7 @@ class SearchContext:
     budget: Budget
     proof: Proof
     stats: Stats
+    whole: WholeFeatures | None = None
 
     @property
     def over(self) -> bool:

@@ -243,7 +243,8 @@ class Refresh:
         params = self.bounder.start(rows, [preact])
         with torch.no_grad():
             bare = Rows(rows.lo, rows.hi, domain, {})
-            value, coefs, _ = self.bounder.evaluate(bare, {preact: start}, params, lo, hi)
+            value, coefs, _ = self.bounder.evaluate_grouped(
+                bare, {preact: start}, params, lo, hi)
             j = np.flatnonzero(hopeful & (value.numpy() < 0))
             if len(j) and batch.half_spaces.a.shape[1]:
                 pick = torch.from_numpy(j)
@@ -255,7 +256,7 @@ class Refresh:
                 some = {key: v[pick] for key, v in params.items()}
                 self.context.half_spaces.place(some, half_spaces, found.duals)
                 part = Rows(rows.lo, rows.hi, domain[pick], rows.split)
-                better, _, _ = self.bounder.evaluate(
+                better, _, _ = self.bounder.evaluate_grouped(
                     part, {preact: start[pick]}, some, lo[pick], hi[pick]
                 )
                 use = better > value[pick]

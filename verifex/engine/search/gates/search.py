@@ -42,6 +42,7 @@ from verifex.engine.search.gates.refresh import Refresh
 from verifex.engine.search.gates.tighten import TOGETHER, Tighten
 from verifex.engine.search.record import Proof, ProofNode
 from verifex.ir.exact import FloatArray
+from verifex.semantics.whole import WholeFeatures
 
 
 class Search:
@@ -59,13 +60,14 @@ class Search:
         budget: Budget,
         roots: Domains,
         log: Callable[[dict[str, Any]], None] | None = None,
+        whole: WholeFeatures | None = None,
     ) -> None:
         layout = root.layout
         self.layout, self.policy, self.options, self.budget = layout, policy, options, budget
         self.log, self.proof, self.stats = log, Proof(), Stats()
         self.context = SearchContext(
             layout, bounder, FormTable(layout, policy.forms), HalfSpaceMaker(layout, bounder),
-            policy, options, budget, self.proof, self.stats)
+            policy, options, budget, self.proof, self.stats, whole)
         self._bounding = Bounding(self.context)
         self._leaves: Tightener = Leaves(self.context)
         self._refresh = Refresh(self.context) if options.refresh else None
@@ -202,7 +204,8 @@ class Search:
             waits |= batch.gate >= 0
             waits |= batch.dimension >= 0
         self.adopt(batch.take(waits))
-        stuck = (tightened.closed == "") & ~tightened.again & (leaves.gate < 0)
+        unsplit = (leaves.gate < 0) & (leaves.dimension < 0)
+        stuck = (tightened.closed == "") & ~tightened.again & unsplit
         if stuck.any():
             self.unresolved.append(leaves.take(stuck))
         goes_on = ~waits & ((batch.gate >= 0) | (batch.dimension >= 0))
@@ -210,8 +213,10 @@ class Search:
         return self._split(batch.take(goes_on))
 
     def _split(self, batch: Domains) -> Domains:
-        """Both halves of every domain, with nodes of their own in the proof."""
-        children = batch.split()
+        """Both halves of every domain, with nodes of their own in the proof, less those that have
+        no point by their one-hot groups."""
+        whole = self.context.whole
+        children = batch.split(whole)
         for k in range(len(batch)):
             pair = []
             for half, sign in ((2 * k, 1), (2 * k + 1, -1)):
@@ -221,17 +226,23 @@ class Search:
                 else:
                     side = int(batch.dimension[k])
                     node.dimension = side
-                    node.at = float((children.lo if sign > 0 else children.hi)[half, side])
+                    node.whole = whole is not None and bool(whole.splits[side])
+                    node.at = float(children.hi[2 * k + 1, side])
                 children.node[half] = self.proof.add(node)
                 pair.append(int(children.node[half]))
             self.proof.nodes[batch.node[k]].children = (pair[0], pair[1])
-        return children
+        if whole is None:
+            return children
+        empty = whole.propagate(children.lo, children.hi)
+        self._close(children, empty, "empty")
+        return children.take(~empty)
 
     def _bound(self, domains: Domains, effort: Effort, *, roots: bool = False) -> None:
         """Bound all open rows of the domains, close what closes, queue the rest."""
         self.stats.domains += len(domains)
         lost, half_spaces = np.zeros(len(domains), dtype=bool), None
-        if self._refresh is not None and domains.signs.any():
+        cut = domains.signs.any() or self.context.whole is not None
+        if self._refresh is not None and cut:
             refreshed = self._refresh.tighten(domains)
             lost, half_spaces = refreshed.closed != "", refreshed.half_spaces
         bounds = self.layout.propagate(

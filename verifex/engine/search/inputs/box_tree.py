@@ -33,9 +33,10 @@ Rows = NDArray[np.int32]
 class BoxTree:
     """Node k is split at `at[k]` along input `side[k]`, or a leaf where `side[k]` is -1.
 
-    The part x >= at is node `first[k]`, the part x <= at the one after it. Where `side[k]` is
-    -2 - g it is split on unit g instead: first the part where that is >= 0. `closed` says of a leaf
-    which atoms close it, each with multipliers of units on the path.
+    The part x >= at is node `first[k]`, the part x <= at the one after it; of `whole` inputs the
+    first is the part x >= at + 1. Where `side[k]` is -2 - g it is split on unit g instead: first
+    the part where that is >= 0. `closed` says of a leaf which atoms close it, each with multipliers
+    of units on the path; `hollow` are leaves that have no point by their one-hot groups.
     """
 
     side: list[int] = field(default_factory=list)
@@ -44,6 +45,8 @@ class BoxTree:
     depth: list[int] = field(default_factory=list)
     facts: dict[int, Rows] = field(default_factory=dict)
     closed: dict[int, dict[int, Multipliers]] = field(default_factory=dict)
+    whole: frozenset[int] = frozenset()
+    hollow: set[int] = field(default_factory=set)
 
     @property
     def count(self) -> int:
@@ -85,6 +88,12 @@ class BoxTree:
             rests = [] if boxes.empty[j] else np.flatnonzero(judged.rests[j]).tolist()
             self.closed[int(nodes[j])] = {k: used.get((j, k), {}) for k in rests}
 
+    def drop(self, nodes: Index) -> None:
+        """Leaves that have no point: nothing else need be said of them."""
+        for node in nodes.tolist():
+            self.hollow.add(node)
+            self.facts.pop(node, None)
+
     def proof(self, layout: Layout) -> Proof:
         """The tree as the record that certificates are written from."""
         proof = Proof([ProofNode(parent=-1) for _ in range(self.count)])
@@ -92,7 +101,7 @@ class BoxTree:
             node = proof.nodes[k]
             node.plain = self.facts.get(k)
             if first < 0:
-                node.closed = "bounds"
+                node.closed = "empty" if k in self.hollow else "bounds"
                 for row, used in self.closed[k].items():
                     node.bounds.append(AtomBound(row, 0.0, _packed(layout, used)))
                 continue
@@ -101,7 +110,7 @@ class BoxTree:
                 below = proof.nodes[child]
                 below.parent = k
                 if i >= 0:
-                    below.dimension, below.at = i, self.at[k]
+                    below.dimension, below.at, below.whole = i, self.at[k], i in self.whole
                 else:
                     below.gate, below.sign = -2 - i, sign
         return proof

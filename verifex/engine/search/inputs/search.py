@@ -35,6 +35,7 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.formula import atoms
 from verifex.ir.problem import Problem
 from verifex.semantics.support.balls import drawn, float_balls
+from verifex.semantics.whole import WholeFeatures
 
 MOST_INPUTS = 24
 """Free inputs beyond which halving boxes is hopeless."""
@@ -145,6 +146,8 @@ class _Bounded:
     found: Passed
     judged: Judgement
     used: dict[tuple[int, int], Multipliers]
+    hollow: NDArray[np.bool_]
+    """Boxes without a point by their one-hot groups."""
 
 
 @dataclass
@@ -178,10 +181,17 @@ class InputSearch:
         self.bounds = DenseBounds(self.net, self.balls)
         sizes = {i: s.size for i, s in self.net.stages.items()}
         self.claim = BoxClaim(self.violation, sizes, graph.inputs)
+        self.whole = WholeFeatures.of(self.problem.region)
         box = self.problem.region.float_box()
+        if self.whole is not None:
+            box = self.whole.lo, self.whole.hi
+            self.tree.whole = frozenset(np.flatnonzero(self.whole.splits).tolist())
         self.net.refuse_tiny([*box, self.claim.const, *self.claim.coefs.values()])
         refuse_underflow(self.claim.atoms)
         rounding = Rounding(graph, targets, box, ({}, {}))  # nothing smooth is in there
+        self.box = box
+        # What lies between both parts of a split: 1 for a whole feature, nothing for any other.
+        self._step = np.zeros(len(box[0])) if self.whole is None else self.whole.splits * 1.0
         self._doubt = max(1e-12, rounding.of_formula(self.violation))
         self.rows = ClaimRows(self.bounds, self.claim)
         forms = [a.form for a in self.claim.atoms]
@@ -192,7 +202,7 @@ class InputSearch:
 
     def run(self) -> None:
         """Search until everything is closed, a witness is found, or the budget is spent."""
-        lo, hi = self.problem.region.float_box()
+        lo, hi = self.box
         nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
         no_cuts[0] = ()
         first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), *_NOT_YET)
@@ -233,8 +243,9 @@ class InputSearch:
         both = np.repeat(np.arange(len(batch)), 2)
         parts = batch.take(both)
         on_input = np.flatnonzero(batch.side >= 0)
-        parts.lower[2 * on_input, batch.side[on_input]] = batch.at[on_input]
-        parts.upper[2 * on_input + 1, batch.side[on_input]] = batch.at[on_input]
+        side, at = batch.side[on_input], batch.at[on_input]
+        parts.lower[2 * on_input, side] = at + self._step[side]
+        parts.upper[2 * on_input + 1, side] = at
         for j in np.flatnonzero(batch.side < 0).tolist():
             gate = -2 - int(batch.side[j])
             for k, sign in ((2 * j, 1), (2 * j + 1, -1)):
@@ -262,7 +273,9 @@ class InputSearch:
     def _bound(self, batch: _Open) -> _Bounded:
         """What can be said of the boxes; touches nothing but them."""
         given = None if batch.known[0] is None else np.stack(batch.known.tolist())
+        hollow = self._hollow(batch)
         boxes = self.bounds.boxes(batch.lower, batch.upper, given)
+        boxes.empty |= hollow
         count, rows = boxes.count, len(self.claim.atoms)
         row = np.repeat(np.arange(count), rows)
         found = self.bounds.lower(boxes, *self.rows.of(np.arange(count), None), row, keep=True)
@@ -276,13 +289,22 @@ class InputSearch:
         if split.any():
             used = self.rows.improve(boxes, found, judged, upper, split, batch.cuts)
             judged = self.claim.judge(upper, boxes.empty)
-        return _Bounded(boxes, found, judged, used)
+        return _Bounded(boxes, found, judged, used, hollow)
+
+    def _hollow(self, batch: _Open) -> NDArray[np.bool_]:
+        """Cut the boxes down to what one-hot groups leave of them; those (B,) without a point."""
+        if self.whole is None:
+            return np.zeros(len(batch), dtype=bool)
+        none: NDArray[np.bool_] = self.whole.propagate(batch.lower, batch.upper) | self.whole.empty
+        np.maximum(batch.lower, batch.upper, out=batch.upper)
+        return none
 
     def _digest(self, batch: _Open, bounded: _Bounded) -> _Open:
         """Close what closes; what stays open knows where to split."""
         boxes, found, judged = bounded.boxes, bounded.found, bounded.judged
         shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in batch.node.tolist()])
-        self.tree.note(batch.node, judged, boxes, shared, bounded.used)
+        self.tree.note(batch.node, judged, boxes, shared & ~bounded.hollow, bounded.used)
+        self.tree.drop(batch.node[bounded.hollow])
         left = np.flatnonzero(~judged.closed)
         for k in np.flatnonzero(shared & ~judged.closed).tolist():
             batch.known[k] = self.bounds.units(boxes, k)
@@ -296,7 +318,8 @@ class InputSearch:
         """Boxes that floats can still halve and that are not within rounding of a tie; the others
         stay open for good, for exact arithmetic."""
         row, side = np.arange(len(open_)), np.maximum(open_.side, 0)
-        inside = (open_.lower[row, side] < open_.at) & (open_.at < open_.upper[row, side])
+        low, at = open_.lower[row, side], open_.at
+        inside = ((low < at) | (self._step[side] > 0)) & (at < open_.upper[row, side])
         tie = _TIE * (1.0 + float(np.abs(self.claim.const).max()))
         fine: NDArray[np.bool_] = (inside | (open_.side < 0)) & (open_.margin > tie)
         if not fine.all():
@@ -328,6 +351,7 @@ class InputSearch:
         for t in self.cuts:  # where an atom on an input alone turns: there first
             inside = (lo[:, t.side] < t.at) & (t.at < hi[:, t.side])
             side, at = np.where(inside, t.side, side), np.where(inside, t.at, at)
+        at = np.where(self._step[side] > 0, np.floor(at), at)
         if self.net.gates:
             best = losses.argmax(axis=1)
             enough = losses[row, best] > UNIT_SHARE * score.max(axis=1)
@@ -345,6 +369,8 @@ class InputSearch:
         lo, hi = boxes.lower[left], boxes.upper[left]
         x = np.concatenate([0.5 * (lo + hi), np.where(coefs >= 0, lo, hi)])
         x = drawn(self.balls, x)
+        if self.whole is not None:
+            x = self.whole.snapped(x)
         values = self.net.values(x)
         score = np.asarray(batch_margin(self.violation, values, np), dtype=np.float64)
         order = np.argsort(-score)

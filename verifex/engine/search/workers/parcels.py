@@ -151,7 +151,7 @@ def node_to(node: ProofNode) -> Value:
     """A node with what was added to it; parent and children by the sender's numbers."""
     return {
         "parent": node.parent, "children": node.children, "closed": node.closed,
-        "split": [node.gate, node.sign, node.dimension, node.at],
+        "split": [node.gate, node.sign, node.dimension, node.at, node.whole],
         "bounds": [_bound_to(b) for b in node.bounds],
         "facts": [facts_to(f) for f in node.facts],
     }
@@ -159,8 +159,8 @@ def node_to(node: ProofNode) -> Value:
 
 def node_from(value: Value, parent: int) -> ProofNode:
     """A new node of the receiver's proof, still without content."""
-    gate, sign, dimension, at = value["split"]
-    return ProofNode(parent, gate, sign, dimension, at)
+    gate, sign, dimension, at, whole = value["split"]
+    return ProofNode(parent, gate, sign, dimension, at, whole=whole)
 
 
 def add_content(node: ProofNode, value: Value) -> None:
