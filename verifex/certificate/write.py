@@ -111,6 +111,8 @@ def _tree(proof: Proof, layout: Layout, names: NodeNumbers, rows: list[int]) -> 
         yield from _facts(node, layout, names, order)
         for bound in node.bounds:
             places = _places(bound.params, layout, order)
+            if bound.exact:
+                raise ValueError("exact leaves need format 2")
             row = rows[bound.row] if bound.row >= 0 else -1
             line = {"b": row, **_multipliers(names, bound.params, places)}
             more = [[rows[k], *_dyadic(m)] for k, m in sorted(bound.more.items())]

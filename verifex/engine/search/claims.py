@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -62,16 +63,17 @@ class FormulaPolicy:
     atoms: list[Atom]
     rounding: Rounding
     forms: list[Form] = field(init=False)
+    strict: Flags | None = field(init=False)
     witness: Witness | None = None
     worst: float = np.inf
     nearest: FloatArray | None = None
     _replays: int = 0
-    _violated_at: FloatArray | None = None
+    _told: bool = False
 
     def __post_init__(self) -> None:
         self.forms = [-a.form for a in self.atoms]
         self._counts = Counts.of(self.violation, {a: k for k, a in enumerate(self.atoms)})
-        self._strict = np.array([a.strict for a in self.atoms], dtype=bool)
+        self.strict = np.array([a.strict for a in self.atoms], dtype=bool)
         self._violation = self.problem.violation()
         self._clear = np.array([max(MARGIN, self.rounding.of(form)) for form in self.forms])
         self._doubt = max(1e-12, self.rounding.of_formula(self._violation))
@@ -108,15 +110,18 @@ class FormulaPolicy:
                 return
             self._replays += 1
             self.witness = refute(self.problem, points[i].tolist())
-            if self.witness is not None:
-                self._violated_at = points[i].copy()
+
+    def replay(self, points: Sequence[tuple[Fraction, ...]]) -> None:
+        for point in points:
+            if self.witness is None:
+                self.witness = refute(self.problem, point)
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         return False  # an atom that can be true on a leaf is not decided by that
 
     def tie(self, domains: Domains, found: RowBounds) -> Flags:
         known = domains.false.copy()
-        near = self._strict[found.row] & (found.value >= -self._clear[found.row])
+        near = self.strict[found.row] & (found.value >= -self._clear[found.row])
         known[found.place[near], found.row[near]] = True
         return ~self._counts.possible(known)
 
@@ -126,12 +131,14 @@ class FormulaPolicy:
         return [np.flatnonzero(line) for line in self._counts.necessary(domains.false)]
 
     def tell(self) -> dict[str, Any]:
-        x, self._violated_at = self._violated_at, None
-        return {} if x is None else {"x": x}
+        if self.witness is None or self._told:
+            return {}
+        self._told = True
+        return {"x": [str(v) for v in self.witness.point]}
 
     def hear(self, told: dict[str, Any]) -> None:
         if "x" in told and self.witness is None:
-            self.witness = refute(self.problem, told["x"].tolist())
+            self.witness, self._told = refute(self.problem, [Fraction(v) for v in told["x"]]), True
 
     def finished(self) -> bool:
         return self.witness is not None

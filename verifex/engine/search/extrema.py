@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class RangePolicy:
     best: FloatArray = field(init=False)
     points: list[FloatArray | None] = field(init=False)
     closed_at: FloatArray = field(init=False)
+    strict: Flags | None = None
     _news: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -129,6 +131,9 @@ class RangePolicy:
     def _better(self, row: int, value: float, point: FloatArray) -> None:
         self.best[row], self.points[row] = value, point.copy()
         self._news.add(row)
+
+    def replay(self, points: Sequence[tuple[Fraction, ...]]) -> None:
+        """Nothing: ranges are not decided in exact arithmetic."""
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         # The closed cell attains its value, if only on a kink: the range includes it. A point

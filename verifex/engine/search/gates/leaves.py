@@ -20,6 +20,7 @@ from verifex.engine.bounds.layout import IntermediateBounds
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.bounds.single_lp import LeafAnswer, LeafSolver
 from verifex.engine.search.gates.domains import Domains, RowBounds, attach, local_facts
+from verifex.engine.search.gates.exact_ends import ExactEnds
 from verifex.engine.search.gates.policy import SearchContext, Tightened, still_open
 from verifex.engine.search.record import AtomBound
 from verifex.ir.exact import FloatArray
@@ -70,6 +71,7 @@ class Leaves:
 
     def __init__(self, context: SearchContext) -> None:
         self.context = context
+        self.exact = ExactEnds(context)
         self._lp: LeafSolver | None = None
 
     def solver(self) -> LeafSolver:
@@ -118,6 +120,9 @@ class Leaves:
         if policy.close(domain, found)[0]:
             return "bounds"
         domain.gate[0] = left
+        if left < 0 and (closed := self.exact.end(domain)):
+            return closed
+        left = int(domain.gate[0])
         if left < 0 and policy.tie(domain, found)[0]:
             stats.ties += 1
             return "tie"

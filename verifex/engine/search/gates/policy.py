@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,12 +20,19 @@ from verifex.engine.search.gates.forms import FormTable
 from verifex.engine.search.record import Proof
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
+from verifex.ir.problem import Problem
 
 
 class Policy(Protocol):
-    """What the search is for. Rows are numbers of `forms`."""
+    """What the search is for. Rows are numbers of `forms`.
 
+    `strict` (forms,): rows that are decided by a lower bound of exactly zero too; None where bounds
+    in exact arithmetic decide nothing.
+    """
+
+    problem: Problem
     forms: list[Form]
+    strict: Flags | None
 
     def goals(self, rows: NDArray[np.intp]) -> FloatArray:
         """The lower bounds (R,) at which rows (R,) need no more work."""
@@ -35,6 +43,9 @@ class Policy(Protocol):
 
     def candidates(self, points: FloatArray, rows: Sequence[int]) -> None:
         """Points of the region (k, n) worth trying, and the rows that they came from."""
+
+    def replay(self, points: Sequence[tuple[Fraction, ...]]) -> None:
+        """Try exact points that may lie in the region."""
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         """The exact minimum of a row on a leaf; True if the row is decided there by that."""
