@@ -48,11 +48,12 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "exact_leaf root", "half_spaces",
     ),
     "verifex.engine.search": (
-        "counts record start", "gates inputs", "handover workers", "claims extrema",
+        "counts record start", "exact_claim", "gates inputs", "handover workers", "claims extrema",
     ),
     "verifex.engine.search.gates": (
         "branching domains forms", "frontier lookahead policy",
-        "exact_ends joint tighten", "bounding leaves refresh", "search",
+        "joint leaves tighten",
+        "bounding refresh", "search",
     ),
     "verifex.engine.search.inputs": (
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",

@@ -198,7 +198,7 @@ def _bytes(values: Any) -> str:
     return base64.b64encode(scaled.tobytes().rstrip(b"\0")).decode()
 
 
-def _dyadic(value: float) -> tuple[int, int]:
+def _dyadic(value: float | Fraction) -> tuple[int, int]:
     """(m, e) with value = m * 2**e and m odd."""
     numerator, denominator = value.as_integer_ratio()
     trailing = (numerator & -numerator).bit_length() - 1

@@ -6,7 +6,7 @@ which the signs of splits are put. What depends on a unit that is not has no aff
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -40,8 +40,9 @@ class NodeForm:
     @property
     def point(self) -> Flags:
         """Which elements are constant, since their ends meet."""
-        return np.asarray(self.low.over(self.high.den * self.low.den)
-                          == self.high.over(self.high.den * self.low.den), dtype=bool)[0]
+        den = self.low.den * self.high.den
+        same: Flags = np.asarray(self.low.over(den) == self.high.over(den), dtype=bool)
+        return np.asarray(same[0])
 
 
 @dataclass
@@ -99,36 +100,45 @@ class ExactDomain:
             if which.any():
                 wanted[node] = wanted.get(node, np.zeros_like(which)) | which
 
-        for node, index in cells:
-            which = np.zeros(graph.nodes[node].size, dtype=bool)
-            which[index] = True
-            want(node, which.reshape(graph.nodes[node].shape))
+        for target, index in cells:
+            cell = np.zeros(graph.nodes[target].size, dtype=bool)
+            cell[index] = True
+            want(target, cell.reshape(graph.nodes[target].shape))
         for i in reversed(self.layout.order):
-            if i not in wanted:
-                continue
-            node, which = graph.nodes[i], wanted[i]
-            match node.op:
-                case Relu() | Step():
-                    z = node.args[0]
-                    decided = (self.relu_sign if isinstance(node.op, Relu) else self.step_sign)[z]
-                    first = np.flatnonzero((which & (decided == 0)).ravel())
-                    # Later nodes come first here: the earliest is the last to be seen.
-                    if len(first) and (best < 0 or self.layout.offsets[z] <= best):
-                        best = self.layout.offsets[z] + int(first[0])
-                    want(z, which)
-                case Affine():
-                    for m, a in zip(node.op.maps, node.args, strict=True):
-                        reached = apply_numpy(transpose(absolute(m)), which[None].astype(float))
-                        want(a, np.asarray(reached[0] > 0))
-                case Concat():
-                    sizes = np.cumsum([graph.nodes[a].shape[node.op.axis] for a in node.args])
-                    parts = np.split(which, sizes[:-1], axis=node.op.axis)
-                    for a, part in zip(node.args, parts, strict=True):
-                        want(a, part)
-                case _:
-                    for a in node.args:
-                        want(a, which)
+            if i in wanted:
+                first = self._first_undecided(i, wanted[i])
+                # Later nodes come first here: the earliest is the last to be seen.
+                best = first if first >= 0 else best
+                self._pass_on(i, wanted[i], want)
         return best
+
+    def _first_undecided(self, index: int, which: Flags) -> int:
+        """The first of these elements of a node that is a unit and not decided, as a gate; or -1.
+        """
+        node = self.layout.graph.nodes[index]
+        if not isinstance(node.op, Relu | Step):
+            return -1
+        z = node.args[0]
+        side = (self.relu_sign if isinstance(node.op, Relu) else self.step_sign)[z]
+        found = np.flatnonzero((which & (side == 0)).ravel())
+        return self.layout.offsets[z] + int(found[0]) if len(found) else -1
+
+    def _pass_on(self, index: int, which: Flags, want: Callable[[int, Flags], None]) -> None:
+        """Ask for what these elements of a node depend on."""
+        node = self.layout.graph.nodes[index]
+        match node.op:
+            case Affine():
+                for m, a in zip(node.op.maps, node.args, strict=True):
+                    reached = apply_numpy(transpose(absolute(m)), which[None].astype(np.float64))
+                    want(a, np.asarray(reached[0] > 0))
+            case Concat():
+                sizes = [self.layout.graph.nodes[a].shape[node.op.axis] for a in node.args]
+                parts = np.split(which, np.cumsum(sizes)[:-1], axis=node.op.axis)
+                for a, part in zip(node.args, parts, strict=True):
+                    want(a, part)
+            case _:
+                for a in node.args:
+                    want(a, which)
 
 
 class ExactForms:

@@ -1,9 +1,9 @@
 """Leaves that close in exact arithmetic: rows of a polytope are added with rational multipliers.
 
 Where a form is affine on a domain, its least value over the domain's half-spaces is that of a
-linear program, and the multipliers that attain it are rational (Farkas, 1902). So a bound of exactly
-zero is found as such, however close to the truth a claim is. What concludes is the sum of the rows
-with these multipliers, evaluated in fractions over the box; how they were found does not matter.
+linear program, and the multipliers that attain it are rational (Farkas, 1902). So a bound of zero
+is found as such, however close to the truth a claim is. What concludes is the sum of the rows with
+these multipliers, evaluated in fractions over the box; how they were found does not matter.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import refute
 from verifex.engine.margin import batch_margin
 from verifex.engine.search.counts import Counts
+from verifex.engine.search.exact_claim import ExactClaim
 from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, whole
 from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
@@ -63,7 +64,7 @@ class FormulaPolicy:
     atoms: list[Atom]
     rounding: Rounding
     forms: list[Form] = field(init=False)
-    strict: Flags | None = field(init=False)
+    exact: ExactClaim | None = None
     witness: Witness | None = None
     worst: float = np.inf
     nearest: FloatArray | None = None
@@ -72,8 +73,8 @@ class FormulaPolicy:
 
     def __post_init__(self) -> None:
         self.forms = [-a.form for a in self.atoms]
-        self._counts = Counts.of(self.violation, {a: k for k, a in enumerate(self.atoms)})
-        self.strict = np.array([a.strict for a in self.atoms], dtype=bool)
+        self.counts = Counts.of(self.violation, {a: k for k, a in enumerate(self.atoms)})
+        self._strict = np.array([a.strict for a in self.atoms], dtype=bool)
         self._violation = self.problem.violation()
         self._clear = np.array([max(MARGIN, self.rounding.of(form)) for form in self.forms])
         self._doubt = max(1e-12, self.rounding.of_formula(self._violation))
@@ -91,8 +92,8 @@ class FormulaPolicy:
         domains.false[found.place[false], found.row[false]] = True
         touched = np.unique(found.place[false])
         known = domains.false[touched]
-        closed[touched] = ~self._counts.possible(known)
-        for k, open_ in zip(touched.tolist(), self._counts.open(known), strict=True):
+        closed[touched] = ~self.counts.possible(known)
+        for k, open_ in zip(touched.tolist(), self.counts.open(known), strict=True):
             if not closed[k]:
                 domains.narrow(k, np.flatnonzero(open_))
         return closed
@@ -111,24 +112,22 @@ class FormulaPolicy:
             self._replays += 1
             self.witness = refute(self.problem, points[i].tolist())
 
-    def replay(self, points: Sequence[tuple[Fraction, ...]]) -> None:
-        for point in points:
-            if self.witness is None:
-                self.witness = refute(self.problem, point)
+    def found(self, witness: Witness) -> None:
+        self.witness = self.witness or witness
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         return False  # an atom that can be true on a leaf is not decided by that
 
     def tie(self, domains: Domains, found: RowBounds) -> Flags:
         known = domains.false.copy()
-        near = self.strict[found.row] & (found.value >= -self._clear[found.row])
+        near = self._strict[found.row] & (found.value >= -self._clear[found.row])
         known[found.place[near], found.row[near]] = True
-        return ~self._counts.possible(known)
+        return ~self.counts.possible(known)
 
     def joint(self, domains: Domains) -> list[NDArray[np.intp]]:
         # Sound: a claim that is only violated where all of them hold is not violated where they
         # cannot.
-        return [np.flatnonzero(line) for line in self._counts.necessary(domains.false)]
+        return [np.flatnonzero(line) for line in self.counts.necessary(domains.false)]
 
     def tell(self) -> dict[str, Any]:
         if self.witness is None or self._told:
@@ -202,6 +201,9 @@ def decide_search(
     distinct = list(dict.fromkeys(atoms(violation)))
     rounding = Rounding(problem.graph, list(layout.targets), (lo, hi), root.ends)
     policy = FormulaPolicy(problem, violation, distinct, rounding)
+    if options.record and ExactClaim.suits(problem, layout):
+        policy.exact = ExactClaim(
+            problem, layout, distinct, policy.counts, lambda: budget.spent or policy.finished())
     if not distinct:  # it is certain under bounds: any point off the kinks violates the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())

@@ -6,6 +6,7 @@ on an input at a value) or closed. Bounds may be attached to any node and hold i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -41,7 +42,7 @@ class AtomBound:
     row: int
     value: float
     params: Packed
-    more: dict[int, float] | dict[int, Fraction] = field(default_factory=dict)
+    more: Mapping[int, float | Fraction] = field(default_factory=dict)
     exact: bool = False
     """Multipliers are Fractions (in `params` under BETA and GAMMA, and in `more`); every unit that
     matters is decided there by splits on the path or by exact intervals."""

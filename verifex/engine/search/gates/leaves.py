@@ -20,7 +20,6 @@ from verifex.engine.bounds.layout import IntermediateBounds
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.bounds.single_lp import LeafAnswer, LeafSolver
 from verifex.engine.search.gates.domains import Domains, RowBounds, attach, local_facts
-from verifex.engine.search.gates.exact_ends import ExactEnds
 from verifex.engine.search.gates.policy import SearchContext, Tightened, still_open
 from verifex.engine.search.record import AtomBound
 from verifex.ir.exact import FloatArray
@@ -71,8 +70,8 @@ class Leaves:
 
     def __init__(self, context: SearchContext) -> None:
         self.context = context
-        self.exact = ExactEnds(context)
         self._lp: LeafSolver | None = None
+        self._hopeless = False
 
     def solver(self) -> LeafSolver:
         if self._lp is None:
@@ -120,7 +119,7 @@ class Leaves:
         if policy.close(domain, found)[0]:
             return "bounds"
         domain.gate[0] = left
-        if left < 0 and (closed := self.exact.end(domain)):
+        if left < 0 and (closed := self._exactly(domain)):
             return closed
         left = int(domain.gate[0])
         if left < 0 and policy.tie(domain, found)[0]:
@@ -128,6 +127,27 @@ class Leaves:
             return "tie"
         stats.unresolved += left < 0
         return ""
+
+    def _exactly(self, domain: Domains) -> str:
+        """How a domain with nothing to split on is closed in exact arithmetic; "" if it is not.
+
+        A unit that it has to be split on for that is put into its column.
+        """
+        policy = self.context.policy
+        if policy.exact is None or self._hopeless or self.context.over:
+            return ""
+        end = policy.exact.end(domain.lo[0], domain.hi[0], domain.signs[0], domain.false[0])
+        self.context.proof.nodes[domain.node[0]].bounds += end.bounds
+        if end.witness is not None:
+            policy.found(end.witness)
+        # On such a claim closed leaves help no more.
+        self._hopeless = end.violated
+        if end.closed == "":
+            rows = np.flatnonzero(end.false & ~domain.false[0])
+            certain = RowBounds(np.zeros_like(rows), rows, np.full(len(rows), np.inf))
+            policy.close(domain, certain)
+            domain.gate[0] = end.gate
+        return end.closed
 
     def _leaf(self, domain: Domains) -> _Leaf:
         lo, hi, signs = domain.lo, domain.hi, domain.signs

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,24 +14,23 @@ from verifex.engine.bounds.half_spaces import HalfSpaceMaker, HalfSpaces
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget
+from verifex.engine.search.exact_claim import ExactClaim
 from verifex.engine.search.gates.domains import Domains, Flags, RowBounds
 from verifex.engine.search.gates.forms import FormTable
 from verifex.engine.search.record import Proof
+from verifex.engine.verdict import Witness
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
-from verifex.ir.problem import Problem
 
 
 class Policy(Protocol):
     """What the search is for. Rows are numbers of `forms`.
 
-    `strict` (forms,): rows that are decided by a lower bound of exactly zero too; None where bounds
-    in exact arithmetic decide nothing.
+    `exact` decides single domains in exact arithmetic; None where nothing is decided by that.
     """
 
-    problem: Problem
     forms: list[Form]
-    strict: Flags | None
+    exact: ExactClaim | None
 
     def goals(self, rows: NDArray[np.intp]) -> FloatArray:
         """The lower bounds (R,) at which rows (R,) need no more work."""
@@ -44,8 +42,8 @@ class Policy(Protocol):
     def candidates(self, points: FloatArray, rows: Sequence[int]) -> None:
         """Points of the region (k, n) worth trying, and the rows that they came from."""
 
-    def replay(self, points: Sequence[tuple[Fraction, ...]]) -> None:
-        """Try exact points that may lie in the region."""
+    def found(self, witness: Witness) -> None:
+        """Take note of a point that was replayed and violates the claim."""
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         """The exact minimum of a row on a leaf; True if the row is decided there by that."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -99,7 +99,7 @@ def packed_to(packed: Packed) -> list[Any]:
     names: list[Any] = []
     sparse: list[Any] = []
     for (kind, node), values in packed.items():
-        if isinstance(values, dict):
+        if isinstance(values, Mapping):
             sparse += [kind.value, node, list(values), [_number_to(v) for v in values.values()]]
         else:
             names += [kind.value, node]
