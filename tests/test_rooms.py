@@ -56,7 +56,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "bounding refresh", "search",
     ),
     "verifex.engine.search.inputs": (
-        "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",
+        "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_ends box_rows", "search",
     ),
     "verifex.cli": (
         "common guard options plot vnnlib",

@@ -43,8 +43,9 @@ class ExactEnd:
     with the `bounds` that show it.
 
     Some of them may be there though it stays open: `false` (atoms,) marks the atoms known to be
-    false. `gate` is a unit to split on next, -1 if there is none; `violated` says that a point of
-    the domain violates the claim, if only on a kink, and `witness` is one that does so off kinks.
+    false. `gate` is a unit to split on next, -1 if there is none. `witness` is a point that
+    violates the claim. `violated` says that there is one, if only on a kink, or outside of a ball
+    of the region: then the domain can never be closed.
     """
 
     false: Flags
@@ -79,9 +80,7 @@ class ExactClaim:
         self.problem, self.atoms, self._counts = problem, atoms, violation
         self._forms, self._stopped = ExactForms(layout), stopped
         self._rows = [-a.form for a in atoms]
-        region = problem.region
-        # Sound: whatever is left out here only makes the domains larger than they are.
-        self._relaxed = bool(region.balls or region.integers or region.one_hot)
+        self._whole = problem.region.integers.union(*problem.region.one_hot)
 
     @staticmethod
     def suits(problem: Problem, layout: Layout) -> bool:
@@ -101,6 +100,7 @@ class ExactClaim:
         high = tuple(min(a, Fraction(b)) for a, b in zip(region.hi, hi.tolist(), strict=True))
         if self._stopped() or any(a > b for a, b in zip(low, high, strict=True)):
             return end
+        # Sound: balls and whole numbers do not count here, so that the domain is only larger.
         domain = self._forms.over(low, high, signs)
         here = _Leaf(ExactLeaf(domain, region.rows, self._stopped),
                      {k: domain.of(self._rows[k]) for k in self._open(false)})
@@ -191,8 +191,8 @@ class ExactClaim:
                 end.witness = refute(self.problem, leaf.domain.point(point))
                 if end.witness is not None:
                     return
-        # The leaf is all of the domain: it holds the point, on a kink or not.
-        end.violated = leaf.whole and not self._relaxed
+        # Balls are left out for good, but features that are whole numbers may be fixed yet.
+        end.violated = leaf.whole and self._whole.isdisjoint(leaf.domain.free)
 
     def _violates(self, here: _Leaf, end: ExactEnd, point: Point) -> bool:
         """Whether the claim is violated at a point of the leaf, with its units as they are there;
