@@ -24,14 +24,17 @@ from verifex.ir.problem import Problem
 FEW_UNDECIDED = 6
 """Undecided units of a box; one with more is split further instead."""
 
-_MOST_PARTS = 64
+_MOST_PARTS = 2 ** (FEW_UNDECIDED + 1)
+
+_PATIENCE = 50
+"""Boxes tried in vain after which no more are: what relaxes the region keeps them open."""
 
 
 class BoxEnds:
     """Closes boxes of one search.
 
-    `hopeless` once none is worth a try any more: the network is too large, or a part has a point
-    that violates the claim (`witness`, if it can be one).
+    `hopeless` once none is worth a try any more: the network is too large, a part has a point that
+    violates the claim (`witness`, if it can be one), or too many were tried in vain.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class BoxEnds:
         self.problem, self.layout, self.claim, self._stopped = problem, layout, claim, stopped
         self.hopeless = not ExactClaim.suits(problem, layout)
         self.witness: Witness | None = None
-        self._left = 0
+        self._left = self._failed = 0
 
     @cached_property
     def exact(self) -> ExactClaim:
@@ -57,7 +60,10 @@ class BoxEnds:
         for gate, sign in cuts:
             signs[gate] = sign
         self._left = _MOST_PARTS
-        return self._part(lower, upper, signs, np.zeros(len(self.claim.atoms), dtype=bool))
+        part = self._part(lower, upper, signs, np.zeros(len(self.claim.atoms), dtype=bool))
+        self._failed += part is None
+        self.hopeless |= self._failed >= _PATIENCE
+        return part
 
     def _part(
         self, lower: FloatArray, upper: FloatArray, signs: NDArray[np.int8],

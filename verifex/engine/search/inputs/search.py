@@ -294,8 +294,11 @@ class InputSearch:
             tied = self._try_points(boxes, found, judged, left)
         side, at, undecided = self._sides(boxes, found, judged, left)
         open_ = replace(batch.take(left), margin=judged.margin[left], side=side, at=at)
-        fine = self._can_split(open_)
-        ended = self._end_exactly(open_, (tied & (undecided <= FEW_UNDECIDED)) | ~fine)
+        wide, few = self._can_split(open_), undecided <= FEW_UNDECIDED
+        near = open_.margin <= self._tie
+        ended = self._end_exactly(open_, (few & (tied | near)) | ~wide)
+        # What is within rounding of a tie is not split for ever.
+        fine = wide & ~(near & (few | self.ends.hopeless))
         stuck = ~(fine | ended)
         if stuck.any():
             self.stuck += int(stuck.sum())
@@ -303,12 +306,11 @@ class InputSearch:
         return open_.take(fine & ~ended)
 
     def _can_split(self, open_: _Open) -> NDArray[np.bool_]:
-        """Boxes that floats can still halve and that are not within rounding of a tie; the others
-        stay open for good, if exact arithmetic does not close them."""
+        """Boxes that floats can still halve."""
         row, side = np.arange(len(open_)), np.maximum(open_.side, 0)
         inside = (open_.lower[row, side] < open_.at) & (open_.at < open_.upper[row, side])
-        fine: NDArray[np.bool_] = (inside | (open_.side < 0)) & (open_.margin > self._tie)
-        return fine
+        wide: NDArray[np.bool_] = inside | (open_.side < 0)
+        return wide
 
     def _end_exactly(self, open_: _Open, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Those of the boxes `which` that are closed in exact arithmetic."""
