@@ -277,16 +277,16 @@ def _constant(value: ExactArray, free: int) -> NodeForm:
     return NodeForm(ExactArray(forms, value.den), none, value, value)
 
 
-def _relu(z: NodeForm, side: NDArray[np.int8]) -> NodeForm:
+def _relu(preact: NodeForm, side: NDArray[np.int8]) -> NodeForm:
     low, high = (
         ExactArray(np.asarray(np.maximum(end.num, 0), dtype=object), end.den)
-        for end in (z.low, z.high))
-    open_ = (side == 0) | ((side > 0) & z.open)
-    return NodeForm(_masked(z.forms, (side > 0) & ~open_), open_, low, high)
+        for end in (preact.low, preact.high))
+    open_ = (side == 0) | ((side > 0) & preact.open)
+    return NodeForm(_masked(preact.forms, (side > 0) & ~open_), open_, low, high)
 
 
-def _step(z: NodeForm, side: NDArray[np.int8]) -> NodeForm:
-    forms: Any = np.zeros(z.forms.shape, dtype=object)
+def _step(preact: NodeForm, side: NDArray[np.int8]) -> NodeForm:
+    forms: Any = np.zeros(preact.forms.shape, dtype=object)
     forms[0] = (side > 0).astype(int)
     low, high = ((side > 0).astype(int), (side >= 0).astype(int))
     return NodeForm(
@@ -294,35 +294,36 @@ def _step(z: NodeForm, side: NDArray[np.int8]) -> NodeForm:
         ExactArray(high[None].astype(object)))
 
 
-def _gate(d: NodeForm, v: NodeForm) -> NodeForm:
-    on, off = np.asarray(d.low.num[0] == d.low.den), np.asarray(d.high.num[0] == 0)
+def _gate(gate: NodeForm, value: NodeForm) -> NodeForm:
+    on, off = np.asarray(gate.low.num[0] == gate.low.den), np.asarray(gate.high.num[0] == 0)
     # An undecided gate of what is zero anyway does not matter.
-    zero = ~v.open & np.asarray((v.forms.num == 0).all(axis=0), dtype=bool)
-    open_ = ~(off | zero | (on & ~v.open))
-    low = np.where(off, 0, np.where(on, v.low.num[0], np.minimum(v.low.num[0], 0)))
-    high = np.where(off, 0, np.where(on, v.high.num[0], np.maximum(v.high.num[0], 0)))
+    zero = ~value.open & np.asarray((value.forms.num == 0).all(axis=0), dtype=bool)
+    open_ = ~(off | zero | (on & ~value.open))
+    low = np.where(off, 0, np.where(on, value.low.num[0], np.minimum(value.low.num[0], 0)))
+    high = np.where(off, 0, np.where(on, value.high.num[0], np.maximum(value.high.num[0], 0)))
     return NodeForm(
-        _masked(v.forms, on & ~open_), open_,
-        ExactArray(np.asarray(low[None], dtype=object), v.low.den),
-        ExactArray(np.asarray(high[None], dtype=object), v.high.den))
+        _masked(value.forms, on & ~open_), open_,
+        ExactArray(np.asarray(low[None], dtype=object), value.low.den),
+        ExactArray(np.asarray(high[None], dtype=object), value.high.den))
 
 
-def _mul(v: NodeForm, w: NodeForm, *, same: bool) -> NodeForm:
+def _mul(value: NodeForm, other: NodeForm, *, same: bool) -> NodeForm:
     """Affine where one of the factors is constant."""
-    first, second = v.point, w.point
+    first, second = value.point, other.point
     by_first = ExactArray(
-        np.asarray(w.forms.num * np.where(first, v.low.num[0], 0), dtype=object),
-        w.forms.den * v.low.den)
-    other = second & ~first
+        np.asarray(other.forms.num * np.where(first, value.low.num[0], 0), dtype=object),
+        other.forms.den * value.low.den)
+    only_second = second & ~first
     by_second = ExactArray(
-        np.asarray(v.forms.num * np.where(other, w.low.num[0], 0), dtype=object),
-        v.forms.den * w.low.den)
-    nothing = (first & np.asarray(v.low.num[0] == 0)) | (second & np.asarray(w.low.num[0] == 0))
-    open_ = ~(nothing | (first & ~w.open) | (other & ~v.open))
-    ends = [a * b for a in (v.low, v.high) for b in (w.low, w.high)]
+        np.asarray(value.forms.num * np.where(only_second, other.low.num[0], 0), dtype=object),
+        value.forms.den * other.low.den)
+    nothing = first & np.asarray(value.low.num[0] == 0)
+    nothing = nothing | (second & np.asarray(other.low.num[0] == 0))
+    open_ = ~(nothing | (first & ~other.open) | (only_second & ~value.open))
+    ends = [a * b for a in (value.low, value.high) for b in (other.low, other.high)]
     if same:  # the ends of a square belong to the same end of its root
-        ends = [v.low * v.low, v.high * v.high]
-        straddles = np.asarray((v.low.num < 0) & (v.high.num > 0))
+        ends = [value.low * value.low, value.high * value.high]
+        straddles = np.asarray((value.low.num < 0) & (value.high.num > 0))
         ends.append(ExactArray(np.asarray(np.where(straddles, 0, ends[0].num), dtype=object),
                                ends[0].den))
     den = np.lcm.reduce(np.array([e.den for e in ends], dtype=object))

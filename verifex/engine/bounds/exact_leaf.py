@@ -88,12 +88,12 @@ class ExactLeaf:
                      found.point)
 
     def together(self, forms: Sequence[AffineRow], strict: Sequence[bool]) -> Least | None:
-        """A sum of forms with weights >= 0, the greatest possible in this sense: `value` is the
-        greatest s for which some point has -form >= s for all that are `strict` (all if none is)
-        and -form >= 0 for the others, None where there is no such point whatever s is.
+        """Whether the negated forms can all be >= 0 at one point, and > 0 where `strict`.
 
-        Forms of weight > 0 are those in the bound's `weights`. If s is below zero, or is zero and
-        some are strict, not all the negated forms can be >= 0 (> 0 where strict) together.
+        `value` is the greatest s such that some point has -form >= s for the strict forms (for all,
+        if none is) and -form >= 0 for the others; None where no point has that, whatever s is.
+        They cannot where s is below zero, or is zero and some are strict. The bound of the sum of
+        forms with `weights` shows that: it is -s, if the weights of what s counts add up to 1.
         """
         counted = strict if any(strict) else [True] * len(forms)
         lo, hi = self.domain.box
