@@ -44,7 +44,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "channel executor", "child_process in_process", "task_worker", "process_executor",
     ),
     "verifex.engine.bounds": (
-        "batched_lp exact_lp facts layout rounding single_lp", "exact_forms optimise",
+        "batched_lp exact_lp exact_nodes facts layout rounding single_lp", "exact_forms optimise",
         "exact_leaf root", "half_spaces",
     ),
     "verifex.engine.search": (

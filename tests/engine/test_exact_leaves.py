@@ -258,6 +258,21 @@ def test_questions_near_the_edge_agree_with_enumeration(block: int) -> None:
     assert bounds or block > 0
 
 
+def test_what_cancels_does_not_matter() -> None:
+    """Two outputs that are the same sum of units: no unit has to be decided."""
+    b, _, h = relu_net([([[1.0, 2.0], [-1.0, 1.0], [3.0, -1.0]], [0.25, 0.5, -0.25])])
+    twice = b.affine(dense([[1.0, 3.0, 0.5], [1.0, 3.0, 0.5]]), b.relu(h), np.array([0.5, 0.5]))
+    claim = Atom(Form.of({(twice, 0): 1, (twice, 1): -1}))
+    asked = Problem(b.build(), _unit(2, Fraction(-1)), claim)
+    layout = Layout(asked.graph, (twice,))
+    domain = ExactForms(layout).over(asked.region.lo, asked.region.hi, np.zeros(3, dtype=np.int8))
+    assert domain.of(claim.form) == AffineRow([Fraction(0)] * 2, Fraction(0))
+    assert domain.of(Form.of({(twice, 0): 1, (twice, 1): -2})) is None
+    found = decide_search(asked, budget(), FEW)
+    assert found.closed is not None
+    assert not found.stats.ties
+
+
 def _square() -> tuple[Problem, int]:
     """Outputs x, max(x, y) and their mean over the unit square: equal on half of it."""
     b = Builder()

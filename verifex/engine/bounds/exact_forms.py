@@ -16,33 +16,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.exact_lp import AffineRow
+from verifex.engine.bounds.exact_nodes import (
+    Flags,
+    NodeForm,
+    concat_form,
+    constant_form,
+    gate_form,
+    masked,
+    mul_form,
+    relu_form,
+    step_form,
+)
 from verifex.engine.bounds.layout import Layout, Signs
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import ExactArray, Values, as_exact
 from verifex.ir.formula import Cell, Form
-from verifex.ir.linmap import LinearMap, absolute, apply_exact, apply_numpy, transpose
+from verifex.ir.linmap import LinearMap, absolute, apply_exact, apply_numpy, entries, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
 
-Flags = NDArray[np.bool_]
+Summands = list[tuple[Cell, Fraction]]
 _HALF = Fraction(1, 2)
-
-
-@dataclass(frozen=True)
-class NodeForm:
-    """All elements of one node, of shape S: `forms` (1 + k, *S) are their constants and their
-    coefficients of the k free inputs, 0 where `open` (S); `low`, `high` (1, *S) are their ends."""
-
-    forms: ExactArray
-    open: Flags
-    low: ExactArray
-    high: ExactArray
-
-    @property
-    def point(self) -> Flags:
-        """Which elements are constant, since their ends meet."""
-        den = self.low.den * self.high.den
-        same: Flags = np.asarray(self.low.over(den) == self.high.over(den), dtype=bool)
-        return np.asarray(same[0])
 
 
 @dataclass
@@ -54,7 +47,7 @@ class ExactDomain:
     the same on both sides where its argument is zero, a gate may be either.
     """
 
-    layout: Layout
+    maker: ExactForms
     lo: tuple[Fraction, ...]
     hi: tuple[Fraction, ...]
     signs: Signs
@@ -63,9 +56,15 @@ class ExactDomain:
     relu_sign: dict[int, NDArray[np.int8]] = field(default_factory=dict)
     step_sign: dict[int, NDArray[np.int8]] = field(default_factory=dict)
 
+    @property
+    def layout(self) -> Layout:
+        return self.maker.layout
+
     def of(self, form: Form) -> AffineRow | None:
         """A form of node elements as a function of the free inputs; None where it is not affine, as
         far as gates are decided."""
+        if any(self.nodes[node].open.flat[index] for (node, index), _ in form.terms):
+            form = self.reduced(form)
         total = [Fraction(0)] * (1 + len(self.free))
         for (node, index), c in form.terms:
             found = self.nodes[node]
@@ -76,6 +75,38 @@ class ExactDomain:
                 if number:
                     total[k] += c * Fraction(number, found.forms.den)
         return AffineRow(total[1:], total[0] + form.const)
+
+    def reduced(self, form: Form) -> Form:
+        """The same form, of elements that are affine or units: what is not affine is traced back to
+        its arguments, and may cancel there."""
+        coefs, const = dict(form.terms), form.const
+        for i in reversed(self.layout.order):
+            mine = [(cell, c) for cell, c in coefs.items() if cell[0] == i]
+            for (node, index), c in mine:
+                parts = self._parts(node, index) if self.nodes[node].open.flat[index] else None
+                if parts is None:
+                    continue
+                del coefs[node, index]
+                const += c * parts[1]
+                for cell, factor in parts[0]:
+                    coefs[cell] = coefs.get(cell, Fraction(0)) + c * factor
+                    if not coefs[cell]:
+                        del coefs[cell]
+        return Form.of(coefs, const)
+
+    def _parts(self, index: int, element: int) -> tuple[Summands, Fraction] | None:
+        """What an element is a sum of on this domain, and a constant; None for what is no sum."""
+        node = self.layout.graph.nodes[index]
+        match node.op:
+            case Affine() | Concat():
+                return self.maker.summands(index, element)
+            case Relu() if self.relu_sign[node.args[0]].flat[element] > 0:
+                return [((node.args[0], element), Fraction(1))], Fraction(0)
+            case Gate() if self.nodes[node.args[0]].low.num.flat[element] == (
+                self.nodes[node.args[0]].low.den
+            ):
+                return [((node.args[1], element), Fraction(1))], Fraction(0)
+        return None
 
     @cached_property
     def box(self) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
@@ -155,19 +186,43 @@ class ExactForms:
                 raise UnsupportedError(f"{op.name} has no exact affine form", key="exact leaf")
         self._absolute: dict[LinearMap, LinearMap] = {}
         self._consts: dict[int, ExactArray] = {}
+        self._sums: dict[int, list[Summands]] = {}
 
     def over(
         self, lo: tuple[Fraction, ...], hi: tuple[Fraction, ...], signs: Signs
     ) -> ExactDomain:
         """The nodes over the box lo <= x <= hi with signs (gates,) of split units."""
         free = tuple(i for i, (a, b) in enumerate(zip(lo, hi, strict=True)) if a < b)
-        domain = ExactDomain(self.layout, lo, hi, signs, free)
+        domain = ExactDomain(self, lo, hi, signs, free)
         for i in self.layout.order:
             found = self._node(i, domain)
             if i in self.layout.offsets:
                 found = self._signed(i, found, domain)
             domain.nodes[i] = found
         return domain
+
+    def summands(self, index: int, element: int) -> tuple[Summands, Fraction]:
+        """What an element of an affine node or a concatenation is the sum of, and its constant."""
+        graph = self.layout.graph
+        node, op = graph.nodes[index], graph.nodes[index].op
+        if index not in self._sums:
+            sums: list[Summands] = [[] for _ in range(node.size)]
+            if isinstance(op, Affine):
+                for m, a in zip(op.maps, node.args, strict=True):
+                    for j, pairs in entries(m):
+                        sums[j] += [((a, k), Fraction(c)) for k, c in pairs]
+            elif isinstance(op, Concat):
+                places = [np.arange(graph.nodes[a].size).reshape(graph.nodes[a].shape)
+                          for a in node.args]
+                which = [np.full_like(p, a) for p, a in zip(places, node.args, strict=True)]
+                cells = zip(*(np.concatenate(side, axis=op.axis).ravel().tolist()
+                              for side in (which, places)), strict=True)
+                sums = [[(cell, Fraction(1))] for cell in cells]
+            self._sums[index] = sums
+        if not isinstance(op, Affine) or op.bias is None:
+            return self._sums[index][element], Fraction(0)
+        bias = self._const(index, op.bias)
+        return self._sums[index][element], Fraction(int(bias.num.flat[element]), bias.den)
 
     def _node(self, index: int, domain: ExactDomain) -> NodeForm:
         node = self.layout.graph.nodes[index]
@@ -176,19 +231,19 @@ class ExactForms:
             case Input():
                 return self._input(index, domain)
             case Const():
-                return _constant(self._const(index, node.op.value), len(domain.free))
+                return constant_form(self._const(index, node.op.value), len(domain.free))
             case Affine():
                 return self._affine(index, node.op, args)
             case Relu():
-                return _relu(args[0], domain.relu_sign[node.args[0]])
+                return relu_form(args[0], domain.relu_sign[node.args[0]])
             case Step():
-                return _step(args[0], domain.step_sign[node.args[0]])
+                return step_form(args[0], domain.step_sign[node.args[0]])
             case Gate():
-                return _gate(*args)
+                return gate_form(*args)
             case Mul():
-                return _mul(*args, same=node.args[0] == node.args[1])
+                return mul_form(*args, same=node.args[0] == node.args[1])
             case Concat():
-                return _concat(args, node.op.axis)
+                return concat_form(args, node.op.axis)
         raise UnsupportedError(f"{type(node.op).__name__} has no exact affine form")
 
     def _input(self, index: int, domain: ExactDomain) -> NodeForm:
@@ -242,7 +297,7 @@ class ExactForms:
             out = NodeForm(
                 out.forms + ExactArray(padded, bias.den), out.open, out.low + bias,
                 out.high + bias)
-        return NodeForm(_masked(out.forms, ~out.open), out.open, out.low, out.high)
+        return NodeForm(masked(out.forms, ~out.open), out.open, out.low, out.high)
 
     def _signed(self, index: int, found: NodeForm, domain: ExactDomain) -> NodeForm:
         """A pre-activation with the signs of the domain put in; notes which side it is on."""
@@ -263,82 +318,3 @@ class ExactForms:
         return NodeForm(
             found.forms, found.open, ExactArray(np.asarray(low, dtype=object), found.low.den),
             ExactArray(np.asarray(high, dtype=object), found.high.den))
-
-
-def _masked(values: ExactArray, where: Flags) -> ExactArray:
-    """The values, 0 elsewhere."""
-    return ExactArray(np.asarray(np.where(where[None], values.num, 0), dtype=object), values.den)
-
-
-def _constant(value: ExactArray, free: int) -> NodeForm:
-    forms: Any = np.zeros((1 + free, *value.shape[1:]), dtype=object)
-    forms[0] = value.num[0]
-    none = np.zeros(value.shape[1:], dtype=bool)
-    return NodeForm(ExactArray(forms, value.den), none, value, value)
-
-
-def _relu(preact: NodeForm, side: NDArray[np.int8]) -> NodeForm:
-    low, high = (
-        ExactArray(np.asarray(np.maximum(end.num, 0), dtype=object), end.den)
-        for end in (preact.low, preact.high))
-    open_ = (side == 0) | ((side > 0) & preact.open)
-    return NodeForm(_masked(preact.forms, (side > 0) & ~open_), open_, low, high)
-
-
-def _step(preact: NodeForm, side: NDArray[np.int8]) -> NodeForm:
-    forms: Any = np.zeros(preact.forms.shape, dtype=object)
-    forms[0] = (side > 0).astype(int)
-    low, high = ((side > 0).astype(int), (side >= 0).astype(int))
-    return NodeForm(
-        ExactArray(forms), side == 0, ExactArray(low[None].astype(object)),
-        ExactArray(high[None].astype(object)))
-
-
-def _gate(gate: NodeForm, value: NodeForm) -> NodeForm:
-    on, off = np.asarray(gate.low.num[0] == gate.low.den), np.asarray(gate.high.num[0] == 0)
-    # An undecided gate of what is zero anyway does not matter.
-    zero = ~value.open & np.asarray((value.forms.num == 0).all(axis=0), dtype=bool)
-    open_ = ~(off | zero | (on & ~value.open))
-    low = np.where(off, 0, np.where(on, value.low.num[0], np.minimum(value.low.num[0], 0)))
-    high = np.where(off, 0, np.where(on, value.high.num[0], np.maximum(value.high.num[0], 0)))
-    return NodeForm(
-        _masked(value.forms, on & ~open_), open_,
-        ExactArray(np.asarray(low[None], dtype=object), value.low.den),
-        ExactArray(np.asarray(high[None], dtype=object), value.high.den))
-
-
-def _mul(value: NodeForm, other: NodeForm, *, same: bool) -> NodeForm:
-    """Affine where one of the factors is constant."""
-    first, second = value.point, other.point
-    by_first = ExactArray(
-        np.asarray(other.forms.num * np.where(first, value.low.num[0], 0), dtype=object),
-        other.forms.den * value.low.den)
-    only_second = second & ~first
-    by_second = ExactArray(
-        np.asarray(value.forms.num * np.where(only_second, other.low.num[0], 0), dtype=object),
-        value.forms.den * other.low.den)
-    nothing = first & np.asarray(value.low.num[0] == 0)
-    nothing = nothing | (second & np.asarray(other.low.num[0] == 0))
-    open_ = ~(nothing | (first & ~other.open) | (only_second & ~value.open))
-    ends = [a * b for a in (value.low, value.high) for b in (other.low, other.high)]
-    if same:  # the ends of a square belong to the same end of its root
-        ends = [value.low * value.low, value.high * value.high]
-        straddles = np.asarray((value.low.num < 0) & (value.high.num > 0))
-        ends.append(ExactArray(np.asarray(np.where(straddles, 0, ends[0].num), dtype=object),
-                               ends[0].den))
-    den = np.lcm.reduce(np.array([e.den for e in ends], dtype=object))
-    stacked = np.stack([e.over(int(den)) for e in ends])
-    return NodeForm(
-        _masked(by_first + by_second, ~open_), open_,
-        ExactArray(np.asarray(stacked.min(axis=0), dtype=object), int(den)),
-        ExactArray(np.asarray(stacked.max(axis=0), dtype=object), int(den)))
-
-
-def _concat(parts: Sequence[NodeForm], axis: int) -> NodeForm:
-    def joined(values: Sequence[ExactArray]) -> ExactArray:
-        den = int(np.lcm.reduce(np.array([v.den for v in values], dtype=object)))
-        return ExactArray(np.concatenate([v.over(den) for v in values], axis=axis + 1), den)
-
-    return NodeForm(
-        joined([p.forms for p in parts]), np.concatenate([p.open for p in parts], axis=axis),
-        joined([p.low for p in parts]), joined([p.high for p in parts]))

@@ -171,7 +171,7 @@ class ExactClaim:
         being used; -1 if there is none."""
         leaf = here.leaf
         open_ = [cell for k in self._open(end.false) if here.forms[k] is None
-                 for cell, _ in self._rows[k].terms]
+                 for cell, _ in leaf.domain.reduced(self._rows[k]).terms]
         found = leaf.domain.undecided(open_)
         return found if found >= 0 or open_ else leaf.domain.undecided(leaf.left_out)
 
