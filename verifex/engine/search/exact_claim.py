@@ -57,7 +57,7 @@ class ExactEnd:
 
 
 @dataclass(frozen=True)
-class _Leaf:
+class _Attempt:
     """A domain, the negated forms of its open atoms (None: not affine there, as long as units are
     undecided), and points at which some of those are least that do not exclude their atoms."""
 
@@ -102,7 +102,7 @@ class ExactClaim:
             return end
         # Sound: balls and whole numbers do not count here, so that the domain is only larger.
         domain = self._forms.over(low, high, signs)
-        here = _Leaf(ExactLeaf(domain, region.rows, self._stopped),
+        here = _Attempt(ExactLeaf(domain, region.rows, self._stopped),
                      {k: domain.of(self._rows[k]) for k in self._open(false)})
         if self._singly(here, end) and not end.closed and not self._jointly(here, end):
             end.gate = self._undecided(here, end)
@@ -118,7 +118,7 @@ class ExactClaim:
         """Whether an atom is false where its row is at least `value`."""
         return value > 0 or (value == 0 and self.atoms[atom].strict)
 
-    def _singly(self, here: _Leaf, end: ExactEnd) -> bool:
+    def _singly(self, here: _Attempt, end: ExactEnd) -> bool:
         """Bound the row of every open atom by itself; False where time ran out."""
         rows = [(k, form) for k, form in here.forms.items() if form is not None]
         nothing = AffineRow([Fraction(0)] * len(here.leaf.domain.free), Fraction(0))
@@ -140,7 +140,7 @@ class ExactClaim:
             end.closed = "bounds"
         return True
 
-    def _jointly(self, here: _Leaf, end: ExactEnd) -> bool:
+    def _jointly(self, here: _Attempt, end: ExactEnd) -> bool:
         """Close a domain by atoms that exclude each other, all of which would have to hold."""
         # Sound: a claim that is only violated where all of them hold is not where they cannot.
         wanted = np.flatnonzero(self._counts.necessary(end.false[None])[0]).tolist()
@@ -166,7 +166,7 @@ class ExactClaim:
 
     # --- what is left ---------------------------------------------------------------------------
 
-    def _undecided(self, here: _Leaf, end: ExactEnd) -> int:
+    def _undecided(self, here: _Attempt, end: ExactEnd) -> int:
         """A unit to split on: one that keeps an open row from being affine, or else a split from
         being used; -1 if there is none."""
         leaf = here.leaf
@@ -175,7 +175,7 @@ class ExactClaim:
         found = leaf.domain.undecided(open_)
         return found if found >= 0 or open_ else leaf.domain.undecided(leaf.left_out)
 
-    def _look_for_violations(self, here: _Leaf, end: ExactEnd) -> None:
+    def _look_for_violations(self, here: _Attempt, end: ExactEnd) -> None:
         """Replay the points at which rows are least, where that violates the claim: there, and
         towards the centre of the domain, off the kinks."""
         leaf = here.leaf
@@ -194,7 +194,7 @@ class ExactClaim:
         # Balls are left out for good, but features that are whole numbers may be fixed yet.
         end.violated = leaf.whole and self._whole.isdisjoint(leaf.domain.free)
 
-    def _violates(self, here: _Leaf, end: ExactEnd, point: Point) -> bool:
+    def _violates(self, here: _Attempt, end: ExactEnd, point: Point) -> bool:
         """Whether the claim is violated at a point of the leaf, with its units as they are there;
         False where some row is not affine."""
         false = end.false.copy()
@@ -206,7 +206,7 @@ class ExactClaim:
         return bool(self._counts.possible(false[None])[0])
 
 
-def _step(here: _Leaf, point: Point, centre: Point) -> Fraction:
+def _step(here: _Attempt, point: Point, centre: Point) -> Fraction:
     """How far to go from a point to the centre with every row that is below zero staying so."""
     step = Fraction(1, 2)
     for form in here.forms.values():
