@@ -44,17 +44,19 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "channel executor", "child_process in_process", "task_worker", "process_executor",
     ),
     "verifex.engine.bounds": (
-        "batched_lp facts layout region_rows rounding single_lp", "optimise", "root", "half_spaces",
+        "batched_lp exact_lp exact_nodes facts layout region_rows rounding single_lp",
+        "exact_forms optimise", "exact_leaf root", "half_spaces",
     ),
     "verifex.engine.search": (
-        "counts record start", "gates inputs", "handover workers", "claims extrema",
+        "counts record start", "exact_claim", "gates inputs", "handover workers", "claims extrema",
     ),
     "verifex.engine.search.gates": (
-        "branching domains forms", "frontier lookahead policy", "joint leaves tighten",
+        "branching domains forms", "frontier lookahead policy",
+        "joint leaves tighten",
         "bounding refresh", "search",
     ),
     "verifex.engine.search.inputs": (
-        "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",
+        "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_ends box_rows", "search",
     ),
     "verifex.certificate": (
         "checker lines", "names", "write", "grant leaf", "application bundle",

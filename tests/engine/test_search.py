@@ -62,7 +62,7 @@ def test_the_search_never_contradicts_enumeration(block: int) -> None:
         if found.witness is not None:
             assert truth is Status.OPTIMAL, asked.description
         settled += found.closed is not None or found.witness is not None
-    assert settled >= 3  # some are balls, integers or ties, which the search leaves open
+    assert settled >= 3  # some are balls or integers, which the search leaves open
 
 
 # --- ranges -----------------------------------------------------------------------------------

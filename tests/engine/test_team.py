@@ -441,13 +441,18 @@ def test_parcels_hold_whole_domains_and_nodes() -> None:
         assert _same(list(getattr(sent, name)), list(getattr(light, name))), name
     assert light.node.tolist() == [-1, -1]
     assert len(parcels.unbundle(loads(dumps(parcels.bundle(sent.take(slice(0, 0))))), sent)) == 0
-    node = ProofNode(3, 5, -1, None, 0.0, [AtomBound(1, 0.5, packed, {2: 0.25})], "bounds",
-                     (7, 8), [facts])
+    rational = {
+        Parameter(ParameterKind.BETA, 2): {4: Fraction(1, 3)}, REGION_ROWS: {0: Fraction(2, 7)}}
+    bounds = [
+        AtomBound(1, 0.5, packed, {2: 0.25}),
+        AtomBound(0, 0.0, rational, {2: Fraction(5, 3)}, exact=True)]
+    node = ProofNode(3, 5, -1, None, 0.0, bounds, "bounds", (7, 8), [facts])
     value = loads(dumps(parcels.node_to(node)))
     came = parcels.node_from(value, 3)
     parcels.add_content(came, value)
     came.children = tuple(value["children"])
     assert _same(vars(node), vars(came))
+    assert isinstance(came.bounds[1].more[2], Fraction)
 
 
 

@@ -145,7 +145,7 @@ class _ProofWriter:
         splits: list[list[int | str]] = []
         rows: list[list[int | str]] = []
         for (kind, node), values in params.items():
-            if isinstance(values, dict):
+            if isinstance(values, Mapping):
                 target = splits if kind is ParameterKind.BETA else rows
                 for k, value in values.items():
                     place = places.get((node, k)) if kind is ParameterKind.BETA else k

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +15,9 @@ from verifex.semantics.parameters import Parameter
 BITS = 7
 """Fractions are kept in units of 2**-BITS."""
 
-Packed = dict[Parameter, NDArray[np.uint8] | dict[int, float]]
-"""Fractions as bytes in units of 2**-BITS; multipliers as their nonzero entries."""
+Packed = dict[Parameter, NDArray[np.uint8] | Mapping[int, float | Fraction]]
+"""Fractions as bytes in units of 2**-BITS; multipliers as their nonzero entries, which are rational
+where a leaf is closed in exact arithmetic."""
 
 
 def pack(params: dict[Parameter, FloatArray]) -> Packed:

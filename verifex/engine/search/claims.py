@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import refute
 from verifex.engine.margin import batch_margin
 from verifex.engine.search.counts import Counts
+from verifex.engine.search.exact_claim import ExactClaim
 from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, whole
 from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
@@ -64,15 +66,16 @@ class FormulaPolicy:
     rounding: Rounding
     whole: WholeFeatures | None = None
     forms: list[Form] = field(init=False)
+    exact: ExactClaim | None = None
     witness: Witness | None = None
     worst: float = np.inf
     nearest: FloatArray | None = None
     _replays: int = 0
-    _violated_at: FloatArray | None = None
+    _told: bool = False
 
     def __post_init__(self) -> None:
         self.forms = [-a.form for a in self.atoms]
-        self._counts = Counts.of(self.violation, {a: k for k, a in enumerate(self.atoms)})
+        self.counts = Counts.of(self.violation, {a: k for k, a in enumerate(self.atoms)})
         self._strict = np.array([a.strict for a in self.atoms], dtype=bool)
         self._violation = self.problem.violation()
         self._clear = np.array([max(MARGIN, self.rounding.of(form)) for form in self.forms])
@@ -91,8 +94,8 @@ class FormulaPolicy:
         domains.false[found.place[false], found.row[false]] = True
         touched = np.unique(found.place[false])
         known = domains.false[touched]
-        closed[touched] = ~self._counts.possible(known)
-        for k, open_ in zip(touched.tolist(), self._counts.open(known), strict=True):
+        closed[touched] = ~self.counts.possible(known)
+        for k, open_ in zip(touched.tolist(), self.counts.open(known), strict=True):
             if not closed[k]:
                 domains.narrow(k, np.flatnonzero(open_))
         return closed
@@ -112,8 +115,9 @@ class FormulaPolicy:
                 return
             self._replays += 1
             self.witness = refute(self.problem, points[i].tolist())
-            if self.witness is not None:
-                self._violated_at = points[i].copy()
+
+    def found(self, witness: Witness) -> None:
+        self.witness = self.witness or witness
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         return False  # an atom that can be true on a leaf is not decided by that
@@ -122,20 +126,22 @@ class FormulaPolicy:
         known = domains.false.copy()
         near = self._strict[found.row] & (found.value >= -self._clear[found.row])
         known[found.place[near], found.row[near]] = True
-        return ~self._counts.possible(known)
+        return ~self.counts.possible(known)
 
     def joint(self, domains: Domains) -> list[NDArray[np.intp]]:
         # Sound: a claim that is only violated where all of them hold is not violated where they
         # cannot.
-        return [np.flatnonzero(line) for line in self._counts.necessary(domains.false)]
+        return [np.flatnonzero(line) for line in self.counts.necessary(domains.false)]
 
     def tell(self) -> dict[str, Any]:
-        x, self._violated_at = self._violated_at, None
-        return {} if x is None else {"x": x}
+        if self.witness is None or self._told:
+            return {}
+        self._told = True
+        return {"x": [str(v) for v in self.witness.point]}
 
     def hear(self, told: dict[str, Any]) -> None:
         if "x" in told and self.witness is None:
-            self.witness = refute(self.problem, told["x"].tolist())
+            self.witness, self._told = refute(self.problem, [Fraction(v) for v in told["x"]]), True
 
     def finished(self) -> bool:
         return self.witness is not None
@@ -203,6 +209,9 @@ def decide_search(
     distinct = list(dict.fromkeys(atoms(violation)))
     rounding = Rounding(problem.graph, list(layout.targets), (lo, hi), root.ends)
     policy = FormulaPolicy(problem, violation, distinct, rounding, whole_features)
+    if options.record and ExactClaim.suits(problem, layout):
+        policy.exact = ExactClaim(
+            problem, layout, distinct, policy.counts, lambda: budget.spent or policy.finished())
     if not distinct:  # it is certain under bounds: any point off the kinks violates the claim
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())

@@ -19,6 +19,7 @@ from verifex.engine.bounds.optimise import Bounder
 from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import root_facts
 from verifex.engine.budget import Budget
+from verifex.engine.search.exact_claim import ExactClaim
 from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, whole
 from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
@@ -26,6 +27,7 @@ from verifex.engine.search.handover import Rest
 from verifex.engine.search.record import Proof
 from verifex.engine.search.start import linear_rows, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
+from verifex.engine.verdict import Witness
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
@@ -61,6 +63,7 @@ class RangePolicy:
     best: FloatArray = field(init=False)
     points: list[FloatArray | None] = field(init=False)
     closed_at: FloatArray = field(init=False)
+    exact: ExactClaim | None = None
     _news: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -144,6 +147,9 @@ class RangePolicy:
     def _better(self, row: int, value: float, point: FloatArray) -> None:
         self.best[row], self.points[row] = value, point.copy()
         self._news.add(row)
+
+    def found(self, witness: Witness) -> None:
+        """Nothing: a range is no claim."""
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         # The closed cell attains its value, if only on a kink: the range includes it. A point

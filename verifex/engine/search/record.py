@@ -7,7 +7,9 @@ its subtree.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +43,10 @@ class AtomBound:
     row: int
     value: float
     params: Packed
-    more: dict[int, float] = field(default_factory=dict)
+    more: Mapping[int, float | Fraction] = field(default_factory=dict)
     exact: bool = False
-    """Whether the multipliers are fractions that show it exactly, where nothing may round."""
+    """Multipliers are Fractions (in `params` under BETA and GAMMA, and in `more`); every unit that
+    matters is decided there by splits on the path or by exact intervals."""
 
 
 @dataclass

@@ -109,6 +109,7 @@ class Leaves:
     def __init__(self, context: SearchContext) -> None:
         self.context = context
         self._lp: LeafSolver | None = None
+        self._hopeless = False
 
     def solver(self) -> LeafSolver:
         if self._lp is None:
@@ -159,6 +160,9 @@ class Leaves:
         if policy.close(domain, found)[0]:
             return "bounds"
         domain.gate[0] = left
+        if left < 0 and (closed := self._exactly(domain)):
+            return closed
+        left = int(domain.gate[0])
         if left < 0 and not side.fractional and policy.tie(domain, found)[0]:
             stats.ties += 1
             return "tie"
@@ -166,6 +170,27 @@ class Leaves:
             domain.dimension[0] = side.best
             stats.unresolved += side.best < 0
         return ""
+
+    def _exactly(self, domain: Domains) -> str:
+        """How a domain with nothing to split on is closed in exact arithmetic; "" if it is not.
+
+        A unit that it has to be split on for that is put into its column.
+        """
+        policy = self.context.policy
+        if policy.exact is None or self._hopeless or self.context.over:
+            return ""
+        end = policy.exact.end(domain.lo[0], domain.hi[0], domain.signs[0], domain.false[0])
+        self.context.proof.nodes[domain.node[0]].bounds += end.bounds
+        if end.witness is not None:
+            policy.found(end.witness)
+        # On such a claim closed leaves help no more.
+        self._hopeless = end.violated
+        if end.closed == "":
+            rows = np.flatnonzero(end.false & ~domain.false[0])
+            certain = RowBounds(np.zeros_like(rows), rows, np.full(len(rows), np.inf))
+            policy.close(domain, certain)
+            domain.gate[0] = end.gate
+        return end.closed
 
     def _leaf(self, domain: Domains) -> _Leaf:
         lo, hi, signs = domain.lo, domain.hi, domain.signs

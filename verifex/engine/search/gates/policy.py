@@ -14,18 +14,24 @@ from verifex.engine.bounds.half_spaces import HalfSpaceMaker, HalfSpaces
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget
+from verifex.engine.search.exact_claim import ExactClaim
 from verifex.engine.search.gates.domains import Domains, Flags, RowBounds
 from verifex.engine.search.gates.forms import FormTable
 from verifex.engine.search.record import Proof
+from verifex.engine.verdict import Witness
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.semantics.whole import WholeFeatures
 
 
 class Policy(Protocol):
-    """What the search is for. Rows are numbers of `forms`."""
+    """What the search is for. Rows are numbers of `forms`.
+
+    `exact` decides single domains in exact arithmetic; None where nothing is decided by that.
+    """
 
     forms: list[Form]
+    exact: ExactClaim | None
 
     def goals(self, rows: NDArray[np.intp]) -> FloatArray:
         """The lower bounds (R,) at which rows (R,) need no more work."""
@@ -36,6 +42,9 @@ class Policy(Protocol):
 
     def candidates(self, points: FloatArray, rows: Sequence[int]) -> None:
         """Points of the region (k, n) worth trying, and the rows that they came from."""
+
+    def found(self, witness: Witness) -> None:
+        """Take note of a point that was replayed and violates the claim."""
 
     def leaf_value(self, row: int, value: float, point: FloatArray) -> bool:
         """The exact minimum of a row on a leaf; True if the row is decided there by that."""

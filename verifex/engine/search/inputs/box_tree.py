@@ -29,6 +29,16 @@ Rows = NDArray[np.int32]
 """(k, 3): node, element, sign of bounds that a backward pass without multipliers gives."""
 
 
+@dataclass(frozen=True)
+class ClosedPart:
+    """A box, or a part of it, that is closed by exact `bounds`, or else by those of its `parts`:
+    where unit `gate` is >= 0, and where it is <= 0."""
+
+    bounds: list[AtomBound]
+    gate: int = -1
+    parts: tuple[ClosedPart, ClosedPart] | None = None
+
+
 @dataclass
 class BoxTree:
     """Node k is split at `at[k]` along input `side[k]`, or a leaf where `side[k]` is -1.
@@ -36,7 +46,8 @@ class BoxTree:
     The part x >= at is node `first[k]`, the part x <= at the one after it; of `whole` inputs the
     first is the part x >= at + 1. Where `side[k]` is -2 - g it is split on unit g instead: first
     the part where that is >= 0. `closed` says of a leaf which atoms close it, each with multipliers
-    of units on the path; `hollow` are leaves that have no point by their one-hot groups.
+    of units on the path; `hollow` are leaves that have no point by their one-hot groups. `exact`
+    are bounds in exact arithmetic, which hold in a node's subtree.
     """
 
     side: list[int] = field(default_factory=list)
@@ -47,6 +58,7 @@ class BoxTree:
     closed: dict[int, dict[int, Multipliers]] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()
     hollow: set[int] = field(default_factory=set)
+    exact: dict[int, list[AtomBound]] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -68,6 +80,16 @@ class BoxTree:
         for j, (node, i, value) in enumerate(triples):
             self.side[node], self.at[node], self.first[node] = i, value, start + 2 * j
         return self.grow([self.depth[n] + 1 for n in nodes.tolist() for _ in range(2)])
+
+    def settle(self, node: int, part: ClosedPart) -> None:
+        """Put a leaf in that was closed in exact arithmetic."""
+        self.exact[node] = part.bounds
+        if part.parts is None:
+            self.closed[node] = {}
+            return
+        places = self.split(np.array([node]), np.array([-2 - part.gate]), np.zeros(1))
+        for child, below in zip(places.tolist(), part.parts, strict=True):
+            self.settle(child, below)
 
     def note(
         self,
@@ -100,6 +122,7 @@ class BoxTree:
         for k, (i, first) in enumerate(zip(self.side, self.first, strict=True)):
             node = proof.nodes[k]
             node.plain = self.facts.get(k)
+            node.bounds += self.exact.get(k, [])
             if first < 0:
                 node.closed = "empty" if k in self.hollow else "bounds"
                 for row, used in self.closed[k].items():

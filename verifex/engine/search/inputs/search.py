@@ -24,6 +24,7 @@ from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import refute
 from verifex.engine.margin import batch_margin
 from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement, refuse_underflow, thresholds
+from verifex.engine.search.inputs.box_ends import FEW_UNDECIDED, BoxEnds
 from verifex.engine.search.inputs.box_rows import ClaimRows
 from verifex.engine.search.inputs.box_tree import BoxTree, Multipliers
 from verifex.engine.search.inputs.dense import DenseNet
@@ -193,7 +194,9 @@ class InputSearch:
         # What lies between both parts of a split: 1 for a whole feature, nothing for any other.
         self._step = np.zeros(len(box[0])) if self.whole is None else self.whole.splits * 1.0
         self._doubt = max(1e-12, rounding.of_formula(self.violation))
+        self._tie = _TIE * (1.0 + float(np.abs(self.claim.const).max()))
         self.rows = ClaimRows(self.bounds, self.claim)
+        self.ends = BoxEnds(self.problem, self.layout, self.claim, lambda: self.budget.spent)
         forms = [a.form for a in self.claim.atoms]
         self.cuts = thresholds(forms, graph.input_offsets)
         self.width = int(np.clip(_ROWS // max(self.net.gates, 4 * len(forms), 32), 8, 2048))
@@ -308,27 +311,49 @@ class InputSearch:
         left = np.flatnonzero(~judged.closed)
         for k in np.flatnonzero(shared & ~judged.closed).tolist():
             batch.known[k] = self.bounds.units(boxes, k)
+        tied = np.zeros(left.shape, dtype=bool)
         if left.size:
-            self._try_points(boxes, found, judged, left)
-        side, at = self._sides(boxes, found, judged, left)
+            tied = self._try_points(boxes, found, judged, left)
+        side, at, undecided = self._sides(boxes, found, judged, left)
         open_ = replace(batch.take(left), margin=judged.margin[left], side=side, at=at)
-        return open_.take(self._can_split(open_))
+        wide, few = self._can_split(open_), undecided <= FEW_UNDECIDED
+        near = open_.margin <= self._tie
+        ended = self._end_exactly(open_, (few & (tied | near)) | ~wide)
+        # What is within rounding of a tie is not split for ever.
+        fine = wide & ~(near & (few | self.ends.hopeless))
+        stuck = ~(fine | ended)
+        if stuck.any():
+            self.stuck += int(stuck.sum())
+            self.highest = max(self.highest, float(open_.margin[stuck].max()))
+        return open_.take(fine & ~ended)
 
     def _can_split(self, open_: _Open) -> NDArray[np.bool_]:
-        """Boxes that floats can still halve and that are not within rounding of a tie; the others
-        stay open for good, for exact arithmetic."""
+        """Boxes that floats can still halve."""
         row, side = np.arange(len(open_)), np.maximum(open_.side, 0)
         low, at = open_.lower[row, side], open_.at
         inside = ((low < at) | (self._step[side] > 0)) & (at < open_.upper[row, side])
-        tie = _TIE * (1.0 + float(np.abs(self.claim.const).max()))
-        fine: NDArray[np.bool_] = (inside | (open_.side < 0)) & (open_.margin > tie)
-        if not fine.all():
-            self.stuck += int((~fine).sum())
-            self.highest = max(self.highest, float(open_.margin[~fine].max()))
-        return fine
+        wide: NDArray[np.bool_] = inside | (open_.side < 0)
+        return wide
 
-    def _sides(self, boxes: Boxes, found: Passed, judged: Judgement, left: Any) -> tuple[Any, Any]:
-        """Where to split the boxes that stay open: along an input, or on a unit if few are left."""
+    def _end_exactly(self, open_: _Open, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Those of the boxes `which` that are closed in exact arithmetic."""
+        closed = np.zeros(len(open_), dtype=bool)
+        for k in np.flatnonzero(which).tolist():
+            if self.ends.hopeless or self.witness is not None:
+                break
+            part = self.ends.close(open_.lower[k], open_.upper[k], open_.cuts[k])
+            self.witness = self.ends.witness
+            if part is not None:
+                closed[k] = True
+                self.tree.settle(int(open_.node[k]), part)
+                self.highest = max(self.highest, 0.0)  # it holds there, by no more than that
+        return closed
+
+    def _sides(
+        self, boxes: Boxes, found: Passed, judged: Judgement, left: Any
+    ) -> tuple[Any, Any, Any]:
+        """Where to split the boxes that stay open, along an input, or on a unit if few are left;
+        and how many units are undecided there."""
         count, rows = judged.rests.shape
         width = (boxes.upper - boxes.lower)[left]
         pick = judged.rests[left][:, :, None]
@@ -357,12 +382,17 @@ class InputSearch:
             enough = losses[row, best] > UNIT_SHARE * score.max(axis=1)
             on_unit = (undecided <= FEW_UNITS) & enough
             side = np.where(on_unit, -2 - best, side)
-        return side, at
+        return side, at, undecided
 
     # --- witnesses ------------------------------------------------------------------------------
 
-    def _try_points(self, boxes: Boxes, found: Passed, judged: Judgement, left: Any) -> None:
-        """The middles, and the corners where the bounds are attained; the best is replayed."""
+    def _try_points(
+        self, boxes: Boxes, found: Passed, judged: Judgement, left: Any
+    ) -> NDArray[np.bool_]:
+        """The middles, and the corners where the bounds are attained; the best is replayed.
+
+        Returns the boxes (of those left) with a point within rounding of violating the claim.
+        """
         count, rows = judged.rests.shape
         first = judged.rests[left].argmax(axis=1)
         coefs = found.coefs.reshape(count, rows, -1)[left, first]
@@ -377,9 +407,9 @@ class InputSearch:
         if -score[order[0]] < self._least:
             self._least, self.nearest = float(-score[order[0]]), x[order[0]].copy()
         for k in order[:2]:
-            if score[k] < -self._doubt or self._replays > _REPLAYS:
-                return
+            if score[k] < -self._doubt or self._replays > _REPLAYS or self.witness is not None:
+                break
             self._replays += 1
             self.witness = refute(self.problem, x[k].tolist())
-            if self.witness is not None:
-                return
+        tied: NDArray[np.bool_] = score.reshape(2, -1).max(axis=0) >= -self._tie
+        return tied

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -98,8 +99,8 @@ def packed_to(packed: Packed) -> list[Any]:
     names: list[Any] = []
     sparse: list[Any] = []
     for (kind, node), values in packed.items():
-        if isinstance(values, dict):
-            sparse += [kind.value, node, list(values), list(values.values())]
+        if isinstance(values, Mapping):
+            sparse += [kind.value, node, list(values), [_number_to(v) for v in values.values()]]
         else:
             names += [kind.value, node]
             parts.append(values)
@@ -118,7 +119,8 @@ def packed_from(entries: list[Any]) -> Packed:
         at += size
     for k in range(0, len(sparse), 4):
         kind, node, places, values = sparse[k : k + 4]
-        out[Parameter(ParameterKind(kind), node)] = dict(zip(places, values, strict=True))
+        out[Parameter(ParameterKind(kind), node)] = {
+            k: _number_from(v) for k, v in zip(places, values, strict=True)}
     return out
 
 
@@ -138,13 +140,23 @@ def facts_from(value: Value) -> LocalFacts:
 
 
 def _bound_to(bound: AtomBound) -> list[Any]:
-    return [bound.row, bound.value, packed_to(bound.params), bound.more]
+    more = {k: _number_to(m) for k, m in bound.more.items()}
+    return [bound.row, bound.value, packed_to(bound.params), more, bound.exact]
 
 
 def _bound_from(entries: list[Any]) -> AtomBound:
+    row, value, packed, more, exact = entries
     return AtomBound(
-        entries[0], entries[1], packed_from(entries[2]), {int(k): m for k, m in entries[3].items()}
-    )
+        row, value, packed_from(packed), {int(k): _number_from(m) for k, m in more.items()}, exact)
+
+
+def _number_to(value: float | Fraction) -> float | str:
+    """Multipliers in exact arithmetic travel as text."""
+    return str(value) if isinstance(value, Fraction) else value
+
+
+def _number_from(value: float | str) -> Any:
+    return Fraction(value) if isinstance(value, str) else value
 
 
 def node_to(node: ProofNode) -> Value:
