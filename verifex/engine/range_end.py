@@ -20,6 +20,7 @@ from verifex.engine.falsify.interior import interior_point
 from verifex.engine.falsify.witness import replay, snap
 from verifex.engine.findings.reasons import BOUNDS, Evidence, EvidenceKind, Reason, ReasonKind
 from verifex.engine.search.handover import Rest
+from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.testimony import Hearing, Statement, allowance, heard
 from verifex.engine.verdict import RangeEnd
@@ -46,6 +47,15 @@ class Left:
     attained: float
     closed: float
     domains: Rest | None
+
+
+@dataclass(frozen=True)
+class EndProof:
+    """What a search has recorded of one end: by this tree the form is at least (of a maximum: at
+    most) `bound`, as far as floats tell."""
+
+    bound: float
+    record: Closed
 
 
 class Best:

@@ -23,7 +23,7 @@ from verifex.engine.findings.reasons import (
     Reason,
     ReasonKind,
 )
-from verifex.engine.range_end import Best, End, Left, tighter
+from verifex.engine.range_end import Best, End, EndProof, Left, tighter
 from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
@@ -58,12 +58,14 @@ class RangeQuestion:
 @dataclass(frozen=True)
 class SearchedEnds:
     """What a search knows of a form's minimum (False) and maximum (True): the ends, what it leaves
-    open at each, why bounds of it were discarded, and the seconds that it took."""
+    open at each, why bounds of it were discarded, the seconds that it took, and its records, where
+    they were asked for."""
 
     ends: dict[bool, RangeEnd]
     left: dict[bool, Left] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     seconds: float = 0.0
+    proofs: dict[bool, EndProof] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -72,8 +74,8 @@ class SearchedEnds:
 
     @property
     def closed(self) -> bool:
-        """Whether both gaps are closed."""
-        return RangeVerdict("", self.ends[False], self.ends[True]).closed
+        """Whether both gaps are closed, if the bounds are right."""
+        return RangeVerdict("", self.ends[False], self.ends[True]).settled
 
 
 def find_range(
@@ -95,15 +97,20 @@ def find_each(
     settings: Settings | None = None,
     pool: SolverPool | None = None,
     watch: Watch | None = None,
+    *,
+    record: bool = False,
 ) -> list[RangeVerdict]:
     """The range of every form, in `seconds` for each: several are searched together first, then
-    what that leaves open one by one, with solvers. `watch` is told of the search for all."""
+    what that leaves open one by one, with solvers. `watch` is told of the search for all.
+
+    With `record`, ends keep what the search recorded of them, from which certificates are written.
+    """
     settings = settings or Settings()
-    known = _together(problem, questions, settings, watch or Watch())
+    known = _together(problem, questions, settings, watch or Watch(), record)
     own = pool or SolverPool()
     try:
         return [
-            _OneRange(problem, question, settings, own, known.get(k)).find()
+            _OneRange(problem, question, settings, own, known.get(k), record).find()
             for k, question in enumerate(questions)
         ]
     finally:
@@ -112,7 +119,8 @@ def find_each(
 
 
 def _together(
-    problem: Problem, questions: Sequence[RangeQuestion], settings: Settings, watch: Watch
+    problem: Problem, questions: Sequence[RangeQuestion], settings: Settings, watch: Watch,
+    record: bool,
 ) -> dict[int, SearchedEnds]:
     """What one search finds out about forms that it takes together, by their places."""
     found: dict[int, SearchedEnds] = {}
@@ -126,7 +134,7 @@ def _together(
         forms, started = [questions[k].form for k in places], time.monotonic()
         seconds = settings.seconds * len(places) * TOGETHER
         # What kept it from its end is asked, and told, again of each form that is left open.
-        ends = _search(_about(problem, forms), forms, seconds, settings, [], watch)
+        ends = _search(_about(problem, forms), forms, seconds, settings, [], watch, record)
         each = (time.monotonic() - started) / len(places)
         found |= {k: replace(e, seconds=each) for k, e in zip(places, ends, strict=True)}
     return found
@@ -143,11 +151,12 @@ class _OneRange:
 
     def __init__(
         self, problem: Problem, question: RangeQuestion, settings: Settings, pool: SolverPool,
-        known: SearchedEnds | None,
+        known: SearchedEnds | None, record: bool = False,
     ) -> None:
         self.problem, self.question = _about(problem, [question.form]), question
         self.known, self.pool = known, pool
-        self.settings = settings
+        self.settings, self.record = settings, record
+        self.proofs = {} if known is None else dict(known.proofs)
         self.started = time.monotonic() - (0.0 if known is None else known.seconds)
         self.evidence = [Evidence(EvidenceKind.INTERVALS, BOUNDS)]
         self.reasons: list[Reason] = [] if known is None else list(known.reasons)
@@ -168,8 +177,13 @@ class _OneRange:
         settings, form = self.settings, self.question.form
         share = SEARCH_SHARE if settings.asked else 1.0
         found = _search(self.problem, [form], self._left() * share, settings, self.reasons,
-                        self.question.watch)[0]
+                        self.question.watch, self.record)[0]
         self.reasons += found.reasons
+        for side, proof in found.proofs.items():
+            known = self.proofs.get(side)
+            sign = -1 if side else 1
+            if known is None or sign * proof.bound >= sign * known.bound:
+                self.proofs[side] = proof
         if self.known is None:
             return found
         ends = {
@@ -203,8 +217,9 @@ class _OneRange:
         return max(0.0, self.settings.seconds - (time.monotonic() - self.started))
 
     def _verdict(self, ends: dict[bool, RangeEnd]) -> RangeVerdict:
+        low, high = (replace(ends[side], proof=self.proofs.get(side)) for side in SIDES)
         return RangeVerdict(
-            self.question.name, ends[False], ends[True], tuple(dict.fromkeys(self.reasons)),
+            self.question.name, low, high, tuple(dict.fromkeys(self.reasons)),
             tuple(dict.fromkeys(self.evidence)), time.monotonic() - self.started,
             _notes(self.problem),
         )
@@ -240,10 +255,11 @@ def find_ranges(
 
 def _search(
     problem: Problem, forms: Sequence[Form], seconds: float, settings: Settings,
-    reasons: list[Reason], watch: Watch,
+    reasons: list[Reason], watch: Watch, record: bool = False,
 ) -> list[SearchedEnds]:
     """Both ends of every form by branch and bound, attained values replayed exactly, and what is
-    left open at each. Why it did not come to its end is added to `reasons`."""
+    left open at each. Why it did not come to its end is added to `reasons`; with `record` the
+    trees are kept."""
     from verifex.engine.search.extrema import minima
     from verifex.engine.search.gates.search import SearchOptions
 
@@ -259,7 +275,7 @@ def _search(
     signed = [*forms, *(-f for f in forms)]
     try:
         found, stats, _, _ = minima(
-            problem, signed, budget, options, watch.search(), settings.seed)
+            problem, signed, budget, options, watch.search(), settings.seed, record)
     except UnsupportedError as error:
         reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
         return empty
@@ -279,7 +295,7 @@ def _ends(
 ) -> SearchedEnds:
     """Both ends of a form, from the minimum of it and that of its negative. `problem` is about this
     form alone: kinks of other forms are none of its own."""
-    ends, left, reasons = {}, {}, list[Reason]()
+    ends, left, proofs, reasons = {}, {}, {}, list[Reason]()
     for side, least in zip(SIDES, found, strict=True):
         best = Best(problem, Objective(form, side))
         if least.point is not None:
@@ -288,7 +304,9 @@ def _ends(
         claimed = (bound, SEARCH) if np.isfinite(bound) else None
         ends[side] = best.result(proven[side], claimed, reasons)
         left[side] = Left(least.attained, least.closed, least.rest)
-    return SearchedEnds(ends, left, tuple(reasons))
+        if least.record is not None and np.isfinite(least.shown):
+            proofs[side] = EndProof(-least.shown if side else least.shown, least.record)
+    return SearchedEnds(ends, left, tuple(reasons), proofs=proofs)
 
 
 def _searchable(problem: Problem) -> bool:

@@ -41,7 +41,7 @@ def build(wanted: BoundedExpression, setting: Setting) -> Formula:
 def expression_form(text: str, setting: Setting) -> tuple[Form, str]:
     """What an expression means, as a form over the growing graph, and in words."""
     whole = text.strip(" ")
-    head, colon, tail = whole.partition(":")
+    head, _, tail = whole.partition(":")
     if head in _KINDS:
         return _KINDS[head](tail.strip(" "), setting)
     if head in _OUTPUTS:

@@ -100,18 +100,17 @@ class Leaves:
         for answer in self._solve(leaf):
             stats.lps += 1
             known[answer.row] = answer.bound
+            if answer.value is not None and answer.points is not None:
+                policy.candidates(answer.points, [answer.row])
+                # With undecided gates left the polytope only contains the domain.
+                vertex = answer.points[0]
+                if left < 0 and policy.leaf_value(answer.row, answer.value, vertex):
+                    known[answer.row] = max(known[answer.row], answer.value)
             goal = float(policy.goals(np.array([answer.row]))[0])
             # A tie too: exact arithmetic decides it.
-            if context.options.record and answer.bound > -abs(goal):
+            if context.options.record and answer.bound > min(goal, -abs(goal)):
                 bound = AtomBound(answer.row, answer.bound, answer.params)
                 attach(context.proof, domain, 0, bound)
-            if answer.value is None or answer.points is None:
-                continue
-            policy.candidates(answer.points, [answer.row])
-            # With undecided gates left the polytope only contains the domain.
-            vertex = answer.points[0]
-            if left < 0 and policy.leaf_value(answer.row, answer.value, vertex):
-                known[answer.row] = max(known[answer.row], answer.value)
         found = RowBounds(
             np.zeros(len(known), dtype=np.intp), np.array(list(known), dtype=np.intp),
             np.array(list(known.values()), dtype=np.float64))
