@@ -27,8 +27,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks.bench import DATA, OUT, ROOT, ball, components, save, search_minima, show
+from tests.helpers import checker_parts as checker
 from tests.helpers.document import section
-from verifex import checker
 from verifex.certificate.grant import run_checker
 from verifex.certificate.write import proof_lines, write
 from verifex.engine.bounds.optimise import Effort

@@ -56,6 +56,13 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.engine.search.inputs": (
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",
     ),
+    "verifex.certificate.checker": (
+        "failures", "files graph", "bounds", "onnx", "spec", "vnnlib", "proof", "command",
+        "__main__",
+    ),
+    "verifex.certificate.checker.onnx": (
+        "protobuf rounding signatures", "stored", "operator_call", "operators", "network",
+    ),
     "verifex.cli": (
         "common guard options plot vnnlib",
         "check environment export network render witness_file", "decide", "app",

@@ -33,8 +33,8 @@ from typing import Any
 from tests.certificate.falsehoods.claims import Files
 from tests.certificate.mutants.bases import Base, bases
 from tests.certificate.mutants.changes import BYTES, MESSAGES, TEXTS, lines_changed
+from tests.helpers import checker_parts as checker
 from tests.helpers.document import section
-from verifex import checker
 from verifex.settings import Settings
 
 TITLE = "Mutated files"

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from tests.certificate.corruptions import Case
+from tests.helpers import checker_parts as checker
 from tests.helpers.spec_nets import by_solver, truth
-from verifex import checker
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.solve.pool import SolverPool

@@ -19,8 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 import verifex
 from tests.certificate.corruptions import Case
 from tests.certificate.spoiled import check
+from tests.helpers import checker_parts as checker
 from tests.helpers.spec_nets import Pair, pair, truth
-from verifex import Outcome, checker
+from verifex import Outcome
 from verifex.certificate.write import proof_lines, write
 from verifex.cli.export import export
 from verifex.engine.budget import Budget

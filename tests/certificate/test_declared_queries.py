@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import checker_parts as checker
 from tests.helpers.spec_nets import pair
-from verifex import checker
 from verifex.api import verify
 from verifex.engine.verdict import Outcome
 from verifex.frontend.onnx.read import load

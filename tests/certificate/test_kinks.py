@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
+from tests.helpers import checker_parts as checker
 from tests.helpers.checker_nets import save_graph
-from verifex import api, checker
+from verifex import api
 from verifex.certificate.write import witness_lines, write
 from verifex.engine.falsify.witness import replay
 from verifex.engine.solve.pool import SolverPool

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from tests.certificate.spoiled import LAZY
+from tests.helpers import checker_parts as checker
 from tests.helpers.document import section
 from tests.helpers.spec_nets import Pair, pair
-from verifex import checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
 from verifex.certificate.write import proof_lines, write
 from verifex.cli.export import question_text

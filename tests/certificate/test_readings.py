@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from verifex import checker
+from tests.helpers import checker_parts as checker
+from verifex.certificate.checker import command
 from verifex.errors import InputError, VerifexError
 from verifex.problem.spec.build import load_problem
 
@@ -166,7 +168,7 @@ def test_a_clip_from_both_sides_is_named_as_in_the_package(tmp_path: Path) -> No
         t.solid()
     (data, *_), *_ = [n.data for n in graph.nodes if n.kind == "A" and len(n.args) == 2]
     ends = sorted(graph.nodes[graph.nodes[part[0]].args[0]].data[2][0] for part in data)
-    assert ends == [checker.Fraction(-1, 2), checker.Fraction(1, 2)]  # R of x + 1/2 and of x - 1/2
+    assert ends == [Fraction(-1, 2), Fraction(1, 2)]  # R of x + 1/2 and of x - 1/2
 
 
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
@@ -324,7 +326,7 @@ def test_workers_that_read_different_certificates_prove_nothing(
     assert first[:2] == second[:2] == (0, "valid")
     assert first[2] != second[2]
     replies = iter([first, second])
-    monkeypatch.setattr(checker, "ProcessPoolExecutor", lambda jobs: Pool(replies))
+    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda jobs: Pool(replies))
     assert checker.main([*files, "--jobs", "2"]) == 1
     assert "changed while it was read" in capsys.readouterr().out
 

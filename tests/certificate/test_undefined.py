@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from tests.helpers import checker_parts as checker
 from tests.helpers.checker_nets import agree, ck, claim_of, save_net
 from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import text
-from verifex import api, checker
+from verifex import api
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.errors import InputError

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers import checker_parts as checker
 from tests.helpers.gradient_nets import gradient_problem
 from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import pair
 from tests.helpers.waiting import hear_interrupts, until
-from verifex import checker
 from verifex.certificate.write import proof_lines, write
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto
 
 from tests.frontend.onnx_cases import CASES, ROWS
+from tests.helpers import checker_parts as checker
 from tests.helpers.onnx_runs import Case, build
-from verifex import checker
 from verifex.frontend import load_bytes
 from verifex.semantics.evaluate import evaluate_exact
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 import tomllib
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.helpers import checker_parts
 from verifex.ir.formula import atoms, negate
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
@@ -21,22 +19,11 @@ from verifex.problem.spec.build import load_problem
 from verifex.semantics.evaluate import evaluate_exact
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKER = ROOT / "verifex" / "checker.py"
+CHECKER = ROOT / "verifex" / "certificate" / "checker"
 KINDS = {"R": Relu, "S": Step, "G": Gate, "M": Mul}
 
 
-def _module() -> ModuleType:
-    """The checker loaded from its file, apart from the package."""
-    spec = importlib.util.spec_from_file_location("standalone_checker", CHECKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-ck: Any = _module()
+ck: Any = checker_parts
 
 
 def save_net(path: Path, layers: list[tuple[Any, Any]], **more: Any) -> Path:

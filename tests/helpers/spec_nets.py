@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from verifex import checker
+from tests.helpers import checker_parts as checker
 from verifex.certificate.write import Line, write
 from verifex.engine.decide import decide as solve
 from verifex.engine.solve.pool import SolverPool

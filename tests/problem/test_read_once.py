@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verifex import api, checker
+from tests.helpers import checker_parts as checker
+from verifex import api
 from verifex.engine.verdict import Outcome
 from verifex.errors import InputError
 from verifex.frontend.onnx import read as onnx_read

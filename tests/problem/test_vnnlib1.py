@@ -14,8 +14,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import verifex
+from tests.helpers import checker_parts as checker
 from tests.helpers.query_texts import random_graph, random_query, save
-from verifex import checker
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.engine.solve.pool import SolverPool

@@ -1,7 +1,7 @@
 """Four readers of one ONNX file, and what it means that they agree.
 
     engine      verifex.frontend, evaluated exactly
-    checker     verifex.checker, evaluated exactly
+    checker     verifex.certificate.checker, evaluated exactly
     runtime     onnxruntime
     reference   the ONNX reference evaluator
 
@@ -22,7 +22,7 @@ import onnx
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
-from verifex import checker
+from tests.helpers import checker_parts as checker
 from verifex.errors import InputError
 from verifex.frontend import load_bytes
 from verifex.ir.ops import Univariate

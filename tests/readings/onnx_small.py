@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from verifex import checker
+from tests.helpers import checker_parts as checker
 from verifex.errors import InputError
 from verifex.frontend import load_bytes
 from verifex.semantics.evaluate import evaluate_exact

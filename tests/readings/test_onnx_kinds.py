@@ -16,6 +16,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.helpers import checker_parts as checker
 from tests.readings.onnx_small import (
     FLT_MAX,
     both_say,
@@ -27,7 +28,6 @@ from tests.readings.onnx_small import (
     text_model,
     values,
 )
-from verifex import checker
 from verifex.api import verify
 from verifex.frontend import load_bytes
 

@@ -12,9 +12,9 @@ import onnx
 import pytest
 from onnx import defs
 
+from tests.helpers import checker_parts as checker
 from tests.readings.onnx_readers import READERS, Reading, difference, disagreement
 from tests.readings.onnx_readings import MAKERS, build, reading, seeds
-from verifex import checker
 from verifex.frontend.onnx.schemas import TYPES
 
 COUNT = 250

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from verifex import checker
+from tests.helpers import checker_parts as checker
 from verifex.errors import VerifexError
 from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.formula import holds, negate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -11,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from tests.helpers import checker_parts as checker
 from tests.readings.text_pieces import Text
 from tests.readings.text_third import Constraint, Refused, Silent, csv_point, npy, number
 from tests.readings.text_third_queries import first, second
 from tests.readings.text_third_specs import FIRST, SECOND, SHIFT, Reading
-from verifex import checker
 from verifex.errors import VerifexError
 from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.decimals import parse_exact
@@ -109,7 +110,7 @@ def _loaded(
 ) -> checker.Claim:
     """A claim as the checker's `work` loads it."""
     with checker.at("spec"):
-        query = (data, checker.hashlib.sha256(digest).hexdigest())
+        query = (data, hashlib.sha256(digest).hexdigest())
         return checker.load(name, query, checker.Network(as_file(make_graph)))
 
 

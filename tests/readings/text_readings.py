@@ -21,11 +21,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tests.helpers import checker_parts as checker
 from tests.readings.text_made import KINDS, make
 from tests.readings.text_pieces import Text
 from tests.readings.text_readers import READERS
 from tests.readings.text_third import Refused, Silent
-from verifex import checker
 from verifex.errors import VerifexError
 
 

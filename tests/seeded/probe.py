@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.helpers import checker_parts as checker
 from tests.seeded.claims import CLAIMS, claim
-from verifex import checker
 from verifex.certificate.write import proof_lines, witness_lines, write
 from verifex.engine.bounds.optimise import Effort
 from verifex.engine.budget import Budget

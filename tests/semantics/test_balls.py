@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from verifex import checker
+from tests.helpers import checker_parts as checker
 from verifex.engine.bounds.single_lp import LeafSolver
 from verifex.ir.region import Ball, Region
 from verifex.semantics.linear import concretise, minimisers

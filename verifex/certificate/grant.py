@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import verifex.errors
 from verifex.certificate.write import Line, proof_lines, witness_lines, write
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import (
@@ -36,7 +35,7 @@ from verifex.ir.problem import Problem
 from verifex.settings import Settings
 from verifex.source import QuestionFiles
 
-CHECKER = Path(verifex.errors.__file__).with_name("checker.py")
+CHECKER = Path(__file__).with_name("checker")
 
 MEMORY = 4 << 30
 """Bytes that a process of the checker may take, if nothing else is said."""

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from verifex import checker
+from tests.helpers import checker_parts as checker
 
 Line = dict[str, Any]
 Vector = tuple[Fraction, ...]

@@ -1,8 +1,8 @@
 """VNN-LIB 1.0: queries about one network, read in exact numbers (`.vnnlib`, `.vnnlib.gz`).
 
 A query declares X_0, X_1, ... (the flat inputs) and Y_0, Y_1, ... (the flat outputs) and asserts
-what a counterexample satisfies. It reads what `verifex/checker.py` reads, and products of inputs
-and outputs.
+what a counterexample satisfies. It reads what the checker reads, and products of
+inputs and outputs.
 
 The text is that of SMT-LIB 2.6, section 3.1: blanks are space, tab, LF and CR, and a comment ends
 at LF or CR. Beyond it numbers may have a minus sign and an exponent, as files have them. Quoted

@@ -1,0 +1,1 @@
+"""Bounds of nodes and of forms, in exact integers."""

@@ -1,0 +1,1 @@
+"""The graph of a network: forms, tensors, affine steps, relaxed nodes, derivatives."""

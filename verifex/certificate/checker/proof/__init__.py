@@ -1,0 +1,1 @@
+"""Checks the lines of a certificate."""

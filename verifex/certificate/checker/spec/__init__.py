@@ -1,0 +1,1 @@
+"""Reads specs: the claim as a formula over atoms."""

@@ -1,0 +1,1 @@
+"""Reads VNN-LIB queries."""
