@@ -62,6 +62,12 @@ def certified(
         ]
 
 
+def recorded(asked: Expression, settings: Settings) -> bool:
+    """Whether a search for its range should keep what certificates are written from."""
+    wanted = settings.check or settings.certificate is not None
+    return wanted and asked.files is not None and asked.files.checkable
+
+
 def _certified(case: _Case, found: RangeVerdict) -> RangeVerdict:
     files, kept = case.asked.files, case.settings.certificate is not None
     if len(case.asked.problem.networks) > 1:

@@ -12,6 +12,8 @@ from rich.text import Text
 from verifex.cli.common import feature_names, number
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict
 from verifex.errors import UnsupportedError
+from verifex.ir.decimals import show_exact
+from verifex.ir.text.graph_text import fraction_to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,7 +172,7 @@ def ranges_table(ranges: Sequence[RangeVerdict]) -> Table:
     """One row for each end of each range."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("expression", no_wrap=True)
-    for head in ("end", "proven", "claimed", "attained", "gap"):
+    for head in ("end", "proven", "by", "claimed", "attained", "gap"):
         table.add_column(head, justify="right", no_wrap=True)
     for found in ranges:
         for name, end in (("min", found.low), ("max", found.high)):
@@ -182,4 +184,30 @@ def _end(end: RangeEnd) -> list[str]:
     kink = " (on a kink)" if end.on_kink else ""
     attained = number(end.attained, 9) + (kink if end.attained is not None else "")
     gap = "-" if end.gap is None else f"{end.gap:.2g}"
-    return [number(end.proven, 9), number(end.claimed, 9), attained, gap]
+    by = "-" if end.proven is None else end.proven_by
+    return [number(end.proven, 9), by, number(end.claimed, 9), attained, gap]
+
+
+def end_text(out: Console, name: str, end: RangeEnd, names: Sequence[str]) -> None:
+    """The exact value of an end, the exact point that attains it, and the certificate.
+
+    Nothing here is rounded: a rounded point may lie on the other side of a kink.
+    """
+    if end.attained is not None and end.point is not None:
+        labels = feature_names(names, len(end.point))
+        shown = zip(labels[:_ROWS], end.point[:_ROWS], strict=True)
+        inputs = ", ".join(f"{label} = {exact_text(value)}" for label, value in shown)
+        if len(end.point) > _ROWS:
+            inputs += f", and {len(end.point) - _ROWS} more (--json has all)"
+        line(out, f"{name} at", inputs)
+        gates = ", ".join(f"{i} of node {node}" for node, i in end.open_gates)
+        there = f" with these gates on their kinks open: {gates}" if gates else ""
+        line(out, "", f"the value there is {exact_text(end.attained)}{there}")
+    if end.certificate is not None:
+        line(out, "certificate", certificate_text(end.certificate))
+
+
+def exact_text(value: Fraction) -> str:
+    """A value without rounding: a short decimal where one is exact, else a quotient."""
+    text = show_exact(value)
+    return fraction_to_json(value) if text.startswith(("about", "a number")) else text

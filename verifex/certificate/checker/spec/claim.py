@@ -34,6 +34,7 @@ from .decimals import (
     word,
 )
 from .element_names import ElementNames
+from .expression import expression_form
 from .formulas import Formula, every, negate
 
 NAME = r"""x\[[ \t]*(?:"[^"]*"|'[^']*')[ \t]*\]|[^\W\d]\w*(?:\[[^\[\]"']*\])?"""
@@ -512,4 +513,5 @@ PROPERTIES: dict[str, tuple[str, Callable[[Claim, Any], Formula]]] = {
     "distance": ("relative " + BOUNDS, Claim.distance),
     "similarity": ("at_least undefined", Claim.cosine),
     "mass": ("undefined " + BOUNDS, Claim.mass), "top_k": ("overlap_at_least tie", Claim.top_k),
+    "expression": (BOUNDS, lambda c, t: c.within([expression_form(c, t["expression"])], t)),
 }
