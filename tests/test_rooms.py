@@ -38,7 +38,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.engine": (
         "budget findings margin solve undefined watch", "execute testimony verdict",
-        "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide ranges",
+        "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
+        "thresholds", "ranges",
     ),
     "verifex.engine.execute": (
         "channel executor", "child_process in_process", "task_worker", "process_executor",

@@ -120,8 +120,8 @@ def test_unknown_keywords_are_refused() -> None:
     problem, _ = ramp()
     with pytest.raises(TypeError, match="'timeout'"):
         verifex.verify(None, problem, timeout=3)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="'certificate'"):
-        verifex.bound(None, problem, "output", certificate="p.vxc")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'attack'"):
+        verifex.bound(None, problem, "output", attack=False)  # type: ignore[call-arg]
 
 
 def ramp() -> tuple[Problem, Form]:

@@ -63,7 +63,7 @@ NEEDLE, SLOPE = needle()
 
 def high_of(found: RangeVerdict) -> RangeEnd:
     """The upper end, which must not be taken for known, nor what is false for a bound."""
-    assert not found.closed
+    assert not found.settled
     assert found.high.claimed is None or found.high.claimed >= 1
     assert found.high.proven is not None
     assert found.high.proven >= 1

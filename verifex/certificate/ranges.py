@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ from verifex.engine.findings.reasons import BY_CHECKER, Evidence, EvidenceKind, 
 from verifex.engine.range_end import Best, EndProof
 from verifex.engine.search.record import Closed, Proof
 from verifex.engine.solve.pool import SolverPool
+from verifex.engine.thresholds import MARGIN, end_claim, outside
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import InputError, UnsupportedError
-from verifex.ir.formula import Atom, Form, atoms
+from verifex.ir.formula import atoms
 from verifex.ir.problem import Objective, Problem
 from verifex.problem.spec.expression import Expression
 from verifex.settings import Settings
@@ -38,12 +38,6 @@ from verifex.source import QuestionFiles
 WEAKER = (Fraction(0), Fraction(1, 10**9), Fraction(8, 10**7))
 """What a bound gives way by, relative to its size, until the checker accepts it: first nothing,
 then what floats may err by, then nearly all that a closed end may miss (`RangeEnd.closed`)."""
-
-SEARCHED = Fraction(5, 10**8)
-"""The same where a claim is searched anew: a search ends only where a bound clears its claim."""
-
-DIGITS = 13
-"""Digits of a bound that is claimed: it is rounded outward to so many."""
 
 
 def certified(
@@ -131,7 +125,7 @@ class _OneEnd:
                     continue
             else:
                 claim = self._claim(bound)
-                verdict = Verdict(Outcome.CLAIMED, proof=self._about(claim, closed))
+                verdict = Verdict(Outcome.CLAIMED, proof=closed)
             if verdict is None or verdict.proof is None:
                 continue
             done = self._check(claim, verdict, self.seconds - (time.monotonic() - started))
@@ -154,38 +148,35 @@ class _OneEnd:
         if proof is not None:
             near = best is None or self._misses(best, Fraction(proof.bound)) <= WEAKER[-1]
             if near:
-                yield from self._by_record(Fraction(proof.bound), proof.record)
+                yield from self._by_record(proof)
         if best is not None and end.claimed is not None:
-            yield self._outside(best, SEARCHED), None
-            yield self._outside(best, WEAKER[-1]), None
+            yield outside(best, MARGIN, self.maximum), None
+            yield outside(best, WEAKER[-1], self.maximum), None
         if proof is not None and not near:
-            yield from self._by_record(Fraction(proof.bound), proof.record)
+            yield from self._by_record(proof)
         if end.proven is not None:
             problem = self._problem(Fraction(0))
-            layout = Layout(problem.graph, tuple(problem.targets()))
-            yield from self._by_record(end.proven, Closed(layout, [], Proof(), []))
+            nothing = Closed(Layout(problem.graph, tuple(problem.targets())), [], Proof(), [])
+            yield from ((outside(end.proven, weaker, self.maximum), nothing) for weaker in WEAKER)
 
-    def _by_record(
-        self, bound: Fraction, record: Closed
-    ) -> Iterator[tuple[Fraction, Closed | None]]:
-        """A bound and what is a little weaker."""
-        yield from ((self._outside(bound, weaker), record) for weaker in WEAKER)
+    def _by_record(self, proof: EndProof) -> Iterator[tuple[Fraction, Closed | None]]:
+        """What a record shows, and what is a little weaker."""
+        if proof.claim is not None:
+            yield proof.claim, proof.record
+            return
+        for weaker in WEAKER:
+            bound = outside(Fraction(proof.bound), weaker, self.maximum)
+            # The one row of a search for the range is that of the claim.
+            atom = list(atoms(self._problem(bound).violation()))[-1]
+            yield bound, replace(proof.record, atoms=[atom])
 
     def _misses(self, best: Fraction, bound: Fraction) -> Fraction:
         """By how much (relative) one bound is worse than the best one."""
-        return self.sign * (best - bound) / max(1, abs(best))
+        return self.sign * (best - bound) / max(Fraction(1), abs(best))
 
     @staticmethod
     def _finite(value: float) -> Fraction | None:
         return Fraction(value) if abs(value) < float("inf") else None
-
-    def _outside(self, bound: Fraction, weaker: Fraction) -> Fraction:
-        """A bound that gives way by so much, rounded outward to a few digits."""
-        given = bound - self.sign * weaker * max(1, abs(bound))
-        how = ROUND_CEILING if self.maximum else ROUND_FLOOR
-        # Exact before it is rounded: numerator and denominator are whole numbers.
-        digits = Context(prec=DIGITS, rounding=how, Emax=10**6, Emin=-(10**6))
-        return Fraction(digits.divide(Decimal(given.numerator), Decimal(given.denominator)))
 
     # --- claims -------------------------------------------------------------------------------
 
@@ -194,14 +185,8 @@ class _OneEnd:
 
     def _problem(self, bound: Fraction) -> Problem:
         """The problem whose claim is that the expression keeps a bound."""
-        form = self.case.asked.form
-        above = Form(form.terms, form.const - bound)
-        return replace(self.case.asked.problem, require=Atom(-above if self.maximum else above))
-
-    def _about(self, claim: EndClaim, closed: Closed) -> Closed:
-        """A record of the search for the range as one of the claim: its one row is the claim's."""
-        violated = list(atoms(self._problem(claim.bound).violation()))[-1:]
-        return replace(closed, atoms=violated)
+        objective = Objective(self.case.asked.form, self.maximum)
+        return end_claim(self.case.asked.problem, objective, bound)
 
     def _searched(self, bound: Fraction) -> tuple[Verdict | None, EndClaim]:
         """What a search for the claim finds, in the time that is left."""

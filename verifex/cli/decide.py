@@ -98,7 +98,7 @@ def print_ranges(
 
 
 def _state(found: RangeVerdict) -> str:
-    """`closed` where what is proven meets what is attained, `claimed` where what is claimed does."""
+    """`closed`: what is proven meets what is attained; `claimed`: a claimed bound does."""
     if found.closed:
         return "closed"
     return "claimed" if found.settled else "open"

@@ -10,9 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from verifex.cli.common import feature_names, number
-from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict
+from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, replayable
 from verifex.errors import UnsupportedError
-from verifex.ir.decimals import show_exact
 from verifex.ir.text.graph_text import fraction_to_json
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ MEANING = {
     Outcome.UNKNOWN: "not decided within the limits",
 }
 _ROWS = 20
+_INPUTS = 100
 _LABEL = 15
 
 ComparedRow: TypeAlias = tuple[str, Fraction | None, Fraction]
@@ -191,23 +191,26 @@ def _end(end: RangeEnd) -> list[str]:
 def end_text(out: Console, name: str, end: RangeEnd, names: Sequence[str]) -> None:
     """The exact value of an end, the exact point that attains it, and the certificate.
 
-    Nothing here is rounded: a rounded point may lie on the other side of a kink.
+    Inputs are float64 numbers or, where they are none, quotients: nothing is rounded, since a
+    rounded point may lie on the other side of a kink.
     """
     if end.attained is not None and end.point is not None:
         labels = feature_names(names, len(end.point))
-        shown = zip(labels[:_ROWS], end.point[:_ROWS], strict=True)
+        shown = zip(labels[:_INPUTS], end.point[:_INPUTS], strict=True)
         inputs = ", ".join(f"{label} = {exact_text(value)}" for label, value in shown)
-        if len(end.point) > _ROWS:
-            inputs += f", and {len(end.point) - _ROWS} more (--json has all)"
+        if len(end.point) > _INPUTS:
+            inputs += f", and {len(end.point) - _INPUTS} more (--json has all)"
         line(out, f"{name} at", inputs)
         gates = ", ".join(f"{i} of node {node}" for node, i in end.open_gates)
         there = f" with these gates on their kinks open: {gates}" if gates else ""
-        line(out, "", f"the value there is {exact_text(end.attained)}{there}")
+        exact = fraction_to_json(end.attained)
+        value = exact if "/" not in exact else f"{float(end.attained)!r}, exactly {exact}"
+        line(out, "", f"the value there is {value}{there}")
     if end.certificate is not None:
         line(out, "certificate", certificate_text(end.certificate))
 
 
 def exact_text(value: Fraction) -> str:
-    """A value without rounding: a short decimal where one is exact, else a quotient."""
-    text = show_exact(value)
-    return fraction_to_json(value) if text.startswith(("about", "a number")) else text
+    """A value without rounding: the float64 that it is, or else a quotient."""
+    exact = replayable(value)
+    return exact if isinstance(exact, str) else repr(exact)

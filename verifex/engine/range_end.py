@@ -17,7 +17,8 @@ import numpy as np
 
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.interior import interior_point
-from verifex.engine.falsify.witness import replay, snap
+from verifex.engine.falsify.open_gates import best_on_kinks
+from verifex.engine.falsify.witness import Point, replay, snap
 from verifex.engine.findings.reasons import BOUNDS, Evidence, EvidenceKind, Reason, ReasonKind
 from verifex.engine.search.handover import Rest
 from verifex.engine.search.record import Closed
@@ -26,7 +27,7 @@ from verifex.engine.testimony import Hearing, Statement, allowance, heard
 from verifex.engine.verdict import RangeEnd
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
-from verifex.ir.formula import Atom, Form
+from verifex.ir.formula import Atom, Cell, Form
 from verifex.ir.model.lower import to_float
 from verifex.ir.model.solving import Answer, Capabilities, SolveLimits
 from verifex.ir.problem import Objective, Problem
@@ -34,6 +35,12 @@ from verifex.ir.text.document import problem_to_json
 from verifex.semantics.claim import NodeBounds, Question, ask, extremum
 from verifex.semantics.evaluate import evaluate_float
 from verifex.settings import Settings
+
+_NEAR = Fraction(1, 10**7)
+"""A value on a kink counts only where it is better by so much (relative, or of 1)."""
+
+_PULLS = (Fraction(1, 10**14), Fraction(1, 10**12), Fraction(1, 10**10), Fraction(1, 10**8))
+"""Parts of the way to the reference by which a point is drawn into the region."""
 
 _SLACK = 1e-9
 """A solver is asked for values up to so much (relative) worse than the best one known."""
@@ -52,10 +59,22 @@ class Left:
 @dataclass(frozen=True)
 class EndProof:
     """What a search has recorded of one end: by this tree the form is at least (of a maximum: at
-    most) `bound`, as far as floats tell."""
+    most) `bound`, as far as floats tell. `claim` is that bound, exactly, where the record is of a
+    search for just this claim, and not of one for the range."""
 
     bound: float
     record: Closed
+    claim: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class Attained:
+    """An exact value and the point that attains it; on a kink, with these gates open."""
+
+    value: Fraction
+    point: tuple[Fraction, ...]
+    on_kink: bool = False
+    open_gates: tuple[Cell, ...] = ()
 
 
 class Best:
@@ -63,41 +82,78 @@ class Best:
 
     def __init__(self, problem: Problem, objective: Objective) -> None:
         self.problem, self.objective = problem, objective
-        self.best: tuple[Fraction, tuple[Fraction, ...], bool] | None = None
+        self._sign = 1 if objective.maximise else -1
+        self._off: Attained | None = None
+        self._on: Attained | None = None
+
+    @property
+    def best(self) -> Attained | None:
+        """The best value attained: on a kink only where nothing off the kinks comes near it."""
+        off, on = self._off, self._on
+        if off is None or on is None:
+            return off or on
+        more = self._sign * (on.value - off.value)
+        return on if more > _NEAR * max(Fraction(1), abs(off.value)) else off
+
+    @property
+    def extreme(self) -> Fraction | None:
+        """The best value attained, wherever it is: no bound may exclude it."""
+        values = [self._sign * one.value for one in (self._off, self._on) if one is not None]
+        return self._sign * max(values) if values else None
 
     def offer(self, vector: list[float | int | Fraction]) -> None:
-        """Replay a point exactly and keep it if it is better (off the kinks before on them)."""
-        point = snap(self.problem.region, vector)
+        """Replay a point exactly and keep it if it is better."""
+        point = self._drawn_in(snap(self.problem.region, vector))
         at = replay(self.problem, point)
-        if not (at.inside and at.assumed) or not at.values:
+        if not at.inside or not at.values:
             return
-        value = self.objective.form.value(at.values)
-        sign = 1 if self.objective.maximise else -1
-        better = self.best is None or (sign * value, not at.on_kink) > (
-            sign * self.best[0], not self.best[2])
-        if better:
-            self.best = (value, point, at.on_kink)
+        if at.on_kink:
+            found = best_on_kinks(self.problem, self.objective, point)
+            if found is not None:
+                there = Attained(found.value, point, True, found.open_gates)
+                self._on = self._better(self._on, there)
+        elif at.assumed:
+            here = Attained(self.objective.form.value(at.values), point)
+            self._off = self._better(self._off, here)
+
+    def _drawn_in(self, point: Point) -> Point:
+        """The point, or one near it on the way to the reference that lies in all balls and rows:
+        what is on their border as floats tell may be outside."""
+        region, centre = self.problem.region, self.problem.point
+        if centre is None or not (region.rows or region.balls) or region.contains(point):
+            return point
+        for pull in _PULLS:
+            near = snap(region, [v + pull * (c - v) for v, c in zip(point, centre, strict=True)])
+            if region.contains(near):
+                return near
+        return point
+
+    def _better(self, known: Attained | None, new: Attained) -> Attained:
+        if known is None or self._sign * new.value > self._sign * known.value:
+            return new
+        return known
 
     def contradicts(self, bound: float, tolerated: bool = True) -> bool:
         """Whether a value attained is beyond a bound of this end."""
-        if self.best is None:
+        if self.extreme is None:
             return False
-        slack = Fraction(allowance(bound, float(self.best[0]))) if tolerated else 0
-        beyond = self.best[0] - Fraction(bound)
-        return (beyond if self.objective.maximise else -beyond) > slack
+        slack = Fraction(allowance(bound, float(self.extreme))) if tolerated else 0
+        return self._sign * (self.extreme - Fraction(bound)) > slack
 
     def result(
         self, proven: Fraction | None, claimed: tuple[float, str] | None, reasons: list[Reason]
     ) -> RangeEnd:
         """The end as it is known now, from a bound and who states it. Sound beats claimed: a bound
         that a point contradicts is dropped, one that is weaker than what is proven gives way."""
-        value, point, on_kink = self.best if self.best is not None else (None, None, False)
+        best, value = self.best, self.extreme
+        end = RangeEnd(proven, None, None, None) if best is None else RangeEnd(
+            proven, None, best.value, best.point, best.on_kink, open_gates=best.open_gates)
         if claimed is None:
-            return RangeEnd(proven, None, value, point, on_kink)
+            return end
         bound, by = claimed
         if value is not None and self.contradicts(bound):
             reasons.append(discarded(by, bound, f"a replayed value {float(value):.9g}"))
-            return RangeEnd(proven, None, value, point, on_kink)
+            return end
         beyond = math.inf if self.objective.maximise else -math.inf
         if proven is not None and (bound > proven if self.objective.maximise else bound < proven):
             bound, by = outward(proven, beyond), BOUNDS
@@ -105,7 +161,7 @@ class Best:
             # What computes in floats missed a value by less than floats may err: it may have missed
             # others by as much.
             bound = outward(value + (value - Fraction(bound)), beyond)
-        return RangeEnd(proven, bound, value, point, on_kink, by)
+        return replace(end, claimed=bound, by=by)
 
 
 def tighter(
@@ -187,8 +243,8 @@ class End(Best):
                 claimed = self._weighed(name, capabilities.exact, said, claimed)
                 break
         for doubted, stated in self.doubted:
-            if self.best is not None and self.contradicts(stated):
-                at = f"a replayed value {float(self.best[0]):.9g}"
+            if self.extreme is not None and self.contradicts(stated):
+                at = f"a replayed value {float(self.extreme):.9g}"
                 self.reasons.append(discarded(doubted, stated, at))
         return self.result(proven, claimed, self.reasons)
 
@@ -305,7 +361,7 @@ class End(Best):
         """Try a point strictly inside the activation region that an answer's point lies in."""
         problem = replace(self.problem, require=_impossible(self.objective, answer))
         for steady in (False, True):
-            if self.budget.spent or (steady and self.best is not None and not self.best[2]):
+            if self.budget.spent or (steady and self.best is not None and not self.best.on_kink):
                 return
             strict = ask(
                 problem, self.bounds, products=products, margin=False, off_kinks=not steady,
@@ -351,8 +407,8 @@ class End(Best):
             if left is not None:  # nothing is better than what is attained
                 whole = self._whole(left, np.inf)
                 return Statement(whole, final=True, against=self._against(whole, exact))
-            if self.best is not None:
-                return replace(said, against=f"a replayed point of value {float(self.best[0]):.9g}")
+            if self.extreme is not None:
+                return replace(said, against=f"a replayed point of value {float(self.extreme):.9g}")
             return Statement(final=True, why="the region (with its assumption) is empty")
         bound = said.bound
         if bound is None:
@@ -363,8 +419,8 @@ class End(Best):
 
     def _against(self, bound: float, exact: bool) -> str:
         """What contradicts a solver's bound: a replayed value, or one that the search attained."""
-        if self.best is not None and self.contradicts(bound):
-            return f"a replayed value {float(self.best[0]):.9g}"
+        if self.extreme is not None and self.contradicts(bound):
+            return f"a replayed value {float(self.extreme):.9g}"
         if self.left is None or exact or not np.isfinite(self.left.attained):
             return ""
         attained = -self.left.attained if self.objective.maximise else self.left.attained

@@ -27,6 +27,7 @@ from verifex.engine.range_end import Best, End, EndProof, Left, tighter
 from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
+from verifex.engine.thresholds import Narrowing
 from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
@@ -160,6 +161,7 @@ class _OneRange:
         self.started = time.monotonic() - (0.0 if known is None else known.seconds)
         self.evidence = [Evidence(EvidenceKind.INTERVALS, BOUNDS)]
         self.reasons: list[Reason] = [] if known is None else list(known.reasons)
+        self.notes: list[str] = []
 
     def find(self) -> RangeVerdict:
         """Both ends with their evidence."""
@@ -170,7 +172,28 @@ class _OneRange:
             return self._verdict(self._solved(SearchedEnds({})))
         if any(end.claimed is not None for end in found.ends.values()):
             self.evidence.append(Evidence(EvidenceKind.SEARCH_BOUND, SEARCH))
-        return self._verdict(found.ends if found.closed else self._solved(found))
+        ends = found.ends if found.closed else self._solved(found)
+        return self._verdict(ends if _searchable(self.problem) else self._narrowed(ends))
+
+    def _narrowed(self, ends: dict[bool, RangeEnd]) -> dict[bool, RangeEnd]:
+        """The ends that are still open after claims about them: a search for a claim takes what a
+        search for a range does not."""
+        out = dict(ends)
+        for side in SIDES:
+            seconds = self._left() * (1.0 if side else 0.5)
+            if SearchedEnds({one: out[side] for one in SIDES}).closed or seconds <= 0:
+                continue
+            budget = Budget(seconds, self.settings.memory, self.settings.threads)
+            narrowing = Narrowing(
+                self.problem, Objective(self.question.form, side), self.settings, self.pool, budget,
+                self.question.watch)
+            out[side] = narrowing.run(out[side])
+            if out[side].proof is not None:
+                self.proofs[side] = out[side].proof
+            self.evidence += narrowing.evidence
+            self.reasons += narrowing.reasons
+            self.notes += narrowing.notes
+        return out
 
     def _searched(self) -> SearchedEnds:
         """What a search for this form alone finds out, with what was known before."""
@@ -221,7 +244,7 @@ class _OneRange:
         return RangeVerdict(
             self.question.name, low, high, tuple(dict.fromkeys(self.reasons)),
             tuple(dict.fromkeys(self.evidence)), time.monotonic() - self.started,
-            _notes(self.problem),
+            tuple(dict.fromkeys((*_notes(self.problem), *self.notes))),
         )
 
 
@@ -310,8 +333,6 @@ def _ends(
 
 
 def _searchable(problem: Problem) -> bool:
-    """Whether the search takes the problem, and its leaves attain their values: on an l2 ball's rim
-    they only come near."""
+    """Whether the search for ranges takes the problem. What it does not, claims narrow."""
     region = problem.region
-    round_ = any(ball.norm == "l2" for ball in region.balls)
-    return problem.assume == TRUE and not (region.integers or region.one_hot or round_)
+    return problem.assume == TRUE and not (region.integers or region.one_hot)

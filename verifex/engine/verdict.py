@@ -164,7 +164,7 @@ def _float(value: Fraction | None) -> float | None:
         return math.inf if value > 0 else -math.inf
 
 
-def _replayable(value: Fraction) -> float | str:
+def replayable(value: Fraction) -> float | str:
     """The float that is exactly this value; the exact text where there is none, since a rounded
     point may lie on the other side of a kink."""
     near = _float(value)
@@ -209,7 +209,7 @@ class RangeEnd:
         `proven` where that is above 1."""
         if self.proven is None or self.attained is None or self.proven_by != BY_CHECKER:
             return False
-        return abs(self.proven - self.attained) <= _MEET * max(1, abs(self.proven))
+        return abs(self.proven - self.attained) <= _MEET * max(Fraction(1), abs(self.proven))
 
     @property
     def best_bound(self) -> float | None:
@@ -245,7 +245,7 @@ class RangeEnd:
             "closed": self.closed,
             "on_kink": self.on_kink,
             "open_gates": [list(cell) for cell in self.open_gates],
-            "point": None if self.point is None else list(map(_replayable, self.point)),
+            "point": None if self.point is None else list(map(replayable, self.point)),
             "point_exact": None if self.point is None else list(map(fraction_to_json, self.point)),
             "certificate": None if self.certificate is None else dict(self.certificate),
         }

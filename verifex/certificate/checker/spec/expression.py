@@ -1,8 +1,8 @@
 """Expressions of a spec, such as `norm:l1` or `margin:1,0`, as linear forms of a graph's values.
 
 specs/LANGUAGE.md, section "Expressions", says what each means. Relaxed nodes are made in the order
-in which they are needed: the absolute values of the chosen components first (where they are signed),
-then those of a maximum, round by round.
+in which they are needed: the absolute values of the chosen components first (where they are
+signed), then those of a maximum, round by round.
 """
 
 from __future__ import annotations
