@@ -40,6 +40,11 @@ WEAKER = (Fraction(0), Fraction(1, 10**9), Fraction(8, 10**7))
 then what floats may err by, then nearly all that a closed end may miss (`RangeEnd.closed`)."""
 
 
+SEARCHED = (MARGIN, WEAKER[-1], Fraction(1, 10**5), Fraction(1, 10**3))
+"""The same where a claim is searched anew. The last ones leave the end open: they are better than
+nothing where the best point lies on the border of an assumption, which searches find hard."""
+
+
 def certified(
     asked: Sequence[Expression], found: Sequence[RangeVerdict], settings: Settings,
     pool: SolverPool | None = None, watches: Sequence[Watch] = (),
@@ -126,7 +131,7 @@ class _OneEnd:
             else:
                 claim = self._claim(bound)
                 verdict = Verdict(Outcome.CLAIMED, proof=closed)
-            if verdict is None or verdict.proof is None:
+            if verdict is None or verdict.outcome is not Outcome.CLAIMED:
                 continue
             done = self._check(claim, verdict, self.seconds - (time.monotonic() - started))
             if done.outcome is Outcome.PROVED:
@@ -150,8 +155,7 @@ class _OneEnd:
             if near:
                 yield from self._by_record(proof)
         if best is not None and end.claimed is not None:
-            yield outside(best, MARGIN, self.maximum), None
-            yield outside(best, WEAKER[-1], self.maximum), None
+            yield from ((outside(best, by, self.maximum), None) for by in SEARCHED)
         if proof is not None and not near:
             yield from self._by_record(proof)
         if end.proven is not None:
