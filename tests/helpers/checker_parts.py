@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from verifex.certificate.checker.bounds.at_point import exactly as exactly
 from verifex.certificate.checker.bounds.balls import shares as shares
-from verifex.certificate.checker.bounds.sub_region import E as E
-from verifex.certificate.checker.bounds.sub_region import F as F
-from verifex.certificate.checker.bounds.sub_region import Scale as Scale
-from verifex.certificate.checker.bounds.sub_region import SubRegion as SubRegion
+from verifex.certificate.checker.bounds.domain import Domain as Domain
+from verifex.certificate.checker.bounds.domain import Split as Split
+from verifex.certificate.checker.bounds.grid import Grid as Grid
+from verifex.certificate.checker.bounds.plain import PlainBounds as PlainBounds
+from verifex.certificate.checker.bounds.substitution import lower_bound as lower_bound
 from verifex.certificate.checker.command import check as check
 from verifex.certificate.checker.command import load as load
 from verifex.certificate.checker.command import main as main
@@ -25,5 +26,6 @@ from verifex.certificate.checker.onnx.operators.rules import RULES as RULES
 from verifex.certificate.checker.onnx.signatures import SIGNATURES as SIGNATURES
 from verifex.certificate.checker.onnx.signatures import existing as existing
 from verifex.certificate.checker.proof.checker import Checker as Checker
+from verifex.certificate.checker.proof.checker import Share as Share
 from verifex.certificate.checker.spec.claim import Claim as Claim
 from verifex.certificate.checker.spec.decimals import exact as exact

@@ -318,7 +318,7 @@ def _leaves(verdict: Verdict) -> int | None:
 
 def _lines(problem: Problem, verdict: Verdict, files: QuestionFiles) -> Iterator[Line]:
     if verdict.witness is not None:
-        return witness_lines(files, verdict.witness)
+        return witness_lines(problem, files, verdict.witness)
     return proof_lines(problem, files, verdict.proof)
 
 

@@ -7,16 +7,19 @@ question is for another solver, and has no answer exactly where the leaf is righ
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from verifex.certificate.write import NodeNumbers
+from verifex.certificate.names import passed_always
+from verifex.certificate.write import FORMAT, Line
 from verifex.errors import InputError
+from verifex.ir.fingerprints import WIDTH, Fingerprints
 from verifex.ir.formula import And, Atom, Form, Formula, Or, negate
 from verifex.ir.ops import Relu, Step
 from verifex.ir.problem import Problem
@@ -24,8 +27,17 @@ from verifex.source import QuestionFiles
 
 MAX_LINE = 1 << 26
 
-Split = tuple[str, Any, bool]
-"""("unit", [kind, n, index], z >= 0) or ("input", [index, value], x >= value)."""
+@dataclass(frozen=True)
+class LeafSplit:
+    """One split on the way to a leaf: `subject` is at least `at` (above), or at most.
+
+    The subject is a flat input, or (if `named`) the fingerprint of an element.
+    """
+
+    subject: int
+    at: Fraction
+    above: bool
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class Leaf:
     that its tree refutes (None: all)."""
 
     number: int
-    splits: tuple[Split, ...]
+    splits: tuple[LeafSplit, ...]
     closed: bool
     parts: tuple[int, ...] | None
 
@@ -60,50 +72,74 @@ def leaves(certificate: Path, files: QuestionFiles | None = None) -> Iterator[Le
     """All leaves of a certificate, streamed; `files` are those that its header must name."""
     numbered = _lines(certificate)
     _, header = next(numbered, (0, {}))
-    if header.get("vxc") != 1:
-        raise InputError("not a certificate", expected='"vxc": 1', key="line 1")
+    if header.get("vxc") != FORMAT:
+        expected = f'"vxc": {FORMAT}'
+        raise InputError("not a certificate of this format", expected=expected, key="line 1")
     wanted = {} if files is None else files.hashes()
     for key, value in wanted.items():
         if header.get(key) != value:
             raise InputError("made for another file", expected=str(value), key=key)
     if "witness" in header:
         raise InputError("a refutation has no leaves", expected="a proof", key="witness")
-    count, path, todo = 0, list[Split](), list[list[Split]]()
-    parts: tuple[int, ...] | None = None
-    for at, line in numbered:
-        try:
-            if "t" in line:
-                parts, path = tuple(int(j) for j in line["t"]), []
-            elif "s" in line or "x" in line:
-                kind, what = ("unit", line["s"]) if "s" in line else ("input", line["x"])
-                todo.append([*path, (kind, what, False)])
-                path = [*path, (kind, what, True)]
-            elif "l" in line:
-                yield Leaf(count, tuple(path), line["l"] == 1, parts)
-                count, path = count + 1, todo.pop() if todo else []
-        except (TypeError, ValueError):
-            raise InputError("malformed", expected="a line of a tree", key=f"line {at}") from None
+    yield from _Tree().leaves(numbered)
+
+
+class _Tree:
+    """The splits of a certificate's trees, and the names of elements given so far."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+
+    def leaves(self, numbered: Iterator[tuple[int, Line]]) -> Iterator[Leaf]:
+        """The leaves of the lines after the header."""
+        count, path, todo = 0, list[LeafSplit](), list[list[LeafSplit]]()
+        parts: tuple[int, ...] | None = None
+        for at, line in numbered:
+            try:
+                if "group" in line:
+                    self.groups.append(_fingerprints(line["group"]))
+                elif "parts" in line:
+                    parts, path = tuple(int(j) for j in line["parts"]), []
+                elif "leaf" in line:
+                    yield Leaf(count, tuple(path), line["leaf"] == 1, parts)
+                    count, path = count + 1, todo.pop() if todo else []
+                elif line.keys() & {"split", "input", "whole"}:
+                    above, below = self._children(line)
+                    todo.append([*path, below])
+                    path = [*path, above]
+            except (TypeError, ValueError, LookupError):
+                raise InputError(
+                    "malformed", expected="a line of a tree", key=f"line {at}") from None
+
+    def _children(self, line: Line) -> tuple[LeafSplit, LeafSplit]:
+        if "split" in line:
+            group, element, *rest = line["split"]
+            name, at = self.groups[group][element], Fraction(rest[0] if rest else 0)
+            return LeafSplit(name, at, True, True), LeafSplit(name, at, False, True)
+        subject, value = line.get("input") or line["whole"]
+        step = 1 if "whole" in line else 0
+        at = Fraction(value)
+        return LeafSplit(int(subject), at + step, True), LeafSplit(int(subject), at, False)
+
+
+def _fingerprints(text: str) -> list[int]:
+    data = base64.b64decode(text, validate=True)
+    return [int.from_bytes(data[k : k + WIDTH], "little") for k in range(0, len(data), WIDTH)]
 
 
 def restrict(problem: Problem, leaf: Leaf) -> Problem:
     """The problem on the domain of a leaf."""
-    graph = problem.graph
-    names = NodeNumbers(graph, problem.targets())
-    nodes = {name: i for i, name in names.of.items()}
     lo, hi = list(problem.region.lo), list(problem.region.hi)
     known: list[Formula] = [problem.assume]
-    for kind, what, above in leaf.splits:
-        try:
-            if kind == "input":
-                i, value = int(what[0]), Fraction(what[1])
-                side, best = (lo, max) if above else (hi, min)
-                side[i] = best(side[i], value)
-            else:
-                letter, n, k = what
-                node = nodes[letter, n]
-                known += _sign(problem, node, int(k), above)
-        except (TypeError, ValueError, LookupError):
-            raise InputError(f"no such split: {what}", key=f"leaf {leaf.number}") from None
+    elements = _elements(problem) if any(split.named for split in leaf.splits) else {}
+    for split in leaf.splits:
+        if split.named and split.subject in elements:
+            known += _sign(problem, *elements[split.subject], split)
+        elif not split.named and 0 <= split.subject < problem.region.size:
+            side, best = (lo, max) if split.above else (hi, min)
+            side[split.subject] = best(side[split.subject], split.at)
+        else:
+            raise InputError(f"no such split: {split.subject}", key=f"leaf {leaf.number}")
     if any(a > b for a, b in zip(lo, hi, strict=True)):
         known.append(Or(()))
         lo, hi = list(problem.region.lo), list(problem.region.hi)
@@ -112,22 +148,31 @@ def restrict(problem: Problem, leaf: Leaf) -> Problem:
     return replace(problem, region=region, assume=And(tuple(known)), require=require)
 
 
-def _sign(problem: Problem, node: int, index: int, above: bool) -> list[Formula]:
-    """z >= 0 or z <= 0 for the unit of a Relu or Step, and the gate that this decides.
+def _elements(problem: Problem) -> dict[int, tuple[int, int]]:
+    """Node and element of every pre-activation that the claim depends on, by fingerprint."""
+    graph, names = problem.graph, Fingerprints(problem.graph)
+    found: dict[int, tuple[int, int]] = {}
+    for i in passed_always(problem):
+        if isinstance(graph.nodes[i].op, Relu | Step):
+            z = graph.nodes[i].args[0]
+            for k, name in enumerate(names.of(z)):
+                found.setdefault(name, (z, k))
+    return found
+
+
+def _sign(problem: Problem, z: int, index: int, split: LeafSplit) -> list[Formula]:
+    """z >= at or z <= at, and the gate that this decides if it is a split at 0.
 
     Sound: at z = 0 both gates are allowed, and the other one belongs to the leaf's sibling.
     """
-    graph = problem.graph
-    if not isinstance(graph.nodes[node].op, Relu | Step) or index < 0:
-        raise LookupError
-    z = graph.nodes[node].args[0]
-    if index >= graph.nodes[z].size:
-        raise LookupError
-    form = Form.of({(z, index): 1 if above else -1})
-    known: list[Formula] = [Atom(form)]
+    graph, sign = problem.graph, 1 if split.above else -1
+    known: list[Formula] = [Atom(Form.of({(z, index): sign}, -sign * split.at))]
+    if split.at != 0:
+        return known
     for i in graph.ancestors(problem.targets()):
         if isinstance(graph.nodes[i].op, Step) and graph.nodes[i].args[0] == z:
-            known.append(Atom(Form.of({(i, index): 1}, -1) if above else Form.of({(i, index): -1})))
+            gate = Form.of({(i, index): 1}, -1) if split.above else Form.of({(i, index): -1})
+            known.append(Atom(gate))
     return known
 
 
@@ -138,7 +183,7 @@ def _part(problem: Problem, leaf: Leaf) -> Formula:
     return negate(Or(tuple(parts[j] for j in leaf.parts or ())))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(path: Path) -> Iterator[tuple[int, Line]]:
     """Numbered lines as objects; gzipped files are recognised by their first bytes."""
     try:
         with path.open("rb") as raw:
@@ -150,7 +195,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise InputError(f"cannot be read: {reason}", expected="a certificate") from None
 
 
-def _objects(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, Line]]:
     number = 0
     while data := file.readline(MAX_LINE + 1):
         number += 1

@@ -9,133 +9,154 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from verifex.certificate.names import Names
 from verifex.engine.bounds.facts import BITS, Packed, pack
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.search.record import Closed, Proof, ProofNode
+from verifex.engine.search.record import AtomBound, Closed, Proof, ProofNode
 from verifex.engine.verdict import Witness
-from verifex.ir.formula import Atom, atoms
-from verifex.ir.graph import Graph
-from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
 from verifex.semantics.parameters import ParameterKind
 from verifex.source import QuestionFiles
 
 Line = dict[str, Any]
-_KINDS: dict[type, str] = {Relu: "R", Step: "S", Gate: "G", Mul: "M"}
+FORMAT = 2
+_FRACTIONS = {
+    ParameterKind.ALPHA: "alpha", ParameterKind.TIE: "tie", ParameterKind.MIX_BELOW: "below",
+    ParameterKind.MIX_ABOVE: "above",
+}
 
 
-class NodeNumbers:
-    """Numbers of the relaxed nodes, in order of creation (format.md, section 3)."""
-
-    def __init__(self, graph: Graph, targets: list[int]) -> None:
-        self.graph = graph
-        self.of: dict[int, tuple[str, int]] = {}
-        self.sizes: dict[str, list[int]] = {k: [] for k in "RSGM"}
-        for i in passed_always(graph, targets):
-            kind = _KINDS.get(type(graph.nodes[i].op))
-            if kind is not None:
-                self.of[i] = (kind, len(self.sizes[kind]))
-                self.sizes[kind].append(graph.nodes[i].size)
-        self._stated = {
-            a for i, (kind, _) in self.of.items() for a in graph.nodes[i].args[kind == "G" :]
-        }
-        self.unit: dict[int, tuple[str, int]] = {}
-        for i, name in self.of.items():
-            if name[0] in "RS":
-                self.unit.setdefault(graph.nodes[i].args[0], name)
-
-    def knows(self, node: int) -> bool:
-        """Whether facts can be stated of a node."""
-        return node in self._stated
-
-    def argument(self, node: int) -> tuple[str, int, int]:
-        """(kind, number, argument) of a relaxed node that has `node` as an argument."""
-        for i, (kind, n) in self.of.items():
-            args = self.graph.nodes[i].args
-            if node in args and not (kind == "G" and args[0] == node):
-                return kind, n, args.index(node)
-        raise ValueError(f"node {node} is no argument of a relaxed node")
+def header(problem: Problem, files: QuestionFiles) -> Line:
+    """What every certificate begins with."""
+    line: Line = {"vxc": FORMAT, **files.hashes()}
+    if problem.point is not None:
+        line["x0"] = [str(value) for value in problem.point]
+    return line
 
 
-def passed_always(graph: Graph, targets: list[int]) -> list[int]:
-    """What the targets depend on, and the Relu on z for every Step on z, older or not.
-
-    What is only multiplied by zeros does not count: readers of the file never see it.
-    """
-    needed = set(graph.ancestors(targets, zeros=False))
-    zs = {graph.nodes[i].args[0] for i in needed if isinstance(graph.nodes[i].op, Step)}
-    return sorted(
-        needed
-        | {i for i, n in enumerate(graph.nodes) if isinstance(n.op, Relu) and n.args[0] in zs}
-    )
+def witness_lines(problem: Problem, files: QuestionFiles, witness: Witness) -> Iterator[Line]:
+    """The one line of a refutation."""
+    yield {**header(problem, files), "witness": [str(v) for v in witness.point]}
 
 
 def proof_lines(problem: Problem, files: QuestionFiles, closed: Closed) -> Iterator[Line]:
     """The lines of a proof."""
-    names = NodeNumbers(problem.graph, problem.targets())
-    numbers: dict[Atom, int] = {}
-    count = 0
-    for atom in problem.listed or atoms(problem.violation()):
-        numbers.setdefault(atom, count)
-        count += 1
-    yield {"vxc": 1, **files.hashes(), "nodes": names.sizes, "atoms": count}
-    for fact in closed.facts:
-        if not names.knows(fact.node):
-            continue
-        kind, n, argument = names.argument(fact.node)
-        yield {
-            "f": [kind, n, argument, fact.index, fact.sign],
-            **_multipliers(names, pack(fact.params), {}),
-        }
-    if not closed.proof.nodes:
-        yield {"l": 1}
-        return
-    rows = [numbers[a] for a in closed.atoms]
-    yield from _tree(closed.proof, closed.layout, names, rows)
+    return _ProofWriter(problem, closed).lines(header(problem, files))
 
 
-def _tree(proof: Proof, layout: Layout, names: NodeNumbers, rows: list[int]) -> Iterator[Line]:
-    """Depth first, with the path of unit splits kept for the multipliers."""
-    stack: list[tuple[int, tuple[int, ...]]] = [(0, ())]
-    while stack:
-        i, path = stack.pop()
-        node = proof.nodes[i]
-        order = {gate: j for j, gate in enumerate(path)}
-        yield from _facts(node, layout, names, order)
-        for bound in node.bounds:
-            places = _places(bound.params, layout, order)
-            row = rows[bound.row] if bound.row >= 0 else -1
-            line = {"b": row, **_multipliers(names, bound.params, places)}
-            more = [[rows[k], *_dyadic(m)] for k, m in sorted(bound.more.items())]
-            yield {**line, "a": more} if more else line
-        if node.children is None:
-            yield {"l": 1 if node.closed else 0}
-            continue
-        first = proof.nodes[node.children[0]]
-        yield _split(first, layout, names)
-        below = path if first.gate is None else (*path, first.gate)
-        stack += [(node.children[1], below), (node.children[0], below)]
+class _ProofWriter:
+    """Writes one proof, depth first. Names of elements are written before they are first used."""
 
+    def __init__(self, problem: Problem, closed: Closed) -> None:
+        self.closed, self.names = closed, Names(problem)
+        self.numbers: dict[int, int] = {}
+        for atom in closed.atoms:
+            self.numbers.setdefault(self.names.of_atom(atom), len(self.numbers))
 
-def _facts(
-    node: ProofNode, layout: Layout, names: NodeNumbers, order: dict[int, int]
-) -> Iterator[Line]:
-    """The facts that are put in at a node of the tree."""
-    for z, k, sign in [] if node.plain is None else node.plain.tolist():
-        if names.knows(z):
-            yield {"f": [*names.argument(z), k, sign]}
-    for facts in filter(lambda f: names.knows(f.node), node.facts):
-        for (k, sign), splits in zip(facts.rows.tolist(), facts.splits, strict=True):
-            places = _places(splits, layout, order)
-            multipliers = _multipliers(names, {**facts.shared, **splits}, places)
-            yield {"f": [*names.argument(facts.node), k, sign], **multipliers}
+    def lines(self, head: Line) -> Iterator[Line]:
+        """All lines, the header first."""
+        closed, names = self.closed, self.names
+        yield {**head, "atoms": names.packed(self.numbers)}
+        for fact in closed.facts:
+            line = self._fact(fact.node, fact.index, fact.sign, pack(fact.params), {})
+            yield from self._with_names(line)
+        if not closed.proof.nodes:
+            yield {"leaf": 1}
+            return
+        for line in self._tree(closed.proof, closed.layout):
+            yield from self._with_names(line)
+
+    def _with_names(self, line: Line | None) -> Iterator[Line]:
+        yield from self.names.new_groups()
+        if line is not None:
+            yield line
+
+    def _tree(self, proof: Proof, layout: Layout) -> Iterator[Line | None]:
+        """The path of splits of pre-activations is kept for their multipliers."""
+        rows = [self.numbers[self.names.of_atom(atom)] for atom in self.closed.atoms]
+        stack: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+        while stack:
+            i, path = stack.pop()
+            node = proof.nodes[i]
+            order = {gate: j for j, gate in enumerate(path)}
+            yield from self._facts(node, layout, order)
+            for bound in node.bounds:
+                yield self._bound(bound, rows, layout, order)
+            if node.children is None:
+                yield {"leaf": 1 if node.closed else 0}
+                continue
+            first = proof.nodes[node.children[0]]
+            yield self._split(first, layout)
+            below = path if first.gate is None else (*path, first.gate)
+            stack += [(node.children[1], below), (node.children[0], below)]
+
+    def _facts(
+        self, node: ProofNode, layout: Layout, order: dict[int, int]
+    ) -> Iterator[Line | None]:
+        """The facts that are put in at a node of the tree."""
+        for z, k, sign in [] if node.plain is None else node.plain.tolist():
+            yield self._fact(z, k, sign, {}, {})
+        for facts in node.facts:
+            for (k, sign), splits in zip(facts.rows.tolist(), facts.splits, strict=True):
+                places = _places(splits, layout, order)
+                yield self._fact(facts.node, k, sign, {**facts.shared, **splits}, places)
+
+    def _fact(
+        self, node: int, index: int, sign: int, params: Packed,
+        places: Mapping[tuple[int, int], int],
+    ) -> Line | None:
+        """A fact, unless it is of a node that no relaxed node has as an argument."""
+        if not self.names.is_argument(node):
+            return None
+        return {"fact": [self.names.group(node), index, sign], **self._multipliers(params, places)}
+
+    def _bound(
+        self, bound: AtomBound, rows: list[int], layout: Layout, order: dict[int, int]
+    ) -> Line:
+        row = rows[bound.row] if bound.row >= 0 else -1
+        places = _places(bound.params, layout, order)
+        line = {"bound": row, **self._multipliers(bound.params, places)}
+        more = [[rows[k], *_number(m)] for k, m in sorted(bound.more.items())]
+        line |= {"atoms": more} if more else {}
+        return {**line, "exact": 1} if bound.exact else line
+
+    def _split(self, child: ProofNode, layout: Layout) -> Line:
+        if child.gate is None:
+            if child.whole:
+                return {"whole": [child.dimension, int(child.at)]}
+            return {"input": [child.dimension, str(Fraction(child.at))]}
+        z, k = layout.name(child.gate)
+        return {"split": [self.names.group(z), k]}
+
+    def _multipliers(self, params: Packed, places: Mapping[tuple[int, int], int]) -> Line:
+        """The multiplier keys of a line."""
+        fractions: dict[str, str] = {}
+        splits: list[list[int | str]] = []
+        rows: list[list[int | str]] = []
+        for (kind, node), values in params.items():
+            if isinstance(values, dict):
+                target = splits if kind is ParameterKind.BETA else rows
+                for k, value in values.items():
+                    place = places.get((node, k)) if kind is ParameterKind.BETA else k
+                    if place is not None and value > 0:
+                        target.append([place, *_number(value)])
+            elif kind in _FRACTIONS and self.names.is_relaxed(node):
+                if kind is ParameterKind.MIX_ABOVE:
+                    values = self.names.in_order(node, values, 1 << BITS)
+                fractions[f"{_FRACTIONS[kind]} {self.names.group(node)}"] = _bytes(values)
+        line: Line = {"fractions": fractions} if fractions else {}
+        for key, weighted in (("splits", splits), ("rows", rows)):
+            if weighted:
+                line[key] = sorted(weighted, key=lambda entry: int(entry[0]))
+        return line
 
 
 def _places(
@@ -151,44 +172,7 @@ def _places(
     }
 
 
-def _split(child: ProofNode, layout: Layout, names: NodeNumbers) -> Line:
-    if child.gate is None:
-        return {"x": [child.dimension, str(Fraction(child.at))]}
-    z, k = layout.name(child.gate)
-    if z not in names.unit:
-        raise ValueError(f"the proof splits on node {z}, on which the claim does not depend")
-    kind, n = names.unit[z]
-    return {"s": [kind, n, k]}
-
-
-def _multipliers(names: NodeNumbers, params: Packed, places: dict[tuple[int, int], int]) -> Line:
-    """The multiplier keys of a line."""
-    fractions: dict[str, str] = {}
-    splits: list[list[int]] = []
-    rows: list[list[int]] = []
-    for (kind, node), values in params.items():
-        if isinstance(values, dict):
-            target = splits if kind is ParameterKind.BETA else rows
-            for k, value in values.items():
-                place = places.get((node, k)) if kind is ParameterKind.BETA else k
-                if place is not None and value > 0:
-                    target.append([place, *_dyadic(value)])
-        elif node in names.of:
-            letter, n = names.of[node]
-            if kind is ParameterKind.MIX_ABOVE:
-                letter = {"G": "H", "M": "N"}[letter]
-            fractions[f"{letter}{n}"] = _bytes(values)
-    line: Line = {}
-    if fractions:
-        line["p"] = fractions
-    if splits:
-        line["z"] = sorted(splits)
-    if rows:
-        line["r"] = sorted(rows)
-    return line
-
-
-def _bytes(values: Any) -> str:
+def _bytes(values: NDArray[np.uint8]) -> str:
     """Base64 of bytes 0..128, trailing zeros left out."""
     scaled = np.asarray(values, dtype=np.uint8)
     if scaled.size and int(scaled.max()) > 1 << BITS:
@@ -196,16 +180,13 @@ def _bytes(values: Any) -> str:
     return base64.b64encode(scaled.tobytes().rstrip(b"\0")).decode()
 
 
-def _dyadic(value: float) -> tuple[int, int]:
-    """(m, e) with value = m * 2**e and m odd."""
+def _number(value: float | Fraction) -> list[int | str]:
+    """(m, e) with value = m * 2**e and m odd, or the fraction as text."""
     numerator, denominator = value.as_integer_ratio()
+    if denominator & denominator - 1:
+        return [f"{numerator}/{denominator}"]
     trailing = (numerator & -numerator).bit_length() - 1
-    return numerator >> trailing, trailing - (denominator.bit_length() - 1)
-
-
-def witness_lines(files: QuestionFiles, witness: Witness) -> Iterator[Line]:
-    """The one line of a refutation."""
-    yield {"vxc": 1, **files.hashes(), "witness": [str(v) for v in witness.point]}
+    return [numerator >> trailing, trailing - (denominator.bit_length() - 1)]
 
 
 def write(path: Path, lines: Iterator[Line]) -> int:

@@ -8,12 +8,12 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
 
 from .failures import Bad, Short, need
 from .files import read, stream
 from .onnx.network import Network
-from .proof.checker import Checker
+from .proof.checker import Checker, Share
+from .proof.header import read_header
 from .spec.claim import Claim
 from .spec.decimals import exact
 from .vnnlib.query import Query
@@ -43,10 +43,9 @@ def work(files: Sequence[str], share: tuple[int, int]) -> tuple[int, str, str]:
         query = read(files[1])
         place.clear()
         lines, code = stream(files[2], digest, place), 1
-        head: Any = next(lines, {})
-        need(head.get("vxc") == 1, "header: not a certificate of version 1")
+        header = read_header(next(lines, {}))
         for key, (_, found) in (("network", network), ("spec", query)):
-            need(head.get(key) == found, f"header: {key}: the hash of another file")
+            need(header.get(key) == found, f"header: {key}: the hash of another file")
         code, place[:] = 65, [os.path.basename(files[0])]
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(1 << 16)  # a chain of operators is as deep as it is long
@@ -57,7 +56,7 @@ def work(files: Sequence[str], share: tuple[int, int]) -> tuple[int, str, str]:
         place[:] = [os.path.basename(files[1])]
         claim = load(files[1], query, net)
         code, place[:] = 1, ["line 1"]
-        return 0, Checker(claim, share).run(head, lines), digest.hexdigest()
+        return 0, Checker(claim, Share(*share), header).run(lines), digest.hexdigest()
     except Bad as error:
         if type(error) is Short:
             return 2, f"incomplete: {error}", ""

@@ -41,6 +41,8 @@ class AtomBound:
     value: float
     params: Packed
     more: dict[int, float] = field(default_factory=dict)
+    exact: bool = False
+    """Whether the multipliers are fractions that show it exactly, where nothing may round."""
 
 
 @dataclass
@@ -58,6 +60,9 @@ class ProofNode:
     facts: list[LocalFacts] = field(default_factory=list)
     plain: NDArray[np.int32] | None = None
     """(k, 3): node, element, sign of facts by bounds without multipliers; they hold below."""
+    whole: bool = False
+    """Whether a whole number was split: `at` is n, the first child has x >= n + 1, the second
+    x <= n."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Values at a point, and where gates on kinks matter."""
+"""Values at a point, and whether they depend on gates that are on a kink there."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ import math
 from fractions import Fraction
 
 from ..failures import need
-from ..graph.network_graph import NetworkGraph
-from .sub_region import Scale, SubRegion
+from ..graph.network_graph import AFFINE, PRODUCT, NetworkGraph
+from .domain import Domain
+from .grid import Grid
 
 
-def exactly(graph: NetworkGraph, n: int, x: list[Fraction], shut: bool) -> list[Fraction]:
-    """A node at a point; Bad where a kink's gate matters."""
-    low, high = ends(graph, n, x, shut)
+def exactly(
+    graph: NetworkGraph, node: int, point: list[Fraction], kinks_closed: bool
+) -> list[Fraction]:
+    """A node's elements at a point; refused where one depends on the gate of a kink."""
+    low, high = ends(graph, node, point, kinks_closed)
     need(low == high, "a value depends on the gate of a kink")
     return low
 
 
 def ends(
-    graph: NetworkGraph, n: int, x: list[Fraction], shut: bool
+    graph: NetworkGraph, node: int, point: list[Fraction], kinks_closed: bool
 ) -> tuple[list[Fraction], list[Fraction]]:
-    """A node's bounds at a point, gates on kinks free (or shut), in units so fine that nothing
-    rounds."""
-    nodes = [graph.nodes[m] for m in graph.nodes[n].cone]
-    steps = [node.data for node in nodes if node.kind == "A"]
-    unit = math.lcm(*(v.denominator for v in x), *(b.denominator for s in steps for b in s[2]))
-    unit *= math.prod(s[1] for s in steps)
-    unit **= 4 if any(node.kind == "M" for node in nodes) else 1
-    point = [int(v * unit) for v in x]
-    lo, hi = SubRegion(Scale(graph, unit, unit, 0, shut, {}, {}, ()), (point, point)).get(n)
-    return [Fraction(v, unit) for v in lo], [Fraction(v, unit) for v in hi]
+    """A node's bounds at a point: its values, with every gate on a kink free (or 0, if
+    `kinks_closed`), each gate by itself.
+
+    They are those of a box of one point, on a grid so fine that nothing rounds: a unit that holds
+    the denominators of the point, of all biases, and of all steps multiplied. Of products and
+    squares the denominators are multiplied once more.
+    """
+    nodes = [graph.nodes[k] for k in graph.nodes[node].cone]
+    steps = [k.step for k in nodes if k.kind == AFFINE]
+    unit = math.lcm(
+        *(v.denominator for v in point), *(b.denominator for step in steps for b in step.bias))
+    unit *= math.prod(step.denominator for step in steps)
+    unit **= 4 if any(k.kind == PRODUCT for k in nodes) else 1
+    grid = Grid(graph, unit, 0, 1, kinks_closed)
+    low, high = Domain(grid, (point, point)).bounds(node)
+    return [Fraction(v, unit) for v in low], [Fraction(v, unit) for v in high]

@@ -1,84 +1,184 @@
-"""The graph of affine steps and relaxed nodes, and its derivatives."""
+"""The graph that a claim is about: inputs, affine steps, four kinds of relaxed nodes, derivatives.
+
+    relu     y = max(z, 0)                    step     the gate of z: 1 where z > 0, 0 where z < 0,
+    gate     s * v for a gate s                        and either of them where z = 0
+    product  u * v
+
+Bounds of affine steps are exact; only the four other kinds are *relaxed*, that is replaced by
+planes (see `bounds`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from ..failures import MAX_NODES, MAX_SIZE, need
 from .forms import ONE, ZERO, Form, total
 from .packed_rows import PackedRows, packed
 
-Node = namedtuple("Node", "kind args size data cone")  # cone: the node and its ancestors
+INPUT, AFFINE, RELU, STEP, GATE, PRODUCT = "I", "A", "R", "S", "G", "M"
+RELAXED = (RELU, STEP, GATE, PRODUCT)
+
+
+@dataclass(frozen=True)
+class AffinePart:
+    """What one argument adds to an affine step: `rows` times the argument.
+
+    `magnitudes` are the rows without signs, `columns` the same matrix by columns.
+    """
+
+    argument: int
+    rows: PackedRows
+    magnitudes: PackedRows
+    columns: PackedRows
+
+
+@dataclass(frozen=True)
+class AffineStep:
+    """(sum over the parts of rows * argument) / denominator + bias."""
+
+    parts: tuple[AffinePart, ...] = ()
+    denominator: int = 1
+    bias: tuple[Fraction, ...] = ()
+
+
+NO_STEP = AffineStep()
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: its kind, its arguments' positions, the number of its elements.
+
+    `start`: of an input, where it begins in the flat input. `step`: of an affine node, its matrix.
+    `cone`: the node and all that it depends on.
+    """
+
+    kind: str
+    args: tuple[int, ...]
+    size: int
+    cone: frozenset[int]
+    start: int = 0
+    step: AffineStep = NO_STEP
 
 
 class NetworkGraph:
-    """Nodes by position, equal ones once; a node's kind is I, A (affine), R, S, G or M."""
+    """Nodes by position, arguments first. Equal nodes are one."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.index: dict[Any, int] = {}
+        self.index: dict[Hashable, int] = {}
         self.made = 0  # elements of all tensors so far
+        self._elements = 0  # of all nodes so far
 
-    def node(self, kind: str, args: tuple[int, ...], size: int, data: Any = 0, key: Any = 0) -> int:
-        n = self.index.setdefault((kind, args, key), len(self.nodes))
-        if n == len(self.nodes):
-            cone = frozenset({n}.union(*(self.nodes[a].cone for a in args)))
-            self.nodes.append(Node(kind, args, size, data, cone))
-            need(n < MAX_NODES and sum(m.size for m in self.nodes) <= MAX_SIZE, "too many values")
-        return n
+    def _add(
+        self, kind: str, args: tuple[int, ...], size: int, key: Hashable = 0, start: int = 0,
+        step: AffineStep = NO_STEP,
+    ) -> int:
+        """The position of this node, which is new or equal to one that is there."""
+        position = self.index.setdefault((kind, args, key), len(self.nodes))
+        if position == len(self.nodes):
+            cone = frozenset({position}.union(*(self.nodes[a].cone for a in args)))
+            self.nodes.append(Node(kind, args, size, cone, start, step))
+            self._elements += size
+            need(position < MAX_NODES and self._elements <= MAX_SIZE, "too many values")
+        return position
+
+    def input(self, name: str, size: int) -> int:
+        """A new input, behind those that are there in the flat input."""
+        start = sum(node.size for node in self.nodes if node.kind == INPUT)
+        return self._add(INPUT, (), size, name, start)
 
     def op(self, kind: str, *args: int) -> int:
-        return self.node(kind, args, self.nodes[args[-1]].size)
+        """A relaxed node of these arguments."""
+        return self._add(kind, args, self.nodes[args[-1]].size)
 
-    def refs(self, n: int) -> list[Form]:
-        return [({(n, i): ONE}, ZERO) for i in range(self.nodes[n].size)]
+    def refs(self, position: int) -> list[Form]:
+        """The elements of a node, each as a form."""
+        return [({(position, i): ONE}, ZERO) for i in range(self.nodes[position].size)]
 
     def rows(self, forms: list[Form]) -> int:
-        """The node whose elements are these forms: (rows of each argument) / den + bias.
-
-        A part of its data is (argument, rows, rows without signs, columns).
-        """
-        args = tuple(sorted({n for refs, _ in forms for n, _ in refs}))
+        """The node whose elements are these forms."""
+        args = tuple(sorted({node for refs, _ in forms for node, _ in refs}))
         if len(args) == 1 and forms == self.refs(args[0]):
             return args[0]
-        den = math.lcm(*{c.denominator for refs, _ in forms for c in refs.values()})
-        tables: Any = {n: ([{} for _ in forms], [{} for _ in self.refs(n)]) for n in args}
+        denominator = math.lcm(*{c.denominator for refs, _ in forms for c in refs.values()})
+        by_row: dict[int, list[dict[int, int]]] = {a: [{} for _ in forms] for a in args}
+        by_column: dict[int, list[dict[int, int]]] = {
+            a: [{} for _ in range(self.nodes[a].size)] for a in args}
         for k, (refs, _) in enumerate(forms):
-            for (n, i), c in refs.items():
-                tables[n][0][k][i] = tables[n][1][i][k] = c.numerator * (den // c.denominator)
-        parts, bias = [], tuple(c for _, c in forms)
-        for n, (table, columns) in tables.items():
-            rows = [packed(row, len(columns)) for row in table]
-            sizes = [(at, tuple(map(abs, weights))) for at, weights in rows]
-            back = [packed(c, len(forms)) for c in columns]
-            by_row = (PackedRows(these, len(columns)) for these in (rows, sizes))
-            parts.append((n, *by_row, PackedRows(back, len(forms))))
-        key = (tuple(part[1].rows for part in parts), den, bias)
-        return self.node("A", args, len(forms), (parts, den, bias), key)
+            for (a, i), c in refs.items():
+                whole = c.numerator * (denominator // c.denominator)
+                by_row[a][k][i] = by_column[a][i][k] = whole
+        parts = tuple(
+            affine_part(a, by_row[a], by_column[a]) for a in args)
+        bias = tuple(constant for _, constant in forms)
+        key = (tuple(part.rows.rows for part in parts), denominator, bias)
+        step = AffineStep(parts, denominator, bias)
+        return self._add(AFFINE, args, len(forms), key, step=step)
 
     def gradient(self, output: int, inputs: Sequence[int]) -> list[int]:
-        """Nodes d output / d input by reverse mode, for a node of one element."""
-        terms: Any = {n: [[] for _ in self.refs(n)] for n in (*self.nodes[output].cone, *inputs)
-                      if n == output or not self.nodes[n].cone.isdisjoint(inputs)}
-        terms[output][0].append((({}, ONE), 1))
-        out = {}
+        """Nodes of d output / d input, for a node of one element, by reverse mode.
+
+        By the chain rule the derivative by a node is the sum over the nodes that use it; nodes are
+        taken in falling order, so that all of these come first. d relu(z) = step(z) dz, which holds
+        off the kinks; d (s * v) = s dv for a gate s, which is constant off the kinks;
+        d (u * v) = v du + u dv.
+        """
+        terms: dict[int, list[list[tuple[Form, Fraction]]]] = {
+            n: [[] for _ in range(self.nodes[n].size)]
+            for n in (*self.nodes[output].cone, *inputs)
+            if n == output or not self.nodes[n].cone.isdisjoint(inputs)
+        }
+        terms[output][0].append((({}, ONE), ONE))
+        found = {}
         for n in sorted(terms, reverse=True):
-            out[n], node = self.rows([total(t) for t in terms[n]]), self.nodes[n]
-            for a, _, _, columns in node.data[0] if node.kind == "A" else ():
-                for j, (at, weights) in enumerate(columns.rows if a in terms else ()):
-                    picked = range(node.size) if at is None else at
-                    terms[a][j] += [(({(out[n], k): ONE}, ZERO), Fraction(w, node.data[1]))
-                                    for k, w in zip(picked, weights)]
-            if node.kind == "R":
-                (a,) = node.args
-                for j, gated in enumerate(self.refs(self.op("G", self.op("S", a), out[n]))):
-                    terms[a][j].append((gated, ONE))
-            for a, other in zip(node.args, node.args[::-1]) if node.kind in "GM" else ():
-                if a in terms and not (node.kind == "G" and a == node.args[0]):
-                    for j, part in enumerate(self.refs(self.op(node.kind, other, out[n]))):
-                        terms[a][j].append((part, ONE))
-        return [out[x] for x in inputs]
+            found[n] = self.rows([total(element) for element in terms[n]])
+            self._pass_back(self.nodes[n], found[n], terms)
+        return [found[x] for x in inputs]
+
+    def _pass_back(
+        self, node: Node, derivative: int, terms: dict[int, list[list[tuple[Form, Fraction]]]]
+    ) -> None:
+        """Add what a node's derivative adds to those of its arguments."""
+        for part in node.step.parts:
+            if part.argument in terms:
+                self._pass_affine(node, part, derivative, terms[part.argument])
+        if node.kind == RELU:
+            (argument,) = node.args
+            self._add_each(terms[argument], self.op(GATE, self.op(STEP, argument), derivative))
+        if node.kind in (GATE, PRODUCT):
+            first, second = node.args
+            for argument, other in ((first, second), (second, first)):
+                if argument in terms and not (node.kind == GATE and argument == first):
+                    self._add_each(terms[argument], self.op(node.kind, other, derivative))
+
+    def _pass_affine(
+        self, node: Node, part: AffinePart, derivative: int,
+        terms: list[list[tuple[Form, Fraction]]],
+    ) -> None:
+        """d (W x) = W^T: column j of W, times the derivative, for element j."""
+        for element, (positions, weights) in zip(terms, part.columns.rows, strict=True):
+            places = range(node.size) if positions is None else positions
+            element += [
+                (({(derivative, k): ONE}, ZERO), Fraction(weight, node.step.denominator))
+                for k, weight in zip(places, weights, strict=True)
+            ]
+
+    def _add_each(self, terms: list[list[tuple[Form, Fraction]]], node: int) -> None:
+        for element, form in zip(terms, self.refs(node), strict=True):
+            element.append((form, ONE))
+
+
+def affine_part(
+    argument: int, by_row: list[dict[int, int]], by_column: list[dict[int, int]]
+) -> AffinePart:
+    """The part of an argument, its matrix given both ways by position."""
+    rows = [packed(row, len(by_column)) for row in by_row]
+    sizes = [(positions, tuple(map(abs, weights))) for positions, weights in rows]
+    columns = [packed(column, len(by_row)) for column in by_column]
+    return AffinePart(
+        argument, PackedRows(rows, len(by_column)), PackedRows(sizes, len(by_column)),
+        PackedRows(columns, len(by_row)))

@@ -86,8 +86,7 @@ class Network:
         shape[:1] = [d if d >= 0 else 1 for d in shape[:1]]  # any batch is a batch of one
         need(dims is not None and min(shape, default=1) > 0 and math.prod(shape) <= MAX_SIZE,
              f"a wrong shape of input '{label[:40]}'")
-        start = sum(node.size for node in self.graph.nodes)
-        n = self.graph.node("I", (), math.prod(shape), start, label)
+        n = self.graph.input(label, math.prod(shape))
         self.values[label] = SymbolicTensor(self.graph, shape, self.graph.refs(n), kind)
         return n
 

@@ -2,214 +2,183 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import chain, islice
-from typing import Any
+from typing import NamedTuple
 
-from ..bounds.at_point import ends, exactly
-from ..bounds.sub_region import E, F, Scale, SubRegion
-from ..failures import MAX_DEPTH, Empty, Short, need, pick
-from ..graph.forms import Form, total
+from ..bounds.domain import Domain, Split
+from ..bounds.grid import Grid, ScaledBall, common_odd
+from ..failures import MAX_DEPTH, Short, need, pick
+from ..graph.network_graph import AFFINE, RELU, STEP
 from ..spec.claim import Claim
-from ..spec.decimals import exact, table
-from ..spec.formulas import Formula, alive
-from .lines import dyadic, kind_of
+from ..spec.decimals import exact
+from .atoms import Atoms, Numbered
+from .closing import Deriver
+from .header import agree, atom_names, precision, witness
+from .lines import Line, fingerprints, kind_of
+from .names import ARGUMENT
+from .regions import implied
+from .witnesses import check_witness
+
+SLICE = 16
+"""Leaves that follow each other are one worker's, this many at a time: they share bounds."""
+
+
+class Share(NamedTuple):
+    """Which leaves a worker checks: its number, of how many workers."""
+
+    worker: int = 0
+    of: int = 1
+
+    def has(self, leaf: int) -> bool:
+        """Whether a leaf is one of them."""
+        return leaf // SLICE % self.of == self.worker
 
 
 class Checker:
-    """Checks the lines of one certificate against one claim; `share`: which of how many workers."""
+    """Checks the lines of one certificate against one claim."""
 
-    def __init__(self, claim: Claim, share: tuple[int, int]) -> None:
-        self.graph = g = claim.graph
-        self.claim, self.share = claim, share
-        self.atoms: list[tuple[Form, bool]] = []
-        self.broken = self.number(claim.broken)
-        first: dict[Any, int] = {}
-        self.same = [first.setdefault((frozenset(f[0].items()), f[1], strict), k)
-                     for k, (f, strict) in enumerate(self.atoms)]
-        # All atoms are elements of one node, each times a factor that makes its coefficients whole.
-        lcms = [math.lcm(*(c.denominator for c in f[0].values())) for f, _ in self.atoms]
-        self.factors = [v if v < 1 << 64 else 1 for v in lcms] + [1]  # the last one for the form 0
-        self.top = g.rows([total([(f, v)]) for (f, _), v in zip(self.atoms, self.factors)])
-        self.cuts, nodes, index = g.rows(claim.cuts), g.nodes, g.index
-        steps = {nodes[n].args[0] for n in nodes[self.top].cone if nodes[n].kind == "S"}
-        relu_of = {z: index["R", (z,), 0] for z in steps if ("R", (z,), 0) in index}
-        known = sorted({*nodes[self.top].cone, *relu_of.values()})
-        self.named = {k: [n for n in known if nodes[n].kind == k] for k in "RSGM"}
-        shifts = [b for n in known if nodes[n].kind == "A" and n != self.top
-                  for b in nodes[n].data[2]]
-        whole = math.lcm(*(v.denominator for v in chain(claim.lo, claim.hi, shifts)))
-        odd = whole >> (whole & -whole).bit_length() - 1
-        odd = odd if odd.bit_length() <= 40 else 1
-        self.scale = Scale(g, odd << E, odd, E, False, relu_of, {}, [])
-        for power, free, radius in (b for b in claim.balls if b[1]):
-            # Sound: what rounding the centre moves is added to the radius.
-            at = {r: claim.x0[i] * self.scale.unit for i in free for r in claim.flat[i][0]}
-            room = math.ceil(radius * self.scale.unit + sum(v % 1 for v in at.values()))
-            self.scale.balls.append((power, room, {r: v // 1 for r, v in at.items()}))
-        low = [math.floor(v * self.scale.unit) for v in claim.lo]
-        self.root = SubRegion(self.scale, (low, [math.ceil(v * self.scale.unit) for v in claim.hi]))
+    def __init__(self, claim: Claim, share: Share, header: Line) -> None:
+        self.claim, self.share, self.header, self.graph = claim, Share(*share), header, claim.graph
+        self.atoms = Atoms(self.graph, claim.broken)
+        self.cuts = self.graph.rows(claim.cuts)
+        bits = precision(header)
+        self.grid = self._grid(bits.grid, bits.coefficient)
+        self.region = Domain(self.grid, (list(claim.lo), list(claim.hi)), claim.groups)
+        self.deriver = Deriver(self.graph, self.grid, self.atoms, self.cuts, bits.fraction)
+        self.deriver.name_atoms(atom_names(header))
 
-    def number(self, f: Formula) -> Any:
-        """The formula with its atoms numbered from left to right."""
-        if isinstance(f, list):
-            return f[0], [self.number(p) for p in f[1]]
-        self.atoms.append(f)
-        return len(self.atoms) - 1
+    def _grid(self, bits: int, coefficient: int) -> Grid:
+        """The grid that holds the numbers of the region and of all biases, if it can."""
+        nodes, claim = self.graph.nodes, self.claim
+        gated = {nodes[n].args[0] for n in nodes[self.atoms.node].cone if nodes[n].kind == STEP}
+        relus = {z: self.graph.index.get((RELU, (z,), 0)) for z in gated}
+        relu_of = {z: relu for z, relu in relus.items() if relu is not None}
+        known = nodes[self.atoms.node].cone.union(*(nodes[n].cone for n in relu_of.values()))
+        biases = (b for n in known if nodes[n].kind == AFFINE and n != self.atoms.node
+                  for b in nodes[n].step.bias)
+        odd = common_odd(chain(claim.lo, claim.hi, biases))
+        grid = Grid(self.graph, odd, bits, coefficient, False, relu_of)
+        grid.balls += [self._ball(grid, *ball) for ball in claim.balls if ball[1]]
+        return grid
 
-    def run(self, head: dict[str, Any], lines: Iterator[Any]) -> str:
-        table(head, "vxc network spec data nodes atoms witness note")
-        sizes = {k: [self.graph.nodes[n].size for n in v] for k, v in self.named.items()}
-        for key, mine in (("atoms", len(self.atoms)), ("nodes", sizes)):
-            need(head.get(key, mine) == mine, f"header: {key}: the claim has {json.dumps(mine)}")
-        need(head.get("data", {}) == self.claim.files, "header: data: the hashes of other files")
-        if "witness" in head:
+    def _ball(self, grid: Grid, power: int, free: Iterable[int], radius: Fraction) -> ScaledBall:
+        """A ball on the grid. Sound: what rounding the centre moves is added to the radius."""
+        claim, centre, moved = self.claim, dict[tuple[int, int], int](), Fraction(0)
+        for i in free:
+            ((place, _),) = claim.flat[i][0].items()
+            at = claim.x0[i] * grid.unit
+            centre[place] = math.floor(at)
+            moved += at - centre[place]
+        return ScaledBall(power, math.ceil(radius * grid.unit + moved), centre)
+
+    def run(self, lines: Iterator[Line]) -> str:
+        """What is to be said of a certificate that proves or refutes the claim; else Bad."""
+        agree(self.header, self.claim)
+        if "witness" in self.header:
             need(not list(islice(lines, 1)), "lines after a witness")
-            self.witness([exact(v) for v in head["witness"]])
+            check_witness(self.claim, self.atoms, self.cuts, witness(self.header))
             return "valid (refutation)"
-        assume, goal = self.broken[1]
-        parts = goal[1] if isinstance(goal, tuple) and goal[0] == 1 else [goal]
-        missing, left = set(range(len(parts))), -1
+        return self._proof(lines)
+
+    def _proof(self, lines: Iterator[Line]) -> str:
+        """Read tree after tree: each refutes some parts of the violated claim.
+
+        The violated claim is an assumption, and of the negated requirement some part. A proof shows
+        for each part that no point of the region has it together with the assumption.
+        """
+        parts = self._parts()
+        missing, left, trees = set(range(len(parts))), 0, 0
         for line in lines:
             kind = kind_of(line)
-            need(left < 0 or kind == "t", "a line after the end")
-            if kind in "fb":
-                self.root.pending.append(line)
+            if kind == "group":
+                self.deriver.groups.add(fingerprints(line["group"], "group"))
                 continue
-            chosen = line["t"] if kind == "t" else range(len(parts))
-            part = (2, [assume, (1, [pick(parts, j, "part") for j in chosen])])
-            rest = lines if kind == "t" else chain([line], lines)
-            left, missing = max(left, 0) + self.tree(rest, part), missing - set(chosen)
+            need(trees == 0 or kind == "parts", "a line after the end")
+            if kind in ("fact", "bound"):
+                self.deriver.attached(self.region).pending.append(line)
+                continue
+            chosen = self._chosen(line, len(parts)) if kind == "parts" else range(len(parts))
+            rest = lines if kind == "parts" else chain([line], lines)
+            left += self._tree(rest, self._violation([parts[j] for j in chosen]))
+            missing, trees = missing - set(chosen), trees + 1
         if left or missing:
-            raise Short(f"{left} leaves are open" if left > 0 else "a part has no tree")
+            raise Short(f"{left} leaves are open" if left else "a part has no tree")
         return "valid"
 
-    def witness(self, x: list[Fraction]) -> None:
-        """Whether a point lies in the region and breaks the claim, whatever gates on kinks are.
+    def _chosen(self, line: Line, count: int) -> list[int]:
+        chosen = line["parts"]
+        need(isinstance(chosen, list) and all(type(j) is int for j in chosen), "parts: no list")
+        return [pick(range(count), j, "part") for j in chosen]
 
-        A gate is on a kink only where its two sides differ. An atom counts if its value is the same
-        for all choices of the gates whose argument is 0. Sound: the gates at all points nearby are
-        among these, so the attribution it reads has one limit from every side, and so is defined.
+    def _parts(self) -> list[Numbered]:
+        """The parts of the negated requirement, one of which a violation has to satisfy."""
+        assert_formula = self.atoms.formula
+        _, (_, goal) = assert_formula  # type: ignore[misc]
+        return list(goal[1]) if isinstance(goal, tuple) and goal[0] == 1 else [goal]
+
+    def _violation(self, parts: list[Numbered]) -> Numbered:
+        """The assumption, and one of these parts."""
+        _, (assumption, _) = self.atoms.formula  # type: ignore[misc]
+        return 2, [assumption, (1, parts)]
+
+    def _tree(self, lines: Iterable[Line], formula: Numbered) -> int:
+        """Read one tree to its end; the number of leaves that are marked open.
+
+        Sound: the two children of a split cover it. The tree begins with the region, cut by what
+        the formula says about single inputs: elsewhere the formula is false.
         """
-        claim, g = self.claim, self.graph
-        need(len(x) == claim.size, "witness: another length")
-        inside = all(a <= v <= b for a, v, b in zip(claim.lo, x, claim.hi, strict=True))
-        inside &= all(x[i].denominator == 1 for i in claim.integers)
-        for power, free, radius in claim.balls:
-            inside &= sum(abs(x[i] - claim.x0[i]) ** power for i in free) <= radius**power
-        inside &= all(v <= 0 for v in exactly(g, self.cuts, x, False))
-        need(inside, "witness: outside the region")
-        low, high = ends(g, self.top, x, False)
-        on_kink = {k for k, v in enumerate(low) if v != high[k]}
-        fine = alive(self.broken, lambda k: k in on_kink or self.beats(k, -low[k]))
-        need(fine or not on_kink, "witness: on a kink")
-        need(fine, "witness: the claim holds there")
-
-    def tree(self, lines: Iterable[Any], f: Any) -> int:
-        """Read one tree to its end; the number of leaves marked open."""
-        todo, leaves, left = list[Callable[[], SubRegion]](), 0, 0
-        d = SubRegion(self.scale, self.root.box, self.root)
+        bounds = implied(self.graph, self.atoms, formula)
+        domain = self.region.within(bounds)
+        to_come, leaves, left = list[Callable[[], Domain]](), 0, 0
         for line in lines:
             kind = kind_of(line)
-            need(kind != "t" and len(d.path) < MAX_DEPTH, "a tree within a tree, or one too deep")
-            if kind in "fb":
-                d.pending.append(line)
-            elif kind == "l":
-                mine = (leaves >> 4) % self.share[1] == self.share[0]
-                fine = line["l"] == 0 or (line["l"] == 1 and (not mine or self.closed(d, f)))
-                need(fine, f"leaf {leaves} does not close")
-                leaves, left = leaves + 1, left + (not line["l"])
-                if not todo:
+            need(kind not in ("parts", "group") and len(domain.path) < MAX_DEPTH,
+                 "a tree within a tree, or one too deep")
+            if kind in ("fact", "bound"):
+                self.deriver.attached(domain).pending.append(line)
+            elif kind == "leaf":
+                left += self._leaf(line, leaves, domain, formula)
+                leaves += 1
+                if not to_come:
                     return left
-                d = todo.pop()()
+                domain = to_come.pop()()
             else:
-                n, i, at = self.unit(*line["s"]) if kind == "s" else self.place(*line["x"])
-                todo.append(partial(d.split, n, i, -1, at))
-                d = d.split(n, i, 1, at)
-        raise Short(f"the file ends with {len(todo) + 1} nodes to come")
+                above, below = self._children(kind, line[kind], domain)
+                to_come.append(below)
+                domain = above()
+        raise Short(f"the file ends with {len(to_come) + 1} nodes to come")
 
-    def closed(self, d: SubRegion, f: Any) -> bool:
-        """Whether the formula is false on the whole domain."""
-        dead, joint = set[int](), [{-1}]
-        try:
-            for h in d.path:
-                self.settle(h)
-                dead |= h.dead
-                joint += h.joint
-            d.least({})
-            if alive(f, lambda k: self.same[k] in dead):
-                for n, _, _ in d.units:
-                    d.get(n)
-                dead |= {k for k, v in enumerate(d.get(self.top)[1]) if self.beats(k, -v)}
-        except Empty:
-            return True
-        # Sound: some atom of a set cannot hold, and whichever it is, the formula is false.
-        return any(all(not alive(f, lambda k: self.same[k] in {j, *dead}) for j in group)  # noqa: B023
-                   for group in joint)
+    def _leaf(self, line: Line, number: int, domain: Domain, formula: Numbered) -> int:
+        """1 for a leaf that is marked open; refused if it is marked closed and is not."""
+        mark = line["leaf"]
+        need(type(mark) is int and mark in (0, 1), "a leaf is 0 or 1")
+        fine = not mark or not self.share.has(number) or self.deriver.closes(domain, formula)
+        need(fine, f"leaf {number} does not close")
+        return 1 - int(mark)
 
-    def beats(self, k: int, low: Any) -> bool:
-        """Whether a lower bound of minus its form makes atom k false; -1 is the atom 0 >= 0."""
-        return bool(low > 0 or (low == 0 and k >= 0 and self.atoms[k][1]))
-
-    def settle(self, d: SubRegion) -> None:
-        """Derive the facts and bounds attached to a domain; Empty if it has no point."""
-        pending, d.pending = d.pending, []
-        for line in pending:
-            if "b" in line:
-                k = line["b"]
-                need(-1 <= k < len(self.atoms), f"no atom {k!r:.20}")
-                terms = [(self.top, k, -1 << F)] if k >= 0 else []
-                group = {self.same[k] if k >= 0 else -1}
-                for j, m, e in line.get("a", ()):
-                    need(k >= 0 and 0 <= j < len(self.atoms), f"no atom {j!r:.20}")
-                    times = Fraction(self.factors[k], self.factors[j]) * dyadic(m, e)
-                    terms.append((self.top, j, -math.floor(times * (1 << F))))
-                    group.add(self.same[j])
-                if self.beats(k, self.bound(d, terms, self.factors[k], line)):
-                    d.joint += [group] if len(group) > 1 else []
-                    d.dead |= group if len(group) == 1 else set()
-            else:
-                kind, n, a, i, sign = line["f"]
-                z = self.argument(kind, n, a, i)
-                need(sign in (1, -1), "a fact's sign")
-                d.learn(z, i, sign, self.bound(d, [(z, i, sign << F)], 1, line) >> F)
-        if -1 in d.dead:
-            raise Empty
-
-    def argument(self, kind: str, n: int, a: int, i: int) -> int:
-        """The node that is argument a of a named node and has an element i."""
-        args = self.graph.nodes[pick(self.named.get(kind, ()), n, f"node {kind}")].args
-        z: int = pick(args, a, f"argument of {kind}{n}")
-        need(0 <= i < self.graph.nodes[z].size, f"no element {i}")
-        return z
-
-    def unit(self, kind: str, n: int, i: int) -> tuple[int, int, Fraction | None]:
-        need(kind in ("R", "S"), f"no unit {kind!r:.20}")
-        return self.argument(kind, n, 0, i), i, None
-
-    def place(self, i: int, at: Any) -> tuple[int, int, Fraction | None]:
-        ((n, k),) = pick(self.claim.flat, i, "input")[0]
-        return n, k, exact(at)
-
-    def bound(self, d: SubRegion, terms: list[Any], factor: int, line: Any) -> int:
-        """A lower bound of terms with a line's multipliers, which are for 1 / factor of them."""
-        param: dict[tuple[str, int], bytes] = {}
-        for key, value in line.get("p", {}).items():
-            nodes = self.named.get({"H": "G", "N": "M"}.get(key[0], key[0]), ())
-            n = pick(nodes, int(key[1:]), f"node {key[0]}")
-            found = param[key[0], n] = base64.b64decode(value, validate=True)
-            need(len(found) <= self.graph.nodes[n].size, f"multipliers {key} out of range")
-            need(max(found, default=0) <= 128, f"multipliers {key} out of range")
-        rows = [(self.cuts, j, -1) for j in range(len(self.claim.cuts))]  # a cut is at most 0
-        terms = list(terms)
-        for key, known in (("z", d.units), ("r", rows)):
-            for j, m, e in line.get(key, ()):
-                n, i, sign = pick(known, j, f"multiplier {key}")
-                value = math.floor(dyadic(m, e) * factor * (1 << F))
-                terms.append((n, i, -sign * value))
-        return d.lower(terms, param)
+    def _children(
+        self, kind: str, entry: object, domain: Domain
+    ) -> tuple[Callable[[], Domain], Callable[[], Domain]]:
+        """The two parts of a split domain, made when they are come to."""
+        need(isinstance(entry, list) and len(entry) in (2, 3), f"{kind}: a wrong split")
+        values = list(entry)  # type: ignore[call-overload]
+        if kind == "split":
+            at = exact(values[2]) if len(values) == 3 else Fraction(0)
+            place = self.deriver.groups.element(values[0], values[1], ARGUMENT)
+            need(place is not None, "split: an element that the claim does not depend on")
+            node, element = place or (0, 0)
+            return (partial(domain.split, Split(node, element, 1, at)),
+                    partial(domain.split, Split(node, element, -1, at)))
+        flat, at = values[0], exact(values[1])
+        need(len(values) == 2 and type(flat) is int and 0 <= flat < self.claim.size,
+             f"{kind}: no input {flat!r:.20}")
+        if kind == "input":
+            return partial(domain.cut, flat, 1, at), partial(domain.cut, flat, -1, at)
+        # Sound: a whole number is at most n or at least n + 1.
+        need(flat in self.claim.integers and at.denominator == 1,
+             f"whole: input {flat} is no whole number, or not split at one")
+        return partial(domain.cut, flat, 1, at + 1), partial(domain.cut, flat, -1, at)

@@ -1,21 +1,87 @@
-"""Lines of a certificate."""
+"""The lines of a certificate: which there are, what each may hold, and how its values are read."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
 from ..failures import need
+from ..graph.fingerprints import WIDTH
+from ..spec.decimals import exact
 
-LINES = {"f": "fpzr", "b": "bpzra", "s": "s", "x": "x", "l": "l", "t": "t"}
+Line = dict[str, Any]
+
+MULTIPLIERS = ("fractions", "splits", "rows", "exact")
+KINDS: dict[str, tuple[str, ...]] = {
+    "group": (), "parts": (), "leaf": (), "split": (), "input": (), "whole": (),
+    "fact": MULTIPLIERS, "bound": (*MULTIPLIERS, "atoms"),
+}
+LONGEST = 1 << 12
+"""Bits of a multiplier's numerator and denominator."""
 
 
-def kind_of(line: dict[str, Any]) -> str:
-    found = [k for k, keys in LINES.items() if k in line and line.keys() <= set(keys)]
-    need(found, f"a line with keys {list(line)!r:.60}")
+def kind_of(line: object) -> str:
+    """The key that says what a line is; refused if it has other keys than such lines have."""
+    need(isinstance(line, dict), f"no object: {line!r:.60}")
+    assert_line: Line = line  # type: ignore[assignment]
+    found = [kind for kind in KINDS if kind in assert_line]
+    known = {found[0], *KINDS[found[0]]} if found else set[str]()
+    need(len(found) == 1 and assert_line.keys() <= known,
+         f"a line with keys {list(assert_line)!r:.60}")
     return found[0]
 
 
-def dyadic(m: int, e: int) -> Fraction:
-    need(0 <= m < 1 << 4096 and abs(e) <= 4096, "a multiplier out of range")
-    return m * Fraction(2) ** e
+def packed_bytes(value: object, what: str) -> bytes:
+    """Bytes that are written in base64."""
+    need(isinstance(value, str), f"{what}: no text")
+    try:
+        return base64.b64decode(str(value), validate=True)
+    except binascii.Error:
+        need(False, f"{what}: no base64")
+    return b""
+
+
+def fingerprints(value: object, what: str) -> list[int]:
+    """Numbers of `WIDTH` bytes, the least significant first."""
+    data = packed_bytes(value, what)
+    need(len(data) % WIDTH == 0, f"{what}: broken fingerprints")
+    return [int.from_bytes(data[k : k + WIDTH], "little") for k in range(0, len(data), WIDTH)]
+
+
+def numerators(value: object, what: str, bits: int, size: int) -> list[int]:
+    """Fractions in units of 2^-bits, as few bytes each as hold 1; those that are left out are 0."""
+    data, width = packed_bytes(value, what), bits // 8 + 1
+    need(len(data) % width == 0 and len(data) <= width * size, f"{what}: out of range")
+    found = list(data) if width == 1 else [
+        int.from_bytes(data[k : k + width], "little") for k in range(0, len(data), width)]
+    need(max(found, default=0) <= 1 << bits, f"{what}: above 1")
+    return found + [0] * (size - len(found))
+
+
+def weighted(entries: object, what: str) -> Iterable[tuple[int, Fraction]]:
+    """Numbers of constraints with multipliers >= 0: `[j, m, e]` is m * 2^e, `[j, "p/q"]` a
+    fraction."""
+    need(isinstance(entries, list), f"{what}: no list")
+    found = []
+    for entry in list(entries):  # type: ignore[call-overload]
+        need(isinstance(entry, list) and len(entry) in (2, 3), f"{what}: a wrong entry")
+        number, *value = entry
+        need(type(number) is int, f"{what}: no number of a constraint")
+        found.append((number, _multiplier(value, what)))
+    return found
+
+
+def _multiplier(value: list[object], what: str) -> Fraction:
+    if len(value) == 1:
+        factor = exact(value[0])
+    else:
+        mantissa, exponent = value
+        need(type(mantissa) is int and type(exponent) is int and abs(int(exponent)) <= LONGEST,
+             f"{what}: a multiplier out of range")
+        factor = int(mantissa) * Fraction(2) ** int(exponent)  # type: ignore[call-overload]
+    sizes = factor.numerator.bit_length(), factor.denominator.bit_length()
+    need(factor >= 0 and max(sizes) <= 2 * LONGEST, f"{what}: a multiplier out of range")
+    return factor

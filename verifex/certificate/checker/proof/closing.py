@@ -1,0 +1,253 @@
+"""What a certificate derives for a domain, and whether that refutes the violated claim there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from weakref import WeakKeyDictionary
+
+from ..bounds.domain import Domain
+from ..bounds.grid import Grid
+from ..bounds.multipliers import ABOVE, NOT_GIVEN, Multipliers, Weighted
+from ..bounds.plain import PlainBounds
+from ..bounds.substitution import Term, least_over_inputs, lower_bound
+from ..failures import Empty, need, pick
+from ..graph.forms import Form
+from ..graph.network_graph import PRODUCT, NetworkGraph
+from .atoms import Atoms, Numbered, possible
+from .lines import Line, numerators, weighted
+from .names import ARGUMENT, FRACTION_ROLES, ElementIndex, Groups, Place
+
+NOTHING = -1
+"""The number, in `bound` lines, of the form 0: a bound of it above 0 shows that a domain has no
+point."""
+
+
+@dataclass
+class Derived:
+    """What is attached to one domain. `pending`: lines that nobody has needed yet.
+
+    `false`: atoms that are false here. `joint`: sets of atoms that do not all hold here.
+    """
+
+    pending: list[Line] = field(default_factory=list)
+    false: set[int] = field(default_factory=set)
+    joint: list[set[int]] = field(default_factory=list)
+
+
+class Deriver:
+    """Derives the bounds that lines ask for. Lines are read when a leaf needs them."""
+
+    def __init__(self, graph: NetworkGraph, grid: Grid, atoms: Atoms, cuts: int, bits: int) -> None:
+        self.graph, self.grid, self.atoms, self.bits = graph, grid, atoms, bits
+        self.cuts = cuts  # the node of the rows of the region, each of which is at most 0
+        needed = {*graph.nodes[atoms.node].cone, *grid.relu_of.values()}
+        self.index = ElementIndex(graph, needed - {atoms.node})
+        self.groups = Groups(self.index)
+        self.named_atoms: list[list[int]] = []
+        # A domain that the tree has left behind is forgotten with what is attached to it.
+        self._derived = WeakKeyDictionary[Domain, Derived]()
+
+    def name_atoms(self, names: Sequence[int]) -> None:
+        """Take the names that `bound` lines will count in."""
+        known = self.atoms.names(self.index.fingerprints) if names else {}
+        self.named_atoms = [known.get(name, []) for name in names]
+
+    def attached(self, domain: Domain) -> Derived:
+        """What is attached to a domain."""
+        return self._derived.setdefault(domain, Derived())
+
+    def closes(self, domain: Domain, formula: Numbered) -> bool:
+        """Whether the formula is false on the whole domain."""
+        false, joint = set[int](), list[set[int]]()
+        try:
+            for around in domain.path:
+                self._settle(around)
+                false |= self.attached(around).false
+                joint += self.attached(around).joint
+            least_over_inputs(domain, {})  # raises Empty where a ball is missed
+            if possible(formula, lambda atom: self.atoms.first[atom] in false):
+                self._meet_splits(domain)
+                false |= self._false_by_intervals(domain)
+        except Empty:
+            return True
+        if not possible(formula, lambda atom: self.atoms.first[atom] in false):
+            return True
+        return any(self._needs_all(formula, together, false) for together in joint)
+
+    def _needs_all(self, formula: Numbered, together: set[int], false: set[int]) -> bool:
+        """Sound: some atom of the set is false. If the formula is so whichever it is, it is."""
+        return all(
+            not possible(formula, lambda atom: self.atoms.first[atom] in {one, *false})  # noqa: B023
+            for one in together)
+
+    def _meet_splits(self, domain: Domain) -> None:
+        """Raise Empty where the bounds of what was split on contradict the splits."""
+        for split in domain.splits:
+            domain.bounds(split.node)
+
+    def _false_by_intervals(self, domain: Domain) -> set[int]:
+        _, high = domain.bounds(self.atoms.node)
+        return {k for k, value in enumerate(high) if self.atoms.refuted(k, -value)}
+
+    def _settle(self, domain: Domain) -> None:
+        """Derive what is attached to a domain; Empty if it has no point."""
+        attached = self.attached(domain)
+        pending, attached.pending = attached.pending, []
+        if domain.empty:
+            raise Empty
+        for line in pending:
+            try:
+                if "fact" in line:
+                    self._fact(domain, line)
+                else:
+                    self._bound(domain, attached, line)
+            except Empty:
+                domain.empty = True
+                raise
+
+    def _fact(self, domain: Domain, line: Line) -> None:
+        """Bound an element; what the claim does not know is left out."""
+        entry = line["fact"]
+        need(isinstance(entry, list) and len(entry) == 3 and entry[2] in (1, -1), "a wrong fact")
+        group, element, sign = entry
+        place = self.groups.element(group, element, ARGUMENT)
+        if place is None:
+            return
+        node, i = place
+        using = self.multipliers(line)
+        if line.get("exact"):
+            form: Form = ({place: Fraction(1)}, Fraction(0))
+            bound = self.grid.below(self._exactly(domain, [(form, Fraction(sign))], using))
+        else:
+            coefficient = self.grid.coefficient
+            terms = [(node, i, sign << coefficient)]
+            bound = self._rounded(domain, terms, 1, using) >> coefficient
+        domain.learn(node, i, sign, bound)
+
+    def _bound(self, domain: Domain, attached: Derived, line: Line) -> None:
+        """Bound minus an atom's form, alone or with others."""
+        number, using = line["bound"], self.multipliers(line)
+        need(type(number) is int and number >= NOTHING, f"no atom {number!r:.20}")
+        more = list(weighted(line.get("atoms", []), "atoms"))
+        if number == NOTHING:
+            need(not more, "atoms with the form 0")
+            if self.atoms.refuted(None, self._least(domain, None, [], line, using)):
+                raise Empty
+            return
+        others = [(pick(self.named_atoms, j, "atom"), factor) for j, factor in more]
+        if any(not atoms for atoms, _ in others):
+            return  # names that the claim does not know
+        for atom in pick(self.named_atoms, number, "atom"):
+            with_it = [(atoms[0], factor) for atoms, factor in others]
+            least = self._least(domain, atom, with_it, line, using)
+            if self.atoms.refuted(atom, least):
+                together = {atom, *(other for other, _ in with_it)}
+                if len(together) == 1:
+                    attached.false.add(atom)
+                else:
+                    attached.joint.append(together)
+
+    def _least(
+        self, domain: Domain, atom: int | None, more: Sequence[Weighted], line: Line,
+        using: Multipliers,
+    ) -> int | Fraction:
+        """A lower bound of minus an atom's form, less factor times the forms of others.
+
+        Sound: if all of these atoms held, the sum of their forms would be at least 0 (above it, if
+        the first is strict), and minus it at most 0. So where `refuted` says that the first is
+        false by this bound, they do not hold together.
+        """
+        weights = [] if atom is None else [(atom, Fraction(1)), *more]
+        if line.get("exact"):
+            return self._exactly(
+                domain, [(self.atoms.forms[k], -factor) for k, factor in weights], using)
+        whole = 1 if atom is None else self.atoms.factors[atom]
+        terms: list[Term] = []
+        for k, factor in weights:
+            times = Fraction(whole, self.atoms.factors[k]) * factor
+            scaled = math.floor(times * (1 << self.grid.coefficient))
+            terms.append((self.atoms.node, k, -scaled))
+        return self._rounded(domain, terms, whole, using)
+
+    def _rounded(
+        self, domain: Domain, terms: Sequence[Term], factor: int, using: Multipliers
+    ) -> int:
+        """A lower bound of terms, with multipliers for 1 / factor of them."""
+        found, scale = list(terms), factor << self.grid.coefficient
+        constant = 0
+        for number, value in using.splits:
+            split = pick(domain.splits, number, "split")
+            times = math.floor(value * scale)
+            found.append((split.node, split.element, -split.sign * times))
+            # The constant of `planes.constraint`, rounded down.
+            constant += math.floor(times * split.sign * split.at * self.grid.unit)
+        for number, value in using.rows:
+            rows = self.graph.nodes[self.cuts].size
+            need(0 <= number < rows, f"no row {number}")
+            found.append((self.cuts, number, math.floor(value * scale)))
+        return constant + lower_bound(domain, found, using)
+
+    def _exactly(
+        self, domain: Domain, forms: Sequence[tuple[Form, Fraction]], using: Multipliers
+    ) -> Fraction:
+        """A lower bound of the sum of factor * form, in fractions."""
+        found = list(forms)
+        for number, value in using.splits:
+            split = pick(domain.splits, number, "split")
+            held: Form = ({(split.node, split.element): Fraction(1)}, -split.at)
+            found.append((held, -split.sign * value))
+        rows = self.graph.refs(self.cuts)
+        found += [(pick(rows, number, "row"), value) for number, value in using.rows]
+        return PlainBounds(domain).lower_bound(found, using)
+
+    def multipliers(self, line: Line) -> Multipliers:
+        """Those of a line."""
+        need(line.get("exact", 1) == 1 and type(line.get("exact", 1)) is int, "a wrong key 'exact'")
+        fractions: dict[tuple[str, int], Sequence[int]] = {}
+        entries = line.get("fractions", {})
+        need(isinstance(entries, dict), "fractions: no object")
+        for key, value in entries.items():
+            self._take_fractions(fractions, key, value)
+        return Multipliers(
+            self.bits, fractions, tuple(weighted(line.get("splits", []), "splits")),
+            tuple(weighted(line.get("rows", []), "rows")))
+
+    def _take_fractions(
+        self, fractions: dict[tuple[str, int], Sequence[int]], key: str, value: object
+    ) -> None:
+        """The fractions of one kind for a group, put where its elements are."""
+        kind, _, number = key.partition(" ")
+        need(kind in FRACTION_ROLES and number.isdecimal() and len(number) < 10,
+             f"fractions: a wrong key {key!r:.40}")
+        for role in FRACTION_ROLES[kind]:
+            places = self.groups.places(int(number), role)
+            given = numerators(value, f"fractions: {key}", self.bits, len(places))
+            if kind == ABOVE and role == PRODUCT:
+                given = self._in_order(places, given)
+            one_node = self.groups.one_node(int(number), role)
+            if one_node is not None:
+                fractions[kind, one_node] = given
+                continue
+            for place, numerator in zip(places, given, strict=True):
+                if place is not None:
+                    node, element = place
+                    size = self.graph.nodes[node].size
+                    known = list(fractions.get((kind, node), ())) or [NOT_GIVEN] * size
+                    known[element] = numerator
+                    fractions[kind, node] = known
+
+    def _in_order(self, places: Sequence[Place | None], given: list[int]) -> list[int]:
+        """Shares of the two planes above products, which trade places with the two arguments.
+
+        A certificate has the argument with the lesser name first.
+        """
+        found, names = list(given), self.index.fingerprints
+        for k, place in enumerate(places):
+            if place is not None:
+                node, element = place
+                first, second = (names.of(a)[element] for a in self.graph.nodes[node].args)
+                found[k] = given[k] if first <= second else (1 << self.bits) - given[k]
+        return found
