@@ -22,7 +22,7 @@ from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch, transpose
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
 from verifex.semantics.functions import find
-from verifex.semantics.parameters import Parameter, ParameterKind
+from verifex.semantics.parameters import WEIGHT_HIGH, WEIGHT_LOW, Parameter, ParameterKind
 from verifex.semantics.support.balls import FloatBall, cut
 from verifex.semantics.support.planes import Plane, by_square
 from verifex.semantics.support.table import Table
@@ -166,7 +166,7 @@ def relu_planes(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     open_ = ~(on | off)
     width = torch.where(open_, hi - lo, torch.ones_like(lo))
     above = torch.where(open_, hi / width, on.to(lo.dtype))
-    below = torch.where(open_, (hi > -lo).to(lo.dtype), on.to(lo.dtype))
+    below = torch.where(open_, (hi * WEIGHT_HIGH > -lo * WEIGHT_LOW).to(lo.dtype), on.to(lo.dtype))
     return below, above, open_
 
 

@@ -59,5 +59,12 @@ class Parameter(NamedTuple):
         return self.kind is ParameterKind.BETA or self.kind is ParameterKind.GAMMA
 
 
+WEIGHT_HIGH, WEIGHT_LOW = 256, 255
+"""Where nothing is chosen, an open ReLU on z in [l, u] has the slope 1 if WEIGHT_HIGH * u is above
+-WEIGHT_LOW * l, else 0. Were these equal, every region that is symmetric about 0 would lie on the
+edge, where the rounding of u and l decides, and the checker, which rounds otherwise, might choose
+the other slope."""
+
+
 REGION_ROWS = Parameter(ParameterKind.GAMMA, 0)
 """The multipliers of the region's linear rows: there is one such parameter in every problem."""

@@ -45,8 +45,11 @@ NONE = Multipliers()
 
 
 def steeper(low: int | Fraction, high: int | Fraction) -> bool:
-    """The default of a relu's slope: 1 if more of [low, high] is above 0 than below, else 0."""
-    return high > -low
+    """The default of a relu's slope: 1 if more of [low, high] is above 0 than below, else 0.
+
+    "More" by unequal weights, so that an interval that is symmetric about 0 is not on the edge.
+    """
+    return 256 * high > -255 * low
 
 
 def chord_mix(low: int | Fraction, high: int | Fraction, up: bool, whole: int) -> int:

@@ -136,9 +136,11 @@ class Checker:
         to_come, leaves, left = list[Callable[[], Domain]](), 0, 0
         for line in lines:
             kind = kind_of(line)
-            need(kind not in ("parts", "group") and len(domain.path) < MAX_DEPTH,
+            need(kind != "parts" and len(domain.path) < MAX_DEPTH,
                  "a tree within a tree, or one too deep")
-            if kind in ("fact", "bound"):
+            if kind == "group":
+                self.deriver.groups.add(fingerprints(line["group"], "group"))
+            elif kind in ("fact", "bound"):
                 self.deriver.attached(domain).pending.append(line)
             elif kind == "leaf":
                 left += self._leaf(line, leaves, domain, formula)

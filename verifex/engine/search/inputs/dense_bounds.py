@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from verifex.engine.search.inputs.dense import DenseNet, Stage
 from verifex.ir.exact import FloatArray
+from verifex.semantics.parameters import WEIGHT_HIGH, WEIGHT_LOW
 from verifex.semantics.support.balls import FloatBall, cut, misses
 
 Index = NDArray[np.intp]
@@ -249,7 +250,7 @@ def relax(lo: FloatArray, hi: FloatArray) -> Relaxation:
     on, off = lo >= 0, hi <= 0
     open_ = ~(on | off)
     chord = np.where(on, 1.0, np.where(off, 0.0, hi / np.where(open_, hi - lo, 1.0)))
-    slope = np.where(on | (open_ & (hi > -lo)), 1.0, 0.0)
+    slope = np.where(on | (open_ & (hi * WEIGHT_HIGH > -lo * WEIGHT_LOW)), 1.0, 0.0)
     # Sound: the line lies above the ReLU at both ends for this rounded slope, whatever it is.
     shift = np.where(open_, np.maximum(-chord * lo, (1.0 - chord) * hi), 0.0) * (1 + 2.0**-48)
     loss = np.where(open_, np.minimum(hi, -lo), 0.0)
