@@ -50,16 +50,17 @@ def claim_files(files: QuestionFiles, claim: EndClaim, path: Path) -> QuestionFi
 
     Raises UnsupportedError for a spec that has no text form here.
     """
-    moved = _Moved(files.spec.path.parent, path.parent)
-    data = claim_text(files, claim, moved).encode()
+    data = claim_text(files, claim, path.parent).encode()
     path.write_bytes(data)
+    moved = _Moved(files.spec.path.parent, path.parent)
     renamed = {moved(name): digest for name, digest in files.data.items()}
     spec = Source(path, str(path), data, bytes)
     return replace(files, spec=spec, data=renamed)
 
 
-def claim_text(files: QuestionFiles, claim: EndClaim, moved: _Moved) -> str:
-    """The text of the claim's spec."""
+def claim_text(files: QuestionFiles, claim: EndClaim, folder: Path) -> str:
+    """The text of the claim's spec, for a file in that folder."""
+    moved = _Moved(files.spec.path.parent, folder)
     given = tomllib.loads(files.spec.data.decode(), parse_float=_Number)
     asked = {key: value for key, value in given.items() if key != "require"}
     name = given.get("name") or files.spec.path.stem

@@ -25,7 +25,7 @@ from verifex.engine.findings.reasons import BY_CHECKER, Evidence, EvidenceKind, 
 from verifex.engine.range_end import Best, EndProof
 from verifex.engine.search.record import Closed, Proof
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.thresholds import MARGIN, end_claim, outside
+from verifex.engine.thresholds import CLOSED, MARGIN, end_claim, outside
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import InputError, UnsupportedError
@@ -35,7 +35,7 @@ from verifex.problem.spec.expression import Expression
 from verifex.settings import Settings
 from verifex.source import QuestionFiles
 
-WEAKER = (Fraction(0), Fraction(1, 10**9), Fraction(8, 10**7))
+WEAKER = (Fraction(0), Fraction(1, 10**9), CLOSED)
 """What a bound gives way by, relative to its size, until the checker accepts it: first nothing,
 then what floats may err by, then nearly all that a closed end may miss (`RangeEnd.closed`)."""
 

@@ -8,6 +8,7 @@ is halved.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
@@ -27,6 +28,12 @@ from verifex.settings import Settings
 MARGIN = Fraction(5, 10**8)
 """How far from the best value known the first claim stays (relative, or of 1): a search ends only
 where a bound clears its claim."""
+
+CLOSED = Fraction(8, 10**7)
+"""The next claim, where that is left undecided: nearly all that a closed end may miss."""
+
+_ENOUGH = Fraction(1, 10**5)
+"""Gaps that are not halved any more (relative, or of 1)."""
 
 DIGITS = 13
 """Digits of the bounds that are claimed."""
@@ -71,19 +78,19 @@ class Narrowing:
         if best.best is None and not self._some_point(best):
             return end
         sign = -1 if self.objective.maximise else 1
-        bound, proof = self._known(end), end.proof
-        asked = self._first(best)
+        bound, proof, unsure = self._known(end), end.proof, list[Fraction]()
+        asked = self._first(best, unsure)
         while asked is not None and not self.budget.spent:
             verdict = self._decide(end_claim(self.problem, self.objective, asked))
-            if verdict.outcome is Outcome.CLAIMED:
-                if bound is None or sign * asked > sign * bound:
-                    bound, proof = asked, self._proof(asked, verdict)
+            held = verdict.outcome is Outcome.CLAIMED
+            if held:
+                bound, proof = asked, self._proof(asked, verdict)
             elif verdict.witness is not None:
                 best.offer(list(verdict.witness.point))
             else:
                 self.reasons += verdict.reasons
-                break
-            asked = self._next(best, bound, sign, verdict.outcome is Outcome.CLAIMED)
+                unsure.append(asked)
+            asked = self._next(best, bound, unsure, held)
         stated = None if end.claimed is None else (end.claimed, end.by)
         if bound is not None and (stated is None or sign * bound > sign * Fraction(stated[0])):
             stated = (float(bound), SEARCH)
@@ -105,23 +112,34 @@ class Narrowing:
             return Fraction(end.proof.bound)
         return end.proven
 
-    def _first(self, best: Best) -> Fraction | None:
-        value = best.extreme
-        return None if value is None else outside(value, MARGIN, self.objective.maximise)
+    def _first(self, best: Best, unsure: Sequence[Fraction]) -> Fraction | None:
+        """The claim that the best value is the extremum, or the next weaker one; None where both
+        were left undecided."""
+        sign, value = -1 if self.objective.maximise else 1, best.extreme
+        if value is None:
+            return None
+        claims = [outside(value, by, self.objective.maximise) for by in (MARGIN, CLOSED)]
+        weaker = [c for c in claims if not unsure or sign * c < sign * unsure[-1]]
+        return weaker[0] if weaker else None
 
     def _next(
-        self, best: Best, bound: Fraction | None, sign: int, held: bool
+        self, best: Best, bound: Fraction | None, unsure: Sequence[Fraction], held: bool
     ) -> Fraction | None:
-        """The next claim: none once the bound meets the best value; the middle of the gap after a
-        witness; after a claim that holds, that the best value is the extremum."""
-        first, value = self._first(best), best.extreme
-        if first is None or value is None or (bound is not None and sign * bound >= sign * first):
+        """The next claim: none once the gap is closed; after a claim that holds, that the best
+        value is the extremum; else the middle of the gap between the bound and the best value, or
+        the last claim that was left undecided."""
+        sign, first = -1 if self.objective.maximise else 1, self._first(best, unsure)
+        edge = unsure[-1] if unsure else best.extreme
+        if edge is None or (first is not None and bound is not None
+                            and sign * bound >= sign * first):
             return None
-        close = 100 * MARGIN * max(Fraction(1), abs(value))
-        near = bound is not None and abs(value - bound) <= close
-        if held or bound is None or near:
+        enough = _ENOUGH * max(Fraction(1), abs(edge))
+        near = bound is not None and abs(edge - bound) <= enough
+        if first is not None and (held or unsure or bound is None or near):
             return first
-        return outside((value + bound) / 2, Fraction(0), self.objective.maximise)
+        if bound is None or near:
+            return None
+        return outside((edge + bound) / 2, Fraction(0), self.objective.maximise)
 
     def _decide(self, claim: Problem) -> Verdict:
         """What a search for a claim finds in the time that is left."""
