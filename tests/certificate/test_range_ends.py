@@ -181,6 +181,25 @@ def test_an_end_on_a_kink_only_is_marked_and_closed(tmp_path: Path) -> None:
     assert again.closed
 
 
+@pytest.mark.parametrize("engine", ["search", "milp"])
+def test_a_kink_that_no_float_hits(tmp_path: Path, engine: str) -> None:
+    """Units z and -z with z = 3 x0 + 7 x1 - 1: A_0 is 3 on either side, 6 only where both are open,
+    at points of which one coordinate is no float; and 0 only where both are shut."""
+    save_net(tmp_path / "net.onnx", [([[3, 7], [-3, -7]], [-1, 1]), ([[1, -1]], [0])])
+    path = tmp_path / "spec.toml"
+    path.write_text(
+        'verifex = 1\nnetwork = "net.onnx"\n[region]\nbox = [[-1, -1], [1, 1]]\n'
+        '[explain]\noutput = "logit:0"\n')
+    (asked,) = load_expressions(path, ["component:0"])
+    found = verifex.bound(None, path, "component:0", seconds=10, engine=engine)
+    assert (found.low.attained, found.high.attained) == (0, 6)
+    assert found.low.on_kink
+    assert found.high.on_kink
+    assert (len(found.low.open_gates), len(found.high.open_gates)) == (0, 2)
+    assert found.closed, found
+    sound(asked, found)
+
+
 def test_what_comes_near_off_the_kink_is_not_marked(tmp_path: Path) -> None:
     """Around x0 = 0 the ends -2 and 1 are attained on either side of the kink."""
     path = corner(tmp_path, "[[-1, -1], [1, 1]]")

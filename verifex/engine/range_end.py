@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.interior import interior_point
+from verifex.engine.falsify.kink_points import onto_kinks
 from verifex.engine.falsify.open_gates import best_on_kinks
 from verifex.engine.falsify.witness import Point, replay, snap
 from verifex.engine.findings.reasons import BOUNDS, Evidence, EvidenceKind, Reason, ReasonKind
@@ -115,6 +116,15 @@ class Best:
         elif at.assumed:
             here = Attained(self.objective.form.value(at.values), point)
             self._off = self._better(self._off, here)
+
+    def offer_kinks(self, vector: Sequence[float | int | Fraction], bound: float) -> None:
+        """Where nothing attained meets a bound, try the kinks near the point that it comes from."""
+        value = self.extreme
+        meets = value is not None and abs(value - Fraction(bound)) <= _NEAR * max(
+            Fraction(1), abs(value))
+        near = None if meets else onto_kinks(self.problem, vector)
+        if near is not None:
+            self.offer(list(near))
 
     def _drawn_in(self, point: Point) -> Point:
         """The point, or one near it on the way to the reference that lies in all balls and rows:
@@ -321,6 +331,7 @@ class End(Best):
         )
         if found:
             self._inside(name, capabilities.products, question, found[-1])
+            self._on_kinks(question, found[-1])
         return said
 
     def _heard(
@@ -370,6 +381,13 @@ class End(Best):
             inner = interior_point(question, answer, strict, self.pool, name, self._limits())
             if inner is not None:
                 self.offer(inner)
+
+    def _on_kinks(self, question: Question, answer: Answer) -> None:
+        """Try the kinks near an answer's point, if nothing meets its optimum."""
+        if answer.point is not None and answer.objective is not None:
+            lo, best = self.problem.region.lo, to_float(answer.objective)
+            point = [answer.point.get(v, lo[i]) for i, v in enumerate(question.inputs)]
+            self.offer_kinks(point, best)
 
     def _question(self, capabilities: Capabilities) -> tuple[Question, Left | None]:
         """The model; over what the search has left open, and no worse than what it attained, if

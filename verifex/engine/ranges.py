@@ -324,6 +324,8 @@ def _ends(
         if least.point is not None:
             best.offer(least.point.tolist())
         bound = -least.bound if side else least.bound
+        if least.point is not None and np.isfinite(bound):
+            best.offer_kinks(least.point.tolist(), bound)
         claimed = (bound, SEARCH) if np.isfinite(bound) else None
         ends[side] = best.result(proven[side], claimed, reasons)
         left[side] = Left(least.attained, least.closed, least.rest)
