@@ -47,6 +47,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.engine.bounds": (
         "batched_lp facts layout rounding single_lp", "optimise", "root", "half_spaces",
     ),
+    "verifex.engine.falsify": (
+        "deployed interior open_gates replays", "witness", "attack kink_points", "single",
+    ),
     "verifex.engine.search": (
         "counts record start", "gates inputs", "handover workers", "claims extrema",
     ),
