@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from verifex.certificate.write import Line, proof_lines, witness_lines, write
+from verifex.certificate.attempts import Attempt, attempts
+from verifex.certificate.write import Line, write
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import (
     BY_CHECKER,
@@ -221,18 +222,43 @@ def certify(
     verdict = _with_note(verdict, word) if word else verdict
     with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
         target = settings.certificate or Path(folder) / "proof.vxc"
-        started = time.monotonic()
+        ended = time.monotonic() + seconds
+
+        def left() -> float:
+            return ended - time.monotonic()
+
         try:
-            size = _written(target, _lines(problem, verdict, files))
+            return _first_accepted(
+                attempts(problem, verdict, files, settings, left), files, target, settings, left)
         except ValueError as error:
             return _with_note(verdict, f"no certificate: {error}")
+
+
+def _first_accepted(
+    tries: Iterable[Attempt], files: QuestionFiles, target: Path, settings: Settings,
+    left: Callable[[], float],
+) -> Verdict:
+    """What the checker says of the first way to write a certificate that it does not refuse, or
+    else of the last."""
+    judged = None
+    for attempt in tries:
+        if judged is not None and left() <= 0:
+            break
+        started = time.monotonic()
+        size = _written(target, attempt.lines())
         written = time.monotonic() - started
-        rest = max(0.1, seconds - written)
         found = None
         if settings.check:
             found = run_checker(
-                files.network.path, files.spec.path, target, rest, settings.jobs, settings.memory)
-    return _judged(_told(verdict, settings.certificate, size, written, found), found)
+                files.network.path, files.spec.path, target, max(0.1, left()), settings.jobs,
+                settings.memory)
+        told = _told(attempt.verdict, settings.certificate, size, written, found)
+        judged = _judged(told, found)
+        if found is None or not found.refused:
+            break
+    if judged is None:
+        raise ValueError("there is no proof")
+    return judged
 
 
 def _written(path: Path, lines: Iterator[Line]) -> int:
@@ -314,12 +340,6 @@ def _told(
 def _leaves(verdict: Verdict) -> int | None:
     """Leaves of the proof; None for a witness."""
     return max(1, verdict.proof.proof.leaves) if isinstance(verdict.proof, Closed) else None
-
-
-def _lines(problem: Problem, verdict: Verdict, files: QuestionFiles) -> Iterator[Line]:
-    if verdict.witness is not None:
-        return witness_lines(problem, files, verdict.witness)
-    return proof_lines(problem, files, verdict.proof)
 
 
 def _told_several(verdict: Verdict) -> Verdict:

@@ -102,18 +102,21 @@ class _ProofWriter:
         self, node: ProofNode, layout: Layout, order: dict[int, int]
     ) -> Iterator[Line | None]:
         """The facts that are put in at a node of the tree."""
+        plain: dict[tuple[int, int], list[int]] = {}
         for z, k, sign in [] if node.plain is None else node.plain.tolist():
-            yield self._fact(z, k, sign, {}, {})
+            plain.setdefault((z, sign), []).append(k)
+        for (z, sign), elements in plain.items():
+            yield self._fact(z, elements, sign, {}, {})
         for facts in node.facts:
             for (k, sign), splits in zip(facts.rows.tolist(), facts.splits, strict=True):
                 places = _places(splits, layout, order)
                 yield self._fact(facts.node, k, sign, {**facts.shared, **splits}, places)
 
     def _fact(
-        self, node: int, index: int, sign: int, params: Packed,
+        self, node: int, index: int | list[int], sign: int, params: Packed,
         places: Mapping[tuple[int, int], int],
     ) -> Line | None:
-        """A fact, unless it is of a node that no relaxed node has as an argument."""
+        """A fact (or several), unless it is of a node that no relaxed node has as an argument."""
         if not self.names.is_argument(node):
             return None
         return {"fact": [self.names.group(node), index, sign], **self._multipliers(params, places)}

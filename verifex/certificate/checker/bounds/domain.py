@@ -5,7 +5,7 @@ Everything is rounded outward to a grid (see `grid`); `plain` has the same rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from operator import add, gt, sub
 from typing import NamedTuple
@@ -88,8 +88,13 @@ class Domain:
 
     def learn(self, node: int, element: int, sign: int, bound: int) -> None:
         """Take the fact that sign * element >= bound (in units of the grid)."""
+        self.learn_all(node, [((element, sign), bound)])
+
+    def learn_all(self, node: int, found: Iterable[tuple[tuple[int, int], int]]) -> None:
+        """Take facts about elements of one node: ((element, sign), bound)."""
         known = self.facts.setdefault(node, {})
-        known[element, sign] = max(bound, known.get((element, sign), bound))
+        for key, bound in found:
+            known[key] = max(bound, known.get(key, bound))
         self._homes = {}
         nodes = self.graph.nodes
         self._cache = {m: box for m, box in self._cache.items() if node not in nodes[m].cone}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from weakref import WeakKeyDictionary
 
 from ..bounds.domain import Domain
 from ..bounds.grid import Grid
+from ..bounds.many import COEFFICIENT, fits, lower_bounds
 from ..bounds.multipliers import ABOVE, NOT_GIVEN, Multipliers, Weighted
 from ..bounds.plain import PlainBounds
 from ..bounds.substitution import Term, least_over_inputs, lower_bound
@@ -23,6 +24,10 @@ from .names import ARGUMENT, FRACTION_ROLES, ElementIndex, Groups, Place
 NOTHING = -1
 """The number, in `bound` lines, of the form 0: a bound of it above 0 shows that a domain has no
 point."""
+
+
+FEWEST = 4
+"""Facts about one node that are worth being derived side by side."""
 
 
 @dataclass
@@ -98,26 +103,55 @@ class Deriver:
         pending, attached.pending = attached.pending, []
         if domain.empty:
             raise Empty
-        for line in pending:
-            try:
-                if "fact" in line:
-                    self._fact(domain, line)
+        try:
+            for alike in _alike(pending):
+                if "fact" in alike[0]:
+                    self._facts(domain, alike)
                 else:
-                    self._bound(domain, attached, line)
-            except Empty:
-                domain.empty = True
-                raise
+                    self._bound(domain, attached, alike[0])
+        except Empty:
+            domain.empty = True
+            raise
 
-    def _fact(self, domain: Domain, line: Line) -> None:
-        """Bound an element; what the claim does not know is left out."""
-        entry = line["fact"]
-        need(isinstance(entry, list) and len(entry) == 3 and entry[2] in (1, -1), "a wrong fact")
-        group, element, sign = entry
-        place = self.groups.element(group, element, ARGUMENT)
-        if place is None:
-            return
-        node, i = place
-        using = self.multipliers(line)
+    def _facts(self, domain: Domain, lines: list[Line]) -> None:
+        """Facts of one group by the same fractions; what the claim does not know is left out."""
+        by_node: dict[int, list[tuple[int, int, Line]]] = {}
+        for line in lines:
+            group, elements, sign = _fact_entry(line)
+            for element in elements:
+                place = self.groups.element(group, element, ARGUMENT)
+                if place is not None:
+                    by_node.setdefault(place[0], []).append((place[1], sign, line))
+        for node, facts in by_node.items():
+            if len(facts) >= FEWEST and not facts[0][2].get("exact") and fits(domain, node):
+                self._many_facts(domain, node, facts)
+            else:
+                for element, sign, line in facts:
+                    self._one_fact(domain, (node, element), sign, line)
+
+    def _many_facts(
+        self, domain: Domain, node: int, facts: list[tuple[int, int, Line]]
+    ) -> None:
+        """Bound elements of a node side by side (`many`)."""
+        shared = self.multipliers({"fractions": facts[0][2].get("fractions", {})})
+        forms, constants = [], []
+        for element, sign, line in facts:
+            row, constant = {(node, element): sign << COEFFICIENT}, 0
+            own: Line = {key: line[key] for key in ("splits", "rows") if key in line}
+            if own:
+                terms, constant = self._weighted_terms(
+                    domain, 1, COEFFICIENT, self.multipliers(own))
+                for place, i, coefficient in terms:
+                    row[place, i] = row.get((place, i), 0) + coefficient
+            forms.append(row)
+            constants.append(constant)
+        found = lower_bounds(domain, forms, constants, shared)
+        domain.learn_all(node, [
+            ((element, sign), bound)
+            for (element, sign, _), bound in zip(facts, found, strict=True)])
+
+    def _one_fact(self, domain: Domain, place: Place, sign: int, line: Line) -> None:
+        (node, i), using = place, self.multipliers(line)
         if line.get("exact"):
             form: Form = ({place: Fraction(1)}, Fraction(0))
             bound = self.grid.below(self._exactly(domain, [(form, Fraction(sign))], using))
@@ -176,8 +210,15 @@ class Deriver:
         self, domain: Domain, terms: Sequence[Term], factor: int, using: Multipliers
     ) -> int:
         """A lower bound of terms, with multipliers for 1 / factor of them."""
-        found, scale = list(terms), factor << self.grid.coefficient
-        constant = 0
+        more, constant = self._weighted_terms(domain, factor, self.grid.coefficient, using)
+        return constant + lower_bound(domain, [*terms, *more], using)
+
+    def _weighted_terms(
+        self, domain: Domain, factor: int, bits: int, using: Multipliers
+    ) -> tuple[list[Term], int]:
+        """What multipliers of splits and rows add to a form with coefficients in 2^-bits, and the
+        constant of it, in 2^-bits / unit."""
+        found, scale, constant = list[Term](), factor << bits, 0
         for number, value in using.splits:
             split = pick(domain.splits, number, "split")
             times = math.floor(value * scale)
@@ -188,7 +229,7 @@ class Deriver:
             rows = self.graph.nodes[self.cuts].size
             need(0 <= number < rows, f"no row {number}")
             found.append((self.cuts, number, math.floor(value * scale)))
-        return constant + lower_bound(domain, found, using)
+        return found, constant
 
     def _exactly(
         self, domain: Domain, forms: Sequence[tuple[Form, Fraction]], using: Multipliers
@@ -251,3 +292,33 @@ class Deriver:
                 first, second = (names.of(a)[element] for a in self.graph.nodes[node].args)
                 found[k] = given[k] if first <= second else (1 << self.bits) - given[k]
         return found
+
+
+def _fact_entry(line: Line) -> tuple[int, list[int], int]:
+    """Group, elements and sign of a fact, or of several that have all else in common."""
+    entry = line["fact"]
+    need(isinstance(entry, list) and len(entry) == 3 and entry[2] in (1, -1), "a wrong fact")
+    group, elements, sign = entry
+    return group, elements if isinstance(elements, list) else [elements], sign
+
+
+def _alike(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """The lines in their order, those facts together that follow each other, are of one group, and
+    choose the same planes."""
+    run = list[Line]()
+    for line in lines:
+        if run and not _same_kind(run[0], line):
+            yield run
+            run = []
+        run.append(line)
+    if run:
+        yield run
+
+
+def _same_kind(one: Line, other: Line) -> bool:
+    if "fact" not in one or "fact" not in other:
+        return False
+    return bool(
+        _fact_entry(one)[0] == _fact_entry(other)[0]
+        and one.get("fractions") == other.get("fractions")
+        and one.get("exact") == other.get("exact"))
