@@ -37,7 +37,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "raw_query",
     ),
     "verifex.engine": (
-        "budget findings margin solve undefined watch", "execute testimony verdict",
+        "budget findings margin solve watch", "execute testimony verdict",
         "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
         "thresholds", "ranges",
     ),
@@ -59,6 +59,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.engine.search.inputs": (
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_rows", "search",
+    ),
+    "verifex.certificate": (
+        "checker claim_spec names", "write", "attempts leaf", "grant", "ranges",
     ),
     "verifex.certificate.checker": (
         "failures", "files graph", "bounds", "onnx", "spec", "vnnlib", "proof", "command",

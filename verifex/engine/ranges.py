@@ -23,12 +23,12 @@ from verifex.engine.findings.reasons import (
     Reason,
     ReasonKind,
 )
+from verifex.engine.findings.undefined import region_notes
 from verifex.engine.range_end import Best, End, EndProof, Left, tighter
 from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.thresholds import Narrowing
-from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
