@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.engine.test_ranges import small_network
+from tests.helpers.gradient_nets import small_network
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.kink_points import onto_kinks
 from verifex.engine.falsify.open_gates import best_on_kinks, evaluate_with

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.gradient_nets import small_network
 from verifex.engine import ranges
 from verifex.engine.findings.reasons import Reason
 from verifex.engine.range_end import tighter
@@ -156,22 +157,6 @@ def test_the_search_alone_finds_ranges_over_l1_balls(pool: SolverPool) -> None:
             assert verdict.high.claimed is not None
             assert verdict.low.claimed <= values.min() + 1e-9
             assert verdict.high.claimed >= values.max() - 1e-9
-
-
-def small_network(rng: np.random.Generator) -> tuple[Graph, tuple[F, ...]]:
-    """Three inputs, two layers of units; "g" is input times gradient, and a point to start from."""
-    b = Builder()
-    x = b.input("x", (3,))
-
-    def weights(*shape: int) -> np.ndarray:
-        return np.round(rng.normal(size=shape) * 16) / 16
-
-    h = b.relu(b.affine(dense(weights(4, 3)), x, weights(4)))
-    h = b.relu(b.affine(dense(weights(4, 4)), h, weights(4)))
-    out = b.affine(dense(weights(1, 4)), h, weights(1))
-    (gradient,) = gradients(b, out, [x])
-    graph = b.build({"f": out, "g": b.mul(x, gradient)})
-    return graph, tuple(F(int(v), 8) for v in rng.integers(-8, 9, size=3))
 
 
 def test_a_point_has_a_range_of_one_value(pool: SolverPool) -> None:
