@@ -48,7 +48,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "batched_lp facts layout rounding single_lp", "optimise", "root", "half_spaces",
     ),
     "verifex.engine.falsify": (
-        "deployed interior open_gates replays", "witness", "attack kink_points", "single",
+        "deployed interior open_gates replays", "witness", "attack kink_points", "attained single",
     ),
     "verifex.engine.search": (
         "counts record start", "gates inputs", "handover workers", "claims extrema",

@@ -13,8 +13,8 @@ import pytest
 
 from tests.helpers.gradient_nets import small_network
 from verifex.engine import ranges
+from verifex.engine.falsify.attained import tighter
 from verifex.engine.findings.reasons import Reason
-from verifex.engine.range_end import tighter
 from verifex.engine.ranges import RangeQuestion, find_each, find_range
 from verifex.engine.search import extrema
 from verifex.engine.solve.pool import SolverPool

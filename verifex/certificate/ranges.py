@@ -21,8 +21,9 @@ from verifex.certificate.claim_spec import EndClaim, claim_files
 from verifex.certificate.grant import IN_MEMORY, SEVERAL, certify
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.decide import decide
+from verifex.engine.falsify.attained import Best
 from verifex.engine.findings.reasons import BY_CHECKER, Evidence, EvidenceKind, Reason
-from verifex.engine.range_end import Best, EndProof
+from verifex.engine.range_end import EndProof
 from verifex.engine.search.record import Closed, Proof
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.thresholds import CLOSED, MARGIN, end_claim, outside

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from verifex.engine.budget import Budget
+from verifex.engine.falsify.attained import Best, tighter
 from verifex.engine.findings.reasons import (
     BOUNDS,
     SEARCH,
@@ -24,7 +25,7 @@ from verifex.engine.findings.reasons import (
     ReasonKind,
 )
 from verifex.engine.findings.undefined import region_notes
-from verifex.engine.range_end import Best, End, EndProof, Left, tighter
+from verifex.engine.range_end import End, EndProof, Left
 from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool

@@ -15,8 +15,9 @@ from fractions import Fraction
 
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
+from verifex.engine.falsify.attained import Best
 from verifex.engine.findings.reasons import SEARCH, Evidence, EvidenceKind, Reason
-from verifex.engine.range_end import Best, EndProof
+from verifex.engine.range_end import EndProof
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, RangeEnd, Verdict
