@@ -127,12 +127,13 @@ def test_a_ball_narrows_the_range(name: str, pool: SolverPool) -> None:
     check(ask(name, form("f"), pool, Problem(GRAPH, region, TRUE)), F(0), F(1, 2))
 
 
-def test_the_search_alone_does_not_see_what_cuts_a_box(pool: SolverPool) -> None:
-    """Its ends are those of the box: sound, named, and not closed."""
+def test_claims_narrow_what_the_search_for_ranges_does_not_take(pool: SolverPool) -> None:
+    """It is named that it was not used; whole numbers attain the ends here."""
     region = replace(BOX, integers=frozenset({0}))
     verdict = ask("search", form("f"), pool, Problem(GRAPH, region, TRUE))
-    assert not verdict.settled
-    assert verdict.reason
+    check(verdict, F(-1), F(1))
+    assert "takes no assumption, integers" in verdict.reason
+    assert verdict.low.by == verdict.high.by == "search"
 
 
 def test_the_search_alone_finds_ranges_over_l1_balls(pool: SolverPool) -> None:
