@@ -16,5 +16,5 @@ network = verifex.load(FOLDER / "breast_cancer.onnx")
 expressions = ("output", "component:worst_texture", "component:area_error")
 for found in verifex.bounds(network, spec, expressions, seconds=20):
     low, high = found.low.best_bound, found.high.best_bound
-    state = "exact to 1e-6" if found.closed else "not closed"
+    state = "exact to 1e-6" if found.settled else "not closed"
     print(f"{found.expression:>24}: {low:+.6f} to {high:+.6f} ({state})")

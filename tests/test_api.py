@@ -76,7 +76,7 @@ def test_a_torch_module_is_the_network_it_exports() -> None:
 
 def test_bound_from_python() -> None:
     found = verifex.bound(NET, question("0.01", require=[]), "component:worst_texture", seconds=30)
-    assert found.closed
+    assert found.settled
     assert found.low.attained is not None
     assert found.high.attained is not None
     assert found.low.attained <= found.high.attained
@@ -89,7 +89,7 @@ def test_several_bounds_are_those_of_each() -> None:
     found = verifex.bounds(NET, spec, texts, seconds=30, log=logged.append)
     for text, one in zip(texts, found, strict=True):
         alone = verifex.bound(NET, spec, text, seconds=30)
-        assert one.closed
+        assert one.settled
         assert one.expression == alone.expression
         assert one.low.attained == pytest.approx(alone.low.attained, rel=1e-6)
         assert one.high.claimed == pytest.approx(alone.high.claimed, rel=1e-6)
@@ -117,7 +117,7 @@ def test_progress_and_log_tell_the_same_stages() -> None:
         NET, question("0.01", require=[]), "component:worst_texture", engine="milp",
         progress=lambda stage, text: told.append((stage, text)), log=logged.append,
     )
-    assert found.closed
+    assert found.settled
     assert [stage for stage, _ in told] == ["highs", "highs"]
     assert [e["result"] for e in logged if e["event"] == "stage"] == [text for _, text in told]
     assert all(e["expression"] == "component:worst_texture" for e in logged)

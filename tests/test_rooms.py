@@ -27,7 +27,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.frontend.onnx.operators": (
         "call", "constants elementwise linear logic resize shape", "indexing pooling", "rules",
     ),
-    "verifex.metrics": ("support", "*"),
+    "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (
         "csv_file linear messages", "model", "builders data region schema", "build",
         "difference expression",
@@ -37,15 +37,19 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "raw_query",
     ),
     "verifex.engine": (
-        "budget findings margin solve undefined watch", "execute testimony verdict",
-        "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide ranges",
+        "budget findings margin solve watch", "execute testimony verdict",
+        "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
+        "thresholds", "ranges",
     ),
     "verifex.engine.execute": (
         "channel executor", "child_process in_process", "task_worker", "process_executor",
     ),
     "verifex.engine.bounds": (
-        "batched_lp exact_lp exact_nodes facts layout region_rows rounding single_lp",
-        "exact_forms optimise", "exact_leaf root", "half_spaces",
+        "batched_lp facts layout region_rows rounding single_lp", "exact optimise", "root",
+        "half_spaces",
+    ),
+    "verifex.engine.falsify": (
+        "deployed interior open_gates replays", "witness", "attack kink_points", "attained single",
     ),
     "verifex.engine.search": (
         "counts record start", "exact_claim", "gates inputs", "handover workers", "claims extrema",
@@ -59,7 +63,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_ends box_rows", "search",
     ),
     "verifex.certificate": (
-        "checker lines", "names", "write", "grant leaf", "application bundle",
+        "checker claim_spec lines names", "write", "attempts leaf", "grant", "application ranges",
+        "bundle",
     ),
     "verifex.certificate.checker": (
         "failures", "files graph", "bounds", "onnx", "spec", "vnnlib", "proof", "command",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import verifex
-from verifex.cli.options import CLAIM, OPTIONS, SEARCH, read_settings
+from verifex.cli.options import CLAIM, OPTIONS, RANGE, SEARCH, read_settings
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
 from verifex.engine.search import claims, extrema
@@ -22,19 +22,20 @@ from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
-from verifex.settings import Changes, ClaimChanges, Settings
+from verifex.settings import Changes, ClaimChanges, RangeChanges, Settings
 
 
 def test_every_setting_has_its_keyword() -> None:
     named = {f.name for f in fields(Settings)}
     assert set(ClaimChanges.__annotations__) == named - {"solvers"} | {"solver"}
-    assert set(Changes.__annotations__) < set(ClaimChanges.__annotations__)
+    assert set(Changes.__annotations__) < set(RangeChanges.__annotations__)
+    assert set(RangeChanges.__annotations__) < set(ClaimChanges.__annotations__)
 
 
 def test_options_without_values_are_the_default_settings() -> None:
     assert {option.setting for option in OPTIONS.values()} <= {f.name for f in fields(Settings)}
-    assert set(CLAIM) == set(OPTIONS)
-    for names in (SEARCH, CLAIM):
+    assert set(CLAIM) | set(RANGE) == set(OPTIONS)
+    for names in (SEARCH, RANGE, CLAIM):
         assert read_settings({name: OPTIONS[name].default for name in names}) == Settings()
 
 
@@ -120,8 +121,8 @@ def test_unknown_keywords_are_refused() -> None:
     problem, _ = ramp()
     with pytest.raises(TypeError, match="'timeout'"):
         verifex.verify(None, problem, timeout=3)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="'certificate'"):
-        verifex.bound(None, problem, "output", certificate="p.vxc")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'attack'"):
+        verifex.bound(None, problem, "output", attack=False)  # type: ignore[call-arg]
 
 
 def ramp() -> tuple[Problem, Form]:

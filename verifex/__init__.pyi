@@ -47,6 +47,7 @@ from .problem.spec.builders import (
     data as data,
     distance as distance,
     explain as explain,
+    expression as expression,
     l1 as l1,
     l2 as l2,
     linf as linf,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from verifex.errors import InputError, MissingSolverError, UsageError
-from verifex.settings import Changes, ClaimChanges, Settings
+from verifex.settings import Changes, ClaimChanges, RangeChanges, Settings
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -92,15 +92,15 @@ def answer(
 def bound(
     model: ModelLike, spec: SpecLike, expression: str, settings: Settings | None = None, *,
     progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
-    **changes: Unpack[Changes],
+    **changes: Unpack[RangeChanges],
 ) -> RangeVerdict:
     """The least and the greatest value of an expression over the spec's region.
 
     Expressions are "component:NAME", "distance:l1", "margin:0,1" and others (see specs/). Settings
-    and errors as for `verify`; no certificate proves a range, so that those about certificates and
-    attacks do not matter.
+    and errors as for `verify`, but that `certificate` is a folder: each end is a claim with a spec
+    and a certificate of its own, and `proven` is what the checker accepted of it.
     """
-    chosen = _changed(settings, changes, Changes)
+    chosen = _changed(settings, changes, RangeChanges)
     asked = measure(model, spec, [expression])
     return ranges(asked, chosen, progress=progress, log=log, pool=pool)[0]
 
@@ -109,11 +109,11 @@ def bounds(
     model: ModelLike, spec: SpecLike, expressions: Sequence[str],
     settings: Settings | None = None, *,
     progress: Progress | None = None, log: Log | None = None, pool: SolverPool | None = None,
-    **changes: Unpack[Changes],
+    **changes: Unpack[RangeChanges],
 ) -> list[RangeVerdict]:
     """`bound` for several expressions: they are searched together as far as that goes, then one by
     one. `seconds` are for each, so that all take at most so many times as much."""
-    chosen = _changed(settings, changes, Changes)
+    chosen = _changed(settings, changes, RangeChanges)
     asked = measure(model, spec, expressions)
     return ranges(asked, chosen, progress=progress, log=log, pool=pool)
 
@@ -123,15 +123,19 @@ def ranges(
     log: Log | None = None, pool: SolverPool | None = None,
 ) -> list[RangeVerdict]:
     """`bounds` for expressions that are built already, over the graph of one problem."""
+    from verifex.certificate.ranges import certified, recorded
     from verifex.engine.ranges import RangeQuestion, find_each
 
     settings, log = fitting(settings), _clocked(log)
     logs = [_tagged(log, one.text) for one in asked]
-    questions = [RangeQuestion(one.form, one.label, _watch(mine, progress))
-                 for one, mine in zip(asked, logs, strict=True)]
+    watches = [_watch(mine, progress) for mine in logs]
+    questions = [RangeQuestion(one.form, one.label, watch)
+                 for one, watch in zip(asked, watches, strict=True)]
     if not asked:
         return []
-    found = find_each(asked[0].problem, questions, settings, pool, _watch(log, progress))
+    found = find_each(asked[0].problem, questions, settings, pool, _watch(log, progress),
+                      record=recorded(asked[0], settings))
+    found = certified(asked, found, settings, pool, watches)
     for mine, one in zip(logs, found, strict=True):
         if mine is not None:
             mine({"event": "range", **one.to_json()})

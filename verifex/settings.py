@@ -49,7 +49,7 @@ class Settings:
     seed: int = 0
     """Of the attack, of what searches and ranges sample, and of the solvers."""
     certificate: Path | None = None
-    """The file in which the certificate is kept; None: it is not kept."""
+    """The file in which the certificate is kept, of ranges the folder; None: it is not kept."""
     check: bool = True
     """Whether the certificate is checked, which makes a claim `proved`."""
     jobs: int = 1
@@ -122,7 +122,7 @@ class Settings:
 
 
 class Changes(TypedDict, total=False):
-    """Keyword arguments for single settings of a range or a difference: see `Settings`."""
+    """Keyword arguments for single settings of a difference: see `Settings`."""
 
     seconds: float
     memory: int
@@ -134,11 +134,16 @@ class Changes(TypedDict, total=False):
     seed: int
 
 
-class ClaimChanges(Changes, total=False):
-    """The same for a claim, which can be attacked and has a certificate."""
+class RangeChanges(Changes, total=False):
+    """The same for a range, whose ends have certificates."""
 
-    attack: bool
     certificate: str | Path | None
     check: bool
     jobs: int
     check_seconds: float
+
+
+class ClaimChanges(RangeChanges, total=False):
+    """The same for a claim, which can be attacked too."""
+
+    attack: bool

@@ -16,8 +16,8 @@ from tests.helpers.gradient_nets import network
 from tests.helpers.marks import first_quick
 from tests.helpers.questions import question
 from tests.helpers.small_nets import relu_net
-from verifex.engine.bounds.exact_forms import ExactForms
-from verifex.engine.bounds.exact_lp import AffineRow, minimise_exactly
+from verifex.engine.bounds.exact.forms import ExactForms
+from verifex.engine.bounds.exact.lp import AffineRow, minimise_exactly
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide

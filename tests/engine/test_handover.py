@@ -144,5 +144,5 @@ def test_claims_are_completed(pool: Watched, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_closed_end_is_not_asked_again(pool: Watched) -> None:
     problem, form = problem_of(1)
     told = find_range(problem, form, Settings(seconds=30, solvers=("highs",), search=True), pool)
-    assert told.closed
+    assert told.settled
     assert not pool.models

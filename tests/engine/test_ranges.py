@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.gradient_nets import small_network
 from verifex.engine import ranges
+from verifex.engine.falsify.attained import tighter
 from verifex.engine.findings.reasons import Reason
-from verifex.engine.range_end import tighter
 from verifex.engine.ranges import RangeQuestion, find_each, find_range
 from verifex.engine.search import extrema
 from verifex.engine.solve.pool import SolverPool
@@ -73,7 +74,7 @@ def ask(
 
 def check(verdict: RangeVerdict, low: Fraction, high: Fraction) -> None:
     """Both ends closed, at these values; what is proven lies outside of them."""
-    assert verdict.closed, verdict
+    assert verdict.settled, verdict
     for end, wanted in ((verdict.low, low), (verdict.high, high)):
         assert end.claimed == pytest.approx(float(wanted), abs=1e-6)
         assert end.attained is not None
@@ -126,12 +127,12 @@ def test_a_ball_narrows_the_range(name: str, pool: SolverPool) -> None:
     check(ask(name, form("f"), pool, Problem(GRAPH, region, TRUE)), F(0), F(1, 2))
 
 
-def test_the_search_alone_does_not_see_what_cuts_a_box(pool: SolverPool) -> None:
-    """Its ends are those of the box: sound, named, and not closed."""
-    region = replace(BOX, balls=(Ball("l2", (0,), (F(0),), F(1, 2)),))
-    verdict = ask("search", form("f"), pool, Problem(GRAPH, region, TRUE))
-    assert not verdict.closed
-    assert verdict.reason
+def test_claims_narrow_what_the_search_for_ranges_does_not_take(pool: SolverPool) -> None:
+    """It is named that it was not used; claims about thresholds close in on the ends."""
+    right = Atom(Form.of({(GRAPH.inputs[0], 0): 1}, F(-3, 2)))
+    verdict = ask("search", form("f"), pool, Problem(GRAPH, BOX, TRUE, right))
+    check(verdict, F(-1), F(0))
+    assert "takes no assumption" in verdict.reason
 
 
 def test_the_search_alone_finds_ranges_over_l1_balls(pool: SolverPool) -> None:
@@ -146,7 +147,7 @@ def test_the_search_alone_finds_ranges_over_l1_balls(pool: SolverPool) -> None:
         problem = Problem(graph, Region(lo, hi, balls=(ball,)), TRUE)
         for i in range(n):
             verdict = ask("search", Form.of({(node, i): 1}), pool, problem)
-            assert verdict.closed, verdict
+            assert verdict.settled, verdict
             away = rng.normal(size=(3000, n))
             away /= np.linalg.norm(away, ord=1, axis=1, keepdims=True)
             length = float(radius) * rng.random((3000, 1)) ** (1 / n)
@@ -158,42 +159,29 @@ def test_the_search_alone_finds_ranges_over_l1_balls(pool: SolverPool) -> None:
             assert verdict.high.claimed >= values.max() - 1e-9
 
 
-def small_network(rng: np.random.Generator) -> tuple[Graph, tuple[F, ...]]:
-    """Three inputs, two layers of units; "g" is input times gradient, and a point to start from."""
-    b = Builder()
-    x = b.input("x", (3,))
-
-    def weights(*shape: int) -> np.ndarray:
-        return np.round(rng.normal(size=shape) * 16) / 16
-
-    h = b.relu(b.affine(dense(weights(4, 3)), x, weights(4)))
-    h = b.relu(b.affine(dense(weights(4, 4)), h, weights(4)))
-    out = b.affine(dense(weights(1, 4)), h, weights(1))
-    (gradient,) = gradients(b, out, [x])
-    graph = b.build({"f": out, "g": b.mul(x, gradient)})
-    return graph, tuple(F(int(v), 8) for v in rng.integers(-8, 9, size=3))
-
-
 def test_a_point_has_a_range_of_one_value(pool: SolverPool) -> None:
     region = Region((F(1, 3),), (F(1, 3),))
     verdict = ask("default", form("f"), pool, Problem(GRAPH, region, TRUE))
     check(verdict, F(1, 3), F(1, 3))
 
 
-def test_a_value_on_a_kink_alone_is_a_bound_that_no_point_attains(pool: SolverPool) -> None:
-    """At x = 1/2 +- 0 there is none; at x = 0 the closed question allows A = 0 and A = 1."""
+def test_a_value_on_a_kink_alone_is_marked_so(pool: SolverPool) -> None:
+    """At x = 0 the closed question allows A = 0 and A = 1: attained, on a kink only."""
     region = Region((F(0),), (F(0),))
     verdict = ask("z3", form("A"), pool, Problem(GRAPH, region, TRUE))
     assert verdict.low.claimed == pytest.approx(0, abs=1e-9)
     assert verdict.high.claimed == pytest.approx(1, abs=1e-9)
     assert verdict.high.on_kink
-    assert not verdict.closed
+    assert (verdict.low.attained, verdict.high.attained) == (0, 1)
+    assert len(verdict.high.open_gates) == 1
+    assert not verdict.low.open_gates
+    assert verdict.settled
 
 
 def test_no_time_leaves_the_bounds_and_a_sample(pool: SolverPool) -> None:
     options = Settings(seconds=0)
     verdict = find_range(Problem(GRAPH, BOX, TRUE), form("f"), options, pool)
-    assert not verdict.closed
+    assert not verdict.settled
     assert verdict.low.proven is not None
     assert verdict.low.proven <= -1
     assert verdict.high.attained is not None
@@ -210,7 +198,8 @@ def test_a_solver_that_cannot_optimise_is_named(pool: SolverPool) -> None:
 def test_ranges_as_json(pool: SolverPool) -> None:
     verdict = ask("highs", form("A"), pool)
     data = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
-    assert data["closed"] is True
+    assert data["settled"] is True
+    assert data["closed"] is False  # no certificate: it was built in memory
     assert data["low"]["claimed"] == pytest.approx(-2)
     assert data["high"]["attained"] == 1.0
     assert data["low"]["point"][0] > 1
@@ -243,8 +232,8 @@ def test_several_forms_have_the_ranges_that_each_has_alone(
     assert [one.expression for one in found] == [question.name for question in questions]
     for question, one in zip(questions, found, strict=True):
         alone = find_range(problem, question.form, settings, pool, question.name)
-        assert alone.closed
-        assert one.closed
+        assert alone.settled
+        assert one.settled
         assert (one.evidence, one.reasons, one.notes) == (
             alone.evidence, alone.reasons, alone.notes)
         for mine, other in ((one.low, alone.low), (one.high, alone.high)):
@@ -267,7 +256,8 @@ def test_one_search_serves_several_forms(
     problem, questions = several()
     told: list[str] = []
     watch = Watch(progress=lambda stage, text: told.append(stage))
-    assert all(r.closed for r in find_each(problem, questions, Settings(seconds=20.0), pool, watch))
+    found = find_each(problem, questions, Settings(seconds=20.0), pool, watch)
+    assert all(one.settled for one in found)
     assert counts == [2 * len(questions)]
     assert told[-1] == "search"
     counts.clear()

@@ -187,5 +187,5 @@ def test_values_beyond_all_floats_are_printed_as_infinite() -> None:
     end = RangeEnd(None, None, F(10) ** 400, (F(1),), False)
     low = RangeEnd(None, None, -F(10) ** 400, (F(0),), False)
     found = RangeVerdict("norm", low, end)
-    assert not found.closed
+    assert not found.settled
     assert found.to_json()["high"]["attained"] == math.inf

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from verifex.ir.formula import Atom, Form
-from verifex.ir.graph import Builder
+from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
@@ -38,3 +38,19 @@ def gradient_problem(
     b, _, (logit, gradient), region = network(seed, widths)
     forms = [Form.of({(gradient, i): s}) for i in range(2) for s in (1, -1)]
     return Problem(b.build({"f": logit, "g": gradient}), region, Atom(forms[0])), forms
+
+
+def small_network(rng: np.random.Generator) -> tuple[Graph, tuple[Fraction, ...]]:
+    """Three inputs, two layers of units; "g" is input times gradient, and a point to start from."""
+    b = Builder()
+    x = b.input("x", (3,))
+
+    def weights(*shape: int) -> np.ndarray:
+        return np.round(rng.normal(size=shape) * 16) / 16
+
+    h = b.relu(b.affine(dense(weights(4, 3)), x, weights(4)))
+    h = b.relu(b.affine(dense(weights(4, 4)), h, weights(4)))
+    out = b.affine(dense(weights(1, 4)), h, weights(1))
+    (gradient,) = gradients(b, out, [x])
+    graph = b.build({"f": out, "g": b.mul(x, gradient)})
+    return graph, tuple(Fraction(int(v), 8) for v in rng.integers(-8, 9, size=3))

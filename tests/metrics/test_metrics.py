@@ -32,7 +32,7 @@ def check(make: Any, oracle: Oracle, **options: Any) -> None:
 def test_every_family_is_tested_here() -> None:
     assert set(registry()) == {
         "class", "output", "component", "sign", "distance", "similarity", "top_k", "order", "mass",
-        "monotone",
+        "monotone", "expression",
     }
 
 

@@ -62,7 +62,7 @@ def test_ranges_of_outputs_hold_what_is_sampled(files: tuple[Path, Path, Path]) 
     assert [r.expression for r in found] == ["a - b, output 0", "a - b, output 1"]
     for c, r in enumerate(found):
         seen = [values(one, x)[c] - values(two, x)[c] for x in points(0)]
-        assert r.closed
+        assert r.settled
         assert float(r.low.best_bound or 0) <= float(min(seen))
         assert float(r.high.best_bound or 0) >= float(max(seen))
         assert r.high.attained is not None

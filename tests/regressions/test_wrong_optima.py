@@ -43,7 +43,7 @@ def test_the_wrong_optimum_of_highs(cases: Path) -> None:
 
 def test_a_point_beyond_the_wrong_optimum(cases: Path) -> None:
     """Its bound is discarded by the point that attains .66372, and named."""
-    from verifex.engine.range_end import Best
+    from verifex.engine.falsify.attained import Best
 
     folder = cases / "highs-wrong-optimum"
     (asked,) = api.measure(None, folder / "spec.toml", ["norm:l1"])

@@ -63,7 +63,7 @@ NEEDLE, SLOPE = needle()
 
 def high_of(found: RangeVerdict) -> RangeEnd:
     """The upper end, which must not be taken for known, nor what is false for a bound."""
-    assert not found.closed
+    assert not found.settled
     assert found.high.claimed is None or found.high.claimed >= 1
     assert found.high.proven is not None
     assert found.high.proven >= 1
@@ -179,7 +179,7 @@ def test_what_a_search_leaves_is_closed_by_two_runs_only(
 
 def test_a_searchs_bound_that_a_point_contradicts_goes_too() -> None:
     """Nobody is believed against a replayed value: not the search either."""
-    from verifex.engine.range_end import Best
+    from verifex.engine.falsify.attained import Best
 
     best = Best(NEEDLE, Objective(SLOPE, True))
     best.offer([F(3, 10) + F(1, 2**21)])
@@ -198,7 +198,7 @@ def test_a_searchs_bound_that_a_point_contradicts_goes_too() -> None:
 def test_a_bound_lies_between_what_is_attained_and_what_is_proven(
     bound: float, claimed: float, by: str
 ) -> None:
-    from verifex.engine.range_end import Best
+    from verifex.engine.falsify.attained import Best
 
     best = Best(NEEDLE, Objective(SLOPE, True))
     best.offer([F(3, 10) + F(1, 2**21)])
@@ -208,7 +208,7 @@ def test_a_bound_lies_between_what_is_attained_and_what_is_proven(
 
 @pytest.mark.parametrize("value", [F(1, 3), F(2, 3), F(-1, 10), F(1, 2)])
 def test_a_value_is_made_a_bound_by_rounding_outward(value: F) -> None:
-    from verifex.engine.range_end import outward
+    from verifex.engine.falsify.attained import outward
 
     low, high = outward(value, -np.inf), outward(value, np.inf)
     assert F(low) <= value <= F(high)

@@ -172,7 +172,7 @@ def decide_and_check(
     if len(problem.networks) > 1:
         return _told_several(verdict) if expected else verdict
     if files is None or not files.checkable:
-        return _with_note(verdict, _IN_MEMORY) if expected else verdict
+        return _with_note(verdict, IN_MEMORY) if expected else verdict
     if verdict.outcome is Outcome.CLAIMED and _open(verdict) != 0:
         verdict = _search_proof(problem, verdict, settings, pool, watch)
     seconds = max(settings.check_seconds, settings.seconds - verdict.seconds)
@@ -182,9 +182,9 @@ def decide_and_check(
     return checked
 
 
-_SEVERAL = "no certificate: the checker reads one network"
+SEVERAL = "no certificate: the checker reads one network"
 
-_IN_MEMORY = (
+IN_MEMORY = (
     "no certificate: it names files that the checker reads, a network and a TOML spec or a "
     "VNN-LIB 1.0 query"
 )
@@ -365,7 +365,7 @@ def _leaves(verdict: Verdict) -> int | None:
 
 
 def _told_several(verdict: Verdict) -> Verdict:
-    return verdict if _SEVERAL in verdict.notes else _with_note(verdict, _SEVERAL)
+    return verdict if SEVERAL in verdict.notes else _with_note(verdict, SEVERAL)
 
 
 def _with_note(verdict: Verdict, note: str) -> Verdict:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from verifex.cli.options import CLAIM, SEARCH, with_settings
+from verifex.cli.options import CLAIM, RANGE, SEARCH, with_settings
 from verifex.errors import UsageError
 from verifex.settings import Settings
 
@@ -80,7 +80,7 @@ def verify(
 
 
 @app.command()
-@with_settings(SEARCH)
+@with_settings(RANGE)
 def bound(
     files: Files,
     expression: Annotated[
@@ -93,7 +93,7 @@ def bound(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find the worst-case range of expressions over the region of a spec."""
+    """Find the worst-case range of expressions over the region of a spec, and have it checked."""
     from verifex.cli import decide
 
     raise typer.Exit(decide.bound(files, expression, settings, log=log, json=json, quiet=quiet))

@@ -58,7 +58,7 @@ def bound(
     files: Sequence[Path], expressions: Sequence[str], settings: Settings, *, log: Path | None,
     json: bool, quiet: bool,
 ) -> int:
-    """Find the ranges of all expressions and print them; 2, for no certificate proves a range."""
+    """Find the ranges of all expressions and print them; 0 if all of them are closed, else 2."""
     network, spec, _ = split_files(files)
     settings = api.fitting(settings)
     # All expressions are built before the log is opened: a typing error costs nothing.
@@ -66,35 +66,42 @@ def bound(
     title = expressions[0] if len(expressions) == 1 else f"{len(expressions)} expressions"
     with json_lines(log) as write, progress(title, quiet) as report:
         found = api.ranges(asked, settings, progress=report, log=write)
-    print_ranges(found, expressions, json, quiet)
+    print_ranges(found, expressions, asked[0].problem.region.names, json, quiet)
     return max(r.exit_code for r in found)
 
 
 def print_ranges(
-    found: Sequence[RangeVerdict], texts: Sequence[str], json: bool, quiet: bool
+    found: Sequence[RangeVerdict], texts: Sequence[str], names: Sequence[str], json: bool,
+    quiet: bool,
 ) -> None:
-    """Print ranges in the form that was asked for."""
+    """Print ranges in the form that was asked for; `names` are those of the inputs."""
     if json:
         parts = [{"asked": t, **r.to_json()} for t, r in zip(texts, found, strict=True)]
         emit({"ranges": parts, "exit_code": max(r.exit_code for r in found)})
         return
     if quiet:
         for text, r in zip(texts, found, strict=True):
-            low, high = r.low.best_bound, r.high.best_bound
-            state = "closed" if r.closed else "open"
-            print(f"{text} {low} {high} {state}")
+            print(f"{text} {r.low.best_bound} {r.high.best_bound} {_state(r)}")
         return
-    from verifex.cli.render import line, ranges_table
+    from verifex.cli.render import end_text, line, ranges_table
 
     out = console()
     out.print(ranges_table(found))
     for r in found:
-        state = "closed" if r.closed else "open"
-        line(out, r.expression, f"{state}, rests on {r.rests_on} ({r.seconds:.2f} s)")
+        line(out, r.expression, f"{_state(r)}, rests on {r.rests_on} ({r.seconds:.2f} s)")
         if r.reason:
             line(out, "reason", r.reason)
+        for name, end in (("minimum", r.low), ("maximum", r.high)):
+            end_text(out, name, end, names)
     for note in dict.fromkeys(n for r in found for n in r.notes):
         line(out, "note", note)
+
+
+def _state(found: RangeVerdict) -> str:
+    """`closed`: what is proven meets what is attained; `claimed`: a claimed bound does."""
+    if found.closed:
+        return "closed"
+    return "claimed" if found.settled else "open"
 
 
 def difference(
@@ -121,7 +128,8 @@ def difference(
     with json_lines(log) as write, progress(title, quiet) as report:
         found = api.compare(asked, settings, progress=report, log=write)
     if isinstance(found, list):
-        print_ranges(found, [r.expression for r in found], json, quiet)
+        names = asked.problem.region.names
+        print_ranges(found, [r.expression for r in found], names, json, quiet)
         return max(r.exit_code for r in found)
     print_verdict(found, asked.problem, json, quiet)
     return found.exit_code

@@ -111,6 +111,9 @@ OPTIONS: Mapping[str, Option] = {
     )], "4G", _memory),
     "certificate": Option("certificate", Annotated[Path | None, typer.Option(
         "--certificate", metavar="FILE", help="Keep the certificate (.vxc, .vxc.gz).")], None),
+    "certificate_folder": Option("certificate", Annotated[Path | None, typer.Option(
+        "--certificate", metavar="FOLDER", help="Keep the spec and the certificate of each end.",
+    )], None),
     "no_check": Option("check", Annotated[bool, typer.Option(
         "--no-check", help="Do not run the checker: what holds is only claimed. The checker may "
         "take the time that is left, at least 10 s.")], False, _not),
@@ -120,6 +123,9 @@ OPTIONS: Mapping[str, Option] = {
 }
 SEARCH = ("solver", "engine", "device", "timeout", "memory", "threads", "seed")
 """What every command that searches takes."""
+
+RANGE = (*SEARCH, "certificate_folder", "no_check", "jobs")
+"""What the command that finds ranges takes."""
 
 CLAIM = (*SEARCH, "certificate", "no_check", "jobs", "no_attack")
 """What a command that decides a claim takes."""

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from verifex.cli.common import feature_names, number
-from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict
+from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, replayable
 from verifex.errors import UnsupportedError
+from verifex.ir.text.graph_text import fraction_to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,7 @@ MEANING = {
     Outcome.UNKNOWN: "not decided within the limits",
 }
 _ROWS = 20
+_INPUTS = 100
 _LABEL = 15
 
 ComparedRow: TypeAlias = tuple[str, Fraction | None, Fraction]
@@ -170,7 +172,7 @@ def ranges_table(ranges: Sequence[RangeVerdict]) -> Table:
     """One row for each end of each range."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("expression", no_wrap=True)
-    for head in ("end", "proven", "claimed", "attained", "gap"):
+    for head in ("end", "proven", "by", "claimed", "attained", "gap"):
         table.add_column(head, justify="right", no_wrap=True)
     for found in ranges:
         for name, end in (("min", found.low), ("max", found.high)):
@@ -182,4 +184,33 @@ def _end(end: RangeEnd) -> list[str]:
     kink = " (on a kink)" if end.on_kink else ""
     attained = number(end.attained, 9) + (kink if end.attained is not None else "")
     gap = "-" if end.gap is None else f"{end.gap:.2g}"
-    return [number(end.proven, 9), number(end.claimed, 9), attained, gap]
+    by = "-" if end.proven is None else end.proven_by
+    return [number(end.proven, 9), by, number(end.claimed, 9), attained, gap]
+
+
+def end_text(out: Console, name: str, end: RangeEnd, names: Sequence[str]) -> None:
+    """The exact value of an end, the exact point that attains it, and the certificate.
+
+    Inputs are float64 numbers or, where they are none, quotients: nothing is rounded, since a
+    rounded point may lie on the other side of a kink.
+    """
+    if end.attained is not None and end.point is not None:
+        labels = feature_names(names, len(end.point))
+        shown = zip(labels[:_INPUTS], end.point[:_INPUTS], strict=True)
+        inputs = ", ".join(f"{label} = {exact_text(value)}" for label, value in shown)
+        if len(end.point) > _INPUTS:
+            inputs += f", and {len(end.point) - _INPUTS} more (--json has all)"
+        line(out, f"{name} at", inputs)
+        gates = ", ".join(f"{i} of node {node}" for node, i in end.open_gates)
+        there = f" with these gates on their kinks open: {gates}" if gates else ""
+        exact = fraction_to_json(end.attained)
+        value = exact if "/" not in exact else f"{float(end.attained)!r}, exactly {exact}"
+        line(out, "", f"the value there is {value}{there}")
+    if end.certificate is not None:
+        line(out, "certificate", certificate_text(end.certificate))
+
+
+def exact_text(value: Fraction) -> str:
+    """A value without rounding: the float64 that it is, or else a quotient."""
+    exact = replayable(value)
+    return exact if isinstance(exact, str) else repr(exact)

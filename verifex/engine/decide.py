@@ -26,11 +26,11 @@ from verifex.engine.findings.reasons import (
     ReasonKind,
     replayed,
 )
+from verifex.engine.findings.undefined import region_notes
 from verifex.engine.margin import lower_margin
 from verifex.engine.run import Run, has_smooth, node_bounds
 from verifex.engine.search.record import Closed, Proof
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.undefined import region_notes
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError

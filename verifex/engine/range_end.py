@@ -1,4 +1,4 @@
-"""One end of a range: the best value attained, and the bound that stands beside it.
+"""One end of a range: what solvers add to the best value attained and to the bound beside it.
 
 Sound beats claimed. The search's bound is derived in float64 with what it found; a solver's bound
 is its word. A solver is asked for what the search has left open, and only what two of its runs
@@ -16,10 +16,11 @@ from fractions import Fraction
 import numpy as np
 
 from verifex.engine.budget import Budget
+from verifex.engine.falsify.attained import Best, discarded
 from verifex.engine.falsify.interior import interior_point
-from verifex.engine.falsify.witness import replay, snap
-from verifex.engine.findings.reasons import BOUNDS, Evidence, EvidenceKind, Reason, ReasonKind
+from verifex.engine.findings.reasons import Evidence, EvidenceKind, Reason, ReasonKind
 from verifex.engine.search.handover import Rest
+from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.testimony import Hearing, Statement, allowance, heard
 from verifex.engine.verdict import RangeEnd
@@ -48,80 +49,15 @@ class Left:
     domains: Rest | None
 
 
-class Best:
-    """The best exact value of one end so far, and the point that attains it."""
+@dataclass(frozen=True)
+class EndProof:
+    """What a search has recorded of one end: by this tree the form is at least (of a maximum: at
+    most) `bound`, as far as floats tell. `claim` is that bound, exactly, where the record is of a
+    search for just this claim, and not of one for the range."""
 
-    def __init__(self, problem: Problem, objective: Objective) -> None:
-        self.problem, self.objective = problem, objective
-        self.best: tuple[Fraction, tuple[Fraction, ...], bool] | None = None
-
-    def offer(self, vector: list[float | int | Fraction]) -> None:
-        """Replay a point exactly and keep it if it is better (off the kinks before on them)."""
-        point = snap(self.problem.region, vector)
-        at = replay(self.problem, point)
-        if not (at.inside and at.assumed) or not at.values:
-            return
-        value = self.objective.form.value(at.values)
-        sign = 1 if self.objective.maximise else -1
-        better = self.best is None or (sign * value, not at.on_kink) > (
-            sign * self.best[0], not self.best[2])
-        if better:
-            self.best = (value, point, at.on_kink)
-
-    def contradicts(self, bound: float, tolerated: bool = True) -> bool:
-        """Whether a value attained is beyond a bound of this end."""
-        if self.best is None:
-            return False
-        slack = Fraction(allowance(bound, float(self.best[0]))) if tolerated else 0
-        beyond = self.best[0] - Fraction(bound)
-        return (beyond if self.objective.maximise else -beyond) > slack
-
-    def result(
-        self, proven: Fraction | None, claimed: tuple[float, str] | None, reasons: list[Reason]
-    ) -> RangeEnd:
-        """The end as it is known now, from a bound and who states it. Sound beats claimed: a bound
-        that a point contradicts is dropped, one that is weaker than what is proven gives way."""
-        value, point, on_kink = self.best if self.best is not None else (None, None, False)
-        if claimed is None:
-            return RangeEnd(proven, None, value, point, on_kink)
-        bound, by = claimed
-        if value is not None and self.contradicts(bound):
-            reasons.append(discarded(by, bound, f"a replayed value {float(value):.9g}"))
-            return RangeEnd(proven, None, value, point, on_kink)
-        beyond = math.inf if self.objective.maximise else -math.inf
-        if proven is not None and (bound > proven if self.objective.maximise else bound < proven):
-            bound, by = outward(proven, beyond), BOUNDS
-        if value is not None and self.contradicts(bound, tolerated=False):
-            # What computes in floats missed a value by less than floats may err: it may have missed
-            # others by as much.
-            bound = outward(value + (value - Fraction(bound)), beyond)
-        return RangeEnd(proven, bound, value, point, on_kink, by)
-
-
-def tighter(
-    problem: Problem, objective: Objective, one: RangeEnd, other: RangeEnd, reasons: list[Reason]
-) -> RangeEnd:
-    """One end from two accounts of it: the better value attained beside the better bound."""
-    best = Best(problem, objective)
-    for end in (one, other):
-        if end.point is not None:
-            best.offer(list(end.point))
-    stated = [(end.claimed, end.by) for end in (one, other) if end.claimed is not None]
-    pick = min if objective.maximise else max
-    claimed = pick(stated, key=lambda said: said[0]) if stated else None
-    return best.result(one.proven, claimed, reasons)
-
-
-def outward(value: Fraction, towards: float) -> float:
-    """The value as a float, rounded up (towards inf) or down (towards -inf)."""
-    near = float(value)
-    outside = near >= value if towards > 0 else near <= value
-    return near if outside else math.nextafter(near, towards)
-
-
-def discarded(name: str, bound: float, against: str) -> Reason:
-    """The reason for which a bound does not count."""
-    return Reason(ReasonKind.CONTRADICTED, name, against, bound)
+    bound: float
+    record: Closed
+    claim: Fraction | None = None
 
 
 class End(Best):
@@ -177,8 +113,8 @@ class End(Best):
                 claimed = self._weighed(name, capabilities.exact, said, claimed)
                 break
         for doubted, stated in self.doubted:
-            if self.best is not None and self.contradicts(stated):
-                at = f"a replayed value {float(self.best[0]):.9g}"
+            if self.extreme is not None and self.contradicts(stated):
+                at = f"a replayed value {float(self.extreme):.9g}"
                 self.reasons.append(discarded(doubted, stated, at))
         return self.result(proven, claimed, self.reasons)
 
@@ -255,6 +191,7 @@ class End(Best):
         )
         if found:
             self._inside(name, capabilities.products, question, found[-1])
+            self._on_kinks(question, found[-1])
         return said
 
     def _heard(
@@ -295,7 +232,7 @@ class End(Best):
         """Try a point strictly inside the activation region that an answer's point lies in."""
         problem = replace(self.problem, require=_impossible(self.objective, answer))
         for steady in (False, True):
-            if self.budget.spent or (steady and self.best is not None and not self.best[2]):
+            if self.budget.spent or (steady and self.best is not None and not self.best.on_kink):
                 return
             strict = ask(
                 problem, self.bounds, products=products, margin=False, off_kinks=not steady,
@@ -304,6 +241,13 @@ class End(Best):
             inner = interior_point(question, answer, strict, self.pool, name, self._limits())
             if inner is not None:
                 self.offer(inner)
+
+    def _on_kinks(self, question: Question, answer: Answer) -> None:
+        """Try the kinks near an answer's point, if nothing meets its optimum."""
+        if answer.point is not None and answer.objective is not None:
+            lo, best = self.problem.region.lo, to_float(answer.objective)
+            point = [answer.point.get(v, lo[i]) for i, v in enumerate(question.inputs)]
+            self.offer_kinks(point, best)
 
     def _question(self, capabilities: Capabilities) -> tuple[Question, Left | None]:
         """The model; over what the search has left open, and no worse than what it attained, if
@@ -341,8 +285,8 @@ class End(Best):
             if left is not None:  # nothing is better than what is attained
                 whole = self._whole(left, np.inf)
                 return Statement(whole, final=True, against=self._against(whole, exact))
-            if self.best is not None:
-                return replace(said, against=f"a replayed point of value {float(self.best[0]):.9g}")
+            if self.extreme is not None:
+                return replace(said, against=f"a replayed point of value {float(self.extreme):.9g}")
             return Statement(final=True, why="the region (with its assumption) is empty")
         bound = said.bound
         if bound is None:
@@ -353,8 +297,8 @@ class End(Best):
 
     def _against(self, bound: float, exact: bool) -> str:
         """What contradicts a solver's bound: a replayed value, or one that the search attained."""
-        if self.best is not None and self.contradicts(bound):
-            return f"a replayed value {float(self.best[0]):.9g}"
+        if self.extreme is not None and self.contradicts(bound):
+            return f"a replayed value {float(self.extreme):.9g}"
         if self.left is None or exact or not np.isfinite(self.left.attained):
             return ""
         attained = -self.left.attained if self.objective.maximise else self.left.attained

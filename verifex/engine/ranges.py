@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from verifex.engine.budget import Budget
+from verifex.engine.falsify.attained import Best, tighter
 from verifex.engine.findings.reasons import (
     BOUNDS,
     SEARCH,
@@ -23,11 +24,12 @@ from verifex.engine.findings.reasons import (
     Reason,
     ReasonKind,
 )
-from verifex.engine.range_end import Best, End, Left, tighter
+from verifex.engine.findings.undefined import region_notes
+from verifex.engine.range_end import End, EndProof, Left
 from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.undefined import region_notes
+from verifex.engine.thresholds import Narrowing
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
@@ -58,12 +60,14 @@ class RangeQuestion:
 @dataclass(frozen=True)
 class SearchedEnds:
     """What a search knows of a form's minimum (False) and maximum (True): the ends, what it leaves
-    open at each, why bounds of it were discarded, and the seconds that it took."""
+    open at each, why bounds of it were discarded, the seconds that it took, and its records, where
+    they were asked for."""
 
     ends: dict[bool, RangeEnd]
     left: dict[bool, Left] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     seconds: float = 0.0
+    proofs: dict[bool, EndProof] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -72,8 +76,8 @@ class SearchedEnds:
 
     @property
     def closed(self) -> bool:
-        """Whether both gaps are closed."""
-        return RangeVerdict("", self.ends[False], self.ends[True]).closed
+        """Whether both gaps are closed, if the bounds are right."""
+        return RangeVerdict("", self.ends[False], self.ends[True]).settled
 
 
 def find_range(
@@ -95,15 +99,20 @@ def find_each(
     settings: Settings | None = None,
     pool: SolverPool | None = None,
     watch: Watch | None = None,
+    *,
+    record: bool = False,
 ) -> list[RangeVerdict]:
     """The range of every form, in `seconds` for each: several are searched together first, then
-    what that leaves open one by one, with solvers. `watch` is told of the search for all."""
+    what that leaves open one by one, with solvers. `watch` is told of the search for all.
+
+    With `record`, ends keep what the search recorded of them, from which certificates are written.
+    """
     settings = settings or Settings()
-    known = _together(problem, questions, settings, watch or Watch())
+    known = _together(problem, questions, settings, watch or Watch(), record)
     own = pool or SolverPool()
     try:
         return [
-            _OneRange(problem, question, settings, own, known.get(k)).find()
+            _OneRange(problem, question, settings, own, known.get(k), record).find()
             for k, question in enumerate(questions)
         ]
     finally:
@@ -112,7 +121,8 @@ def find_each(
 
 
 def _together(
-    problem: Problem, questions: Sequence[RangeQuestion], settings: Settings, watch: Watch
+    problem: Problem, questions: Sequence[RangeQuestion], settings: Settings, watch: Watch,
+    record: bool,
 ) -> dict[int, SearchedEnds]:
     """What one search finds out about forms that it takes together, by their places."""
     found: dict[int, SearchedEnds] = {}
@@ -126,7 +136,7 @@ def _together(
         forms, started = [questions[k].form for k in places], time.monotonic()
         seconds = settings.seconds * len(places) * TOGETHER
         # What kept it from its end is asked, and told, again of each form that is left open.
-        ends = _search(_about(problem, forms), forms, seconds, settings, [], watch)
+        ends = _search(_about(problem, forms), forms, seconds, settings, [], watch, record)
         each = (time.monotonic() - started) / len(places)
         found |= {k: replace(e, seconds=each) for k, e in zip(places, ends, strict=True)}
     return found
@@ -143,14 +153,16 @@ class _OneRange:
 
     def __init__(
         self, problem: Problem, question: RangeQuestion, settings: Settings, pool: SolverPool,
-        known: SearchedEnds | None,
+        known: SearchedEnds | None, record: bool = False,
     ) -> None:
         self.problem, self.question = _about(problem, [question.form]), question
         self.known, self.pool = known, pool
-        self.settings = settings
+        self.settings, self.record = settings, record
+        self.proofs = {} if known is None else dict(known.proofs)
         self.started = time.monotonic() - (0.0 if known is None else known.seconds)
         self.evidence = [Evidence(EvidenceKind.INTERVALS, BOUNDS)]
         self.reasons: list[Reason] = [] if known is None else list(known.reasons)
+        self.notes: list[str] = []
 
     def find(self) -> RangeVerdict:
         """Both ends with their evidence."""
@@ -161,15 +173,41 @@ class _OneRange:
             return self._verdict(self._solved(SearchedEnds({})))
         if any(end.claimed is not None for end in found.ends.values()):
             self.evidence.append(Evidence(EvidenceKind.SEARCH_BOUND, SEARCH))
-        return self._verdict(found.ends if found.closed else self._solved(found))
+        ends = found.ends if found.closed else self._solved(found)
+        return self._verdict(ends if _searchable(self.problem) else self._narrowed(ends))
+
+    def _narrowed(self, ends: dict[bool, RangeEnd]) -> dict[bool, RangeEnd]:
+        """The ends that are still open after claims about them: a search for a claim takes what a
+        search for a range does not."""
+        out = dict(ends)
+        for side in SIDES:
+            seconds = self._left() * (1.0 if side else 0.5)
+            if SearchedEnds({one: out[side] for one in SIDES}).closed or seconds <= 0:
+                continue
+            budget = Budget(seconds, self.settings.memory, self.settings.threads)
+            narrowing = Narrowing(
+                self.problem, Objective(self.question.form, side), self.settings, self.pool, budget,
+                self.question.watch)
+            out[side] = narrowing.run(out[side])
+            if out[side].proof is not None:
+                self.proofs[side] = out[side].proof
+            self.evidence += narrowing.evidence
+            self.reasons += narrowing.reasons
+            self.notes += narrowing.notes
+        return out
 
     def _searched(self) -> SearchedEnds:
         """What a search for this form alone finds out, with what was known before."""
         settings, form = self.settings, self.question.form
         share = SEARCH_SHARE if settings.asked else 1.0
         found = _search(self.problem, [form], self._left() * share, settings, self.reasons,
-                        self.question.watch)[0]
+                        self.question.watch, self.record)[0]
         self.reasons += found.reasons
+        for side, proof in found.proofs.items():
+            known = self.proofs.get(side)
+            sign = -1 if side else 1
+            if known is None or sign * proof.bound >= sign * known.bound:
+                self.proofs[side] = proof
         if self.known is None:
             return found
         ends = {
@@ -203,10 +241,11 @@ class _OneRange:
         return max(0.0, self.settings.seconds - (time.monotonic() - self.started))
 
     def _verdict(self, ends: dict[bool, RangeEnd]) -> RangeVerdict:
+        low, high = (replace(ends[side], proof=self.proofs.get(side)) for side in SIDES)
         return RangeVerdict(
-            self.question.name, ends[False], ends[True], tuple(dict.fromkeys(self.reasons)),
+            self.question.name, low, high, tuple(dict.fromkeys(self.reasons)),
             tuple(dict.fromkeys(self.evidence)), time.monotonic() - self.started,
-            _notes(self.problem),
+            tuple(dict.fromkeys((*_notes(self.problem), *self.notes))),
         )
 
 
@@ -240,10 +279,11 @@ def find_ranges(
 
 def _search(
     problem: Problem, forms: Sequence[Form], seconds: float, settings: Settings,
-    reasons: list[Reason], watch: Watch,
+    reasons: list[Reason], watch: Watch, record: bool = False,
 ) -> list[SearchedEnds]:
     """Both ends of every form by branch and bound, attained values replayed exactly, and what is
-    left open at each. Why it did not come to its end is added to `reasons`."""
+    left open at each. Why it did not come to its end is added to `reasons`; with `record` the
+    trees are kept."""
     from verifex.engine.search.extrema import minima
     from verifex.engine.search.gates.search import SearchOptions
 
@@ -259,7 +299,7 @@ def _search(
     signed = [*forms, *(-f for f in forms)]
     try:
         found, stats, _, _ = minima(
-            problem, signed, budget, options, watch.search(), settings.seed)
+            problem, signed, budget, options, watch.search(), settings.seed, record)
     except UnsupportedError as error:
         reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
         return empty
@@ -279,20 +319,22 @@ def _ends(
 ) -> SearchedEnds:
     """Both ends of a form, from the minimum of it and that of its negative. `problem` is about this
     form alone: kinks of other forms are none of its own."""
-    ends, left, reasons = {}, {}, list[Reason]()
+    ends, left, proofs, reasons = {}, {}, {}, list[Reason]()
     for side, least in zip(SIDES, found, strict=True):
         best = Best(problem, Objective(form, side))
         if least.point is not None:
             best.offer(least.point.tolist())
         bound = -least.bound if side else least.bound
+        if least.point is not None and np.isfinite(bound):
+            best.offer_kinks(least.point.tolist(), bound)
         claimed = (bound, SEARCH) if np.isfinite(bound) else None
         ends[side] = best.result(proven[side], claimed, reasons)
         left[side] = Left(least.attained, least.closed, least.rest)
-    return SearchedEnds(ends, left, tuple(reasons))
+        if least.record is not None and np.isfinite(least.shown):
+            proofs[side] = EndProof(-least.shown if side else least.shown, least.record)
+    return SearchedEnds(ends, left, tuple(reasons), proofs=proofs)
 
 
 def _searchable(problem: Problem) -> bool:
-    """Whether the search takes the problem, and its leaves attain their values: on an l2 ball's rim
-    they only come near."""
-    region = problem.region
-    return problem.assume == TRUE and not any(ball.norm == "l2" for ball in region.balls)
+    """Whether the search for ranges takes the problem. What it does not, claims narrow."""
+    return problem.assume == TRUE

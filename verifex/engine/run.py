@@ -10,9 +10,9 @@ from fractions import Fraction
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import Point, make_witness, replay, snap
 from verifex.engine.findings.reasons import Evidence, Reason, ReasonKind
+from verifex.engine.findings.undefined import point_notes
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.undefined import point_notes
 from verifex.engine.verdict import Outcome, StageRecord, Verdict, Witness
 from verifex.engine.watch import Watch
 from verifex.ir.exact import FloatArray

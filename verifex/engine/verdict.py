@@ -9,8 +9,9 @@ from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from verifex.engine.findings.reasons import Evidence, Reason, sentence
+from verifex.engine.findings.reasons import BOUNDS, BY_CHECKER, Evidence, Reason, sentence
 from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN
+from verifex.ir.formula import Cell
 from verifex.ir.text.graph_text import fraction_to_json
 
 if TYPE_CHECKING:
@@ -163,14 +164,32 @@ def _float(value: Fraction | None) -> float | None:
         return math.inf if value > 0 else -math.inf
 
 
+def replayable(value: Fraction) -> float | str:
+    """The float that is exactly this value; the exact text where there is none, since a rounded
+    point may lie on the other side of a kink."""
+    near = _float(value)
+    if near is not None and math.isfinite(near) and Fraction(near) == value:
+        return near
+    return fraction_to_json(value)
+
+
+_MEET = Fraction(1, 10**6)
+
+
 @dataclass(frozen=True)
 class RangeEnd:
     """One end (maximum or minimum) of an expression over the region.
 
-    `attained` is the exact value at `point` (None if no point was found), `proven` bounds the
-    extremum from outside in outward-rounded arithmetic. `claimed` is the best bound that `by`
-    states: the search, which derives it in float64, or a solver. It is never weaker than `proven`,
-    and never on the wrong side of `attained`: what a point contradicts is discarded.
+    `attained` is the exact value at `point` (None if no point was found). `proven` bounds the
+    extremum from outside: `proven_by` the checker, which accepted a certificate, or as outward-
+    rounded intervals, which were not checked. `claimed` is the best bound that `by` states: the
+    search, which derives it in float64, or a solver. It is never weaker than `proven`, and never on
+    the wrong side of `attained`: what a point contradicts is discarded.
+
+    `on_kink`: the value is reached on a kink only, with the gates in `open_gates` (pre-activation
+    node and element) taken as open there, and the others that are on a kink as shut.
+    `certificate` says what became of the certificate. `proof` is the record of the search from
+    which it is written; no JSON holds it.
     """
 
     proven: Fraction | None
@@ -179,6 +198,18 @@ class RangeEnd:
     point: tuple[Fraction, ...] | None
     on_kink: bool = False
     by: str = ""
+    proven_by: str = BOUNDS
+    open_gates: tuple[Cell, ...] = ()
+    certificate: Mapping[str, Any] | None = None
+    proof: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether what the checker accepted and what is attained meet: within 1e-6, relative to
+        `proven` where that is above 1."""
+        if self.proven is None or self.attained is None or self.proven_by != BY_CHECKER:
+            return False
+        return abs(self.proven - self.attained) <= _MEET * max(Fraction(1), abs(self.proven))
 
     @property
     def best_bound(self) -> float | None:
@@ -188,7 +219,15 @@ class RangeEnd:
 
     @property
     def gap(self) -> float | None:
-        """Distance between the best bound (claimed or proven) and the value attained."""
+        """Distance between the value attained and what the checker accepted; where it accepted
+        nothing, the best bound, claimed or proven."""
+        if self.proven is None or self.attained is None or self.proven_by != BY_CHECKER:
+            return self.claimed_gap
+        return _float(abs(self.proven - self.attained))
+
+    @property
+    def claimed_gap(self) -> float | None:
+        """Distance between the value attained and the best bound, claimed or proven."""
         if self.best_bound is None or self.attained is None:
             return None
         return abs(self.best_bound - float(self.attained))
@@ -197,21 +236,26 @@ class RangeEnd:
         return {
             "proven": _float(self.proven),
             "proven_exact": _text(self.proven),
+            "proven_by": self.proven_by,
             "claimed": self.claimed,
             "claimed_by": self.by,
             "attained": _float(self.attained),
             "attained_exact": _text(self.attained),
             "gap": self.gap,
+            "closed": self.closed,
             "on_kink": self.on_kink,
-            "point": None if self.point is None else [float(v) for v in self.point],
+            "open_gates": [list(cell) for cell in self.open_gates],
+            "point": None if self.point is None else list(map(replayable, self.point)),
             "point_exact": None if self.point is None else list(map(fraction_to_json, self.point)),
+            "certificate": None if self.certificate is None else dict(self.certificate),
         }
 
     @staticmethod
     def from_part(part: EndPart) -> RangeEnd:
         """The end that a part of a document says."""
         return RangeEnd(part.proven_exact, part.claimed, part.attained_exact, part.point_exact,
-                        part.on_kink, part.claimed_by)
+                        part.on_kink, part.claimed_by, part.proven_by, part.open_gates,
+                        part.certificate)
 
 
 @dataclass(frozen=True)
@@ -238,21 +282,28 @@ class RangeVerdict:
 
     @property
     def closed(self) -> bool:
-        """Whether bound and attained value meet at both ends: up to 1e-6 of the range's size, which
-        is the greatest magnitude in it."""
+        """Whether both ends are closed: what the checker accepted meets what is attained."""
+        return self.low.closed and self.high.closed
+
+    @property
+    def settled(self) -> bool:
+        """Whether the best bound, be it only claimed, and the value attained meet at both ends: up
+        to 1e-6 of the range's size, which is the greatest magnitude in it."""
         ends = (self.low, self.high)
         sizes = [abs(v) for end in ends for v in (end.best_bound, _float(end.attained)) if v]
         allowed = 1e-6 * max(sizes, default=0.0)
-        return all(end.gap is not None and end.gap <= allowed for end in ends)
+        gaps = [end.claimed_gap for end in ends]
+        return all(gap is not None and gap <= allowed for gap in gaps)
 
     @property
     def exit_code(self) -> int:
-        return EXIT_UNKNOWN
+        return EXIT_PROVED if self.closed else EXIT_UNKNOWN
 
     def to_json(self) -> dict[str, Any]:
         return {
             "expression": self.expression,
             "closed": self.closed,
+            "settled": self.settled,
             "reason": self.reason,
             "reasons": [r.to_json() for r in self.reasons],
             "low": self.low.to_json(),

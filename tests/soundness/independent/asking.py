@@ -96,7 +96,7 @@ def _range(found: Any) -> Answer:
                 "point": None if e.point is None else [str(v) for v in e.point],
                 "on_kink": e.on_kink, "best": e.best_bound}
 
-    return {"low": end(found.low), "high": end(found.high), "closed": found.closed,
+    return {"low": end(found.low), "high": end(found.high), "closed": found.settled,
             "reason": found.reason, "evidence": list(map(str, found.evidence)), "exact": True}
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from verifex.engine.bounds import batched_lp
 from verifex.engine.bounds.layout import IntermediateBounds, Layout, Signs
-from verifex.engine.bounds.optimise import Bounder, Bounds, shorten
+from verifex.engine.bounds.optimise import SHORT, Bounder, Bounds, shorten
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import Rows
@@ -102,19 +102,20 @@ class HalfSpaceMaker:
         return HalfSpaces(a, b, gate)
 
     def place(
-        self, params: dict[Parameter, Tensor], half_spaces: HalfSpaces, duals: FloatArray
+        self, params: dict[Parameter, Tensor], half_spaces: HalfSpaces, duals: FloatArray,
+        bits: int = SHORT,
     ) -> None:
         """Write multipliers (R, m), one line a row, into the parameters of R rows."""
         s = half_spaces.gate.shape[1]
         for key in list(params):
             if key.kind is ParameterKind.GAMMA:
-                params[key] = shorten(key, torch.from_numpy(duals[:, s:].copy()))
+                params[key] = shorten(key, torch.from_numpy(duals[:, s:].copy()), bits)
             if key.kind is ParameterKind.BETA:
                 at, size = self.layout.offsets[key.node], self.layout.graph.nodes[key.node].size
                 r, j = np.nonzero((half_spaces.gate >= at) & (half_spaces.gate < at + size))
                 value = np.zeros((len(duals), size))
                 value[r, half_spaces.gate[r, j] - at] = duals[r, j]
-                params[key] = shorten(key, torch.from_numpy(value))
+                params[key] = shorten(key, torch.from_numpy(value), bits)
 
     def sharpen(
         self,

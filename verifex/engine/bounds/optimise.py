@@ -31,6 +31,11 @@ from verifex.semantics.torch_backend import TorchBackend
 Tensor = torch.Tensor
 
 
+SHORT, FINE = 12, 40
+"""Significant bits of multipliers: of those that were optimised, and of duals of linear programs,
+which are exact up to rounding and close leaves that nothing less exact would."""
+
+
 @dataclass
 class Bounds:
     """Lower bounds (R,) with the parameters (R, size each) that attain them.
@@ -213,8 +218,10 @@ class Bounder:
         effort: Effort,
         warm: Mapping[Parameter, Tensor] | None = None,
         goal: float | Tensor = float("inf"),
+        bits: int = SHORT,
     ) -> Bounds:
-        """Optimised lower bounds; a row stops as soon as it exceeds `goal`."""
+        """Optimised lower bounds; a row stops as soon as it exceeds `goal`. Multipliers are kept to
+        so many `bits`."""
         rows, lo, hi = self._rows_to(rows), self._to(lo), self._to(hi)
         start = {i: self._to(v) for i, v in start.items()}
         first = self._first(rows, start, lo, hi, warm or {})
@@ -229,7 +236,7 @@ class Bounder:
             reached = (goals + 1e-6 * goals.abs()).to(dtype)
             found = steer._best(task.cast(dtype), begun, effort, reached)
             best = {k: v.to(self.xp.dtype) for k, v in found.items()}
-        return self._final(rows, start, lo, hi, best)
+        return self._final(rows, start, lo, hi, best, bits)
 
     def _best(
         self, task: _Task, first: dict[Parameter, Tensor], effort: Effort, goals: Tensor
@@ -295,9 +302,10 @@ class Bounder:
         lo: Tensor,
         hi: Tensor,
         params: dict[Parameter, Tensor],
+        bits: int,
     ) -> Bounds:
         """The bound with parameters as a certificate will hold them."""
-        short = {k: shorten(k, v) for k, v in params.items()}
+        short = {k: shorten(k, v, bits) for k, v in params.items()}
         reached: dict[int, Tensor] = {}
         with torch.no_grad():
             if self._far is not None and self._far.groups:
@@ -329,11 +337,12 @@ def sure(value: Tensor, coefs: Tensor, const: Tensor, lo: Tensor, hi: Tensor) ->
     return torch.where(torch.isnan(lower), torch.full_like(lower, -torch.inf), lower)
 
 
-def shorten(key: Parameter, value: Tensor) -> Tensor:
-    """Parameters as short dyadics: fractions to BITS bits, multipliers to 12 significant bits."""
+def shorten(key: Parameter, value: Tensor, bits: int = SHORT) -> Tensor:
+    """Parameters as short dyadics: fractions to BITS bits, multipliers to so many significant
+    bits."""
     if key.is_multiplier:
         mantissa, exponent = torch.frexp(value)
-        short: Tensor = torch.ldexp(torch.round(mantissa * 4096) / 4096, exponent)
+        short: Tensor = torch.ldexp(torch.round(mantissa * 2**bits) / 2**bits, exponent)
         return short
     fraction: Tensor = torch.round(value * 2**BITS) / 2**BITS
     return fraction

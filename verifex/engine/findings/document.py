@@ -79,6 +79,9 @@ class EndPart(_Part):
     claimed_by: str
     attained_exact: ExactText | None
     on_kink: bool
+    proven_by: str
+    open_gates: tuple[tuple[int, int], ...]
+    certificate: dict[str, Any] | None
     point_exact: tuple[ExactText, ...] | None
 
 

@@ -60,7 +60,7 @@ _REASONS: Mapping[ReasonKind, str] = {
     ReasonKind.LEAVES_UNDECIDED: "{source}: {count} leaves undecided",
     ReasonKind.PROCESS_LOST: "{source}: {detail}, with what it held",
     ReasonKind.NOT_SEARCHABLE: (
-        "{source}: not used, for it takes no assumption and no l2 balls"),
+        "{source}: not used, for it takes no assumption"),
     ReasonKind.WITNESS_REFUSED: (
         "a witness was replayed, but the {source} refused it ({detail}): the two contradict each "
         "other, a defect, please report it"),

@@ -13,9 +13,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from verifex.engine.bounds.exact_forms import ExactForms
-from verifex.engine.bounds.exact_leaf import ExactLeaf, ExactSum
-from verifex.engine.bounds.exact_lp import AffineRow
+from verifex.engine.bounds.exact.forms import ExactForms
+from verifex.engine.bounds.exact.leaf import ExactLeaf, ExactSum
+from verifex.engine.bounds.exact.lp import AffineRow
 from verifex.engine.bounds.facts import Packed
 from verifex.engine.bounds.layout import Layout, Signs
 from verifex.engine.falsify.witness import refute

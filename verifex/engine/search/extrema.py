@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.facts import Fact
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder
 from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import root_facts
 from verifex.engine.budget import Budget
 from verifex.engine.search.exact_claim import ExactClaim
-from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, whole
+from verifex.engine.search.gates.domains import Domains, Flags, RowBounds, attach_last, whole
 from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
 from verifex.engine.search.handover import Rest
-from verifex.engine.search.record import Proof
+from verifex.engine.search.record import Closed, Proof, shown, tree_of_row
 from verifex.engine.search.start import linear_rows, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
@@ -42,6 +43,7 @@ class Minimum:
     """The least value of one form: proposals in floating point.
 
     `closed` bounds it outside the domains of `rest`, which are still open (None: there are none).
+    `shown` is what the tree in `record` shows of it, if a record was asked for and covers all.
     """
 
     bound: float
@@ -49,6 +51,8 @@ class Minimum:
     point: FloatArray | None
     closed: float = -np.inf
     rest: Rest | None = None
+    shown: float = -np.inf
+    record: Closed | None = None
 
 
 @dataclass
@@ -201,8 +205,12 @@ def minima(
     options: SearchOptions,
     log: Callable[[dict[str, Any]], None] | None = None,
     seed: int = 0,
+    record: bool = False,
 ) -> tuple[list[Minimum], Stats, Proof, Layout]:
-    """Least values of all forms over the region."""
+    """Least values of all forms over the region (a box, linear rows, balls, whole numbers).
+
+    With `record`, each comes with the record of its tree, from which a certificate can be written.
+    """
     targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
     layout = Layout(problem.graph, targets)
     linear = linear_rows(problem.region)
@@ -223,8 +231,7 @@ def minima(
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
-    # Ranges are claims: no certificate is written from them.
-    options = replace(options, record=False)
+    options = replace(options, record=record)
     low, high = (np.repeat(side[None], len(forms), axis=0) for side in (lo, hi))
     signs = np.zeros((len(forms), layout.gates), dtype=np.int8)
     rows = [[r] for r in range(len(forms))]
@@ -232,11 +239,15 @@ def minima(
     search = Search(root, bounder, policy, options, budget, roots, log, whole_features)
     search.begin(points)
     drive(search)
-    return _minima(search, policy), search.stats, search.proof, layout
+    found = _minima(search, policy, root.facts if record else None)
+    return found, search.stats, search.proof, layout
 
 
-def _minima(search: Search, policy: RangePolicy) -> list[Minimum]:
-    """What a search has found out about every form."""
+def _minima(
+    search: Search, policy: RangePolicy, facts: list[Fact] | None
+) -> list[Minimum]:
+    """What a search has found out about every form; with its record, if the root's facts are given.
+    """
     left = search.open_domains()
     row_of = _only_rows(left)
     closed = np.minimum(policy.closed_at, policy.best)
@@ -246,8 +257,25 @@ def _minima(search: Search, policy: RangePolicy) -> list[Minimum]:
         values = np.where(np.isnan(mine.value), -np.inf, mine.value)
         least = min(float(closed[r]), float(values.min(initial=np.inf)))
         rest = Rest(search.layout, mine) if len(mine) else None
-        found.append(Minimum(least, float(best), policy.points[r], float(closed[r]), rest))
+        one = Minimum(least, float(best), policy.points[r], float(closed[r]), rest)
+        if facts is not None:
+            _keep_record(one, search, r, mine, facts)
+        found.append(one)
     return found
+
+
+def _keep_record(
+    found: Minimum, search: Search, row: int, left: Domains, facts: list[Fact]
+) -> None:
+    """Give a minimum the record of its tree. The domains that are left are closed in it by the
+    bounds that they had last, so that it shows something even where the search did not end."""
+    if not all([attach_last(search.proof, left, k) for k in range(len(left))]):
+        return  # never bounded, or held by a process that is gone
+    for node in left.node.tolist():
+        search.proof.nodes[node].closed = "bounds"
+    tree = tree_of_row(search.proof, row, row)
+    if tree.open == 0:
+        found.shown, found.record = shown(tree), Closed(search.layout, facts, tree, [])
 
 
 def _only_rows(domains: Domains) -> NDArray[np.intp]:

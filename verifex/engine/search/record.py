@@ -8,7 +8,7 @@ its subtree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -91,6 +91,43 @@ class Proof:
     def open(self) -> int:
         """Leaves that nothing has closed."""
         return sum(n.children is None and not n.closed for n in self.nodes)
+
+
+def tree_of_row(proof: Proof, start: int, row: int) -> Proof:
+    """The tree below one node as a proof of its own, about one row of the search, called 0 there.
+
+    Only bounds of this row, and of the form 0, go with it.
+    """
+    out, stack = Proof(), [(start, -1, 0)]
+    while stack:
+        old, parent, side = stack.pop()
+        node = proof.nodes[old]
+        bounds = [replace(b, row=min(b.row, 0)) for b in node.bounds if b.row in (row, -1)]
+        new = out.add(replace(node, parent=parent, children=None, bounds=bounds))
+        if parent >= 0:
+            first = out.nodes[parent].children
+            out.nodes[parent].children = (new, new) if first is None else (
+                (first[0], new) if side else (new, first[1]))
+        if node.children is not None:
+            stack += [(node.children[1], new, 1), (node.children[0], new, 0)]
+    return out
+
+
+def shown(proof: Proof) -> float:
+    """What a tree about one row shows of it on the whole region: the least, over its leaves, of the
+    best bound on the way there; -inf where a leaf has none. Empty leaves count for nothing."""
+    if not proof.nodes:
+        return -np.inf
+    least, stack = np.inf, [(0, -np.inf)]
+    while stack:
+        at, above = stack.pop()
+        node = proof.nodes[at]
+        best = max([above, *(b.value for b in node.bounds)])
+        if node.children is not None:
+            stack += [(child, best) for child in node.children]
+        elif node.closed != "empty":
+            least = min(least, best)
+    return float(least)
 
 
 @dataclass(frozen=True)

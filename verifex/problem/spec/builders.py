@@ -22,6 +22,7 @@ from verifex.metrics.class_ import Class
 from verifex.metrics.component import Component
 from verifex.metrics.cosine import Similarity
 from verifex.metrics.distance import Distance
+from verifex.metrics.expression import BoundedExpression
 from verifex.metrics.mass import Mass
 from verifex.metrics.monotone import Monotone
 from verifex.metrics.order import Order
@@ -38,8 +39,8 @@ M = TypeVar("M", bound=Fields)
 
 __all__ = [
     "Spec", "all_of", "any_of", "box", "class_is", "class_unchanged", "component", "cosine", "data",
-    "distance", "explain", "l1", "l2", "linf", "mass", "monotone", "not_", "order", "output",
-    "point", "region", "sign", "top_k",
+    "distance", "explain", "expression", "l1", "l2", "linf", "mass", "monotone", "not_", "order",
+    "output", "point", "region", "sign", "top_k",
 ]
 
 
@@ -169,6 +170,11 @@ def mass(mask: Any, *, undefined: str | None = None, **bounds: ExactLike) -> Pro
 def monotone(direction: str, feature: Features, *, output: Any = None) -> Property:
     """The output is "increasing" or "decreasing" in the features."""
     return _make(Monotone, {"monotone": direction, "feature": feature, "output": output})
+
+
+def expression(text: str, **bounds: ExactLike) -> Property:
+    """Anything whose range `bound` finds, such as "norm:l1" or "margin:1,0", within bounds."""
+    return _make(BoundedExpression, {"expression": text, **bounds})
 
 
 def all_of(*parts: Property) -> Property:

@@ -169,12 +169,15 @@ class Bounding:
                 known = domains.bounds[k].copy()
                 known[np.searchsorted(domains.rows[k], found.row[mine])] = value[mine]
             domains.bounds[k] = known
-            if self.context.options.record:
-                for r in mine.start + np.flatnonzero(reached[mine]):
-                    packed = pack({key: v[r] for key, v in arrays.items()})
-                    bound = AtomBound(int(found.row[r]), float(value[r]), packed)
-                    attach(self.context.proof, domains, k, bound)
-        return self.context.policy.close(domains, found.bounds)
+        closed = self.context.policy.close(domains, found.bounds)
+        for k, mine in by_domain(found.place) if self.context.options.record else ():
+            # A domain may close by the bound of its parent, once a better value is attained.
+            kept = reached[mine] | (closed[k] and not reached[mine].any())
+            for r in mine.start + np.flatnonzero(kept):
+                packed = pack({key: v[r] for key, v in arrays.items()})
+                bound = AtomBound(int(found.row[r]), float(value[r]), packed)
+                attach(self.context.proof, domains, k, bound)
+        return closed
 
     @staticmethod
     def _left(domains: Domains, found: BoundedRows) -> Flags:

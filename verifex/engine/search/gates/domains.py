@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.facts import pack
 from verifex.engine.bounds.layout import DomainFacts
 from verifex.engine.search.record import AtomBound, Proof
 from verifex.ir.exact import FloatArray
@@ -301,3 +302,16 @@ def attach(proof: Proof, domains: Domains, place: int, bound: AtomBound) -> None
         domains.kept[place] = {i: (low[0], high[0]) for i, (low, high) in known.items()}
         domains.pending[place], domains.own[place] = [], {}
     node.bounds.append(bound)
+
+
+def attach_last(proof: Proof, domains: Domains, place: int) -> bool:
+    """Keep for the certificate the last bounds of a domain's open rows; whether it has any."""
+    warm: WarmStart | None = domains.warm[place]
+    if warm is None or domains.node[place] < 0:
+        return False
+    known = dict(zip(domains.rows[place].tolist(), domains.bounds[place].tolist(), strict=True))
+    for k, row in enumerate(warm.rows.tolist()):
+        if row in known:
+            packed = pack({key: v[k] for key, v in warm.params.items()})
+            attach(proof, domains, place, AtomBound(row, known[row], packed))
+    return bool(len(warm.rows))

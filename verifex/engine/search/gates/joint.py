@@ -14,7 +14,7 @@ from verifex.engine.bounds import batched_lp
 from verifex.engine.bounds.facts import pack
 from verifex.engine.bounds.half_spaces import HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
-from verifex.engine.bounds.optimise import shorten
+from verifex.engine.bounds.optimise import FINE, shorten
 from verifex.engine.search.gates.domains import Domains, attach, local_facts
 from verifex.engine.search.gates.policy import SearchContext, Tightened, still_open
 from verifex.engine.search.record import AtomBound
@@ -79,7 +79,7 @@ class Joint:
         if not found.empty[0] or np.count_nonzero(weights > 1e-9 * weights.max(initial=0.0)) < 2:
             return None
         scaled = found.duals[0] / weights.max()
-        weights = shorten(REGION_ROWS, torch.from_numpy(scaled[-len(rows) :])).numpy()
+        weights = shorten(REGION_ROWS, torch.from_numpy(scaled[-len(rows) :]), FINE).numpy()
         duals = scaled[: -len(rows)]
         return self._evaluate(domain, bounds, rows, weights, bare, half_spaces, duals)
 
@@ -106,7 +106,7 @@ class Joint:
         for key, value in bare.items():
             if key in mine:
                 mine[key] = value[first : first + 1]
-        context.half_spaces.place(mine, half_spaces, duals[None])
+        context.half_spaces.place(mine, half_spaces, duals[None], FINE)
         with torch.no_grad():
             found, _, _ = context.bounder.evaluate(form, start, mine, *box)
         least = float(found[0] + weight @ context.table.consts[rows])

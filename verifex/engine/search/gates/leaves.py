@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from verifex.engine.bounds.facts import Packed, pack
 from verifex.engine.bounds.half_spaces import HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.optimise import FINE, Effort
 from verifex.engine.bounds.single_lp import LeafAnswer, LeafSolver
 from verifex.engine.search.gates.domains import Domains, RowBounds, attach, local_facts
 from verifex.engine.search.gates.policy import SearchContext, Tightened, still_open
@@ -140,20 +140,22 @@ class Leaves:
         for answer in self._solve(leaf):
             stats.lps += 1
             known[answer.row] = answer.bound
+            by_value = False
+            if answer.value is not None and answer.points is not None:
+                policy.candidates(answer.points, [answer.row])
+                # With undecided gates or whole features left the polytope only contains the domain.
+                vertex = answer.points[0]
+                side.look(vertex, answer.cost)
+                decided = left < 0 and side.fixed
+                by_value = decided and policy.leaf_value(answer.row, answer.value, vertex)
+                if by_value:
+                    known[answer.row] = max(known[answer.row], answer.value)
             goal = float(policy.goals(np.array([answer.row]))[0])
             # A tie too: exact arithmetic decides it.
-            if context.options.record and answer.bound > -abs(goal):
+            worth = by_value or answer.bound > min(goal, -abs(goal))
+            if context.options.record and worth:
                 bound = AtomBound(answer.row, answer.bound, answer.params)
                 attach(context.proof, domain, 0, bound)
-            if answer.value is None or answer.points is None:
-                continue
-            policy.candidates(answer.points, [answer.row])
-            # With undecided gates or whole features left the polytope only contains the domain.
-            vertex = answer.points[0]
-            side.look(vertex, answer.cost)
-            decided = left < 0 and side.fixed
-            if decided and policy.leaf_value(answer.row, answer.value, vertex):
-                known[answer.row] = max(known[answer.row], answer.value)
         found = RowBounds(
             np.zeros(len(known), dtype=np.intp), np.array(list(known), dtype=np.intp),
             np.array(list(known.values()), dtype=np.float64))
@@ -291,8 +293,8 @@ class Leaves:
         if empty:  # a contradiction times a large factor outweighs any form
             scale = max(float(np.abs(duals).max(initial=0)), 1e-12)
             duals = duals * (1e4 * (1.0 + abs(float(leaf.domain.value[0]))) / scale)
-        context.half_spaces.place(params, leaf.half_spaces, duals[None])
-        found = context.bounder.bound(rows, start, *box, Effort(0), params)
+        context.half_spaces.place(params, leaf.half_spaces, duals[None], FINE)
+        found = context.bounder.bound(rows, start, *box, Effort(0), params, bits=FINE)
         packed = pack({key: v[0].numpy() for key, v in found.params.items()})
         return float(found.value[0] + context.table.consts[row[0]]), packed
 

@@ -25,6 +25,7 @@ from verifex.engine.search.gates.domains import (
     NO_BOUNDS,
     Domains,
     Flags,
+    attach_last,
     concatenate,
     local_facts,
 )
@@ -170,6 +171,8 @@ class Search:
         while self.open and (taken := sum(map(len, parts))) < width and rows > 0:
             batch = self.frontier.take(width - taken, rows)
             closed = self.policy.close(batch, NO_BOUNDS)
+            for k in np.flatnonzero(closed) if self.options.record else ():
+                attach_last(self.proof, batch, int(k))
             self._close(batch, closed, "bounds")
             parts.append(batch.take(~closed))
             rows -= sum(map(len, parts[-1].rows))

@@ -9,6 +9,7 @@ from . import (
     class_unchanged,
     component,
     distance,
+    expression,
     mass,
     monotone,
     order,
@@ -21,5 +22,6 @@ from . import (
 KINDS = (
     monotone.KIND, class_unchanged.KIND, output.KIND, component.KIND, sign.KIND, order.KIND,
     distance.KIND, similarity.KIND, mass.KIND, top_k.KIND,
+    expression.KIND,
 )
 PROPERTIES = {kind.keyword: kind for kind in KINDS}

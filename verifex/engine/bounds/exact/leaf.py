@@ -14,8 +14,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from verifex.engine.bounds.exact_forms import ExactDomain
-from verifex.engine.bounds.exact_lp import AffineRow, ExactAnswer, minimise_exactly
+from verifex.engine.bounds.exact.forms import ExactDomain
+from verifex.engine.bounds.exact.lp import AffineRow, ExactAnswer, minimise_exactly
 from verifex.ir.formula import Cell, Form
 from verifex.ir.region import LinearRow
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.bounds.exact_lp import AffineRow
-from verifex.engine.bounds.exact_nodes import (
+from verifex.engine.bounds.exact.lp import AffineRow
+from verifex.engine.bounds.exact.nodes import (
     Flags,
     NodeForm,
     concat_form,

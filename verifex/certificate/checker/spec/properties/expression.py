@@ -1,0 +1,110 @@
+"""`expression`: an expression, as `verifex bound` takes it, keeps bounds.
+
+specs/LANGUAGE.md, section "Expressions", says what each means. All are linear forms of the graph's
+elements; absolute values and a maximum are relaxed elements of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from ...failures import need
+from ...graph.forms import Form, gap, total
+from ...graph.network_graph import PRODUCT, NetworkGraph
+from ...graph.symbolic import SymbolicTensor
+from ..explanation import absolute
+from ..formulas import Formula
+from ..setting import PropertySetting
+from ..toml_values import TomlTable, text_of
+from .base import BOUND_KEYS, PropertyKind, value_bounds, within
+
+POSITION = re.compile("[0-9]{1,9}")
+OUTPUTS = ("logit", "margin", "predicted", "sum")
+
+
+def build(table: TomlTable, setting: PropertySetting) -> Formula:
+    text = text_of(table.required("expression"), "expression")
+    return within([expression_form(setting, text)], value_bounds(table))
+
+
+def expression_form(setting: PropertySetting, text: str) -> Form:
+    """The form that an expression means."""
+    whole = text.strip(" ")
+    kind, _, argument = whole.partition(":")
+    if kind in OUTPUTS:
+        return setting.functional(whole)
+    need(kind in FORMS, f"no expression {text!r:.40}")
+    return FORMS[kind](setting, argument.strip(" "))
+
+
+def output(setting: PropertySetting, argument: str) -> Form:
+    """The functional that is explained."""
+    need(not argument, f"output with an argument {argument!r:.40}")
+    return setting.functional(setting.explained_output)
+
+
+def component(setting: PropertySetting, argument: str) -> Form:
+    """One component, whether it is chosen or not."""
+    found = setting.explained.names.find(feature(setting, argument))
+    need(len(found) == 1, f"{argument!r:.40} picks {len(found)} components")
+    return setting.explained.items[found[0]]
+
+
+def distance(setting: PropertySetting, argument: str) -> Form:
+    """A norm of the change of the chosen components since the reference."""
+    pairs = zip(setting.explained.components, setting.reference_components(), strict=True)
+    change = [total([(form, 1)], -value) for form, value in pairs]
+    node = setting.graph.rows(change)
+    return norm_of(setting.graph, argument, setting.graph.refs(node), nonnegative=False)
+
+
+def norm(setting: PropertySetting, argument: str) -> Form:
+    """The same norm of the chosen components themselves."""
+    explained = setting.explained
+    return norm_of(setting.graph, argument, explained.components, explained.nonnegative)
+
+
+def mass(setting: PropertySetting, argument: str) -> Form:
+    """The sum of absolute values over some of the chosen components."""
+    explained = setting.explained
+    keys = [feature(setting, part.strip(" ")) for part in argument.split(",") if part.strip(" ")]
+    inside = set(explained.names.select(keys))
+    need(inside, "an empty mask")
+    need(inside <= set(explained.chosen), "a mask of components that are not explained")
+    sizes = zip(explained.chosen, explained.magnitudes(), strict=True)
+    return total((size, 1) for place, size in sizes if place in inside)
+
+
+def norm_of(graph: NetworkGraph, name: str, items: list[Form], nonnegative: bool) -> Form:
+    """A norm of some elements; of the l2 norm the square, which is rational."""
+    if name == "l2_squared":
+        node = graph.rows(items)
+        return total((square, 1) for square in graph.refs(graph.op(PRODUCT, node, node)))
+    need(name in ("l1", "linf"), f"no norm {name!r:.40}")
+    sizes = items if nonnegative else absolute(graph, items).items
+    return total((size, 1) for size in sizes) if name == "l1" else maximum(graph, sizes)
+
+
+def maximum(graph: NetworkGraph, items: list[Form]) -> Form:
+    """The largest element, by max(a, b) = b + relu(a - b): in each round the first half against
+    the second, and what is left over goes on."""
+    while len(items) > 1:
+        half = len(items) // 2
+        pairs = list(zip(items[:half], items[half : 2 * half], strict=True))
+        above = SymbolicTensor(graph, [half], [gap(a, b) for a, b in pairs]).relu().items
+        winners = [total([(b, 1), (more, 1)]) for (_, b), more in zip(pairs, above, strict=True)]
+        items = winners + items[2 * half :]
+    return items[0]
+
+
+def feature(setting: PropertySetting, text: str) -> int | str:
+    """A feature as a key: up to nine digits are a position, unless a feature is called so."""
+    named = text in setting.explained.names.given
+    return int(text) if POSITION.fullmatch(text) and not named else text
+
+
+FORMS: Mapping[str, Callable[[PropertySetting, str], Form]] = {
+    "component": component, "output": output, "distance": distance, "norm": norm, "mass": mass,
+}
+KIND = PropertyKind("expression", BOUND_KEYS, build)

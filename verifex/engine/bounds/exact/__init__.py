@@ -1,0 +1,1 @@
+"""Bounds in exact arithmetic: affine forms of leaves, a linear program on integers, Farkas sums."""

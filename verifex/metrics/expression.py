@@ -1,0 +1,121 @@
+"""`expression`: bounds of anything whose range `bound` finds, such as `norm:l1` or `margin:1,0`.
+
+    component:NAME        one component of the attribution (reduced as [explain] says)
+    logit:c  margin:c,j   outputs, and "predicted", "sum" as in [explain] output
+    output                the output functional of [explain]
+    distance:l1 | linf    the norm of A(x) - A(x0) over the chosen components
+    distance:l2_squared   the square of the L2 norm (the norm itself is not rational)
+    norm:l1 | linf | l2_squared   the same of A(x) itself
+    mass:NAME,NAME,...    the sum of |A_i| in the mask (not a share)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pydantic import StrictStr
+from pydantic_core import PydanticCustomError
+
+from verifex.errors import InputError
+from verifex.ir.fields import functional, suggestion, under
+from verifex.ir.formula import Form, Formula
+from verifex.metrics.distance import l1_form, l2_squared_form, linf_form, maximum
+from verifex.metrics.mass import mask_positions
+from verifex.metrics.support.base import BoundedProperty, Family, conjunction, within
+from verifex.metrics.support.setting import Setting, sum_form
+
+
+class BoundedExpression(BoundedProperty):
+    """`expression = "norm:l1", at_most = 2`: the ends of a range are such claims."""
+
+    expression: StrictStr
+
+
+def build(wanted: BoundedExpression, setting: Setting) -> Formula:
+    """The expression against its bounds."""
+    with under("expression"):
+        form, _ = expression_form(wanted.expression, setting)
+    return conjunction(within(form, wanted))
+
+
+def expression_form(text: str, setting: Setting) -> tuple[Form, str]:
+    """What an expression means, as a form over the growing graph, and in words."""
+    whole = text.strip(" ")
+    head, _, tail = whole.partition(":")
+    if head in _KINDS:
+        return _KINDS[head](tail.strip(" "), setting)
+    if head in _OUTPUTS:
+        try:
+            return setting.output_form(functional(whole)), whole
+        except PydanticCustomError as error:
+            context = error.context or {}
+            raise InputError(context["what"], expected=context["expected"]) from None
+    raise InputError("unknown expression", expected=suggestion(head, [*_KINDS, *_OUTPUTS]))
+
+
+def _component(tail: str, setting: Setting) -> tuple[Form, str]:
+    explained = setting.explanation()
+    i = explained.names.one(_feature(tail, setting))
+    return Form.of({(explained.attribution, i): 1}), f"component {explained.names.name(i)}"
+
+
+def _output(tail: str, setting: Setting) -> tuple[Form, str]:
+    if tail:
+        raise InputError(f"'{tail}' after output", expected="nothing, or logit:c")
+    return setting.output_form(setting.output), "the explained output"
+
+
+def _distance(tail: str, setting: Setting) -> tuple[Form, str]:
+    forms = {"l1": l1_form, "linf": linf_form, "l2_squared": l2_squared_form}
+    return _norm_of(tail)(forms, setting), f"distance to the reference, {tail}"
+
+
+def _norm(tail: str, setting: Setting) -> tuple[Form, str]:
+    forms = {"l1": _l1_norm, "linf": _linf_norm, "l2_squared": _l2_squared_norm}
+    return _norm_of(tail)(forms, setting), f"norm of the attribution, {tail}"
+
+
+def _norm_of(tail: str) -> Callable[[Mapping[str, Callable[[Setting], Form]], Setting], Form]:
+    """Picks the form of the norm called `tail`."""
+
+    def pick(forms: Mapping[str, Callable[[Setting], Form]], setting: Setting) -> Form:
+        if tail not in forms:
+            what = "the L2 norm is not rational" if tail == "l2" else f"unknown norm '{tail}'"
+            raise InputError(what, expected=f"one of {', '.join(forms)}")
+        return forms[tail](setting)
+
+    return pick
+
+
+def _l1_norm(setting: Setting) -> Form:
+    return sum_form(setting.magnitude, setting.builder.node(setting.magnitude).size)
+
+
+def _linf_norm(setting: Setting) -> Form:
+    return Form.of({(maximum(setting.builder, setting.magnitude), 0): 1})
+
+
+def _l2_squared_norm(setting: Setting) -> Form:
+    node = setting.builder.mul(setting.components, setting.components)
+    return sum_form(node, setting.builder.node(node).size)
+
+
+def _mass(tail: str, setting: Setting) -> tuple[Form, str]:
+    parts = [part.strip(" ") for part in tail.split(",")]
+    inside = mask_positions(tuple(_feature(p, setting) for p in parts if p), setting)
+    return Form.of({(setting.magnitude, i): 1 for i in inside}), f"absolute attribution in {tail}"
+
+
+def _feature(text: str, setting: Setting) -> str | int:
+    """A feature as a key: digits are a position, unless a feature is called so."""
+    digits = text.isascii() and text.isdigit() and len(text) < 10
+    return int(text) if digits and text not in setting.explanation().names.given else text
+
+
+_KINDS: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
+    "component": _component, "output": _output, "distance": _distance, "norm": _norm,
+    "mass": _mass,
+}
+_OUTPUTS = ("logit", "margin", "predicted", "sum")
+
+FAMILY = Family("expression", BoundedExpression, build)
