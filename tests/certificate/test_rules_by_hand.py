@@ -87,6 +87,12 @@ def test_children_of_a_whole_number_hold_all_whole_numbers(tmp_path: Path) -> No
                 tree = [{"whole": [0, n]}, {"whole": [0, m]}, LEAF, LEAF, {"whole": [0, m]},
                         LEAF, LEAF]
                 assert asked.said(*tree)[0] == 1, (shift, n, m)
+    # Between 1/2 and 3/2 lies 1.
+    asked = Asked(tmp_path, network, limit("{ lo = [0, 0], hi = [2, 1] }", "at_most = 0.5",
+                                           "integer = [0]"))
+    for n in ("1/2", "0.5", "3/4"):
+        code, text = asked.said({"whole": [0, n]}, {"whole": [0, 1]}, LEAF, LEAF, LEAF)
+        assert (code, "not split at one" in text) == (1, True)
 
 
 @pytest.mark.parametrize("feature", [1, 2, -1])
