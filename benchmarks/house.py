@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
-ONE_ENTRY_A_FILE = frozenset({"attribution", "functions", "metrics", "operators", "solvers"})
+ONE_ENTRY_A_FILE = frozenset(
+    {"attribution", "functions", "metrics", "operators", "properties", "solvers"})
 """Folders that hold one entry a file, as many as there are entries; their size is not limited."""
 MAPPINGS = frozenset({"Dict", "Mapping", "MutableMapping", "dict"})
 

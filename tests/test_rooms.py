@@ -14,7 +14,7 @@ from tests.helpers.layering import MOST_FILES, REGISTRIES, ROOT, imported, shipp
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.ir": (
         "decimals exact", "fields formula linmap model region", "ops", "graph",
-        "graft lift problem", "text",
+        "fingerprints graft lift problem", "text",
     ),
     "verifex.semantics": (
         "parameters support", "functions", "encode evaluate vjp", "interval steady torch_backend",
@@ -61,8 +61,30 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "__main__",
     ),
     "verifex.certificate.checker.onnx": (
-        "protobuf rounding signatures", "stored", "operator_call", "operators", "network",
+        "protobuf rounding signatures", "attributes declarations stored", "operator_call",
+        "operators", "network",
     ),
+    "verifex.certificate.checker.onnx.operators": (
+        "elementwise identities indexing normalization products rectifiers shapes window_places",
+        "convolution windows", "rules",
+    ),
+    "verifex.certificate.checker.graph": (
+        "element_types forms packed_rows sparse_rows", "network_graph", "elements fingerprints",
+        "symbolic", "moves",
+    ),
+    "verifex.certificate.checker.bounds": (
+        "balls grid lanes multipliers planes whole_numbers", "domain", "at_point many plain",
+        "substitution",
+    ),
+    "verifex.certificate.checker.proof": (
+        "lines names", "atoms header", "closing witnesses", "checker",
+    ),
+    "verifex.certificate.checker.spec": (
+        "formulas toml_values", "data names", "constraints reference",
+        "functionals input_table region", "explanation", "setting", "properties", "requirements",
+        "claim",
+    ),
+    "verifex.certificate.checker.spec.properties": ("base", "*", "known"),
     "verifex.cli": (
         "common guard options plot vnnlib",
         "check environment export network render witness_file", "decide", "app",

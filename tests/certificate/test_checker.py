@@ -31,7 +31,7 @@ from tests.helpers.checker_nets import (
     save_graph,
     save_net,
 )
-from verifex.ir.fingerprints import Fingerprints
+from verifex.ir.fingerprints import GraphFingerprints
 from verifex.ir.formula import atoms, negate
 from verifex.problem.spec.build import load_problem
 
@@ -41,9 +41,8 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 # --- the text -----------------------------------------------------------------------------------
 
 ALLOWED = {
-    "__future__", "base64", "binascii", "collections", "concurrent", "contextlib", "csv",
-    "dataclasses", "decimal", "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib",
-    "io", "itertools", "json", "math", "operator", "os", "pathlib", "re", "struct", "sys",
+    "__future__", "base64", "binascii", "collections", "concurrent", "contextlib", "decimal",
+    "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math", "operator", "os", "pathlib", "re", "struct", "sys",
     "tomllib", "typing", "weakref", "zlib",
 }
 FRACTIONS = {"Fraction(2)"}
@@ -193,7 +192,7 @@ def encoded(*numbers: int) -> str:
 
 
 def named(*names: int) -> str:
-    """Fingerprints in base64."""
+    """GraphFingerprints in base64."""
     return base64.b64encode(b"".join(n.to_bytes(8, "little") for n in names)).decode()
 
 
@@ -554,7 +553,8 @@ def test_vnnlib(files: Files) -> None:
     for bound, code in (("2.001", 0), ("2", 1), ("1.999", 1)):
         files.spec.write_text(QUERY % bound, encoding="utf-8")
         problem = load_problem(files.spec, files.network)
-        names = [Fingerprints(problem.graph).of_atom(a) for a in atoms(negate(problem.require))]
+        known = GraphFingerprints(problem.graph)
+        names = [known.of_atom(a) for a in atoms(negate(problem.require))]
         about_output = {"vxc": 2, "atoms": named(names[-1])}
         files.write([about_output, {"bound": 0}, {"leaf": 1}])
         assert files.check()[0] == code, bound
@@ -676,7 +676,8 @@ def test_every_kind_of_rule_means_the_same(tmp_path: Path) -> None:
     agree(network, spec)
     problem, checker = load_problem(spec, network), claim_of(network, spec)
     rows = [(dict(r.coefs), -r.rhs) for r in problem.region.rows]
-    mine = [({i: c for (_, i), c in refs.items()}, const) for refs, const in checker.claim.cuts]
+    mine = [({i: c for (_, i), c in refs.items()}, const)
+            for refs, const in checker.claim.region.rows]
     assert mine == rows
 
 
@@ -831,7 +832,7 @@ def test_bounds_hold_at_every_point(tmp_path: Path) -> None:
         cells = [(n, i) for n in nodes for i in range(graph.nodes[n].size)]
         for _ in range(8):
             ends = [[a, b, (a + 2 * b) * Fraction(1, 3)]
-                    for a, b in zip(claim.lo, claim.hi, strict=True)]
+                    for a, b in zip(claim.region.low, claim.region.high, strict=True)]
             x = [rng.choice([*e, *e[:2]]) for e in ends]
             # A gate on its kink is shut in these values.
             exact = [v for n in nodes for v in ck.exactly(graph, n, x, True)]

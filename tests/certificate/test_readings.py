@@ -4,6 +4,7 @@ world does, or refuses them. Most cases here were once accepted for a claim that
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import json
 from fractions import Fraction
@@ -15,7 +16,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.helpers import checker_parts as checker
-from verifex.certificate.checker import command
 from verifex.errors import InputError, VerifexError
 from verifex.problem.spec.build import load_problem
 
@@ -327,7 +327,7 @@ def test_workers_that_read_different_certificates_prove_nothing(
     assert first[:2] == second[:2] == (0, "valid")
     assert first[2] != second[2]
     replies = iter([first, second])
-    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda jobs: Pool(replies))
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", lambda jobs: Pool(replies))
     assert checker.main([*files, "--jobs", "2"]) == 1
     assert "changed while it was read" in capsys.readouterr().out
 

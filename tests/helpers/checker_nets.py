@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.helpers import checker_parts
 from verifex.certificate.names import passed_always
-from verifex.ir.fingerprints import Fingerprints
+from verifex.ir.fingerprints import GraphFingerprints
 from verifex.ir.formula import atoms, negate
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
@@ -63,14 +63,14 @@ def claim_of(network: Path, spec: Path, **header: Any) -> Any:
     """The checker of certificates for a network and a spec, with more in their header."""
     net = ck.Network(ck.read(str(network))[0])
     text = tomllib.loads(spec.read_text(encoding="utf-8"), parse_float=ck.exact)
-    claim = ck.Claim(text, str(spec.parent), net)
+    claim = ck.spec_claim(text, str(spec.parent), net)
     return ck.Checker(claim, ck.Share(), HEADER | header)
 
 
 def engine_names(problem: Problem) -> dict[str, dict[int, tuple[int, int]]]:
     """By role: the name of every element of verifex's graph that the claim depends on, and where
     it is (of elements of one name, the first)."""
-    nodes, names = problem.graph.nodes, Fingerprints(problem.graph)
+    nodes, names = problem.graph.nodes, GraphFingerprints(problem.graph)
     found: dict[str, dict[int, tuple[int, int]]] = {role: {} for role in (*KINDS, ck.ARGUMENT)}
     for i in passed_always(problem):
         for role, kind in KINDS.items():
@@ -87,9 +87,10 @@ def agree(network: Path, spec: Path, points: int = 3) -> None:
     points."""
     problem, checker = load_problem(spec, network), claim_of(network, spec)
     claim, graph = checker.claim, checker.graph
-    assert (tuple(claim.lo), tuple(claim.hi)) == (problem.region.lo, problem.region.hi)
+    low, high = claim.region.low, claim.region.high
+    assert (tuple(low), tuple(high)) == (problem.region.lo, problem.region.hi)
     theirs = [*atoms(problem.assume), *atoms(negate(problem.require))]
-    names, index = Fingerprints(problem.graph), checker.deriver.index
+    names, index = GraphFingerprints(problem.graph), checker.deriver.index
     mine = [2 * index.fingerprints.of_form(form) + strict for form, strict in zip(
         checker.atoms.forms, checker.atoms.strict, strict=True)]
     assert sorted(mine) == sorted(map(names.of_atom, theirs))
@@ -100,7 +101,7 @@ def agree(network: Path, spec: Path, points: int = 3) -> None:
     rng = random.Random(str(spec))
     for _ in range(points):
         x = [a + (b - a) * Fraction(rng.randint(0, 16), 16)
-             for a, b in zip(claim.lo, claim.hi, strict=True)]
+             for a, b in zip(low, high, strict=True)]
         wanted = {n for a in theirs for (n, _), _ in a.form.terms}
         wanted |= {node for elements in known.values() for node, _ in elements.values()}
         values = {n: v.fractions() for n, v in evaluate_exact(

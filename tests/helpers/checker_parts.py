@@ -25,7 +25,6 @@ from verifex.certificate.checker.failures import Bad as Bad
 from verifex.certificate.checker.failures import Empty as Empty
 from verifex.certificate.checker.failures import at as at
 from verifex.certificate.checker.files import read as read
-from verifex.certificate.checker.graph.element_types import LETTERS as LETTERS
 from verifex.certificate.checker.graph.fingerprints import Fingerprints as Fingerprints
 from verifex.certificate.checker.graph.fingerprints import hashed as hashed
 from verifex.certificate.checker.graph.fingerprints import residue as residue
@@ -33,9 +32,7 @@ from verifex.certificate.checker.graph.network_graph import NetworkGraph as Netw
 from verifex.certificate.checker.graph.packed_rows import PackedRows as PackedRows
 from verifex.certificate.checker.graph.packed_rows import packed as packed
 from verifex.certificate.checker.onnx.network import Network as Network
-from verifex.certificate.checker.onnx.operators.rules import RULES as RULES
-from verifex.certificate.checker.onnx.signatures import SIGNATURES as SIGNATURES
-from verifex.certificate.checker.onnx.signatures import existing as existing
+from verifex.certificate.checker.onnx.operators.rules import OPERATORS as OPERATORS
 from verifex.certificate.checker.proof.checker import Checker as Checker
 from verifex.certificate.checker.proof.checker import Share as Share
 from verifex.certificate.checker.proof.closing import Deriver as Deriver
@@ -43,4 +40,9 @@ from verifex.certificate.checker.proof.names import ARGUMENT as ARGUMENT
 from verifex.certificate.checker.proof.names import ElementIndex as ElementIndex
 from verifex.certificate.checker.proof.witnesses import check_witness as check_witness
 from verifex.certificate.checker.spec.claim import Claim as Claim
-from verifex.certificate.checker.spec.decimals import exact as exact
+from verifex.certificate.checker.spec.claim import spec_claim as spec_claim
+from verifex.certificate.checker.spec.data.data_files import DataFiles as DataFiles
+from verifex.certificate.checker.spec.input_table import INPUT_KEYS as INPUT_KEYS
+from verifex.certificate.checker.spec.input_table import read_input as read_input
+from verifex.certificate.checker.spec.toml_values import TomlTable as TomlTable
+from verifex.certificate.checker.spec.toml_values import exact as exact

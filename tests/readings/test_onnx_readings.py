@@ -18,7 +18,6 @@ from tests.readings.onnx_readings import MAKERS, build, reading, seeds
 from verifex.frontend.onnx.schemas import TYPES
 
 COUNT = 250
-LETTERS = {"f": "FLOAT", "i": "INT", "s": "STRING", "t": "TENSOR", "I": "INTS"}
 LEFT_OUT = {
     "Constant": {"value_float", "value_floats", "value_int", "value_ints", "value_string",
                  "value_strings", "sparse_value"},
@@ -68,32 +67,25 @@ def test_what_counts_as_a_disagreement() -> None:
 
 
 @pytest.mark.parametrize("opset", range(7, 24))
-@pytest.mark.parametrize("op", sorted(checker.SIGNATURES))
+@pytest.mark.parametrize("op", sorted(checker.OPERATORS))
 def test_the_table_of_operators_is_the_standard(op: str, opset: int) -> None:
-    schema = defs.get_schema(op, opset, "")
-    takes, _, has = checker.SIGNATURES[op]
-    given = dict(word.split(":") for word in checker.existing(has, opset))
-    wanted = {k: v.type.name for k, v in schema.attributes.items()}
-    assert {k: LETTERS[v] for k, v in given.items()} == {
+    schema, signature = defs.get_schema(op, opset, ""), checker.OPERATORS[op].signature
+    wanted = {k: v.type.value for k, v in schema.attributes.items()}
+    assert {k: slot.kind for k, slot in signature.attributes_at(opset).items()} == {
         k: v for k, v in wanted.items() if k not in LEFT_OUT.get(op, ())}
     allowed = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
-    places, letters = list(schema.inputs), checker.existing(takes, opset)
-    assert len(letters) == len(places)
+    places, slots = list(schema.inputs), signature.inputs_at(opset)
+    assert len(slots) == len(places)
     variable: dict[str, str] = {}
-    for word, place in zip(letters, places, strict=True):
-        option = "+" if place.option == defs.OpSchema.FormalParameterOption.Variadic else (
-            "?" if place.option == defs.OpSchema.FormalParameterOption.Optional else "")
-        assert word[1:] == option
-        types = {TYPES[k] for k in checker.LETTERS[word[0]]}
+    for slot, place in zip(slots, places, strict=True):
+        assert slot.optional == (place.option == defs.OpSchema.FormalParameterOption.Optional)
+        assert slot.repeated == (place.option == defs.OpSchema.FormalParameterOption.Variadic)
+        types = {TYPES[k] for k in slot.kinds}
         if place.type_str in allowed:
-            assert types <= allowed[place.type_str] or (op, word[0]) == ("Pad", "L")
-            # One letter stands for one type of the standard, and the other way round.
-            assert variable.setdefault(word[0], place.type_str) == place.type_str or (
-                word[0] == "L")
+            assert types <= allowed[place.type_str] or (op, slot.variable) == ("Pad", "int64")
+            # One variable stands for one of the standard, and the other way round.
+            assert variable.setdefault(slot.variable, place.type_str) == place.type_str or (
+                slot.variable == "int64")
         else:
             assert types == {place.type_str}
     assert len(set(variable.values())) == len(variable)
-
-
-def test_the_table_and_the_rules_are_of_the_same_operators() -> None:
-    assert checker.SIGNATURES.keys() == checker.RULES.keys()

@@ -98,6 +98,8 @@ def test_values_of_properties_are_what_they_should_be(tmp_path: Path, claim: str
         ("verifex = 1", "verifex = 1.0"),
         ("verifex = 1\n", ""),
         ("linf = 1", "linf = true"),
+        ("linf = 1", "l2 = -1"),
+        ("linf = 1", 'l2 = -1\nfreeze = "*"'),
         ("linf = 1", 'linf = "1_0"'),
         ("linf = 1", "linf = [1, 1, 1]"),
         ("linf = 1", "linf = [[1, 1], [1]]"),

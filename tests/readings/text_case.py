@@ -90,5 +90,6 @@ class Case:
         claim = checker.load(
             str(self.spec), checker.read(str(self.spec)), checker.Network(self.network.read_bytes())
         )
-        assert (list(problem.region.lo), list(problem.region.hi)) == (claim.lo, claim.hi)
+        low, high = list(problem.region.lo), list(problem.region.hi)
+        assert (low, high) == (claim.region.low, claim.region.high)
         return [(a + b) / 2 for a, b in zip(problem.region.lo, problem.region.hi)]

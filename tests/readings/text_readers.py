@@ -102,7 +102,7 @@ def _spec(t: Text, **region_: Any) -> dict[str, Any]:
 
 def _claim(spec: dict[str, Any], folder: Path, size: int) -> checker.Claim:
     with checker.at("spec"):
-        return checker.Claim(spec, str(folder), checker.Network(as_file(identity, size)))
+        return checker.spec_claim(spec, str(folder), checker.Network(as_file(identity, size)))
 
 
 def _loaded(
@@ -124,11 +124,11 @@ def _constraints(t: Text, folder: Path) -> tuple[Callable[[], Any], ...]:
 
     def other() -> tuple[bool, ...]:
         claim = _claim(_spec(t, linear=[t.text]), folder, t.size)
-        where = {ref: i for i, form in enumerate(claim.flat) for ref in form[0]}
+        where = {ref: i for i, form in enumerate(claim.flat_inputs) for ref in form[0]}
         return _truths(
             lambda x: all(
                 sum(c * x[where[r]] for r, c in refs.items()) + const <= 0
-                for refs, const in claim.cuts
+                for refs, const in claim.region.rows
             ),
             t,
         )
@@ -149,7 +149,9 @@ def _data(t: Text, folder: Path) -> tuple[Callable[[], Any], ...]:
 
     def other() -> tuple[Vector, tuple[str, ...]]:
         claim = _claim(_spec(t), folder, t.size)
-        return tuple(claim.x0), tuple(claim.features.given)
+        table = checker.TomlTable(t.options, checker.INPUT_KEYS)
+        found = checker.read_input(table, {"x": (1, t.size)}, checker.DataFiles(str(folder)))
+        return tuple(claim.x0), tuple(found.features.given)
 
     def third() -> tuple[Vector, tuple[str, ...]]:
         if t.kind == "npy":

@@ -19,7 +19,7 @@ from typing import IO
 from verifex.certificate.names import passed_always
 from verifex.certificate.write import FORMAT, Line
 from verifex.errors import InputError
-from verifex.ir.fingerprints import WIDTH, Fingerprints
+from verifex.ir.fingerprints import WIDTH, GraphFingerprints
 from verifex.ir.formula import And, Atom, Form, Formula, Or, negate
 from verifex.ir.ops import Relu, Step
 from verifex.ir.problem import Problem
@@ -81,10 +81,10 @@ def leaves(certificate: Path, files: QuestionFiles | None = None) -> Iterator[Le
             raise InputError("made for another file", expected=str(value), key=key)
     if "witness" in header:
         raise InputError("a refutation has no leaves", expected="a proof", key="witness")
-    yield from _Tree().leaves(numbered)
+    yield from _LeafReader().leaves(numbered)
 
 
-class _Tree:
+class _LeafReader:
     """The splits of a certificate's trees, and the names of elements given so far."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ def restrict(problem: Problem, leaf: Leaf) -> Problem:
 
 def _elements(problem: Problem) -> dict[int, tuple[int, int]]:
     """Node and element of every pre-activation that the claim depends on, by fingerprint."""
-    graph, names = problem.graph, Fingerprints(problem.graph)
+    graph, names = problem.graph, GraphFingerprints(problem.graph)
     found: dict[int, tuple[int, int]] = {}
     for i in passed_always(problem):
         if isinstance(graph.nodes[i].op, Relu | Step):

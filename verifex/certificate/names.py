@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.ir.fingerprints import Fingerprints, names_of
+from verifex.ir.fingerprints import GraphFingerprints, names_of
 from verifex.ir.formula import Atom
 from verifex.ir.ops import Gate, Mul, Relu, Step
 from verifex.ir.problem import Problem
@@ -17,11 +17,11 @@ from verifex.ir.problem import Problem
 RELAXED = (Relu, Step, Gate, Mul)
 
 
-class Names:
+class CertificateNames:
     """The groups of elements that have been named so far: one for each node that was asked for."""
 
     def __init__(self, problem: Problem) -> None:
-        self.graph, self.fingerprints = problem.graph, Fingerprints(problem.graph)
+        self.graph, self.fingerprints = problem.graph, GraphFingerprints(problem.graph)
         self._groups: dict[int, int] = {}
         self._written = 0
         needed = passed_always(problem)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.certificate.names import Names
+from verifex.certificate.names import CertificateNames
 from verifex.engine.bounds.facts import BITS, Packed, pack
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.search.record import AtomBound, Closed, Proof, ProofNode
@@ -56,7 +56,7 @@ class _ProofWriter:
     """Writes one proof, depth first. Names of elements are written before they are first used."""
 
     def __init__(self, problem: Problem, closed: Closed) -> None:
-        self.closed, self.names = closed, Names(problem)
+        self.closed, self.names = closed, CertificateNames(problem)
         self.numbers: dict[int, int] = {}
         for atom in closed.atoms:
             self.numbers.setdefault(self.names.of_atom(atom), len(self.numbers))

@@ -37,7 +37,7 @@ def residue(value: Fraction) -> int:
     return value.numerator * pow(value.denominator, PRIME - 2, PRIME) % PRIME
 
 
-class Fingerprints:
+class GraphFingerprints:
     """Those of a graph's elements, one for each in C order, worked out when they are asked for."""
 
     def __init__(self, graph: Graph) -> None:

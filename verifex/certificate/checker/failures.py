@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -38,7 +37,7 @@ def at(place: str) -> Iterator[None]:
     except Bad as error:
         raise Bad(f"{place}: {error}") from None
     except (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError,
-            ValueError, StopIteration, csv.Error, struct.error, zlib.error) as error:
+            ValueError, StopIteration, struct.error, zlib.error) as error:
         raise Bad(f"{place}: malformed ({type(error).__name__}: {error})") from None
 
 

@@ -11,7 +11,7 @@ from operator import add, gt, sub
 from typing import NamedTuple
 
 from ..failures import Empty
-from ..graph.network_graph import AFFINE, INPUT, PRODUCT, RELU, STEP, Node
+from ..graph.network_graph import AFFINE, INPUT, PRODUCT, RELU, STEP, GraphNode
 from ..graph.packed_rows import Box
 from .grid import Grid
 from .whole_numbers import choose
@@ -150,7 +150,7 @@ class Domain:
         square = node.kind == PRODUCT and node.args[0] == node.args[1]
         return self._product(boxes[0], boxes[1], square)
 
-    def _input(self, node: Node) -> Box:
+    def _input(self, node: GraphNode) -> Box:
         here = slice(node.start, node.start + node.size)
         low, high = self.box
         return list(map(self.grid.below, low[here])), list(map(self.grid.above, high[here]))

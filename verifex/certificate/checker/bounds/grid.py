@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..graph.network_graph import NetworkGraph
 from ..graph.packed_rows import Box
@@ -14,8 +14,7 @@ LONGEST_ODD = 40
 """Bits. Denominators with longer odd parts are not kept exactly."""
 
 
-@dataclass(frozen=True)
-class ScaledBall:
+class ScaledBall(NamedTuple):
     """|x - centre| <= radius in the norm l1 (power 1) or l2 (power 2), in units of the grid, over
     the inputs (node, element) that `centre` names."""
 
@@ -24,7 +23,6 @@ class ScaledBall:
     centre: dict[tuple[int, int], int]
 
 
-@dataclass
 class Grid:
     """Bounds are whole multiples of 1 / unit, unit = odd * 2^bits; coefficients of 2^-coefficient.
 
@@ -32,19 +30,15 @@ class Grid:
     node. `balls`: see `ScaledBall`.
     """
 
-    graph: NetworkGraph
-    odd: int
-    bits: int
-    coefficient: int
-    kinks_closed: bool = False
-    relu_of: dict[int, int] = field(default_factory=dict)
-    balls: list[ScaledBall] = field(default_factory=list)
-    _biases: dict[int, Box] = field(default_factory=dict)
-
-    @property
-    def unit(self) -> int:
-        """How many steps of the grid are 1."""
-        return self.odd << self.bits
+    def __init__(
+        self, graph: NetworkGraph, odd: int, bits: int, coefficient: int,
+        kinks_closed: bool = False, relu_of: Mapping[int, int] | None = None,
+    ) -> None:
+        self.graph, self.odd, self.bits, self.coefficient = graph, odd, bits, coefficient
+        self.unit = odd << bits  # how many steps of the grid are 1
+        self.kinks_closed, self.relu_of = kinks_closed, dict(relu_of or {})
+        self.balls: list[ScaledBall] = []
+        self._biases: dict[int, Box] = {}
 
     def below(self, value: Fraction) -> int:
         """The greatest multiple that is not above the value."""

@@ -7,27 +7,16 @@ at once, as long as none leaves its range, which is what users have to see to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 
-
-@dataclass(frozen=True)
 class Lanes:
     """So many lanes of `width` bits, which is a multiple of 8."""
 
-    count: int
-    width: int
-
-    @cached_property
-    def ones(self) -> int:
-        """1 in every lane."""
-        return int.from_bytes(
-            (1).to_bytes(self.width // 8, "little") * self.count, "little")
-
-    @cached_property
-    def half(self) -> int:
-        """Half of a lane's range in every lane: added, it leaves no lane below 0."""
-        return self.ones << self.width - 1
+    def __init__(self, count: int, width: int) -> None:
+        self.count, self.width = count, width
+        lane = (1).to_bytes(width // 8, "little")
+        self.ones = int.from_bytes(lane * count, "little")  # 1 in every lane
+        # Half of a lane's range in every lane: added, it leaves no lane below 0.
+        self.half = self.ones << width - 1
 
     def joined(self, values: dict[int, int]) -> int:
         """These values in their lanes, 0 in all others."""

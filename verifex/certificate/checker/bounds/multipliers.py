@@ -5,20 +5,28 @@ A certificate states them. Any of them are sound, so all that is checked is thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..graph.network_graph import PRODUCT
 
 ALPHA, TIE, BELOW, ABOVE = "alpha", "tie", "below", "above"
 NOT_GIVEN = -1
 
+
+
+class Choice(NamedTuple):
+    """Which plane of each element of a node is taken, by one of the kinds above."""
+
+    kind: str
+    node: int
+
+
 Weighted = tuple[int, Fraction]
 """The number of a constraint, and its multiplier >= 0."""
 
 
-@dataclass(frozen=True)
 class Multipliers:
     """`fractions` by their kind and node: one numerator an element, over 2^bits; `NOT_GIVEN` stands
     for the default.
@@ -26,10 +34,11 @@ class Multipliers:
     `splits`: multipliers of splits of the path to the domain; `rows`: of the region's rows.
     """
 
-    bits: int = 7
-    fractions: dict[tuple[str, int], Sequence[int]] = field(default_factory=dict)
-    splits: tuple[Weighted, ...] = ()
-    rows: tuple[Weighted, ...] = ()
+    def __init__(
+        self, bits: int = 7, fractions: Mapping[Choice, Sequence[int]] | None = None,
+        splits: Sequence[Weighted] = (), rows: Sequence[Weighted] = (),
+    ) -> None:
+        self.bits, self.fractions, self.splits, self.rows = bits, fractions or {}, splits, rows
 
     @property
     def whole(self) -> int:
@@ -38,7 +47,7 @@ class Multipliers:
 
     def of(self, kind: str, node: int) -> Sequence[int] | None:
         """The numerators of a node, if any are given."""
-        return self.fractions.get((kind, node))
+        return self.fractions.get(Choice(kind, node))
 
 
 NONE = Multipliers()

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from ..failures import Empty
 from ..graph.forms import Form
-from ..graph.network_graph import AFFINE, GATE, INPUT, PRODUCT, RELU, STEP, Node
+from ..graph.network_graph import AFFINE, GATE, INPUT, PRODUCT, RELU, STEP, GraphNode
 from .domain import Domain
 from .multipliers import ABOVE, ALPHA, BELOW, NOT_GIVEN, TIE, Multipliers, default_mix, steeper
 from .planes import (
@@ -71,7 +71,7 @@ class PlainBounds:
             raise Empty
         return found
 
-    def _computed(self, node: Node) -> list[Interval]:
+    def _computed(self, node: GraphNode) -> list[Interval]:
         if node.kind == INPUT:
             here = slice(node.start, node.start + node.size)
             low, high = self.domain.box
@@ -87,7 +87,7 @@ class PlainBounds:
         return [
             _product(u, v, square) for u, v in zip(first, self._known[node.args[1]], strict=True)]
 
-    def _affine(self, node: Node) -> list[Interval]:
+    def _affine(self, node: GraphNode) -> list[Interval]:
         found = [(bias, bias) for bias in node.step.bias]
         for part in node.step.parts:
             argument = self._known[part.argument]

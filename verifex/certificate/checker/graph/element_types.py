@@ -1,21 +1,39 @@
-"""The element types of ONNX."""
+"""The element types of ONNX that the checker knows, and the numbers that each can hold."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import NamedTuple
+
+# The numbers by which ONNX files name element types (TensorProto.DataType).
+FLOAT32, INT32, INT64, BOOL, FLOAT16, FLOAT64 = 1, 6, 7, 9, 10, 11
+UNTYPED = 0  # of a tensor on the way through a rule, before its type is decided
+
+FLOATS = (FLOAT32, FLOAT16, FLOAT64)
+INTEGERS = (INT32, INT64)
+
+LARGEST = Fraction((1 << 24) - 1) * (1 << 104)
+"""The largest finite float32."""
+
+
+class ElementType(NamedTuple):
+    """A name, and the least and the greatest finite number of the type."""
+
+    name: str
+    least: int | Fraction
+    greatest: int | Fraction
+
+
+ELEMENT_TYPES = {
+    FLOAT32: ElementType("float32", -LARGEST, LARGEST),
+    INT32: ElementType("int32", -(1 << 31), (1 << 31) - 1),
+    INT64: ElementType("int64", -(1 << 63), (1 << 63) - 1),
+    BOOL: ElementType("bool", 0, 1),
+    FLOAT16: ElementType("float16", -65504, 65504),
+    FLOAT64: ElementType("float64", -((1 << 53) - 1) << 971, ((1 << 53) - 1) << 971),
+}
 
 
 def typed_name(kind: int) -> str:
-    return KINDS[kind][0] if kind in KINDS else f"element type {kind}"
-
-
-LARGEST = Fraction((1 << 24) - 1) * (1 << 104)  # of the finite float32
-# ONNX element types: name, least and greatest number. Arithmetic is on floats; integers are
-# constants (shapes, axes, indices), booleans are constants or gates.
-KINDS = {
-    1: ("float32", -LARGEST, LARGEST), 6: ("int32", -(1 << 31), (1 << 31) - 1),
-    7: ("int64", -(1 << 63), (1 << 63) - 1), 9: ("bool", 0, 1), 10: ("float16", -65504, 65504),
-    11: ("float64", -((1 << 53) - 1) << 971, ((1 << 53) - 1) << 971),
-}
-LETTERS = {"R": (1, 10, 11), "S": (1, 10, 11), "T": (1, 10, 11), "N": (1, 6, 7, 10, 11),
-           "A": (1, 6, 7, 9, 10, 11), "J": (6, 7), "L": (7,), "B": (9,)}
+    """The name of an element type, for messages."""
+    return ELEMENT_TYPES[kind].name if kind in ELEMENT_TYPES else f"element type {kind}"

@@ -12,19 +12,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import MAX_NODES, MAX_SIZE, need
 from .forms import ONE, ZERO, Form, total
 from .packed_rows import PackedRows, packed
+from .sparse_rows import (
+    PackedRow,
+    columns_of,
+    divided,
+    greatest_divisor,
+    is_identity,
+    magnitudes,
+)
 
 INPUT, AFFINE, RELU, STEP, GATE, PRODUCT = "I", "A", "R", "S", "G", "M"
 RELAXED = (RELU, STEP, GATE, PRODUCT)
 
 
-@dataclass(frozen=True)
-class AffinePart:
+class AffinePart(NamedTuple):
     """What one argument adds to an affine step: `rows` times the argument.
 
     `magnitudes` are the rows without signs, `columns` the same matrix by columns.
@@ -36,8 +43,7 @@ class AffinePart:
     columns: PackedRows
 
 
-@dataclass(frozen=True)
-class AffineStep:
+class AffineStep(NamedTuple):
     """(sum over the parts of rows * argument) / denominator + bias."""
 
     parts: tuple[AffinePart, ...] = ()
@@ -48,8 +54,7 @@ class AffineStep:
 NO_STEP = AffineStep()
 
 
-@dataclass(frozen=True)
-class Node:
+class GraphNode(NamedTuple):
     """One node: its kind, its arguments' positions, the number of its elements.
 
     `start`: of an input, where it begins in the flat input. `step`: of an affine node, its matrix.
@@ -68,7 +73,7 @@ class NetworkGraph:
     """Nodes by position, arguments first. Equal nodes are one."""
 
     def __init__(self) -> None:
-        self.nodes: list[Node] = []
+        self.nodes: list[GraphNode] = []
         self.index: dict[Hashable, int] = {}
         self.made = 0  # elements of all tensors so far
         self._elements = 0  # of all nodes so far
@@ -81,7 +86,7 @@ class NetworkGraph:
         position = self.index.setdefault((kind, args, key), len(self.nodes))
         if position == len(self.nodes):
             cone = frozenset({position}.union(*(self.nodes[a].cone for a in args)))
-            self.nodes.append(Node(kind, args, size, cone, start, step))
+            self.nodes.append(GraphNode(kind, args, size, cone, start, step))
             self._elements += size
             need(position < MAX_NODES and self._elements <= MAX_SIZE, "too many values")
         return position
@@ -119,6 +124,27 @@ class NetworkGraph:
         step = AffineStep(parts, denominator, bias)
         return self._add(AFFINE, args, len(forms), key, step=step)
 
+    def affine_node(
+        self, argument: int, rows: Sequence[PackedRow], denominator: int,
+        bias: Sequence[Fraction],
+    ) -> int:
+        """The node (rows / denominator) * argument + bias, one of the rows not being empty.
+
+        It is the node that `rows` gives for the same forms, made without a fraction a weight.
+        """
+        shared = greatest_divisor(rows, denominator)
+        if shared > 1:
+            rows, denominator = divided(rows, shared), denominator // shared
+        width = self.nodes[argument].size
+        if denominator == 1 and not any(bias) and is_identity(rows, width):
+            return argument
+        by_row, by_size = PackedRows(rows, width), PackedRows(magnitudes(rows), width)
+        columns = PackedRows(columns_of(rows, width), len(rows))
+        step = AffineStep(
+            (AffinePart(argument, by_row, by_size, columns),), denominator, tuple(bias))
+        key = ((by_row.rows,), denominator, step.bias)
+        return self._add(AFFINE, (argument,), len(rows), key, step=step)
+
     def gradient(self, output: int, inputs: Sequence[int]) -> list[int]:
         """Nodes of d output / d input, for a node of one element, by reverse mode.
 
@@ -140,7 +166,7 @@ class NetworkGraph:
         return [found[x] for x in inputs]
 
     def _pass_back(
-        self, node: Node, derivative: int, terms: dict[int, list[list[tuple[Form, Fraction]]]]
+        self, node: GraphNode, derivative: int, terms: dict[int, list[list[tuple[Form, Fraction]]]]
     ) -> None:
         """Add what a node's derivative adds to those of its arguments."""
         for part in node.step.parts:
@@ -156,7 +182,7 @@ class NetworkGraph:
                     self._add_each(terms[argument], self.op(node.kind, other, derivative))
 
     def _pass_affine(
-        self, node: Node, part: AffinePart, derivative: int,
+        self, node: GraphNode, part: AffinePart, derivative: int,
         terms: list[list[tuple[Form, Fraction]]],
     ) -> None:
         """d (W x) = W^T: column j of W, times the derivative, for element j."""

@@ -1,49 +1,76 @@
-"""Tensors whose elements are linear forms of the values of a graph."""
+"""Tensors whose elements are linear forms of the values of a graph, and their arithmetic."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import product, zip_longest
-from operator import mul
-from typing import Any
+from functools import cached_property
+from itertools import zip_longest
 
 from ..failures import MAX_MADE, MAX_SIZE, need
-from .element_types import KINDS
-from .forms import ZERO, Form, total
+from .element_types import ELEMENT_TYPES, INTEGERS, UNTYPED
+from .elements import (
+    AffineElements,
+    Elements,
+    FormElements,
+    NumberElements,
+    all_of,
+    is_dyadic,
+    times_plus,
+)
+from .forms import ZERO, Form, digits, total
 from .network_graph import NetworkGraph
 
 
 class SymbolicTensor:
     """A shape and, in C order, its elements as linear forms of the values of a graph.
 
-    `kind` is its ONNX element type (0 on the way through a rule), `derived` says whether integers
-    were computed by arithmetic on integers.
+    `kind` is its ONNX element type (UNTYPED on the way through a rule). `derived` says whether
+    integers were computed by arithmetic on integers. `fixed`: all elements are constants.
     """
 
-    def __init__(self, graph: NetworkGraph, shape: Iterable[int], items: list[Form], kind: int = 0,
-                 derived: bool = False) -> None:
-        self.graph, self.shape, self.items = graph, tuple(shape), items
-        self.kind, self.derived = kind, derived
-        graph.made += len(items)
+    def __init__(
+        self, graph: NetworkGraph, shape: Iterable[int], elements: list[Form] | Elements,
+        kind: int = UNTYPED, derived: bool = False,
+    ) -> None:
+        self.graph, self.shape = graph, tuple(shape)
+        self.elements: Elements = (
+            FormElements(elements) if isinstance(elements, list) else elements)
+        self.kind, self.derived, self.fixed = kind, derived, self.elements.fixed
+        self.size = len(self.elements)
+        graph.made += self.size
         need(graph.made <= MAX_MADE, "too many values")
-        need(min((0, *self.shape)) == 0 and math.prod(self.shape) == len(items), "a wrong shape")
-        self.strides = [math.prod(self.shape[k + 1 :]) * (d > 1) for k, d in enumerate(self.shape)]
-        self.fixed: bool = not any(refs for refs, _ in items)
+        need(all(side >= 0 for side in self.shape) and math.prod(self.shape) == self.size,
+             "a wrong shape")
 
-    def at(self, index: Sequence[int]) -> Form:
-        """An element; axes of 1 stretch, and further axes may lead the index."""
-        return self.items[int(sum(map(mul, index[len(index) - len(self.shape) :], self.strides)))]
+    @cached_property
+    def items(self) -> list[Form]:
+        """The elements as forms."""
+        return self.elements.forms()
+
+    @cached_property
+    def strides(self) -> list[int]:
+        """By how many places an index moves along each axis: not at all along an axis of 1, which
+        stretches."""
+        return [math.prod(self.shape[axis + 1 :]) if side > 1 else 0
+                for axis, side in enumerate(self.shape)]
+
+    def spread(self, shape: Sequence[int]) -> list[int]:
+        """For every element of a tensor of this shape, the place here of what is stretched there:
+        the shape may have further axes in front, and axes of 1 here stretch."""
+        lead = len(shape) - len(self.shape)
+        return places(shape, [0] * lead + self.strides)
 
     def shaped(self, shape: Iterable[int]) -> SymbolicTensor:
-        return SymbolicTensor(self.graph, shape, self.items)
+        """The same elements in another shape."""
+        return SymbolicTensor(self.graph, shape, self.elements)
 
     def typed(self, kind: int, derived: bool = False) -> SymbolicTensor:
         """The same elements as another tensor of this element type."""
         if (self.kind, self.derived) == (kind, derived):
             return self
-        return SymbolicTensor(self.graph, self.shape, self.items, kind, derived).within()
+        return SymbolicTensor(self.graph, self.shape, self.elements, kind, derived).within()
 
     def within(self) -> SymbolicTensor:
         """The tensor itself; refused where a constant is none of its element type.
@@ -51,24 +78,48 @@ class SymbolicTensor:
         Sound: arithmetic on integers wraps around, on floats it ends in infinities. Only constants
         can be compared with the range; computed floats are taken as real numbers.
         """
-        name, low, high = KINDS[self.kind]
-        need(self.fixed or self.kind not in (6, 7), f"unsupported computed {name}")
-        need(not self.fixed or all(low <= c <= high for _, c in self.items),
+        name, least, greatest = ELEMENT_TYPES[self.kind]
+        need(self.fixed or self.kind not in INTEGERS, f"unsupported computed {name}")
+        need(not self.fixed or self.lies_between(least, greatest),
              f"a constant beyond the range of {name}")
         return self
 
-    def consts(self) -> list[Fraction]:
-        need(self.fixed, "a constant is needed")
-        return [c for _, c in self.items]
+    def lies_between(self, least: int | Fraction, greatest: int | Fraction) -> bool:
+        """Whether all constants of a constant tensor do."""
+        numbers: Sequence[int | Fraction]
+        if isinstance(self.elements, NumberElements):
+            numbers, scale = self.elements.numerators, self.elements.denominator
+            least, greatest = least * scale, greatest * scale
+        else:
+            numbers = self.constants()
+        return not numbers or (least <= min(numbers) and max(numbers) <= greatest)
 
-    def ints(self) -> list[int]:
-        need(all(c.denominator == 1 for c in self.consts()), "whole numbers are needed")
-        return [int(c) for c in self.consts()]
+    def has_longer_numbers(self, limit: int) -> bool:
+        """Whether some number in the forms has more bits than the limit."""
+        if self.elements.digits_at_most() <= limit:
+            return False
+        return max(map(digits, self.items), default=0) > limit
+
+    def constants(self) -> list[Fraction]:
+        """The elements of a tensor that has to be constant."""
+        need(self.fixed, "a constant is needed")
+        if isinstance(self.elements, NumberElements):
+            return self.elements.values()
+        return [constant for _, constant in self.items]
+
+    def whole_numbers(self) -> list[int]:
+        """The elements of a tensor that has to be constant and whole."""
+        numbers = self.constants()
+        need(all(number.denominator == 1 for number in numbers), "whole numbers are needed")
+        return [number.numerator for number in numbers]
+
+    def node(self) -> int:
+        """The node whose elements are those of the tensor."""
+        return self.elements.node(self.graph)
 
     def solid(self) -> SymbolicTensor:
-        """The tensor as elements of one node, unless it is constant."""
-        g = self.graph
-        return self if self.fixed else SymbolicTensor(g, self.shape, g.refs(g.rows(self.items)))
+        """The tensor as the elements of one node, unless it is constant."""
+        return self if self.fixed else of_node(self.graph, self.shape, self.node())
 
     def __add__(self, other: SymbolicTensor) -> SymbolicTensor:
         return combine((self, 1), (other, 1))
@@ -77,77 +128,149 @@ class SymbolicTensor:
         return combine((self, 1), (other, -1))
 
     def __mul__(self, other: SymbolicTensor) -> SymbolicTensor:
-        a, b = (self, other) if other.fixed else (other, self)
-        shape, g = stretched(a, b), self.graph
-        if b.fixed:
-            return built(g, shape, lambda i: total([(a.at(i), b.at(i)[1])]))
-        pair = [t if t.shape == tuple(shape) else built(g, shape, t.at) for t in (self, other)]
-        gates = [t for t in pair if t.binary()][:1]
-        if gates and gates[0] is pair[1]:
-            pair.reverse()
-        factors = [g.rows(t.items) for t in pair]
-        need(gates or factors[0] != factors[1], "unsupported square of a computed tensor")
-        return SymbolicTensor(g, shape, g.refs(g.op("G" if gates else "M", *factors)))
+        if other.fixed:
+            return scaled(self, other)
+        return scaled(other, self) if self.fixed else multiplied(self, other)
 
-    def binary(self) -> bool:
-        """Whether each element is the gate of some unit."""
-        return all(not c and len(refs) == 1 and all(
-            v == 1 and self.graph.nodes[n].kind == "S" for (n, _), v in refs.items())
-            for refs, c in self.items)
+    def is_gates(self) -> bool:
+        """Whether each element is the gate of some unit, that is 0 or 1."""
+        return all(is_gate(self.graph, form) for form in self.items)
 
     def relu(self) -> SymbolicTensor:
-        g = self.graph
-        return SymbolicTensor(g, self.shape, g.refs(g.op("R", g.rows(self.items))))
+        """max(element, 0): one relaxed node R."""
+        return of_node(self.graph, self.shape, self.graph.op("R", self.node()))
 
     def gate(self) -> SymbolicTensor:
-        """1 where an element is above 0, else 0."""
-        g = self.graph
-        return SymbolicTensor(g, self.shape, g.refs(g.op("S", g.rows(self.items))))
+        """1 where an element is above 0, else 0: one relaxed node S.
+
+        Sound: the node may take either value where the element is 0; the file's operator has one.
+        """
+        return of_node(self.graph, self.shape, self.graph.op("S", self.node()))
 
     def absolute(self) -> SymbolicTensor:
-        t = self.solid()
-        return combine((t.relu(), 2), (t, -1))
+        """|element| = 2 max(element, 0) - element."""
+        alone = self.solid()
+        return combine((alone.relu(), 2), (alone, -1))
+
+
+def is_gate(graph: NetworkGraph, form: Form) -> bool:
+    """Whether a form is one element of a node S, and nothing else."""
+    coefficients, constant = form
+    if constant or len(coefficients) != 1:
+        return False
+    (((node, _), value),) = coefficients.items()
+    return bool(value == 1 and graph.nodes[node].kind == "S")
+
+
+def of_node(graph: NetworkGraph, shape: Iterable[int], node: int) -> SymbolicTensor:
+    """The elements of a node in this shape."""
+    return SymbolicTensor(graph, shape, all_of(graph, node))
 
 
 def constants(
-    graph: NetworkGraph, shape: Iterable[int], values: Iterable[Any], kind: int = 0
+    graph: NetworkGraph, shape: Iterable[int], values: Iterable[int | Fraction],
+    kind: int = UNTYPED,
 ) -> SymbolicTensor:
-    return SymbolicTensor(graph, shape, [({}, Fraction(v)) for v in values], kind)
+    """A tensor of constants."""
+    return SymbolicTensor(graph, shape, [({}, Fraction(value)) for value in values], kind)
 
 
-def built(graph: NetworkGraph, shape: Sequence[int], cell: Callable[[Any], Form]) -> SymbolicTensor:
-    """The tensor with this element at every index."""
+def need_size(shape: Sequence[int]) -> None:
+    """Refuses a tensor that is too big before it is made."""
     need(math.prod(shape) <= MAX_SIZE, "a tensor is too big")
-    return SymbolicTensor(graph, shape, [cell(i) for i in product(*map(range, shape))])
+
+
+def places(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """The sum of index * stride, for each index of the shape in C order."""
+    need_size(shape)
+    found = [0]
+    for side, stride in zip(shape, strides, strict=True):
+        steps = [step * stride for step in range(side)]
+        found = [start + step for start in found for step in steps]
+    return found
 
 
 def stretched(*tensors: SymbolicTensor, inner: int = 0) -> list[int]:
-    """The common shape of tensors without their inner axes, where axes of 1 stretch."""
-    shapes = [t.shape[::-1][inner:] for t in tensors]
-    axes = [{*dims} - {1} for dims in zip_longest(*shapes, fillvalue=1)]
-    need(all(len(sizes) < 2 for sizes in axes), "shapes do not fit")
-    return [max(sizes, default=1) for sizes in axes[::-1]]
+    """The common shape of tensors without their inner axes, where axes of 1 stretch.
+
+    ONNX (as numpy): shapes are aligned at their last axes, a missing axis is one of 1, and along
+    every axis all sides that are not 1 are equal.
+    """
+    shapes = [tensor.shape[::-1][inner:] for tensor in tensors]
+    axes = [{*sides} - {1} for sides in zip_longest(*shapes, fillvalue=1)]
+    need(all(len(sides) < 2 for sides in axes), "shapes do not fit")
+    return [max(sides, default=1) for sides in axes[::-1]]
 
 
-def combine(*terms: tuple[SymbolicTensor, Any]) -> SymbolicTensor:
-    """sum of factor * tensor."""
-    shape = stretched(*(t for t, _ in terms))
-    return built(terms[0][0].graph, shape, lambda i: total((t.at(i), f) for t, f in terms))
+def combine(*terms: tuple[SymbolicTensor, int | Fraction]) -> SymbolicTensor:
+    """The sum of factor * tensor, axes of 1 being stretched."""
+    tensors = [tensor for tensor, _ in terms]
+    shape, graph = stretched(*tensors), tensors[0].graph
+    quick = shifted(shape, terms)
+    if quick is not None:
+        return SymbolicTensor(graph, shape, quick)
+    factors = [factor for _, factor in terms]
+    columns = [[tensor.items[place] for place in tensor.spread(shape)] for tensor in tensors]
+    forms = [total(zip(cells, factors)) for cells in zip(*columns, strict=True)]
+    return SymbolicTensor(graph, shape, forms)
 
 
-def along(axis: int, where: Sequence[tuple[SymbolicTensor, int]]) -> SymbolicTensor:
-    """Slices of tensors, each at a position, one after the other along an axis; zeros at -1."""
-    ((lead, tail),) = {(t.shape[:axis], t.shape[axis + 1 :]) for t, _ in where}
-    need(all(k < t.shape[axis] for t, k in where), "an index is out of range")
+def shifted(
+    shape: list[int], terms: Sequence[tuple[SymbolicTensor, int | Fraction]]
+) -> Elements | None:
+    """The sum where it is rows applied to a node, times a factor, plus constants; else None.
 
-    def cell(i: tuple[int, ...]) -> Form:
-        t, k = where[i[axis]]
-        return t.at((*i[:axis], k, *i[axis + 1 :])) if k >= 0 else ({}, ZERO)
+    The factor has a power of two for a denominator: see `scaled`.
+    """
+    moving = [(tensor, factor) for tensor, factor in terms if not tensor.fixed]
+    if len(moving) != 1 or moving[0][0].shape != tuple(shape):
+        return None
+    elements, factor = moving[0][0].elements, Fraction(moving[0][1])
+    if not isinstance(elements, AffineElements) or not is_dyadic(factor):
+        return None
+    additions = [ZERO] * len(elements)
+    for tensor, times in terms:
+        if tensor.fixed:
+            numbers = tensor.constants()
+            spread = [numbers[place] for place in tensor.spread(shape)]
+            additions = times_plus(spread, [Fraction(times)] * len(spread), additions)
+    return elements.adjusted([factor] * len(elements), additions)
 
-    return built(where[0][0].graph, (*lead, len(where), *tail), cell)
+
+def scaled(tensor: SymbolicTensor, factor: SymbolicTensor) -> SymbolicTensor:
+    """The product with constants, axes of 1 being stretched: the forms times the constants.
+
+    Rows applied to a node stay such rows where the denominators of the constants are powers of two;
+    others would make the common denominator of all rows long.
+    """
+    shape, numbers = stretched(tensor, factor), factor.constants()
+    factors = [numbers[place] for place in factor.spread(shape)]
+    elements = tensor.elements
+    if (isinstance(elements, AffineElements) and tensor.shape == tuple(shape)
+            and all(map(is_dyadic, numbers))):
+        found = elements.adjusted(factors, [ZERO] * len(factors))
+        return SymbolicTensor(tensor.graph, shape, found)
+    forms = [total([(tensor.items[place], number)])
+             for place, number in zip(tensor.spread(shape), factors, strict=True)]
+    return SymbolicTensor(tensor.graph, shape, forms)
 
 
-def transposed(t: SymbolicTensor, axes: Sequence[int]) -> SymbolicTensor:
-    need(len(axes) == len(t.shape), "a transposition of other axes")
-    shape, order = [t.shape[k] for k in axes], sorted(range(len(axes)), key=axes.__getitem__)
-    return built(t.graph, shape, lambda i: t.at([i[k] for k in order]))
+def multiplied(first: SymbolicTensor, second: SymbolicTensor) -> SymbolicTensor:
+    """The product of two computed tensors, axes of 1 being stretched: one relaxed node, G for a
+    product with gates (which come first in it), else M.
+
+    Sound: G and M stand for the product of their arguments, whatever these are; G is only bounded
+    as one with a factor of 0 or 1, and gates are. The square of a tensor is refused: it has a rule
+    of its own in the package, with other names.
+    """
+    shape, graph = stretched(first, second), first.graph
+    pair = [tensor if tensor.shape == tuple(shape) else
+            SymbolicTensor(graph, shape, tensor.elements.picked(tensor.spread(shape)))
+            for tensor in (first, second)]
+    has_gates = [tensor.is_gates() for tensor in pair]
+    if has_gates == [False, True]:
+        pair.reverse()
+    factors = [tensor.node() for tensor in pair]
+    gated = any(has_gates)
+    need(gated or factors[0] != factors[1], "unsupported square of a computed tensor")
+    return of_node(graph, shape, graph.op("G" if gated else "M", *factors))

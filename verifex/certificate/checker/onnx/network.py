@@ -1,19 +1,36 @@
-"""An ONNX file as a graph."""
+"""An ONNX file as a graph: the file's parts, and its operators one after the other."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from ..failures import MAX_BITS, MAX_SIZE, Bad, need
-from ..graph.element_types import LETTERS, typed_name
-from ..graph.forms import digits
+from ..failures import MAX_BITS, Bad, need
+from ..graph.element_types import FLOATS
 from ..graph.network_graph import NetworkGraph
-from ..graph.symbolic import SymbolicTensor
-from .operator_call import OperatorCall
-from .operators.rules import RULES
-from .protobuf import Message, message, one, text
-from .stored import tensor
+from ..graph.symbolic import SymbolicTensor, of_node
+from .declarations import Declaration, declaration
+from .operator_call import DOMAIN, INPUT, OPERATOR, OUTPUT, OVERLOAD, OperatorCall
+from .operators.rules import OPERATORS
+from .protobuf import Message
+from .signatures import FIRST_OPSET, LAST_OPSET
+from .stored import NAME as TENSOR_NAME
+from .stored import stored_tensor
+
+# Fields of a ModelProto: what it is, its graph, its operator sets, and what is not supported.
+IR_VERSION, GRAPH, OPERATOR_SETS = 1, 7, 8
+TRAINING, FUNCTIONS, CONFIGURATIONS = 20, 25, 26
+SET_DOMAIN, SET_VERSION = 1, 2
+FIRST_IR, LAST_IR = 3, 14
+# Fields of a GraphProto.
+NODES, STORED, INPUTS, OUTPUTS, SPARSE = 1, 5, 11, 12, 15
+
+STANDARD = ("", "ai.onnx")
+"""The names of the standard's own operators, which are one."""
+
+LONG_PRODUCTS = ("MatMul", "Gemm", "Conv")
+"""Operators that multiply with constants once and so make no number long by themselves."""
 
 
 class Outputs(dict[str, SymbolicTensor]):
@@ -23,99 +40,151 @@ class Outputs(dict[str, SymbolicTensor]):
         raise Bad(f"no output {key!r:.40} of floats")
 
 
-def declared_type(v: Message) -> tuple[int, list[int] | None]:
-    """Element type (0: none given) and dimensions of a ValueInfoProto; those below 0 are open."""
-    about = message(one(v, 2, b""))
-    need(about.keys() <= {1, 6}, f"'{text(v, 1)[:40]}' is no tensor")
-    kind = message(one(about, 1, b""))
-    shape = [one(d, 1, -1) for d in map(message, message(one(kind, 2, b"")).get(1, ()))]
-    return one(kind, 1, 0), shape if 2 in kind else None
+class Pending(NamedTuple):
+    """An operator that is to compute a tensor, and the inputs not yet looked at."""
+
+    label: str
+    node: Message
+    inputs: Iterator[str]
 
 
 class Network:
-    """An ONNX file lowered into a graph, every operator after what it needs."""
+    """An ONNX file lowered into a graph.
+
+    `values` holds every tensor that is computed so far, by name; `inputs` the nodes of the inputs
+    that no stored tensor gives a value; `outputs` the outputs of floats, `left_out` the names of
+    the others. What no output needs is not computed, and not looked at.
+
+    Sound: an ONNX graph is a set of equations, one a tensor name. Here every name has one meaning
+    (a stored tensor, an input, or one output of one operator; two are refused), and each value is
+    what the operator's rule says of the values of its inputs.
+    """
 
     def __init__(self, data: bytes) -> None:
-        model = message(data)
-        body, self.graph = message(one(model, 7, b"")), NetworkGraph()
-        need(3 <= one(model, 1, 0) <= 14, f"unsupported IR version {one(model, 1, 0)}")
-        need(15 not in body and not model.keys() & {20, 25, 26},
+        model = Message(data)
+        body, self.graph = model.message(GRAPH), NetworkGraph()
+        version = model.integer(IR_VERSION)
+        need(FIRST_IR <= version <= LAST_IR, f"unsupported IR version {version}")
+        need(not body.has(SPARSE) and not model.has(TRAINING, FUNCTIONS, CONFIGURATIONS),
              "unsupported sparse tensors, training information, functions or configurations")
-        imports = [(text(m, 1).removesuffix("ai.onnx"), one(m, 2, 0))
-                   for m in map(message, model.get(8, ()))]
-        need(len(dict(imports)) == len(imports), "an operator set twice")
-        self.opset = dict(imports).get("", 0)
-        need(7 <= self.opset <= 23, f"unsupported opset {self.opset}")
-        stored, declared = ([message(m) for m in body.get(k, ())] for k in (5, 11))
-        self.values = {text(t, 8): self.stored(t) for t in stored}
-        free = [v for v in declared if text(v, 1) not in self.values]
-        for v in declared:
-            self.agree(v)
-        self.inputs = {text(v, 1): self.input(text(v, 1), v) for v in free}
-        made = [(k.decode(), n) for n in map(message, body.get(1, ())) for k in n.get(2, ()) if k]
-        self.maker = dict(made)
-        need(len({text(v, 1) for v in declared}) == len(declared), "two inputs of a name")
-        need(len(self.values | self.maker) == len(stored + free + made), "two tensors of a name")
-        found = {text(v, 1): self.value(text(v, 1)) for v in map(message, body.get(12, ()))}
-        need(len(found) == len(body.get(12, ())), "two outputs of a name")
-        for v in map(message, body.get(12, ())):
-            self.agree(v, known=False)
-        self.outputs = Outputs((k, t) for k, t in found.items() if t.kind in LETTERS["R"])
+        self.opset = operator_set(model)
+        declared = [declaration(info) for info in body.messages(INPUTS)]
+        wanted = [declaration(info) for info in body.messages(OUTPUTS)]
+        self.values: dict[str, SymbolicTensor] = {}
+        self.makers: dict[str, Message] = {}
+        self.inputs: dict[str, int] = {}
+        self.store(body.messages(STORED))
+        self.declare(declared)
+        self.make(body.messages(NODES))
+        found = {one.name: self.value(one.name) for one in wanted}
+        need(len(found) == len(wanted), "two outputs of a name")
+        for one in wanted:
+            one.check(self.values[one.name], with_shape=False)
+        self.outputs = Outputs(
+            (label, tensor) for label, tensor in found.items() if tensor.kind in FLOATS)
         self.left_out = sorted(found.keys() - self.outputs.keys())
 
-    def stored(self, t: Message) -> SymbolicTensor:
-        try:
-            return tensor(self.graph, t)
-        except Bad as error:
-            raise Bad(f"tensor '{text(t, 8)[:40]}': {error}") from None
-
-    def agree(self, v: Message, known: bool = True) -> None:
-        """What is declared of a tensor is so; the shape of an output is but a hint."""
-        (kind, shape), label = declared_type(v), text(v, 1)
-        t = self.values.get(label)
-        need(t is None or kind == t.kind or not (kind or known),
-             f"'{label[:40]}' is declared as {typed_name(kind)}")
-        need(t is None or not known or shape is None or (
-            len(shape) == len(t.shape) and all(d < 1 or d == n for d, n in zip(shape, t.shape))),
-            f"'{label[:40]}' is declared with another shape")
-
-    def input(self, label: str, v: Message) -> int:
-        kind, dims = declared_type(v)
-        need(kind in LETTERS["R"], f"unsupported {typed_name(kind)} as input '{label[:40]}'")
-        shape = list(dims or ())
-        shape[:1] = [d if d >= 0 else 1 for d in shape[:1]]  # any batch is a batch of one
-        need(dims is not None and min(shape, default=1) > 0 and math.prod(shape) <= MAX_SIZE,
-             f"a wrong shape of input '{label[:40]}'")
-        n = self.graph.input(label, math.prod(shape))
-        self.values[label] = SymbolicTensor(self.graph, shape, self.graph.refs(n), kind)
-        return n
-
-    def value(self, label: str) -> SymbolicTensor:
-        """Depth first: of several inputs that are missing, the last is built first."""
-        if label not in self.values:
-            need(label in self.maker, f"tensor '{label[:40]}' is not computed")
-            node = self.maker.pop(label)
-            labels = [v.decode() for v in node.get(1, ())]
-            inputs = [self.value(v) if v else None for v in reversed(labels)]
-            op, domain, what = text(node, 4), text(node, 7), f" for '{label[:40]}'"
-            need(op in RULES and domain in ("", "ai.onnx") and not text(node, 8),
-                 f"unsupported operator {op[:40]}{what}")
+    def store(self, tensors: list[Message]) -> None:
+        """Read the stored tensors."""
+        for tensor in tensors:
+            label = tensor.text(TENSOR_NAME)
+            need(label not in self.values, "two tensors of a name")
             try:
-                self.lower(node, inputs[::-1])
+                self.values[label] = stored_tensor(self.graph, tensor)
             except Bad as error:
-                raise Bad(f"{op}{what}: {error}") from None
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                # Whatever no rule has named: a length, a shape, a number that does not fit.
-                raise Bad(f"{op}{what}: its inputs do not fit ({error!r:.80})") from None
-            need(label in self.values, f"unsupported further output of {op}{what}")
-        return self.values[label]
+                raise Bad(f"tensor '{label[:40]}': {error}") from None
 
-    def lower(self, node: Message, inputs: list[Any]) -> None:
-        """The values of a node's outputs."""
-        call = OperatorCall(self.graph, node, inputs, self.opset)
-        found = RULES[call.op](call)
-        for k, t in zip(node[2], found if call.op == "Split" else [found]):
-            short = call.op in ("MatMul", "Gemm", "Conv") and not t.fixed  # products of floats
-            need(short or max(map(digits, t.items), default=0) <= MAX_BITS, "too many digits")
-            self.values[k.decode()] = call.finished(t)
-        need(not call.attributes, f"unsupported {', '.join(call.attributes)[:80]}")
+    def declare(self, declared: list[Declaration]) -> None:
+        """Make a node for each input, in order; a declared tensor that is stored is a constant."""
+        need(len({one.name for one in declared}) == len(declared), "two inputs of a name")
+        for one in declared:
+            if one.name in self.values:
+                one.check(self.values[one.name], with_shape=True)
+        for one in declared:
+            if one.name not in self.values:
+                shape = one.input_shape()
+                node = self.graph.input(one.name, math.prod(shape))
+                made = of_node(self.graph, shape, node)
+                self.values[one.name] = made.typed(one.kind)
+                self.inputs[one.name] = node
+
+    def make(self, nodes: list[Message]) -> None:
+        """Note what computes each tensor; an output without a name is not wanted by anybody."""
+        for node in nodes:
+            for label in filter(None, node.texts(OUTPUT)):
+                need(label not in self.values and label not in self.makers,
+                     "two tensors of a name")
+                self.makers[label] = node
+
+    def value(self, wanted: str) -> SymbolicTensor:
+        """A tensor, with all that it needs.
+
+        Depth first: of several inputs that are missing, the last is built first, and an operator
+        after all of them. So the order of the nodes in the graph does not depend on the order of
+        the operators in the file.
+        """
+        waiting = [] if wanted in self.values else [self.opened(wanted)]
+        while waiting:
+            pending = waiting[-1]
+            missing = next((label for label in pending.inputs
+                            if label and label not in self.values), None)
+            if missing is None:
+                self.lower(pending)
+                waiting.pop()
+            else:
+                waiting.append(self.opened(missing))
+        return self.values[wanted]
+
+    def opened(self, label: str) -> Pending:
+        """The operator that computes a tensor. It is taken away, so that one which needs its own
+        result is refused."""
+        need(label in self.makers, f"tensor '{label[:40]}' is not computed")
+        node = self.makers.pop(label)
+        return Pending(label, node, reversed(node.texts(INPUT)))
+
+    def lower(self, pending: Pending) -> None:
+        """The values of an operator's outputs; a refusal names the operator."""
+        label, node, _ = pending
+        name, domain = node.text(OPERATOR), node.text(DOMAIN)
+        place = f" for '{label[:40]}'"
+        need(name in OPERATORS and domain in STANDARD and not node.text(OVERLOAD),
+             f"unsupported operator {name[:40]}{place}")
+        inputs = [self.values[one] if one else None for one in node.texts(INPUT)]
+        try:
+            self.compute(name, node, inputs)
+        except Bad as error:
+            raise Bad(f"{name}{place}: {error}") from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # Whatever no rule has named: a length, a shape, a number that does not fit.
+            raise Bad(f"{name}{place}: its inputs do not fit ({error!r:.80})") from None
+        need(label in self.values, f"unsupported further output of {name}{place}")
+
+    def compute(
+        self, name: str, node: Message, inputs: Sequence[SymbolicTensor | None]
+    ) -> None:
+        """Apply the rule of an operator, and keep its results with their element types.
+
+        Numbers that grow without end, as constants do that are squared over and over, are refused
+        before they take all time and memory. Products with weights are but as long as those.
+        """
+        rule, signature = OPERATORS[name]
+        call = OperatorCall(self.graph, node, inputs, self.opset, signature)
+        found = rule(call)
+        results = found if isinstance(found, list) else [found]
+        for label, tensor in zip(node.texts(OUTPUT), results):
+            long = name in LONG_PRODUCTS and not tensor.fixed
+            need(long or not tensor.has_longer_numbers(MAX_BITS), "too many digits")
+            self.values[label] = call.finished(tensor)
+        call.attributes.finish()
+
+
+def operator_set(model: Message) -> int:
+    """The version of the standard's operators that the file is written in."""
+    versions = dict[str, int]()
+    for imported in model.messages(OPERATOR_SETS):
+        domain = imported.text(SET_DOMAIN).removesuffix("ai.onnx")
+        need(domain not in versions, "an operator set twice")
+        versions[domain] = imported.integer(SET_VERSION)
+    opset = versions.get("", 0)
+    need(FIRST_OPSET <= opset <= LAST_OPSET, f"unsupported opset {opset}")
+    return opset

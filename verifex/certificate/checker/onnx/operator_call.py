@@ -1,80 +1,110 @@
-"""One operator with its inputs and attributes."""
+"""One operator of a file with its inputs and attributes, held against its signature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import NamedTuple
 
-from ..failures import need
-from ..graph.element_types import LETTERS, typed_name
+from ..failures import Bad, need
+from ..graph.element_types import INTEGERS, typed_name
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor
-from .protobuf import Message, integers, message, one, packed_reals, reals, text
-from .signatures import SIGNATURES, existing
+from .attributes import Attributes
+from .protobuf import Message
+from .signatures import OF_FIRST_INPUT, InputSlot, Signature
+
+# Fields of a NodeProto.
+INPUT, OUTPUT, OPERATOR, ATTRIBUTE, DOMAIN, OVERLOAD = 1, 2, 4, 5, 7, 8
 
 
 class OperatorCall:
-    """One operator: its inputs x, None where left out; attributes are removed as they are read."""
+    """One operator: its inputs, None where left out, its attributes, how many outputs it has."""
 
     def __init__(
-        self, graph: NetworkGraph, node: Message, inputs: list[Any], opset: int = 23
+        self, graph: NetworkGraph, node: Message, inputs: Sequence[SymbolicTensor | None],
+        opset: int, signature: Signature,
     ) -> None:
-        self.graph, self.inputs, self.outputs = graph, inputs, len(node[2])
-        self.x: list[SymbolicTensor] = inputs + list[Any]([None] * 5)
-        self.op, self.opset = text(node, 4), opset
-        takes, self.result, has = SIGNATURES[self.op]
-        self.typecheck(existing(takes, opset))
-        kinds = dict(word.split(":") for word in existing(has, opset))
-        self.attributes = dict[str, Any]()
-        for a in map(message, node.get(5, ())):
-            key, kind = text(a, 1), one(a, 20, 0)
-            need(key in kinds, f"unsupported attribute '{key[:40]}' at opset {opset}")
-            need(kind == "?fist??I".find(kinds[key]) and 21 not in a, f"a wrong type of '{key}'")
-            need(key not in self.attributes, f"attribute '{key}' twice")
-            self.attributes[key] = ATTRIBUTES[kind](a)
+        self.graph, self.opset, self.signature = graph, opset, signature
+        self.inputs, self.output_count = list(inputs), len(node.values(OUTPUT))
+        check_inputs(inputs, signature.inputs_at(opset))
+        self.attributes = Attributes(
+            node.messages(ATTRIBUTE), signature.attributes_at(opset), opset)
 
-    def typecheck(self, takes: list[str]) -> None:
-        """Number and element types of the inputs are those that the standard allows."""
-        if takes and takes[0][-1] == "+":
-            takes = takes * max(1, len(self.inputs))
-        need(len(self.inputs) <= len(takes), f"{len(self.inputs)} inputs")
-        kinds = dict[str, int]()
-        for k, (t, word) in enumerate(zip_longest(self.inputs, takes)):
-            need(t or word[-1] == "?", f"input {k + 1} is missing")
-            if t:
-                name = typed_name(t.kind)
-                need(t.kind in LETTERS[word[0]], f"unsupported {name} as input {k + 1}")
-                need(kinds.setdefault(word[0], t.kind) == t.kind, "inputs of different types")
+    def optional(self, place: int) -> SymbolicTensor | None:
+        """The input at this place, None where it is left out."""
+        return self.inputs[place] if place < len(self.inputs) else None
 
-    def finished(self, t: SymbolicTensor) -> SymbolicTensor:
-        """A result with its element type."""
-        kind = {"=": self.x[0].kind if self.inputs else 0, "B": 9, "L": 7}.get(
-            self.result.strip(), t.kind)
-        derived = "N" in SIGNATURES[self.op][0] or any(x.derived for x in self.inputs if x)
-        return t.typed(kind, kind in (6, 7) and derived)
-
-    def attr(self, key: str, default: Any = None) -> Any:
-        return self.attributes.pop(key, default)
-
-    def flag(self, key: str, default: int = 0) -> int:
-        found = int(self.attr(key, default))
-        need(found in (0, 1), f"'{key}' is {found}")
+    def tensor(self, place: int = 0) -> SymbolicTensor:
+        """The input at this place, which is there."""
+        found = self.optional(place)
+        if found is None:
+            raise Bad(f"input {place + 1} is missing")
         return found
 
-    def ints(self, key: str, k: int, default: Any = None) -> Any:
-        """Integers that are an attribute or, in later operator sets, the constant input k."""
-        return self.x[k].ints() if self.x[k] else self.attr(key, default)
+    def tensors(self) -> list[SymbolicTensor]:
+        """All inputs, none of them left out."""
+        return [self.tensor(place) for place in range(len(self.inputs))]
 
-    def axes(self, given: Iterable[int], rank: int = -1) -> list[int]:
-        rank = len(self.x[0].shape) if rank < 0 else rank
-        out = [a + rank if a < 0 else a for a in given]
-        need(all(0 <= a < rank for a in out) and len(set(out)) == len(out), "wrong axes")
-        return out
+    def integers(self, name: str, place: int) -> list[int] | None:
+        """Integers that are an attribute or, in later operator sets, the constant input at a
+        place; None where they are left out."""
+        given = self.optional(place)
+        return self.attributes.integers(name) if given is None else given.whole_numbers()
+
+    def axis(self, given: int) -> int:
+        """An axis of the first input."""
+        return axes_of([given], len(self.tensor().shape))[0]
+
+    def axes(self, given: Iterable[int]) -> list[int]:
+        """Axes of the first input."""
+        return axes_of(given, len(self.tensor().shape))
+
+    def finished(self, tensor: SymbolicTensor) -> SymbolicTensor:
+        """A result with its element type.
+
+        Sound: integers that arithmetic made are marked as such, and so is what is made of them: a
+        Cast to floats of those is refused, since readers compute shapes in integers of different
+        widths.
+        """
+        kind = self.signature.result
+        if not isinstance(kind, int):
+            from_input = kind == OF_FIRST_INPUT and self.inputs
+            kind = self.tensor().kind if from_input else tensor.kind
+        given = [one for one in self.inputs if one is not None]
+        derived = self.signature.computes_integers() or any(one.derived for one in given)
+        return tensor.typed(kind, kind in INTEGERS and derived)
 
 
-ATTRIBUTES: dict[int, Callable[[Message], Any]] = {
-    1: lambda a: reals(packed_reals([one(a, 2, (bytes(4),))], 4))[0], 2: lambda a: one(a, 3, 0),
-    3: lambda a: text(a, 4), 4: lambda a: message(one(a, 5, b"")),
-    6: lambda a: reals(packed_reals(a.get(7, ()), 4)), 7: lambda a: integers(a.get(8, ())),
-}
+Rule = Callable[[OperatorCall], SymbolicTensor | list[SymbolicTensor]]
+"""The result of an operator, or the list of its results where it may have several."""
+
+
+class Operator(NamedTuple):
+    """An operator that the checker reads: what computes it, and what it takes."""
+
+    rule: Rule
+    signature: Signature
+
+
+def check_inputs(inputs: Sequence[SymbolicTensor | None], slots: list[InputSlot]) -> None:
+    """Number and element types of the inputs are those that the standard allows."""
+    if slots and slots[0].repeated:
+        slots = slots * max(1, len(inputs))
+    need(len(inputs) <= len(slots), f"{len(inputs)} inputs")
+    kinds = dict[str, int]()
+    for number, (tensor, slot) in enumerate(zip_longest(inputs, slots), 1):
+        if tensor is None:
+            need(slot.optional, f"input {number} is missing")
+            continue
+        need(tensor.kind in slot.kinds,
+             f"unsupported {typed_name(tensor.kind)} as input {number}")
+        need(kinds.setdefault(slot.variable, tensor.kind) == tensor.kind,
+             "inputs of different types")
+
+
+def axes_of(given: Iterable[int], rank: int) -> list[int]:
+    """Axes of a tensor of this rank, each once; those below 0 count from the end."""
+    axes = [axis + rank if axis < 0 else axis for axis in given]
+    need(all(0 <= axis < rank for axis in axes) and len(set(axes)) == len(axes), "wrong axes")
+    return axes

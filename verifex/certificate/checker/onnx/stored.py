@@ -1,36 +1,69 @@
-"""Tensors that an ONNX file stores."""
+"""Tensors that an ONNX file stores (TensorProto)."""
 
 from __future__ import annotations
 
 import math
 import struct
-from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import MAX_SIZE, need
-from ..graph.element_types import typed_name
+from ..graph.element_types import BOOL, FLOAT32, FLOAT64, FLOATS, INT32, INT64, typed_name
+from ..graph.elements import NumberElements
 from ..graph.network_graph import NetworkGraph
-from ..graph.symbolic import SymbolicTensor, constants
-from .protobuf import Message, integers, one, packed_reals, reals
+from ..graph.symbolic import SymbolicTensor
+from .protobuf import Message, Ratio, ratios
+
+# Fields of a TensorProto.
+DIMS, DATA_TYPE, SEGMENT, FLOAT_DATA, INT32_DATA, STRING_DATA, INT64_DATA = 1, 2, 3, 4, 5, 6, 7
+NAME, RAW_DATA, DOUBLE_DATA, UINT64_DATA, EXTERNAL_DATA, DATA_LOCATION = 8, 9, 10, 11, 13, 14
+NUMBERS = (FLOAT_DATA, INT32_DATA, STRING_DATA, INT64_DATA, RAW_DATA, DOUBLE_DATA, UINT64_DATA)
 
 
-def tensor(graph: NetworkGraph, t: Message) -> SymbolicTensor:
-    """A TensorProto at its exact value, with its element type."""
-    kind = one(t, 2, 0)
+class Storage(NamedTuple):
+    """How numbers of a type are stored: as raw bytes by a code of `struct`, or in a field."""
+
+    code: str
+    field: int
+
+
+# Booleans are read as bytes, so that one that is neither 0 nor 1 is seen.
+STORED = {FLOAT32: Storage("<f", FLOAT_DATA), INT32: Storage("<i", INT32_DATA),
+          INT64: Storage("<q", INT64_DATA), BOOL: Storage("<B", INT32_DATA),
+          FLOAT64: Storage("<d", DOUBLE_DATA)}
+
+
+def stored_tensor(graph: NetworkGraph, tensor: Message) -> SymbolicTensor:
+    """The tensor at its exact value, with its element type.
+
+    ONNX: the numbers stand in `raw_data` (little-endian) or in the field of their type, in C
+    order, as many as the dimensions say.
+    Sound: refused are float16 and other types, tensors in segments or outside the file, numbers in
+    two places or in the field of another type, NaN, infinities, and integers and booleans that
+    their type does not hold: of each, readers have made different things.
+    """
+    kind = tensor.integer(DATA_TYPE)
     need(kind in STORED, f"unsupported tensor of {typed_name(kind)}")
-    need(not t.keys() & {3, 13} and not one(t, 14, 0),
+    need(not tensor.has(SEGMENT, EXTERNAL_DATA) and not tensor.integer(DATA_LOCATION),
          "unsupported tensor in segments or outside the file")
     code, field = STORED[kind]
-    given = t.keys() & {4, 5, 6, 7, 9, 10, 11}
-    need(len(given) < 2 and given <= {field, 9}, "a tensor with its numbers elsewhere, or twice")
-    shape, width = integers(t.get(1, ())), struct.calcsize(code)
-    raw, stored = one(t, 9, b""), t.get(field, ())
-    need(all(0 <= d <= MAX_SIZE for d in shape), "a tensor with a wrong dimension")
+    given = {number for number in NUMBERS if tensor.has(number)}
+    need(len(given) < 2 and given <= {field, RAW_DATA},
+         "a tensor with its numbers elsewhere, or twice")
+    shape, width, raw = tensor.integers(DIMS), struct.calcsize(code), tensor.raw_bytes(RAW_DATA)
+    need(all(0 <= side <= MAX_SIZE for side in shape), "a tensor with a wrong dimension")
     need(math.prod(shape) <= MAX_SIZE and len(raw) <= width * MAX_SIZE, "a tensor is too big")
     need(len(raw) % width == 0, "a tensor with broken bytes")
-    if field in (4, 10):
-        return constants(graph, shape, reals(raw or packed_reals(stored, width), code), kind)
-    whole = reals(raw, code) or [Fraction(v) for v in integers(stored)]
-    return constants(graph, shape, whole, kind).within()
+    if kind in FLOATS:
+        elements = over_one(ratios(raw or tensor.packed_numbers(field, width), code))
+    else:
+        whole = [numerator for numerator, _ in ratios(raw, code)]
+        elements = NumberElements(whole or tensor.integers(field), 1)
+    found = SymbolicTensor(graph, shape, elements, kind)
+    return found if kind in FLOATS else found.within()
 
 
-STORED = {1: ("<f", 4), 6: ("<i", 5), 7: ("<q", 7), 9: ("<B", 5), 11: ("<d", 10)}  # code, field
+def over_one(numbers: list[Ratio]) -> NumberElements:
+    """Binary floats over one denominator: the greatest of theirs, all of which are powers of 2."""
+    shared = max([denominator for _, denominator in numbers], default=1)
+    return NumberElements(
+        [numerator * (shared // denominator) for numerator, denominator in numbers], shared)

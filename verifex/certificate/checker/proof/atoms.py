@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 from ..graph.fingerprints import Fingerprints
 from ..graph.forms import Form, total
 from ..graph.network_graph import NetworkGraph
-from ..spec.formulas import Formula
-
-Numbered = int | tuple[int, list[Any]]
-"""A formula over numbers of atoms: one atom, or at least so many of some formulas."""
+from ..spec.formulas import ClaimAtom, Formula, NumberedFormula, numbered
 
 LONGEST_FACTOR = 64
 """Bits. Forms are made whole by factors up to that length."""
@@ -27,9 +22,10 @@ class Atoms:
     """
 
     def __init__(self, graph: NetworkGraph, formula: Formula) -> None:
-        self.forms: list[Form] = []
-        self.strict: list[bool] = []
-        self.formula = self._numbered(formula)
+        listed: list[ClaimAtom] = []
+        self.formula = numbered(formula, listed)
+        self.forms: list[Form] = [atom.form for atom in listed]
+        self.strict: list[bool] = [atom.strict for atom in listed]
         seen: dict[object, int] = {}
         self.first = [
             seen.setdefault((frozenset(refs.items()), constant, strict), k)
@@ -42,13 +38,10 @@ class Atoms:
             [total([(form, factor)])
              for form, factor in zip(self.forms, self.factors, strict=True)])
 
-    def _numbered(self, formula: Formula) -> Numbered:
-        if isinstance(formula, list):
-            return formula[0], [self._numbered(part) for part in formula[1]]
-        form, strict = formula
-        self.forms.append(form)
-        self.strict.append(strict)
-        return len(self.forms) - 1
+    def two_parts(self) -> tuple[NumberedFormula, NumberedFormula]:
+        """The two formulas that a violation joins: the assumption, the negated requirement."""
+        assumption, goal = () if isinstance(self.formula, int) else self.formula.parts
+        return assumption, goal
 
     def names(self, fingerprints: Fingerprints) -> dict[int, list[int]]:
         """The atoms of each name: twice the fingerprint of the form, and 1 more if strict."""
@@ -64,11 +57,3 @@ class Atoms:
         A form of at most 0 is not above 0; a form below 0 is not even 0.
         """
         return least > 0 or (least == 0 and atom is not None and self.strict[atom])
-
-
-def possible(formula: Numbered, false: Callable[[int], bool]) -> bool:
-    """Whether the formula can be true when just these atoms are known to be false."""
-    if isinstance(formula, int):
-        return not false(formula)
-    count, parts = formula
-    return sum(possible(part, false) for part in parts) >= count

@@ -15,17 +15,22 @@ from ..bounds.whole_numbers import choose
 from ..failures import MAX_DEPTH, Short, need, pick
 from ..graph.network_graph import AFFINE, RELU, STEP
 from ..spec.claim import Claim
-from ..spec.decimals import exact
-from .atoms import Atoms, Numbered
+from ..spec.formulas import AtLeastOf, Formula, NumberedFormula, hull, input_positions
+from ..spec.region import NormBall
+from ..spec.toml_values import exact
+from .atoms import Atoms
 from .closing import Deriver
 from .header import agree, atom_names, precision, witness
 from .lines import Line, fingerprints, kind_of
 from .names import ARGUMENT
-from .regions import implied
 from .witnesses import check_witness
 
 SLICE = 16
 """Leaves that follow each other are one worker's, this many at a time: they share bounds."""
+
+
+Part = tuple[Formula, NumberedFormula]
+"""A part of the negated requirement, and the same over numbers of atoms."""
 
 
 class Share(NamedTuple):
@@ -44,8 +49,9 @@ class Checker:
 
     def __init__(self, claim: Claim, share: Share, header: Line) -> None:
         self.claim, self.share, self.header, self.graph = claim, Share(*share), header, claim.graph
-        self.atoms = Atoms(self.graph, claim.broken)
-        self.cuts = self.graph.rows(claim.cuts)
+        self.atoms = Atoms(self.graph, claim.violation)
+        self.numbered_assumption, self.numbered_goal = self.atoms.two_parts()
+        self.cuts = self.graph.rows(claim.region.rows)
         bits = precision(header)
         self.grid = self._grid(bits.grid, bits.coefficient)
         self.region = self._region()
@@ -54,9 +60,10 @@ class Checker:
 
     def _region(self) -> Domain:
         """The box of the region, with what its one-hot groups say."""
-        low, high = list(self.claim.lo), list(self.claim.hi)
-        fits = choose(low, high, self.claim.groups)
-        region = Domain(self.grid, (low, high), self.claim.groups)
+        cut = self.claim.region
+        low, high = list(cut.low), list(cut.high)
+        fits = choose(low, high, cut.one_hot)
+        region = Domain(self.grid, (low, high), cut.one_hot)
         region.empty = not fits
         return region
 
@@ -69,20 +76,20 @@ class Checker:
         known = nodes[self.atoms.node].cone.union(*(nodes[n].cone for n in relu_of.values()))
         biases = (b for n in known if nodes[n].kind == AFFINE and n != self.atoms.node
                   for b in nodes[n].step.bias)
-        odd = common_odd(chain(claim.lo, claim.hi, biases))
+        odd = common_odd(chain(claim.region.low, claim.region.high, biases))
         grid = Grid(self.graph, odd, bits, coefficient, False, relu_of)
-        grid.balls += [self._ball(grid, *ball) for ball in claim.balls if ball[1]]
+        grid.balls += [self._ball(grid, ball) for ball in claim.region.balls if ball.free]
         return grid
 
-    def _ball(self, grid: Grid, power: int, free: Iterable[int], radius: Fraction) -> ScaledBall:
+    def _ball(self, grid: Grid, ball: NormBall) -> ScaledBall:
         """A ball on the grid. Sound: what rounding the centre moves is added to the radius."""
         claim, centre, moved = self.claim, dict[tuple[int, int], int](), Fraction(0)
-        for i in free:
-            ((place, _),) = claim.flat[i][0].items()
+        for i in ball.free:
+            ((place, _),) = claim.flat_inputs[i][0].items()
             at = claim.x0[i] * grid.unit
             centre[place] = math.floor(at)
             moved += at - centre[place]
-        return ScaledBall(power, math.ceil(radius * grid.unit + moved), centre)
+        return ScaledBall(ball.power, math.ceil(ball.radius * grid.unit + moved), centre)
 
     def run(self, lines: Iterator[Line]) -> str:
         """What is to be said of a certificate that proves or refutes the claim; else Bad."""
@@ -112,7 +119,7 @@ class Checker:
                 continue
             chosen = self._chosen(line, len(parts)) if kind == "parts" else range(len(parts))
             rest = lines if kind == "parts" else chain([line], lines)
-            left += self._tree(rest, self._violation([parts[j] for j in chosen]))
+            left += self._tree(rest, [parts[j] for j in chosen])
             missing, trees = missing - set(chosen), trees + 1
         if left or missing:
             raise Short(f"{left} leaves are open" if left else "a part has no tree")
@@ -123,25 +130,24 @@ class Checker:
         need(isinstance(chosen, list) and all(type(j) is int for j in chosen), "parts: no list")
         return [pick(range(count), j, "part") for j in chosen]
 
-    def _parts(self) -> list[Numbered]:
+    def _parts(self) -> list[Part]:
         """The parts of the negated requirement, one of which a violation has to satisfy."""
-        assert_formula = self.atoms.formula
-        _, (_, goal) = assert_formula  # type: ignore[misc]
-        return list(goal[1]) if isinstance(goal, tuple) and goal[0] == 1 else [goal]
+        plain, known = self.claim.not_required, self.numbered_goal
+        if isinstance(plain, AtLeastOf) and isinstance(known, AtLeastOf) and plain.needed == 1:
+            return list(zip(plain.parts, known.parts, strict=True))
+        return [(plain, known)]
 
-    def _violation(self, parts: list[Numbered]) -> Numbered:
-        """The assumption, and one of these parts."""
-        _, (assumption, _) = self.atoms.formula  # type: ignore[misc]
-        return 2, [assumption, (1, parts)]
-
-    def _tree(self, lines: Iterable[Line], formula: Numbered) -> int:
+    def _tree(self, lines: Iterable[Line], parts: list[Part]) -> int:
         """Read one tree to its end; the number of leaves that are marked open.
 
         Sound: the two children of a split cover it. The tree begins with the region, cut by what
         the formula says about single inputs: elsewhere the formula is false.
         """
-        bounds = implied(self.graph, self.atoms, formula)
-        domain = self.region.within(bounds)
+        some: Formula = AtLeastOf(1, tuple(plain for plain, _ in parts))
+        violation: Formula = AtLeastOf(2, (self.claim.assumed, some))
+        formula: NumberedFormula = AtLeastOf(
+            2, (self.numbered_assumption, AtLeastOf(1, tuple(known for _, known in parts))))
+        domain = self.region.within(hull(violation, input_positions(self.claim.flat_inputs)))
         to_come, leaves, left = list[Callable[[], Domain]](), 0, 0
         for line in lines:
             kind = kind_of(line)
@@ -163,7 +169,7 @@ class Checker:
                 domain = above()
         raise Short(f"the file ends with {len(to_come) + 1} nodes to come")
 
-    def _leaf(self, line: Line, number: int, domain: Domain, formula: Numbered) -> int:
+    def _leaf(self, line: Line, number: int, domain: Domain, formula: NumberedFormula) -> int:
         """1 for a leaf that is marked open; refused if it is marked closed and is not."""
         mark = line["leaf"]
         need(type(mark) is int and mark in (0, 1), "a leaf is 0 or 1")
@@ -190,6 +196,6 @@ class Checker:
         if kind == "input":
             return partial(domain.cut, flat, 1, at), partial(domain.cut, flat, -1, at)
         # Sound: a whole number is at most n or at least n + 1.
-        need(flat in self.claim.integers and at.denominator == 1,
+        need(flat in self.claim.region.whole and at.denominator == 1,
              f"whole: input {flat} is no whole number, or not split at one")
         return partial(domain.cut, flat, 1, at + 1), partial(domain.cut, flat, -1, at)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from weakref import WeakKeyDictionary
 
 from ..bounds.domain import Domain
 from ..bounds.grid import Grid
 from ..bounds.many import COEFFICIENT, fits, lower_bounds
-from ..bounds.multipliers import ABOVE, NOT_GIVEN, Multipliers, Weighted
+from ..bounds.multipliers import ABOVE, NOT_GIVEN, Choice, Multipliers, Weighted
 from ..bounds.plain import PlainBounds
 from ..bounds.substitution import Term, least_over_inputs, lower_bound
 from ..failures import Empty, need, pick
 from ..graph.forms import Form
 from ..graph.network_graph import PRODUCT, NetworkGraph
-from .atoms import Atoms, Numbered, possible
+from ..spec.formulas import NumberedFormula, can_hold
+from .atoms import Atoms
 from .lines import Line, numerators, weighted
 from .names import ARGUMENT, FRACTION_ROLES, ElementIndex, Groups, Place
 
@@ -30,16 +30,16 @@ FEWEST = 4
 """Facts about one node that are worth being derived side by side."""
 
 
-@dataclass
 class Derived:
     """What is attached to one domain. `pending`: lines that nobody has needed yet.
 
     `false`: atoms that are false here. `joint`: sets of atoms that do not all hold here.
     """
 
-    pending: list[Line] = field(default_factory=list)
-    false: set[int] = field(default_factory=set)
-    joint: list[set[int]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.pending: list[Line] = []
+        self.false: set[int] = set()
+        self.joint: list[set[int]] = []
 
 
 class Deriver:
@@ -64,7 +64,7 @@ class Deriver:
         """What is attached to a domain."""
         return self._derived.setdefault(domain, Derived())
 
-    def closes(self, domain: Domain, formula: Numbered) -> bool:
+    def closes(self, domain: Domain, formula: NumberedFormula) -> bool:
         """Whether the formula is false on the whole domain."""
         false, joint = set[int](), list[set[int]]()
         try:
@@ -73,19 +73,19 @@ class Deriver:
                 false |= self.attached(around).false
                 joint += self.attached(around).joint
             least_over_inputs(domain, {})  # raises Empty where a ball is missed
-            if possible(formula, lambda atom: self.atoms.first[atom] in false):
+            if can_hold(formula, lambda atom: self.atoms.first[atom] in false):
                 self._meet_splits(domain)
                 false |= self._false_by_intervals(domain)
         except Empty:
             return True
-        if not possible(formula, lambda atom: self.atoms.first[atom] in false):
+        if not can_hold(formula, lambda atom: self.atoms.first[atom] in false):
             return True
         return any(self._needs_all(formula, together, false) for together in joint)
 
-    def _needs_all(self, formula: Numbered, together: set[int], false: set[int]) -> bool:
+    def _needs_all(self, formula: NumberedFormula, together: set[int], false: set[int]) -> bool:
         """Sound: some atom of the set is false. If the formula is so whichever it is, it is."""
         return all(
-            not possible(formula, lambda atom: self.atoms.first[atom] in {one, *false})  # noqa: B023
+            not can_hold(formula, lambda atom: self.atoms.first[atom] in {one, *false})  # noqa: B023
             for one in together)
 
     def _meet_splits(self, domain: Domain) -> None:
@@ -250,7 +250,7 @@ class Deriver:
     def multipliers(self, line: Line) -> Multipliers:
         """Those of a line."""
         need(line.get("exact", 1) == 1 and type(line.get("exact", 1)) is int, "a wrong key 'exact'")
-        fractions: dict[tuple[str, int], Sequence[int]] = {}
+        fractions: dict[Choice, Sequence[int]] = {}
         entries = line.get("fractions", {})
         need(isinstance(entries, dict), "fractions: no object")
         for key, value in entries.items():
@@ -260,7 +260,7 @@ class Deriver:
             tuple(weighted(line.get("rows", []), "rows")))
 
     def _take_fractions(
-        self, fractions: dict[tuple[str, int], Sequence[int]], key: str, value: object
+        self, fractions: dict[Choice, Sequence[int]], key: str, value: object
     ) -> None:
         """The fractions of one kind for a group, put where its elements are."""
         kind, _, number = key.partition(" ")
@@ -273,15 +273,15 @@ class Deriver:
                 given = self._in_order(places, given)
             one_node = self.groups.one_node(int(number), role)
             if one_node is not None:
-                fractions[kind, one_node] = given
+                fractions[Choice(kind, one_node)] = given
                 continue
             for place, numerator in zip(places, given, strict=True):
                 if place is not None:
                     node, element = place
                     size = self.graph.nodes[node].size
-                    known = list(fractions.get((kind, node), ())) or [NOT_GIVEN] * size
+                    known = list(fractions.get(Choice(kind, node), ())) or [NOT_GIVEN] * size
                     known[element] = numerator
-                    fractions[kind, node] = known
+                    fractions[Choice(kind, node)] = known
 
     def _in_order(self, places: Sequence[Place | None], given: list[int]) -> list[int]:
         """Shares of the two planes above products, which trade places with the two arguments.

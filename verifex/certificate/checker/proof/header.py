@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import need
 from ..spec.claim import Claim
-from ..spec.decimals import exact, table
+from ..spec.toml_values import TomlTable, exact
 from .lines import Line, fingerprints
 
 FORMAT = 2
 PRECISION = (52, 64, 7)
 FINEST = 1 << 12
 """Bits. Finer grids are refused."""
-KEYS = "vxc network spec data x0 precision atoms witness note"
+KEYS = ("vxc", "network", "spec", "data", "x0", "precision", "atoms", "witness", "note")
 
 
-@dataclass(frozen=True)
-class Precision:
+class Precision(NamedTuple):
     """Bits of the grid of bounds, of coefficients, and of fractions."""
 
     grid: int
@@ -36,8 +35,8 @@ def read_header(line: Line) -> Line:
     need(version == FORMAT, f"header: a certificate of format {version}, and not {FORMAT}")
     for key in ("networks", "parameters"):
         need(key not in line, f"header: {key}: unsupported")
-    found: Line = table(line, KEYS)
-    return found
+    TomlTable(line, KEYS)  # refuses other keys
+    return line
 
 
 def precision(header: Line) -> Precision:
@@ -56,11 +55,11 @@ def atom_names(header: Line) -> list[int]:
 
 def agree(header: Line, claim: Claim) -> None:
     """Refuse a certificate of other data files, or of another reference point."""
-    need(header.get("data", {}) == claim.files, "header: data: the hashes of other files")
+    need(header.get("data", {}) == claim.data_hashes, "header: data: the hashes of other files")
     if "x0" in header:
         given = header["x0"]
         need(isinstance(given, list), "header: x0: no list")
-        need([exact(value) for value in given] == claim.x0,
+        need([exact(value) for value in given] == list(claim.x0),
              "header: x0: another point than the spec's")
 
 

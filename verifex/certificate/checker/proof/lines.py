@@ -10,7 +10,7 @@ from typing import Any
 
 from ..failures import need
 from ..graph.fingerprints import WIDTH
-from ..spec.decimals import exact
+from ..spec.toml_values import exact
 
 Line = dict[str, Any]
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 from ..bounds.at_point import ends, exactly
 from ..failures import need
 from ..spec.claim import Claim
-from .atoms import Atoms, possible
+from ..spec.formulas import can_hold
+from .atoms import Atoms
 
 
 def check_witness(claim: Claim, atoms: Atoms, cuts: int, point: list[Fraction]) -> None:
@@ -21,7 +22,7 @@ def check_witness(claim: Claim, atoms: Atoms, cuts: int, point: list[Fraction]) 
     need(_inside(claim, cuts, point), "witness: outside the region")
     low, high = ends(claim.graph, atoms.node, point, False)
     on_kink = {k for k, value in enumerate(low) if value != high[k]}
-    violated = possible(
+    violated = can_hold(
         atoms.formula, lambda k: k in on_kink or atoms.refuted(k, -low[k]))
     need(violated or not on_kink, "witness: on a kink")
     need(violated, "witness: the claim holds there")
@@ -29,11 +30,13 @@ def check_witness(claim: Claim, atoms: Atoms, cuts: int, point: list[Fraction]) 
 
 def _inside(claim: Claim, cuts: int, point: list[Fraction]) -> bool:
     """Whether a point lies in the region, exactly."""
-    if not all(a <= v <= b for a, v, b in zip(claim.lo, point, claim.hi, strict=True)):
+    region = claim.region
+    if not all(a <= v <= b for a, v, b in zip(region.low, point, region.high, strict=True)):
         return False
-    if any(point[i].denominator != 1 for i in claim.integers):
+    if any(point[i].denominator != 1 for i in region.whole):
         return False
-    for power, free, radius in claim.balls:
-        if sum(abs(point[i] - claim.x0[i]) ** power for i in free) > radius**power:
+    for ball in region.balls:
+        far = sum(abs(point[i] - claim.x0[i]) ** ball.power for i in ball.free)
+        if far > ball.radius**ball.power:
             return False
     return all(value <= 0 for value in exactly(claim.graph, cuts, point, False))

@@ -1,26 +1,116 @@
-"""Formulas over atoms: negation, conjunction, truth."""
+"""Formulas: what can be asked about a point is a count of inequalities that hold there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Generic, NamedTuple, TypeVar
 
-from ..graph.forms import total
+from ..graph.forms import Form, total
 
-Formula = Any  # (form, strict): form >= 0 or > 0; or [count, parts]: at least so many of the parts
-
-
-def negate(f: Formula) -> Formula:
-    if isinstance(f, list):
-        return [len(f[1]) - f[0] + 1, [negate(p) for p in f[1]]]
-    return total([(f[0], -1)]), not f[1]
+Leaf = TypeVar("Leaf")
 
 
-def every(parts: Iterable[Formula]) -> Formula:
-    found = list(parts)
-    return found[0] if len(found) == 1 else [len(found), found]
+class ClaimAtom(NamedTuple):
+    """The inequality form >= 0, or form > 0 if it is strict."""
+
+    form: Form
+    strict: bool
 
 
-def alive(f: Any, dead: Callable[[int], bool]) -> bool:
-    """Whether a numbered formula can be true when just these atoms cannot."""
-    return not dead(f) if isinstance(f, int) else sum(alive(p, dead) for p in f[1]) >= f[0]
+class AtLeastOf(NamedTuple, Generic[Leaf]):
+    """At least so many of the parts hold as are needed: all of them for "and", one for "or"."""
+
+    needed: int
+    parts: tuple[Leaf | AtLeastOf[Leaf], ...]
+
+
+Formula = ClaimAtom | AtLeastOf[ClaimAtom]
+NumberedFormula = int | AtLeastOf[int]
+"""A formula whose atoms are numbers, see `numbered`."""
+
+
+def all_of(parts: Iterable[Formula]) -> Formula:
+    """All parts hold. A single part stands for itself; of no parts, all hold."""
+    found = tuple(parts)
+    return found[0] if len(found) == 1 else AtLeastOf(len(found), found)
+
+
+def any_of(parts: Iterable[Formula]) -> Formula:
+    """Some part holds."""
+    return AtLeastOf(1, tuple(parts))
+
+
+def negate(formula: Formula) -> Formula:
+    """The contrary, with the negation pushed into the atoms.
+
+    Not form >= 0 is -form > 0, and the other way round. Fewer than k of n hold where at least
+    n - k + 1 do not.
+    """
+    if isinstance(formula, AtLeastOf):
+        count = len(formula.parts) - formula.needed + 1
+        return AtLeastOf(count, tuple(negate(part) for part in formula.parts))
+    return ClaimAtom(total([(formula.form, -1)]), not formula.strict)
+
+
+def numbered(formula: Formula, atoms: list[ClaimAtom]) -> NumberedFormula:
+    """The formula with its atoms, from left to right, appended to a list and named by position."""
+    if isinstance(formula, AtLeastOf):
+        return AtLeastOf(formula.needed, tuple(numbered(part, atoms) for part in formula.parts))
+    atoms.append(formula)
+    return len(atoms) - 1
+
+
+def can_hold(formula: NumberedFormula, is_false: Callable[[int], bool]) -> bool:
+    """Whether a formula can be true where just these atoms are known to be false.
+
+    Sound: no atom stands under a negation, so a formula that is false with all others true is
+    false whatever they are.
+    """
+    if isinstance(formula, int):
+        return not is_false(formula)
+    return sum(can_hold(part, is_false) for part in formula.parts) >= formula.needed
+
+
+InputBounds = dict[tuple[int, int], Fraction]
+"""(flat input, sign) -> bound: sign * input >= bound."""
+
+
+def input_positions(flat_inputs: Sequence[Form]) -> dict[tuple[int, int], int]:
+    """The position of each flat input, by the element of the graph that it is."""
+    return {element: position for position, (coefficients, _) in enumerate(flat_inputs)
+            for element in coefficients}
+
+
+def hull(formula: Formula, positions: Mapping[tuple[int, int], int]) -> InputBounds:
+    """What a formula implies about single inputs, see `input_positions`.
+
+    Sound: in "at least k of n", some k parts hold. A bound that fewer than k parts leave open is
+    stated by one of them at least; in the worst case the k weakest statements are the true ones,
+    counting a part that states nothing as the weakest, and the strongest of these holds: the k-th
+    from below. ("And" takes the strongest of all, "or" the weakest, which all must state.) A
+    count of 0 says nothing.
+    """
+    if isinstance(formula, ClaimAtom):
+        return _stated(formula, positions)
+    found: dict[tuple[int, int], list[Fraction]] = {}
+    for part in formula.parts:
+        for side, bound in hull(part, positions).items():
+            found.setdefault(side, []).append(bound)
+    implied: InputBounds = {}
+    for side, bounds in found.items():
+        silent = len(formula.parts) - len(bounds)
+        if silent < formula.needed <= len(formula.parts):
+            implied[side] = sorted(bounds)[formula.needed - silent - 1]
+    return implied
+
+
+def _stated(atom: ClaimAtom, positions: Mapping[tuple[int, int], int]) -> InputBounds:
+    """An atom about a single input: c x + d >= 0 says sign(c) x >= -d / |c|."""
+    coefficients, constant = atom.form
+    if len(coefficients) != 1:
+        return {}
+    ((element, factor),) = coefficients.items()
+    if element not in positions:
+        return {}
+    return {(positions[element], 1 if factor > 0 else -1): Fraction(-constant, abs(factor))}

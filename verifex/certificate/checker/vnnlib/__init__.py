@@ -1,1 +1,1 @@
-"""Reads VNN-LIB queries."""
+"""Reads VNN-LIB 1.0 queries (see docs/vnnlib.md) as claims."""

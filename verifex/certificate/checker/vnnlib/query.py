@@ -1,109 +1,130 @@
-"""VNN-LIB 1.0 queries."""
+"""A VNN-LIB 1.0 query as a claim: that no input satisfies all of its assertions.
+
+The query itself is what would violate the claim. Its region is the smallest box that contains what
+the assertions say about single inputs; the assertions stay part of the violation, so nothing
+depends on how much of them the box says already.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from fractions import Fraction
-from typing import Any
 
-from ..failures import at, need
+from ..failures import Bad, at, need
 from ..graph.forms import Form, total
 from ..onnx.network import Network
-from ..spec.claim import Claim
-from ..spec.decimals import exact
-from ..spec.formulas import Formula, every
+from ..spec.claim import Claim, flat_inputs_of
+from ..spec.formulas import AtLeastOf, ClaimAtom, Formula, all_of, hull, input_positions
+from ..spec.region import ClaimRegion
+from ..spec.toml_values import MAX_CHARACTERS, exact
+from .text import Expression, QueryCommand, commands
 
-CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-TOKEN = re.compile(r"[()]|[!#-'*-:<-{}~]+|(?:[ \t\r\n]|;[^\r\n]*)++")  # the last: blanks, comments
+# Beyond SMT-LIB's decimals: a minus sign, an exponent, a point at the end, as files have them.
 REAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?0*[0-9]{1,3})?")
+DECLARATIONS: dict[str, list[Expression]] = {
+    "declare-const": ["Real"], "declare-fun": [[], "Real"],
+}
+COMPARISONS = {"<=": (1,), "<": (1,), ">=": (-1,), ">": (-1,), "=": (1, -1)}
+"""The signs of (right - left) that are to be at least 0; above 0 for `<` and `>`."""
 
 
-class Query(Claim):
-    """A VNN-LIB 1.0 file: the conjunction of its assertions is the broken claim."""
+def read_query(source: str, network: Network) -> Claim:
+    """The claim of a VNN-LIB 1.0 text."""
+    need(not network.left_out,
+         f"Y counts all outputs, and {network.left_out!r:.60} are no floats")
+    flat_inputs = flat_inputs_of(network)
+    reader = QueryReader(variables(flat_inputs, network))
+    for command in commands(source):
+        with at(f"line {command.line}"):
+            reader.take(command)
+    asserted = all_of(reader.assertions)
+    assumed: Formula = AtLeastOf(0, ())  # nothing: a query has no `assume`
+    region = box_of(asserted, flat_inputs)
+    return Claim(network.graph, flat_inputs, region, (), assumed, asserted, {})
 
-    def __init__(self, source: str, net: Network) -> None:
-        self.adopt(net)
-        need(not net.left_out, f"Y counts all outputs, and {net.left_out!r:.60} are no floats")
-        outputs = [v for t in net.outputs.values() for v in t.solid().items]
-        named = [*(("X", v) for v in enumerate(self.flat)), *(("Y", v) for v in enumerate(outputs))]
-        known, self.values = {f"{k}_{i}": v for k, (i, v) in named}, dict[str, Form]()
-        parts = list[Formula]()
-        for line, command in self.commands(source):
-            with at(f"line {line}"):
-                kind, *rest = command
-                need(kind in ("assert", "declare-const", "declare-fun"), f"command {kind!r:.40}")
-                if kind == "assert":
-                    need(len(rest) == 1, "an assertion of several parts")
-                    parts.append(self.assertion(*rest))
-                else:
-                    form = ["Real"] if kind == "declare-const" else [[], "Real"]
-                    label, *rest = rest
-                    need(rest == form and label in known.keys() - self.values,
-                         f"a wrong declaration: {label!r:.40}")
-                    self.values[label] = known[label]
-        found = every(parts)
-        self.broken, box = [2, [[0, []], found]], self.hull(found)
-        refs = [ref for form in self.flat for ref in form[0]]
-        need({(ref, s) for ref in refs for s in (1, -1)} <= box.keys(), "an input is unbounded")
-        self.lo, self.hi = [box[ref, 1] for ref in refs], [-box[ref, -1] for ref in refs]
 
-    def commands(self, source: str) -> Iterator[tuple[int, list[Any]]]:
-        """The commands with the lines that they end on; comments end at LF or CR."""
-        stack, place, line = list[list[Any]]([[]]), 0, 1
-        for m in TOKEN.finditer(source):
-            token, control = m[0], CONTROL.search(m[0])
-            need(m.start() == place, f"line {line}: {source[place]!r} is no part of VNN-LIB 1.0")
-            place = m.end()
-            line += len(re.findall(r"\r\n|\r|\n", token[: control.start() if control else None]))
-            need(not control, f"line {line}: a control character")
-            if token == "(":
-                need(len(stack) < 100, f"line {line}: nested too deeply")
-                stack.append([])
-            elif token == ")":
-                need(len(stack) > 1, f"line {line}: a bracket too many")
-                stack[-2].append(stack.pop())
-                if len(stack) == 1:
-                    need(stack[0][0], f"line {line}: an empty command")
-                    yield line, stack[0].pop()
-            elif token[0] not in "; \t\r\n":
-                need(len(stack) > 1, f"line {line}: {token!r:.40} outside of brackets")
-                stack[-1].append(token)
-        need(place == len(source), f"line {line}: {source[place:][:1]!r} is no part of VNN-LIB 1.0")
-        need(len(stack) == 1, f"line {line}: a bracket is never closed")
+def variables(flat_inputs: list[Form], network: Network) -> dict[str, Form]:
+    """X_0, X_1, ... over all inputs end to end, Y_0, Y_1, ... over all outputs."""
+    outputs = [form for tensor in network.outputs.values() for form in tensor.solid().items]
+    return {f"{letter}_{number}": form for letter, forms in (("X", flat_inputs), ("Y", outputs))
+            for number, form in enumerate(forms)}
 
-    def term(self, e: Any) -> Form:
-        if isinstance(e, str):
-            need(e in self.values or (REAL.fullmatch(e) and len(e) <= 1000),
-                 f"{e!r:.40} is no number, and no variable declared before")
-            return self.values[e] if e in self.values else ({}, exact(e))
-        need(len(e) > 1 and e[0] in ("+", "-", "*"), f"{e[:1]!r:.40} is no term")
-        parts = [self.term(p) for p in e[1:]]
-        if e[0] == "*":
-            need(len(parts) == 2, "a product of not two")
-            a, b = sorted(parts, key=lambda p: len(p[0]))
-            need(not a[0], "a product of variables")
-            return total([(b, a[1])])
-        signs = [1] * len(parts) if e[0] == "+" else [1] * (len(parts) > 1) + [-1] * len(parts)
-        return total(zip(parts, signs))
 
-    def assertion(self, e: Any) -> Formula:
-        need(isinstance(e, list) and e and type(e[0]) is str, f"{e!r:.40} is no formula")
-        if e[0] in ("and", "or"):
-            need(len(e) > 1, "a formula of nothing")
-            return [len(e) - 1 if e[0] == "and" else 1, [self.assertion(p) for p in e[1:]]]
-        need(e[0] in ("<=", "<", ">=", ">", "=") and len(e) == 3, f"{e[0]!r:.40} of {len(e) - 1}")
-        a, b = map(self.term, e[1:])
-        signs = {"<=": [1], "<": [1], ">=": [-1], ">": [-1], "=": [1, -1]}[e[0]]
-        return every((total([(b, s), (a, -s)]), e[0] in "<>") for s in signs)
+def box_of(asserted: Formula, flat_inputs: list[Form]) -> ClaimRegion:
+    """The box that the assertions imply; every input needs both of its ends."""
+    implied = hull(asserted, input_positions(flat_inputs))
+    need(len(implied) == 2 * len(flat_inputs), "an input is unbounded")
+    low = [implied[position, 1] for position in range(len(flat_inputs))]
+    high = [-implied[position, -1] for position in range(len(flat_inputs))]
+    return ClaimRegion(low, high, [], [], frozenset(), [])
 
-    def hull(self, f: Formula) -> dict[Any, Fraction]:
-        """(element, sign) -> b where the formula says that sign * element >= b."""
-        if not isinstance(f, list):
-            refs, const = f[0]
-            return {(r, 1 if c > 0 else -1): Fraction(-const, abs(c)) for r, c in refs.items()
-                    if len(refs) == 1}
-        parts = [self.hull(p) for p in f[1]]
-        if f[0] == len(parts):
-            return {k: max(p[k] for p in parts if k in p) for k in set().union(*parts)}
-        return {k: min(p[k] for p in parts) for k in set(parts[0]).intersection(*parts[1:])}
+
+class QueryReader:
+    """Takes commands one after the other; a variable may be used once it is declared."""
+
+    def __init__(self, known: dict[str, Form]) -> None:
+        self.known = known
+        self.declared: dict[str, Form] = {}
+        self.assertions: list[Formula] = []
+
+    def take(self, command: QueryCommand) -> None:
+        kind, *rest = command.parts
+        if kind == "assert":
+            need(len(rest) == 1, "an assertion of several parts")
+            self.assertions.append(self.assertion(rest[0]))
+        elif isinstance(kind, str) and kind in DECLARATIONS:
+            self.declare(rest, DECLARATIONS[kind])
+        else:
+            raise Bad(f"command {kind!r:.40}")
+
+    def declare(self, parts: list[Expression], sort: list[Expression]) -> None:
+        """A variable of sort Real, which exists and is not declared yet."""
+        label = parts[0] if parts else ""
+        if not isinstance(label, str) or parts[1:] != sort:
+            raise Bad(f"a wrong declaration: {label!r:.40}")
+        need(label in self.known and label not in self.declared,
+             f"a wrong declaration: {label!r:.40}")
+        self.declared[label] = self.known[label]
+
+    def assertion(self, expression: Expression) -> Formula:
+        """`and` and `or` of comparisons; nothing is expanded."""
+        if isinstance(expression, str) or not expression:
+            raise Bad(f"{expression!r:.40} is no formula")
+        head, *parts = expression
+        if head in ("and", "or"):
+            need(parts, "a formula of nothing")
+            found = tuple(self.assertion(part) for part in parts)
+            return AtLeastOf(len(found) if head == "and" else 1, found)
+        if not isinstance(head, str) or head not in COMPARISONS:
+            raise Bad(f"{head!r:.40} is no comparison")
+        need(len(parts) == 2, f"{head!r} of {len(parts)}")
+        left, right = map(self.term, parts)
+        return all_of(ClaimAtom(total([(right, sign), (left, -sign)]), head in ("<", ">"))
+                      for sign in COMPARISONS[head])
+
+    def term(self, expression: Expression) -> Form:
+        """A number, a declared variable, or a sum, difference or product of terms."""
+        if isinstance(expression, str):
+            if expression in self.declared:
+                return self.declared[expression]
+            need(REAL.fullmatch(expression) and len(expression) <= MAX_CHARACTERS,
+                 f"{expression!r:.40} is no number, and no variable declared before")
+            return {}, exact(expression)
+        need(len(expression) > 1 and expression[0] in ("+", "-", "*"),
+             f"{expression[:1]!r:.40} is no term")
+        parts = [self.term(part) for part in expression[1:]]
+        if expression[0] == "*":
+            return product(parts)
+        if expression[0] == "+":
+            return total((part, 1) for part in parts)
+        # (- a b c) is a - b - c, and (- a) is -a.
+        signs = [1, *[-1] * (len(parts) - 1)] if len(parts) > 1 else [-1]
+        return total(zip(parts, signs, strict=True))
+
+
+def product(factors: list[Form]) -> Form:
+    """Of two factors, one of which is a number."""
+    need(len(factors) == 2, "a product of not two")
+    for number, other in (factors, factors[::-1]):
+        if not number[0]:
+            return total([(other, number[1])])
+    raise Bad("a product of variables")

@@ -1,67 +1,151 @@
-"""Operators that pick, join and cut."""
+"""Operators that pick, join and cut: Concat, Slice, Split, Gather, Pad.
+
+Nothing is computed: each element of the result is one of the inputs', or a 0 of padding.
+"""
 
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
 
-from ...failures import MAX_SIZE, need
-from ...graph.symbolic import SymbolicTensor, along, constants
-from ..operator_call import OperatorCall
+from ...failures import MAX_SIZE, Bad, need
+from ...graph.forms import ZERO
+from ...graph.moves import NOTHING, along
+from ...graph.symbolic import SymbolicTensor, constants
+from ..operator_call import Operator, OperatorCall, axes_of
+from ..signatures import (
+    ANY_INPUT,
+    FLOAT_INPUT,
+    INDEX_INPUT,
+    INT64_INPUT,
+    INTEGER,
+    INTEGER_LIST,
+    REAL,
+    TEXT,
+    AttributeSlot,
+    Signature,
+)
 
 
-def concat(c: OperatorCall) -> SymbolicTensor:
-    given = c.attr("axis")
-    need(given is not None and len({len(t.shape) for t in c.inputs}) == 1, "a wrong Concat")
-    (axis,) = c.axes([given])
-    return along(axis, [(t, k) for t in c.inputs for k in range(t.shape[axis])])
+def concat(call: OperatorCall) -> SymbolicTensor:
+    """The inputs one after the other along an axis, which has to be given."""
+    tensors = call.tensors()
+    need(call.attributes.has("axis") and len({len(one.shape) for one in tensors}) == 1,
+         "a wrong Concat")
+    axis = call.axis(call.attributes.integer("axis", 0))
+    return along(axis, [(one, position) for one in tensors for position in range(one.shape[axis])])
 
 
-def cut(c: OperatorCall) -> SymbolicTensor:
-    t, starts, ends = c.x[0], c.ints("starts", 1), c.ints("ends", 2)
-    need(starts is not None and ends is not None, "a Slice without starts or ends")
-    axes, steps = c.ints("axes", 3, range(len(starts))), c.ints("steps", 4, [1] * len(starts))
-    for k, a, b, s in zip(c.axes(axes), starts, ends, steps, strict=True):
-        # Sound: where a step backwards starts before its axis or ends behind it, some readers cut
-        # the ends down to the axis, and some take the greatest integer for the start of the axis.
-        need(s > 0 or (s < 0 and -t.shape[k] <= a and b < t.shape[k]),
+def slice_(call: OperatorCall) -> SymbolicTensor:
+    """Along each axis the positions from a start until an end, by steps.
+
+    ONNX: as Python's slices, starts and ends being cut down to the axis. Sound: of a step backwards
+    that starts before its axis or ends behind it, readers make different things; it is refused.
+    """
+    starts, ends = call.integers("starts", 1), call.integers("ends", 2)
+    if starts is None or ends is None:
+        raise Bad("a Slice without starts or ends")
+    given_axes, given_steps = call.integers("axes", 3), call.integers("steps", 4)
+    axes = call.axes(range(len(starts)) if given_axes is None else given_axes)
+    steps = [1] * len(starts) if given_steps is None else given_steps
+    tensor = call.tensor()
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        side = tensor.shape[axis]
+        need(step > 0 or (step < 0 and -side <= start and end < side),
              "unsupported Slice backwards from or to beyond its axis")
-        places = range(t.shape[k])[a:b:s]
-        empty = constants(c.graph, (*t.shape[:k], 0, *t.shape[k + 1 :]), [])
-        t = along(k, [(t, i) for i in places]) if places else empty
-    return t
+        tensor = positions_of(tensor, axis, list(range(side)[start:end:step]))
+    return tensor
 
 
-def split(c: OperatorCall) -> list[SymbolicTensor]:
-    t, (axis,), n = c.x[0], c.axes([c.attr("axis", 0)]), c.outputs
-    each, given = -(-t.shape[axis] // n), c.ints("split", 1)
-    need(given is None or "num_outputs" not in c.attributes, "a Split with split and num_outputs")
-    need(c.attr("num_outputs", n) == n, "a Split of other outputs")
-    need(given or t.shape[axis] % n == 0 or (c.opset >= 18 and each * (n - 1) < t.shape[axis]),
-         "a Split into unequal parts")
-    ends = [0, *accumulate(given or [min(each, t.shape[axis] - k * each) for k in range(n)])]
-    need(len(ends) == n + 1 and ends[-1] == t.shape[axis] and ends == sorted(ends), "a Split")
-    return [along(axis, [(t, i) for i in range(a, b)]) for a, b in pairwise(ends)]
+def positions_of(tensor: SymbolicTensor, axis: int, positions: list[int]) -> SymbolicTensor:
+    """The slices at these positions of an axis, of which there may be none."""
+    if positions:
+        return along(axis, [(tensor, position) for position in positions])
+    return constants(tensor.graph, (*tensor.shape[:axis], 0, *tensor.shape[axis + 1 :]), [])
 
 
-def gather(c: OperatorCall) -> SymbolicTensor:
-    t, index, (axis,) = c.x[0], c.x[1], c.axes([c.attr("axis", 0)])
-    size, places = t.shape[axis], index.ints()
-    need(all(-size <= k < size for k in places), "an index is out of range")
-    shape = (*t.shape[:axis], *index.shape, *t.shape[axis + 1 :])
-    if not places:
-        return constants(c.graph, shape, [])
-    found = along(axis, [(t, k % size) for k in places])
-    return found.shaped(shape)
+def split(call: OperatorCall) -> list[SymbolicTensor]:
+    """Parts of an axis, one after the other: of given lengths, or equal ones.
+
+    ONNX: from operator set 18 on the last of otherwise equal parts may be shorter. Sound: before,
+    readers differ on unequal parts that nobody gives; they are refused.
+    """
+    tensor, count = call.tensor(), call.output_count
+    axis = call.axis(call.attributes.integer("axis", 0))
+    side, given = tensor.shape[axis], call.integers("split", 1)
+    need(given is None or not call.attributes.has("num_outputs"),
+         "a Split with split and num_outputs")
+    need(call.attributes.integer("num_outputs", count) == count, "a Split of other outputs")
+    each = -(-side // count)
+    shorter_last = call.opset >= 18 and each * (count - 1) < side
+    need(given or side % count == 0 or shorter_last, "a Split into unequal parts")
+    lengths = given or [min(each, side - each * part) for part in range(count)]
+    ends = [0, *accumulate(lengths)]
+    need(len(ends) == count + 1 and ends[-1] == side and ends == sorted(ends),
+         "a Split into other parts than there are")
+    return [along(axis, [(tensor, position) for position in range(start, end)])
+            for start, end in pairwise(ends)]
 
 
-def pad(c: OperatorCall) -> SymbolicTensor:
-    t, pads, fill = c.x[0], c.ints("pads", 1), c.x[2].consts() if c.x[2] else [c.attr("value", 0)]
-    axes = c.axes(c.x[3].ints() if c.x[3] else range(len(t.shape)))
-    need(pads is not None and len(pads) == 2 * len(axes), "a wrong number of pads")
-    need(c.attr("mode", "constant") == "constant" and fill == [0], "unsupported mode or value")
-    for k, a, b in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        need(max(a, b) < MAX_SIZE and t.shape[k] + min(a, 0) + min(b, 0) >= 0, "a wrong pad")
-        # Sound: what pads cut away is what they add to in no reader: see `within` of the ends.
-        places = range(-a, t.shape[k] + b)
-        t = along(k, [(t, i if i < t.shape[k] else -1) for i in places])
-    return t
+def gather(call: OperatorCall) -> SymbolicTensor:
+    """Slices of the first input at constant positions of an axis, in the shape of the positions;
+    those below 0 count from the end.
+    """
+    tensor, index = call.tensor(0), call.tensor(1)
+    axis = call.axis(call.attributes.integer("axis", 0))
+    side, positions = tensor.shape[axis], index.whole_numbers()
+    need(all(-side <= position < side for position in positions), "an index is out of range")
+    shape = (*tensor.shape[:axis], *index.shape, *tensor.shape[axis + 1 :])
+    if not positions:
+        return constants(call.graph, shape, [])
+    return positions_of(tensor, axis, [position % side for position in positions]).shaped(shape)
+
+
+def pad(call: OperatorCall) -> SymbolicTensor:
+    """Zeros before and behind each axis; negative pads cut elements away.
+
+    Sound: other values and modes are refused, and pads that cut away more than an axis has, for
+    readers make different things of what one pad cuts and the other adds.
+    """
+    tensor, pads, fill = call.tensor(), call.integers("pads", 1), call.optional(2)
+    named = call.optional(3)
+    rank = len(tensor.shape)
+    axes = axes_of(range(rank) if named is None else named.whole_numbers(), rank)
+    value = [call.attributes.real("value", ZERO)] if fill is None else fill.constants()
+    if pads is None or len(pads) != 2 * len(axes):
+        raise Bad("a wrong number of pads")
+    need(call.attributes.text("mode", "constant") == "constant" and value == [0],
+         "unsupported mode or value")
+    for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        side = tensor.shape[axis]
+        need(max(before, after) < MAX_SIZE and side + min(before, 0) + min(after, 0) >= 0,
+             "a wrong pad")
+        positions = [position if 0 <= position < side else NOTHING
+                     for position in range(-before, side + after)]
+        tensor = along(axis, [(tensor, position) for position in positions])
+    return tensor
+
+
+_AXIS = AttributeSlot("axis", INTEGER)
+
+OPERATORS = {
+    "Concat": Operator(concat, Signature(inputs=(ANY_INPUT.many(),), attributes=(_AXIS,))),
+    "Gather": Operator(gather, Signature(inputs=(ANY_INPUT, INDEX_INPUT), attributes=(_AXIS,))),
+    "Slice": Operator(slice_, Signature(
+        inputs=(ANY_INPUT, INDEX_INPUT.during(since=10), INDEX_INPUT.during(since=10),
+                INDEX_INPUT.optionally().during(since=10),
+                INDEX_INPUT.optionally().during(since=10)),
+        attributes=(AttributeSlot("axes", INTEGER_LIST, until=9),
+                    AttributeSlot("ends", INTEGER_LIST, until=9),
+                    AttributeSlot("starts", INTEGER_LIST, until=9)))),
+    "Split": Operator(split, Signature(
+        inputs=(ANY_INPUT, INT64_INPUT.optionally().during(since=13)),
+        attributes=(_AXIS, AttributeSlot("split", INTEGER_LIST, until=12),
+                    AttributeSlot("num_outputs", INTEGER, since=18)))),
+    "Pad": Operator(pad, Signature(
+        inputs=(FLOAT_INPUT.during(until=12), ANY_INPUT.during(since=13),
+                INT64_INPUT.during(since=11), FLOAT_INPUT.optionally().during(11, 12),
+                ANY_INPUT.optionally().during(since=13),
+                INT64_INPUT.optionally().during(since=18)),
+        attributes=(AttributeSlot("mode", TEXT), AttributeSlot("pads", INTEGER_LIST, until=10),
+                    AttributeSlot("value", REAL, until=10)))),
+}

@@ -1,121 +1,211 @@
-"""Operators over windows and axes."""
+"""Means and maxima over windows and over axes: pools, global pools and reductions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import product
-from typing import Any
+from itertools import zip_longest
 
-from ...failures import MAX_SIZE, MAX_TERMS, need
-from ...graph.forms import Form, total
-from ...graph.symbolic import SymbolicTensor, along, built, combine, constants
-from ..operator_call import OperatorCall
+from ...failures import Bad, need
+from ...graph.moves import NOTHING, along
+from ...graph.symbolic import SymbolicTensor, combine, constants
+from ..operator_call import Operator, OperatorCall
+from ..signatures import (
+    FLOAT_INPUT,
+    INT64_INPUT,
+    INTEGER,
+    INTEGER_LIST,
+    TEXT,
+    AttributeSlot,
+    Signature,
+)
+from .window_places import PADDING, windows_of
 
+Window = Sequence[int]
+"""Positions along an axis that are joined into one."""
 
-def windows(c: OperatorCall, kernel: Sequence[int]) -> list[list[list[int]]]:
-    """For every spatial axis and output place the input places that it sees, -1 for padding, -2
-    for what lies beyond the padding (where windows may end late)."""
-    space, rank, axes = c.x[0].shape[2:], len(c.x[0].shape) - 2, []
-    auto, late = c.attr("auto_pad", "NOTSET"), c.flag("ceil_mode")
-    steps, gaps = c.attr("strides", [1] * rank), c.attr("dilations", [1] * rank)
-    pads, counted = c.attr("pads", [0] * 2 * rank), c.attributes.get("count_include_pad", 0)
-    need(auto == "NOTSET" or (auto in ("VALID", "SAME_UPPER", "SAME_LOWER") and not any(pads)
-                              and not late), f"unsupported auto_pad {auto!r:.20}")
-    for n, k, step, gap, a, b in zip(space, kernel, steps, gaps, pads[:rank], pads[rank:],
-                                     strict=True):
-        need(min(k, step, gap) > 0 and min(a, b) >= 0 and max(k, gap, a, b) < MAX_SIZE, "a window")
-        reach = (k - 1) * gap + 1
-        if auto[:4] == "SAME":
-            whole = (-(-n // step) - 1) * step + reach - n
-            # Sound: some readers cut elements away instead of adding some, or forget dilations.
-            need(whole >= 0 and (gap == 1 or c.op == "Conv"), f"unsupported auto_pad {auto}")
-            a, b = (whole // 2, -(-whole // 2))[:: 1 if auto == "SAME_UPPER" else -1]
-        need(max(a, b) < k or c.op == "Conv", "unsupported pads as long as the window")
-        starts = range(-a, n + b - reach + 1, step)
-        if late and starts and starts[-1] + step < n and starts[-1] + reach < n + b:
-            # Sound: readers differ on what a window that ends behind the padding is divided by.
-            need(not counted, "unsupported ceil_mode with count_include_pad")
-            starts = range(-a, starts[-1] + step + 1, step)
-        need(0 < len(starts) * k < MAX_SIZE and not (late and starts[-1] >= n), "a window")
-        axes.append([[p if 0 <= p < n else -1 if p < n + b else -2
-                      for p in range(o, o + k * gap, gap)] for o in starts])
-    return axes
+Joining = Callable[[SymbolicTensor, int, Sequence[Window]], SymbolicTensor]
+"""Joins the windows of positions along an axis of a tensor."""
 
 
-def conv(c: OperatorCall) -> SymbolicTensor:
-    t, weight, group = c.x[0].solid(), c.x[1], c.attr("group", 1)
-    (batch, channels, *_), (outs, depth, *kernel) = t.shape, weight.shape
-    need(c.attr("kernel_shape", kernel) == kernel and channels == depth * group
-         and "ceil_mode" not in c.attributes, "a Conv's shapes")
-    axes, each = windows(c, kernel), outs // group
-    shape = (batch, outs, *map(len, axes))
-    terms = math.prod(shape) * len(weight.items) // max(1, outs)
-    need(weight.fixed and each * group == outs and terms <= MAX_TERMS, "an unsupported Conv")
-    need(not c.x[2] or c.x[2].shape == (outs,), "a wrong bias")
-
-    def cell(i: tuple[int, ...]) -> Form:
-        near = [[(p, q) for q, p in enumerate(seen[k]) if p >= 0] for seen, k in zip(axes, i[2:])]
-        taps = [tuple(zip(*pairs)) for pairs in product(*near)]
-        return total((t.at((i[0], i[1] // each * depth + k, *p)), weight.at((i[1], k, *q))[1])
-                     for p, q in taps for k in range(depth))
-
-    found = built(c.graph, shape, cell)
-    return found + c.x[2].shaped((outs, *[1] * len(kernel))) if c.x[2] else found
+def mean_along(tensor: SymbolicTensor, axis: int, windows: Sequence[Window]) -> SymbolicTensor:
+    """Means over windows of positions along an axis; padding is not counted."""
+    inside = [[position for position in window if position >= 0] for window in windows]
+    return averaged(tensor, axis, inside)
 
 
-def mean_along(
-    t: SymbolicTensor, axis: int, seen: list[Sequence[int]], padded: int = 0
+def padded_mean_along(
+    tensor: SymbolicTensor, axis: int, windows: Sequence[Window]
 ) -> SymbolicTensor:
-    """Means over windows of positions along an axis; only with `padded` is padding counted."""
-    windows = [[p for p in w if p >= 0 or (padded and p == -1)] for w in seen]
-    slices = [[(along(axis, [(t, p)]), Fraction(1, len(w))) for p in w] for w in windows]
-    return along(axis, [(combine(*terms), 0) for terms in slices])
+    """Means over windows, where padding counts as zeros; what lies behind it does not count."""
+    inside = [[position for position in window if position >= 0 or position == PADDING]
+              for window in windows]
+    return averaged(tensor, axis, inside)
 
 
-def max_along(t: SymbolicTensor, axis: int, seen: list[Sequence[int]]) -> SymbolicTensor:
-    """Maxima over windows of positions along an axis, in rounds of pairs (one R each)."""
-    windows: list[Any] = [[p for p in w if p >= 0] for w in seen]
-    while any(len(w) > 1 for w in windows):
-        rounds = [[*zip(w[::2], w[1::2]), *([(w[-1], -1)] if len(w) % 2 else [])] for w in windows]
-        slots = {p: k for k, p in enumerate(dict.fromkeys(p for r in rounds for p in r))}
-        pairs = {p: k for k, p in enumerate(p for p in slots if p[1] >= 0)}
-        first, second = (along(axis, [(t, p[k]) for p in pairs]) for k in (0, 1))
-        base = along(axis, [(t, a if b < 0 else b) for a, b in slots])
-        gaps = (first - second).relu()
-        t = base + along(axis, [(gaps, pairs.get(s, -1)) for s in slots])
-        windows = [[slots[p] for p in r] for r in rounds]
-    return along(axis, [(t, w[0]) for w in windows])
+def averaged(tensor: SymbolicTensor, axis: int, windows: list[list[int]]) -> SymbolicTensor:
+    """Exact means of the slices at the positions of each window, zeros at a position below 0."""
+    means = []
+    for window in windows:
+        share = Fraction(1, len(window))
+        slices = [(along(axis, [(tensor, position)]), share) for position in window]
+        means.append((combine(*slices), 0))
+    return along(axis, means)
 
 
-def pool(
-    c: OperatorCall, join: Callable[..., SymbolicTensor], whole: bool = False, **options: Any
+def max_along(tensor: SymbolicTensor, axis: int, windows: Sequence[Window]) -> SymbolicTensor:
+    """Maxima over windows of positions along an axis; padding is nothing.
+
+    In every round positions 0 and 1, 2 and 3, ... of each window are joined, by
+    max(a, b) = b + relu(a - b), a last one alone is kept. One relaxed node R serves all distinct
+    pairs of a round, in the order in which they appear. Sound: the maximum of a window is that of
+    its pairs' maxima, whatever the pairs are.
+    """
+    left = [[position for position in window if position >= 0] for window in windows]
+    while any(len(window) > 1 for window in left):
+        rounds = [pairs_of(window) for window in left]
+        distinct = dict.fromkeys(pair for pairs in rounds for pair in pairs)
+        slot_of = {pair: slot for slot, pair in enumerate(distinct)}
+        tensor = joined_pairs(tensor, axis, list(distinct))
+        left = [[slot_of[pair] for pair in pairs] for pairs in rounds]
+    return along(axis, [(tensor, window[0]) for window in left])
+
+
+def pairs_of(window: list[int]) -> list[tuple[int, int]]:
+    """Neighbours of a window in pairs; a last one is paired with NOTHING."""
+    return list(zip_longest(window[::2], window[1::2], fillvalue=NOTHING))
+
+
+def joined_pairs(
+    tensor: SymbolicTensor, axis: int, slots: list[tuple[int, int]]
 ) -> SymbolicTensor:
-    t, _ = c.x[0].solid(), c.attr("storage_order")  # of positions, which are not computed
-    need(len(t.shape) > 2 and (whole or "kernel_shape" in c.attributes), "no windows")
-    seen: Any = [[range(d)] for d in t.shape[2:]] if whole else windows(c, c.attr("kernel_shape"))
-    c.flag("count_include_pad")
-    for k, near in reversed(list(enumerate(seen))):
-        t = join(t, 2 + k, near, **options)
-    return t
+    """The maximum of each pair of positions along an axis, a position alone as it is."""
+    pairs = [slot for slot in slots if slot[1] != NOTHING]
+    number_of = {pair: number for number, pair in enumerate(pairs)}
+    first = along(axis, [(tensor, one) for one, _ in pairs])
+    second = along(axis, [(tensor, other) for _, other in pairs])
+    base = along(axis, [(tensor, one if other == NOTHING else other) for one, other in slots])
+    excess = (first - second).relu()
+    return base + along(axis, [(excess, number_of.get(slot, NOTHING)) for slot in slots])
+
+
+def over_axes(
+    tensor: SymbolicTensor, axes: Sequence[Sequence[Window]], join: Joining
+) -> SymbolicTensor:
+    """Windows along all spatial axes, joined along the last axis first.
+
+    Sound: the places of a window that count are all combinations of those that count along each
+    axis. So a mean (maximum) over them is the mean (maximum) of those along the last axis.
+    """
+    for axis in range(len(axes) - 1, -1, -1):
+        tensor = join(tensor, 2 + axis, axes[axis])
+    return tensor
+
+
+def pool(call: OperatorCall, join: Joining) -> SymbolicTensor:
+    """Windows of `kernel_shape`, which has to be given."""
+    tensor = call.tensor().solid()
+    kernel = call.attributes.integers("kernel_shape")
+    if len(tensor.shape) < 3 or kernel is None:
+        raise Bad("no windows")
+    return over_axes(tensor, windows_of(call, kernel), join)
+
+
+def max_pool(call: OperatorCall) -> SymbolicTensor:
+    """The maximum of every window; padding counts as nothing."""
+    call.attributes.ignore("storage_order")  # of the second result, which is refused
+    return pool(call, max_along)
+
+
+def average_pool(call: OperatorCall) -> SymbolicTensor:
+    """The mean of every window, of the padding too if count_include_pad says so."""
+    counts_padding = call.attributes.flag("count_include_pad")
+    return pool(call, padded_mean_along if counts_padding else mean_along)
+
+
+def global_pool(join: Joining) -> Callable[[OperatorCall], SymbolicTensor]:
+    """One window over each spatial axis."""
+
+    def rule(call: OperatorCall) -> SymbolicTensor:
+        tensor = call.tensor().solid()
+        need(len(tensor.shape) > 2, "no windows")
+        return over_axes(tensor, [[range(side)] for side in tensor.shape[2:]], join)
+
+    return rule
+
+
+def reduced_axes(call: OperatorCall) -> list[int]:
+    """The axes of a reduction; left out they are all, or none with noop_with_empty_axes.
+
+    Sound: of an attribute that is an empty list some readers make all axes, some none: refused.
+    """
+    noop = call.attributes.flag("noop_with_empty_axes")
+    given = call.integers("axes", 1)
+    need(given or not call.attributes.has("axes"), "unsupported empty list of axes")
+    if given:
+        return sorted(call.axes(given), reverse=True)
+    return [] if noop else list(range(len(call.tensor().shape)))[::-1]
 
 
 def reduced(
-    c: OperatorCall, join: Callable[..., SymbolicTensor], factor: int = 0
+    call: OperatorCall, join: Callable[[SymbolicTensor, int], SymbolicTensor]
 ) -> SymbolicTensor:
-    """Over axes; an empty list of them means all, or none."""
-    t, noop, keep = c.x[0].solid(), c.flag("noop_with_empty_axes"), c.flag("keepdims", 1)
-    need(c.attributes.get("axes", [0]), "unsupported empty list of axes")
-    axes = c.axes(c.ints("axes", 1) or range(0 if not noop else len(t.shape), len(t.shape)))
-    for k in sorted(axes, reverse=True):
-        size = constants(c.graph, (), [t.shape[k] if factor else 1])
-        t = join(t, k, [range(t.shape[k])]) * size
-    return t.shaped([d for k, d in enumerate(t.shape) if keep or k not in axes])
+    """An axis after the other, the last first; `keepdims` leaves sides of 1 in their places."""
+    tensor, axes = call.tensor().solid(), reduced_axes(call)
+    keep = call.attributes.flag("keepdims", True)
+    for axis in axes:
+        tensor = join(tensor, axis)
+    return tensor.shaped(
+        [side for axis, side in enumerate(tensor.shape) if keep or axis not in axes])
 
 
-def channels(t: SymbolicTensor, axis: int) -> SymbolicTensor:
-    """The sum over an axis, which goes."""
-    count = t.shape[axis]
-    found = mean_along(t, axis, [range(count)]) * constants(t.graph, (), [count])
-    return found.shaped((*t.shape[:axis], *t.shape[axis + 1 :])).solid()
+def max_over(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
+    """The maximum over an axis, which becomes one of 1."""
+    return max_along(tensor, axis, [range(tensor.shape[axis])])
+
+
+def mean_over(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
+    """The mean over an axis, which becomes one of 1."""
+    return mean_along(tensor, axis, [range(tensor.shape[axis])])
+
+
+def sum_over(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
+    """The sum over an axis, which becomes one of 1: the mean times the side."""
+    return mean_over(tensor, axis) * constants(tensor.graph, (), [tensor.shape[axis]])
+
+
+def channels(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
+    """The sum over an axis, which goes, as elements of one node."""
+    found = sum_over(tensor, axis)
+    return found.shaped((*tensor.shape[:axis], *tensor.shape[axis + 1 :])).solid()
+
+
+_WINDOWS = (AttributeSlot("auto_pad", TEXT), AttributeSlot("ceil_mode", INTEGER, since=10),
+            AttributeSlot("kernel_shape", INTEGER_LIST), AttributeSlot("pads", INTEGER_LIST),
+            AttributeSlot("strides", INTEGER_LIST))
+_ONE = Signature(inputs=(FLOAT_INPUT,))
+
+
+def _reduction(axes_are_input_since: int) -> Signature:
+    """The signature of a reduction, whose axes are an attribute before that operator set."""
+    since = axes_are_input_since
+    return Signature(
+        inputs=(FLOAT_INPUT, INT64_INPUT.optionally().during(since=since)),
+        attributes=(AttributeSlot("axes", INTEGER_LIST, until=since - 1),
+                    AttributeSlot("keepdims", INTEGER),
+                    AttributeSlot("noop_with_empty_axes", INTEGER, since=since)))
+
+
+OPERATORS = {
+    "AveragePool": Operator(average_pool, Signature(inputs=(FLOAT_INPUT,), attributes=(
+        *_WINDOWS, AttributeSlot("count_include_pad", INTEGER),
+        AttributeSlot("dilations", INTEGER_LIST, since=19)))),
+    "MaxPool": Operator(max_pool, Signature(inputs=(FLOAT_INPUT,), attributes=(
+        *_WINDOWS, AttributeSlot("dilations", INTEGER_LIST, since=10),
+        AttributeSlot("storage_order", INTEGER, since=8)))),
+    "GlobalAveragePool": Operator(global_pool(mean_along), _ONE),
+    "GlobalMaxPool": Operator(global_pool(max_along), _ONE),
+    "ReduceMax": Operator(lambda call: reduced(call, max_over), _reduction(18)),
+    "ReduceMean": Operator(lambda call: reduced(call, mean_over), _reduction(18)),
+    "ReduceSum": Operator(lambda call: reduced(call, sum_over), _reduction(13)),
+}

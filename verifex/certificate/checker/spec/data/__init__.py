@@ -1,0 +1,1 @@
+"""Reads the data files that a spec names."""

@@ -1,0 +1,106 @@
+"""The table [explain]: the attribution A(x) as forms over the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ..failures import need
+from ..graph.forms import Form
+from ..graph.network_graph import NetworkGraph
+from ..graph.symbolic import SymbolicTensor
+from ..onnx.operators.windows import channels
+from .functionals import functional
+from .names import ElementNames
+from .reference import ReferencePoint
+from .toml_values import TomlTable, shown
+
+EXPLAIN_KEYS = ("attribution", "output", "reduce", "features", "options")
+REDUCTIONS = "signed abs channel_sum abs_channel_sum channel_abs_sum"
+NONNEGATIVE = ("abs", "abs_channel_sum", "channel_abs_sum")
+PRODUCTS = ("input_x_gradient", "input*gradient", "gradient*input")
+
+
+class ClaimNetwork(NamedTuple):
+    """What a claim reads of a network: its graph, its inputs by name, the output it is about."""
+
+    graph: NetworkGraph
+    inputs: Mapping[str, int]  # the node of each input
+    shapes: Mapping[str, tuple[int, ...]]
+    logits: list[Form]
+
+    def derivatives(self, output: object, reference: ReferencePoint) -> list[int]:
+        """For each input the node of the partial derivatives of a functional."""
+        form = functional(output, self.logits, reference)
+        return self.graph.gradient(self.graph.rows([form]), list(self.inputs.values()))
+
+
+class ExplainedComponents(NamedTuple):
+    """The components of A(x), those that are compared, and whether none is ever below 0."""
+
+    graph: NetworkGraph
+    names: ElementNames
+    items: list[Form]  # of every component
+    chosen: list[int]
+    nonnegative: bool
+    output: object  # the functional that is explained, as written
+
+    @property
+    def components(self) -> list[Form]:
+        """The chosen components, in rising order."""
+        return [self.items[component] for component in self.chosen]
+
+    def magnitudes(self) -> list[Form]:
+        """The absolute values of the chosen components: nodes only where they are signed."""
+        if self.nonnegative:
+            return self.components
+        return absolute(self.graph, self.components).items
+
+
+def absolute(graph: NetworkGraph, forms: list[Form]) -> SymbolicTensor:
+    """The absolute values of forms, as 2 relu(v) - v of one node that holds them."""
+    return SymbolicTensor(graph, [len(forms)], forms).absolute()
+
+
+def read_explanation(
+    table: TomlTable, network: ClaimNetwork, features: ElementNames, reference: ReferencePoint
+) -> ExplainedComponents:
+    """The table [explain] of a spec."""
+    TomlTable(table.get("options", {}), ())
+    reduction = table.word("reduce", REDUCTIONS)
+    output = table.get("output", "predicted")
+    maps = attribution_maps(table.get("attribution", "gradient"), output, network, reference)
+    names = features
+    if "channel" in reduction:
+        maps = channel_sums(maps, reduction == "channel_abs_sum")
+        shapes = [(name, found.shape) for name, found in zip(network.shapes, maps, strict=True)]
+        names = ElementNames(shapes, [])
+    items = [item for found in maps for item in found.items]
+    if reduction in ("abs", "abs_channel_sum"):
+        items = absolute(network.graph, items).solid().items
+    chosen = names.select(table.get("features", list(range(names.size))))
+    need(chosen, "features: none is named")
+    return ExplainedComponents(
+        network.graph, names, items, chosen, reduction in NONNEGATIVE, output)
+
+
+def attribution_maps(
+    attribution: object, output: object, network: ClaimNetwork, reference: ReferencePoint
+) -> list[SymbolicTensor]:
+    """The attribution of each input, in its shape: df/dx_i, or x_i df/dx_i."""
+    graph = network.graph
+    need(attribution == "gradient" or attribution in PRODUCTS,
+         f"unsupported attribution {shown(attribution)}")
+    nodes = network.derivatives(output, reference)
+    if attribution != "gradient":
+        pairs = zip(network.inputs.values(), nodes, strict=True)
+        nodes = [graph.op("M", node, slopes) for node, slopes in pairs]
+    return [SymbolicTensor(graph, shape, graph.refs(node))
+            for shape, node in zip(network.shapes.values(), nodes, strict=True)]
+
+
+def channel_sums(maps: Sequence[SymbolicTensor], magnitudes: bool) -> list[SymbolicTensor]:
+    """Sums over the channels of images ([N,] C, H, W); of absolute values if so asked."""
+    need(all(len(image.shape) in (3, 4) for image in maps), "no channels")
+    images = [image.absolute() for image in maps] if magnitudes else maps
+    return [channels(image, len(image.shape) - 3) for image in images]

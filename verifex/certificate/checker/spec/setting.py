@@ -1,0 +1,48 @@
+"""What a property may read."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from ..failures import Bad
+from ..graph.forms import Form
+from ..graph.network_graph import NetworkGraph
+from .data.data_files import DataFiles
+from .explanation import ClaimNetwork, ExplainedComponents
+from .functionals import functional
+from .names import ElementNames
+from .reference import ReferencePoint
+
+
+class PropertySetting(NamedTuple):
+    """The network, the names of its features, the reference, the explanation if there is one."""
+
+    network: ClaimNetwork
+    features: ElementNames
+    reference: ReferencePoint
+    files: DataFiles
+    explanation: ExplainedComponents | None
+
+    @property
+    def graph(self) -> NetworkGraph:
+        return self.network.graph
+
+    @property
+    def explained(self) -> ExplainedComponents:
+        """The explanation; refused where the spec has none."""
+        if self.explanation is None:
+            raise Bad("a property of an explanation, and no [explain]")
+        return self.explanation
+
+    @property
+    def explained_output(self) -> object:
+        """The functional that is explained, as written; the predicted output without [explain]."""
+        return self.explanation.output if self.explanation else "predicted"
+
+    def reference_components(self) -> list[Fraction]:
+        """The chosen components at x0, exact."""
+        return self.reference.values(self.explained.components)
+
+    def functional(self, value: object) -> Form:
+        return functional(value, self.network.logits, self.reference)
