@@ -323,6 +323,25 @@ def test_a_tree_has_the_region_of_its_parts(
     assert asked.said({"input": [0, "1/2"]}, LEAF, LEAF)[0] == code
 
 
+HALF = """
+(declare-const X_0 Real)
+(declare-const Y_0 Real)
+(assert (and (>= X_0 -1) (<= X_0 2)))
+(assert (or (and (<= X_0 0) (>= Y_0 %s)) (>= Y_0 %s)))
+"""
+
+
+@pytest.mark.parametrize(("left", "right", "code"), [
+    ("1.6", "2.5", 0), ("0.5", "2.5", 1), ("1.6", "1.9", 1)])
+def test_an_alternative_that_says_nothing_leaves_the_region(
+    tmp_path: Path, left: str, right: str, code: int
+) -> None:
+    """f = |x| is 2 at x = 2, which only the second alternative speaks of."""
+    network = save_net(tmp_path / "net.onnx", [([[1], [-1]], [0, 0]), ([[1, 1]], [0])])
+    asked = Asked(tmp_path, network, HALF % (left, right), "query.vnnlib")
+    assert asked.said({"input": [0, "1/4"]}, LEAF, LEAF)[0] == code
+
+
 @pytest.mark.parametrize(("left", "right", "codes"), [
     ("1.5", "2.5", [0, 0]), ("0.5", "2.5", [1, 0]), ("1.5", "1.5", [0, 1]), ("0.5", "1", [1, 1]),
     ("1.001", "2.001", [0, 0]), ("1", "2", [1, 1]),
