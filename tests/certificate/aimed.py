@@ -169,8 +169,14 @@ def fact_of_another(rng: random.Random, case: Case) -> Case:
         return case
     at = rng.choice(places)
     line = _line(case, at)
-    k = rng.randrange(3)
-    line["fact"][k] = -line["fact"][k] if k == 2 else max(0, line["fact"][k] + rng.choice((-1, 1)))
+    k, step = rng.randrange(3), rng.choice((-1, 1))
+    if k == 2:
+        line["fact"][2] *= -1
+    elif isinstance(line["fact"][k], list):
+        elements = line["fact"][k]
+        elements[rng.randrange(len(elements))] += step
+    else:
+        line["fact"][k] = max(0, line["fact"][k] + step)
     return _with(case, at, line)
 
 

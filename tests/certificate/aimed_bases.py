@@ -121,9 +121,11 @@ class Prover:
 
     def tree(self, parts: list[int] | None) -> list[Line] | None:
         """The lines of a tree for some parts of the violation (None: all)."""
-        every = self.made._parts()
+        every = [known for _, known in self.made._parts()]
         chosen = every if parts is None else [every[j] for j in parts]
-        found = self._below(self.made.region.within({}), self.made._violation(chosen), 0)
+        formula = checker.AtLeastOf(2, (
+            self.made.numbered_assumption, checker.AtLeastOf(1, tuple(chosen))))
+        found = self._below(self.made.region.within({}), formula, 0)
         return found if found is None or len(found) < LONGEST else None
 
     def lines(self, trees: list[Line]) -> tuple[Line, ...]:
@@ -166,7 +168,7 @@ class Prover:
     def _split(self, domain: Any) -> tuple[Line, Any, Any]:
         claim, rng = self.made.claim, self.rng
         low, high = domain.box
-        whole = [i for i in sorted(claim.integers) if high[i] - low[i] >= 1]
+        whole = [i for i in sorted(claim.region.whole) if high[i] - low[i] >= 1]
         units = [(g, i) for g, node in enumerate(self.nodes)
                  for i, (a, b) in enumerate(zip(*domain.bounds(node), strict=True)) if a < 0 < b]
         if whole and (rng.random() < 0.7 or not units):

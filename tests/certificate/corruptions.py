@@ -204,6 +204,9 @@ def fact_changed(rng: random.Random, case: Case, _: Sequence[Case]) -> Case:
     k = rng.randrange(3)
     if k == 2:
         line["fact"][2] = rng.choice((-line["fact"][2], 0, 2, -3))
+    elif isinstance(line["fact"][k], list):
+        elements = line["fact"][k]
+        elements[rng.randrange(len(elements))] += rng.choice((-1, 1))
     else:
         line["fact"][k] += rng.choice((-1, 1))
     return _edit(case, at, line)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from tests.certificate.corruptions import Case
 from tests.helpers import checker_parts as checker
-from tests.helpers.spec_nets import by_solver, truth
+from tests.helpers.spec_nets import by_solver, pair, truth
+from verifex.certificate.write import proof_lines
 from verifex.engine.bounds.optimise import Effort
+from verifex.engine.budget import Budget
+from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.solve.pool import SolverPool
 from verifex.errors import VerifexError
-from verifex.problem.spec.build import load_problem
+from verifex.problem.spec.build import load_problem, read_problem
 
 LAZY = SearchOptions(root_effort=Effort(0), effort=Effort(0))
 """A search that does not improve its bounds: its proofs need splits, and multipliers of splits."""
@@ -24,6 +27,27 @@ def check(case: Case, folder: Path) -> tuple[int, str]:
     for path, data in zip(paths, (case.network, case.spec, case.certificate()), strict=True):
         path.write_bytes(data)
     return checker.check([str(p) for p in paths])
+
+
+def bases(count: int, folder: Path) -> list[Case]:
+    """Valid certificates with splits, of claims about different networks."""
+    found: list[Case] = []
+    for seed in range(1000, 1400):
+        p = pair(seed, folder, ("component", "l1", "output", "linf", "order")[seed % 5], hard=True)
+        problem = p.problem()
+        result = decide_search(problem, Budget(10.0, 1 << 30, 1), LAZY)
+        if result.closed is None or result.stats.ties or not 3 <= result.closed.proof.leaves <= 60:
+            continue
+        lines = tuple(proof_lines(problem, read_problem(p.spec, p.network).files, result.closed))
+        # The spec names the network that the case writes beside it.
+        text = p.spec.read_bytes().replace(p.network.name.encode(), b"net.onnx")
+        case = Case(p.network.read_bytes(), text, lines).rehashed()
+        if check(case, folder)[0] == 0:
+            found.append(case)
+        if len(found) == count:
+            break
+    assert len(found) == count
+    return found
 
 
 class Truth:

@@ -24,8 +24,7 @@ import pytest
 from tests.certificate.aimed import AIMED, Change
 from tests.certificate.aimed_bases import Pair, made_by_hand
 from tests.certificate.corruptions import harder
-from tests.certificate.spoiled import Truth, check
-from tests.certificate.test_corrupted import bases
+from tests.certificate.spoiled import Truth, bases, check
 from tests.helpers.document import section
 
 BY_HAND, SEARCHED, COUNT = 24, 10, 500

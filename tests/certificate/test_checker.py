@@ -42,8 +42,9 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 
 ALLOWED = {
     "__future__", "base64", "binascii", "collections", "concurrent", "contextlib", "decimal",
-    "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools", "json",
-    "math", "operator", "os", "re", "struct", "sys", "tomllib", "typing", "weakref", "zlib",
+    "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools",
+    "json", "math", "operator", "os", "pathlib", "re", "struct", "sys", "tomllib", "typing",
+    "weakref", "zlib",
 }
 FRACTIONS = {"Fraction(2)"}
 WHOLE_MATHS = {"ceil", "floor", "gcd", "isqrt", "lcm", "prod", "trunc"}

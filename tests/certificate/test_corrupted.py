@@ -22,36 +22,10 @@ from pathlib import Path
 import pytest
 
 from tests.certificate.corruptions import CORRUPTIONS, Case
-from tests.certificate.spoiled import LAZY, Truth, check
+from tests.certificate.spoiled import Truth, bases, check
 from tests.helpers.document import section
-from tests.helpers.spec_nets import pair
-from verifex.certificate.write import proof_lines
-from verifex.engine.budget import Budget
-from verifex.engine.search.claims import decide_search
-from verifex.problem.spec.build import read_problem
 
 COUNT, QUICK, BASES = 2000, 200, 10
-
-
-def bases(count: int, folder: Path) -> list[Case]:
-    """Valid certificates with splits, of claims about different networks."""
-    found: list[Case] = []
-    for seed in range(1000, 1400):
-        p = pair(seed, folder, ("component", "l1", "output", "linf", "order")[seed % 5], hard=True)
-        problem = p.problem()
-        result = decide_search(problem, Budget(10.0, 1 << 30, 1), LAZY)
-        if result.closed is None or result.stats.ties or not 3 <= result.closed.proof.leaves <= 60:
-            continue
-        lines = tuple(proof_lines(problem, read_problem(p.spec, p.network).files, result.closed))
-        # The spec names the network that the case writes beside it.
-        text = p.spec.read_bytes().replace(p.network.name.encode(), b"net.onnx")
-        case = Case(p.network.read_bytes(), text, lines).rehashed()
-        if check(case, folder)[0] == 0:
-            found.append(case)
-        if len(found) == count:
-            break
-    assert len(found) == count
-    return found
 
 
 @dataclass

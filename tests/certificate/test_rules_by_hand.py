@@ -87,6 +87,12 @@ def test_children_of_a_whole_number_hold_all_whole_numbers(tmp_path: Path) -> No
                 tree = [{"whole": [0, n]}, {"whole": [0, m]}, LEAF, LEAF, {"whole": [0, m]},
                         LEAF, LEAF]
                 assert asked.said(*tree)[0] == 1, (shift, n, m)
+    # Between 1/2 and 3/2 lies 1.
+    asked = Asked(tmp_path, network, limit("{ lo = [0, 0], hi = [2, 1] }", "at_most = 0.5",
+                                           "integer = [0]"))
+    for n in ("1/2", "0.5", "3/4"):
+        code, text = asked.said({"whole": [0, n]}, {"whole": [0, 1]}, LEAF, LEAF, LEAF)
+        assert (code, "not split at one" in text) == (1, True)
 
 
 @pytest.mark.parametrize("feature", [1, 2, -1])
@@ -315,6 +321,25 @@ def test_a_tree_has_the_region_of_its_parts(
     network = save_net(tmp_path / "net.onnx", [([[1], [-1]], [0, 0]), ([[1, 1]], [0])])
     asked = Asked(tmp_path, network, BOXES % (left, right), "query.vnnlib")
     assert asked.said({"input": [0, "1/2"]}, LEAF, LEAF)[0] == code
+
+
+HALF = """
+(declare-const X_0 Real)
+(declare-const Y_0 Real)
+(assert (and (>= X_0 -1) (<= X_0 2)))
+(assert (or (and (<= X_0 0) (>= Y_0 %s)) (>= Y_0 %s)))
+"""
+
+
+@pytest.mark.parametrize(("left", "right", "code"), [
+    ("1.6", "2.5", 0), ("0.5", "2.5", 1), ("1.6", "1.9", 1)])
+def test_an_alternative_that_says_nothing_leaves_the_region(
+    tmp_path: Path, left: str, right: str, code: int
+) -> None:
+    """f = |x| is 2 at x = 2, which only the second alternative speaks of."""
+    network = save_net(tmp_path / "net.onnx", [([[1], [-1]], [0, 0]), ([[1, 1]], [0])])
+    asked = Asked(tmp_path, network, HALF % (left, right), "query.vnnlib")
+    assert asked.said({"input": [0, "1/4"]}, LEAF, LEAF)[0] == code
 
 
 @pytest.mark.parametrize(("left", "right", "codes"), [

@@ -42,6 +42,7 @@ from verifex.certificate.checker.proof.witnesses import check_witness as check_w
 from verifex.certificate.checker.spec.claim import Claim as Claim
 from verifex.certificate.checker.spec.claim import spec_claim as spec_claim
 from verifex.certificate.checker.spec.data.data_files import DataFiles as DataFiles
+from verifex.certificate.checker.spec.formulas import AtLeastOf as AtLeastOf
 from verifex.certificate.checker.spec.input_table import INPUT_KEYS as INPUT_KEYS
 from verifex.certificate.checker.spec.input_table import read_input as read_input
 from verifex.certificate.checker.spec.toml_values import TomlTable as TomlTable
