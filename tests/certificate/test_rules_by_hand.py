@@ -421,3 +421,50 @@ def test_products_of_products_are_exact_at_a_point(tmp_path: Path, count: int, w
     asked = Asked(tmp_path, network, limit("[0, 1]", "at_least = 0"))
     assert asked.said(witness=["1/3"])[1] == word
     assert asked.said(witness=["0"])[1] != "valid (refutation)"
+
+
+# --- facts side by side ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1, 4, 9])
+def test_rows_of_thirds_bound_facts_as_they_are(tmp_path: Path, times: int) -> None:
+    """f = relu(x0) on x0/3 + x1 <= 1/10, x1 >= 0: at most 3/10. A multiplier 2 of the row bounds
+    x0 by 2/10 + x0/3 and no better, however many facts are derived at once."""
+    network = save_net(tmp_path / "net.onnx", [([[1, 0], [1, 0]], [0, 0]), ([[1, 0]], [0])])
+    for bound, factor, code in (("0.21", "2", 1), ("0.3", "3", 0), ("0.29", "3", 1)):
+        asked = Asked(tmp_path, network, limit(
+            "{ lo = [-1, 0], hi = [1, 1] }", f"at_most = {bound}",
+            'linear = ["x[0]/3 + x[1] <= 0.1"]'))
+        fact = {"fact": [0, 0, -1], "rows": [[0, factor]]}
+        said = asked.said({"group": named(asked.names())}, *[fact] * times, LEAF)
+        if code:
+            assert said[0] == code, (bound, said)
+        else:
+            # By 2^-48 in lanes, by 2^-52 else, the bound is a little too high for the tie.
+            asked = Asked(tmp_path, network, asked.spec.read_text().replace("0.3\n", "0.3001\n"))
+            assert asked.said(
+                {"group": named(asked.names())}, *[fact] * times, LEAF) == (0, "valid")
+
+
+def test_splits_of_other_nodes_bound_facts_too(tmp_path: Path) -> None:
+    """A fact about the first layer, by the multiplier of a split of what depends on gates: the
+    absolute value of a derivative."""
+    network = save_net(tmp_path / "net.onnx", [
+        ([[1, 0], [0, 1], [1, 1], [1, -1]], [0.25] * 4), ([[1, 1, -1, -1]], [0])])
+    asked = Asked(tmp_path, network, """verifex = 1
+[region]
+box = [-1, 1]
+[explain]
+output = "logit:0"
+reduce = "abs"
+[[require]]
+component = 0
+at_most = 9
+""")
+    made = asked.read
+    nodes = sorted({place[0] for found in made.deriver.index.places(checker.ARGUMENT).values()
+                    for place in found})
+    names = made.deriver.index.fingerprints
+    groups = [{"group": named(names.of(node))} for node in (nodes[0], nodes[-1])]
+    facts = [{"fact": [0, i, s], "splits": [[0, 1, -9]]} for i in range(4) for s in (1, -1)]
+    assert asked.said(*groups, {"split": [1, 0]}, *facts, LEAF, *facts, LEAF) == (0, "valid")

@@ -123,16 +123,18 @@ class Deriver:
                 if place is not None:
                     by_node.setdefault(place[0], []).append((place[1], sign, line))
         for node, facts in by_node.items():
-            if len(facts) >= FEWEST and not facts[0][2].get("exact") and fits(domain, node):
-                self._many_facts(domain, node, facts)
-            else:
+            many = len(facts) >= FEWEST and not facts[0][2].get("exact")
+            if not many or not self._many_facts(domain, node, facts):
                 for element, sign, line in facts:
                     self._one_fact(domain, (node, element), sign, line)
 
     def _many_facts(
         self, domain: Domain, node: int, facts: list[tuple[int, int, Line]]
-    ) -> None:
-        """Bound elements of a node side by side (`many`)."""
+    ) -> bool:
+        """Bound elements of a node side by side (`many`); False where that is not possible.
+
+        Sound: rows and splits with multipliers are of nodes of their own, which have to fit too.
+        """
         shared = self.multipliers({"fractions": facts[0][2].get("fractions", {})})
         forms, constants = [], []
         for element, sign, line in facts:
@@ -145,10 +147,13 @@ class Deriver:
                     row[place, i] = row.get((place, i), 0) + coefficient
             forms.append(row)
             constants.append(constant)
+        if not all(fits(domain, used) for used in {place for row in forms for place, _ in row}):
+            return False
         found = lower_bounds(domain, forms, constants, shared)
         domain.learn_all(node, [
             ((element, sign), bound)
             for (element, sign, _), bound in zip(facts, found, strict=True)])
+        return True
 
     def _one_fact(self, domain: Domain, place: Place, sign: int, line: Line) -> None:
         (node, i), using = place, self.multipliers(line)
