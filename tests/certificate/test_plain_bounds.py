@@ -295,6 +295,47 @@ def test_numbers_in_lanes_are_as_one_by_one(seed: int) -> None:
         shifted, remainder = lanes.shifted(numbers, bits)
         assert lanes.parted(shifted) == [v >> bits for v in values]
         assert remainder == any(v % (1 << bits) for v in values)
+    for bits in (lanes.width, lanes.width + 1, 9 * lanes.width):
+        with pytest.raises(checker.Bad, match="beyond a lane"):
+            lanes.shifted(numbers, bits)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_numbers_of_any_size_stay_in_their_lanes(seed: int) -> None:
+    """Layers with weights from 2^-120 to 2^120, unlike ones side by side: bounds hold at points."""
+    rng = random.Random(f"sizes {seed}")
+    graph = checker.NetworkGraph()
+    node, width = graph.input("x", rng.randint(1, 4)), 0
+    for _ in range(rng.randint(1, 4)):
+        count, width = graph.nodes[node].size, rng.randint(1, 4)
+        forms = []
+        for _ in range(width):
+            refs = {
+                (node, i): Fraction(rng.randint(-15, 15)) * Fraction(2) ** rng.randint(-120, 120)
+                for i in range(count) if rng.random() < 0.8}
+            forms.append(({k: v for k, v in refs.items() if v},
+                          Fraction(rng.randint(-9, 9)) * Fraction(2) ** rng.randint(-90, 60)))
+        affine = graph.rows(forms)
+        node = graph.op("R", affine)
+    grid = checker.Grid(graph, rng.choice((1, 3, 5)), rng.choice((1, 20, 52, 90)), 64)
+    size = graph.nodes[0].size
+    low = [Fraction(rng.randint(-8, 4), 3) for _ in range(size)]
+    high = [a + Fraction(rng.randint(0, 9), 4) for a in low]
+    domain = checker.Domain(grid, (low, high))
+    places = [(affine, i, s) for i in range(graph.nodes[affine].size) for s in (1, -1)]
+    bits = rng.choice((1, 7, 60))
+    alpha = {
+        checker.Choice("alpha", n): [rng.randint(-1, 1 << bits) for _ in range(k.size)]
+        for n, k in enumerate(graph.nodes) if k.kind == "R"}
+    one = 1 << checker.many.COEFFICIENT
+    found = checker.many.lower_bounds(
+        domain, [{(n, i): s * one} for n, i, s in places], [0] * len(places),
+        checker.Multipliers(bits, alpha))
+    for share in (Fraction(0), Fraction(1), Fraction(1, 3), Fraction(1, 2)):
+        x = [a + (b - a) * rng.choice((share, 1 - share)) for a, b in zip(low, high, strict=True)]
+        values = checker.exactly(graph, affine, x, True)
+        for (_, i, s), bound in zip(places, found, strict=True):
+            assert bound <= s * values[i] * grid.unit
 
 
 @pytest.mark.parametrize("seed", range(200))

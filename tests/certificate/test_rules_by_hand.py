@@ -468,3 +468,20 @@ at_most = 9
     groups = [{"group": named(names.of(node))} for node in (nodes[0], nodes[-1])]
     facts = [{"fact": [0, i, s], "splits": [[0, 1, -9]]} for i in range(4) for s in (1, -1)]
     assert asked.said(*groups, {"split": [1, 0]}, *facts, LEAF, *facts, LEAF) == (0, "valid")
+
+
+@pytest.mark.parametrize("bits", [1, 8, 24, 40, 41, 48, 56, 57, 64, 80, 100, 120])
+def test_weights_of_any_size_bound_facts_as_they_are(tmp_path: Path, bits: int) -> None:
+    """f = 2^bits * (relu(x0 * 2^-bits) + ...) on [0, 1]^4: at most 4. In lanes, a denominator may
+    be longer than all numbers are."""
+    scale = 2.0**-bits
+    network = save_net(tmp_path / "net.onnx", [
+        ([[scale if i == k else 0 for i in range(4)] for k in range(4)], [0] * 4),
+        ([[1 / scale] * 4], [0])])
+    for bound, code in (("3", 1), ("3.999", 1), ("4.001", 0)):
+        asked = Asked(tmp_path, network, limit("[0, 1]", f"at_most = {bound}"))
+        z, names = asked.names(), {"group": named(asked.names())}
+        assert len(z) == 4
+        for sign in (1, -1):
+            fact = {"fact": [0, [0, 1, 2, 3], sign]}
+            assert asked.said(names, fact, {"bound": 0}, LEAF)[0] == code, (bits, bound, sign)

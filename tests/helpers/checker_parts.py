@@ -13,6 +13,7 @@ from verifex.certificate.checker.bounds.grid import Grid as Grid
 from verifex.certificate.checker.bounds.grid import ScaledBall as ScaledBall
 from verifex.certificate.checker.bounds.grid import common_odd as common_odd
 from verifex.certificate.checker.bounds.lanes import Lanes as Lanes
+from verifex.certificate.checker.bounds.multipliers import Choice as Choice
 from verifex.certificate.checker.bounds.multipliers import Multipliers as Multipliers
 from verifex.certificate.checker.bounds.plain import PlainBounds as PlainBounds
 from verifex.certificate.checker.bounds.substitution import lower_bound as lower_bound

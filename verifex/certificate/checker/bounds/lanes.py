@@ -7,6 +7,8 @@ at once, as long as none leaves its range, which is what users have to see to.
 
 from __future__ import annotations
 
+from ..failures import need
+
 
 class Lanes:
     """So many lanes of `width` bits, which is a multiple of 8."""
@@ -47,8 +49,10 @@ class Lanes:
         """floor(v / 2^bits) in every lane, and whether any lane left a remainder.
 
         The remainders, the low bits of each lane, go first, so that nothing is carried from one
-        lane into another.
+        lane into another. A shift has to be shorter than a lane, or the low bits of one would
+        reach into the next.
         """
+        need(bits < self.width, "a shift beyond a lane")
         lifted = numbers + self.half
         rest = lifted & (self.ones << bits) - self.ones
         return (lifted - rest >> bits) - (self.half >> bits), rest != 0

@@ -86,7 +86,8 @@ def _width(domain: Domain, boxes: _Boxes, largest: dict[int, int], bits: int) ->
     """Bits of a lane that nothing leaves: the same way back, with the largest coefficients.
 
     Sound: every sum and product of the way is at most what is added up here in absolute values;
-    coefficients are multiplied with chords of `CHORD` bits and with slopes of `bits`.
+    coefficients are multiplied with chords of `CHORD` bits and with slopes of `bits`. Lanes are
+    shifted by these bits and by those of denominators, which they are longer than.
     """
     nodes, sizes = domain.graph.nodes, dict(largest)
     total = most = 1
@@ -96,14 +97,14 @@ def _width(domain: Domain, boxes: _Boxes, largest: dict[int, int], bits: int) ->
         if node.kind == RELU:
             (argument,) = node.args
             total += size * sum(max(0, high) for high in boxes.of(argument)[1])
-            most = max(most, size << max(CHORD + 1, bits))
+            most = max(most, size << max(CHORD + 1, bits), 1 << max(CHORD, bits))
             sizes[argument] = sizes.get(argument, 0) + 2 * size + 1
             continue
         floor, ceiling = boxes.bias(last)
         total += size * (sum(map(abs, floor)) + sum(map(abs, ceiling)))
         for part in node.step.parts:
             product = size * part.columns.largest_sum
-            most = max(most, product)
+            most = max(most, product, node.step.denominator)
             low, _ = boxes.of(part.argument)
             total += sum(map(abs, low))
             known = sizes.get(part.argument, 0)
