@@ -327,7 +327,7 @@ def test_a_range_ends_at_whole_numbers_not_between_them() -> None:
     graph = b.build({"m": m})
     whole = Region((F(0),), (F(10**6),), integers=frozenset({0}))
     verdict = find_range(Problem(graph, whole, TRUE), Form.of({(m, 0): 1}), ALONE)
-    assert verdict.closed
+    assert verdict.settled
     assert verdict.low.attained == 1
     assert verdict.low.point in ((F(0),), (F(1),))
     assert verdict.high.attained == 2 * 10**6 - 1

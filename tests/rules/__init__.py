@@ -13,7 +13,8 @@ what compares and rounds, on every path that it can take (`paths.py`): from `sub
 rounding down of coefficients, biases, relu, gate, products and squares in whole numbers, and what a
 ball gains on one input; from `domain.py` the intervals of affine steps (two inputs), relus, gates
 (on kinks, and on parts of a split at 0), products and squares; from `closing.py` multipliers that
-are rounded, sets of atoms; from `atoms.py` when an atom or a formula is false; `regions.py`;
+are rounded, sets of atoms; from `atoms.py` when an atom or a formula is false; `hull` of
+`spec/formulas.py`;
 `whole_numbers.py` for a group of two; from the engine's `interval.py` relu, step and gate.
 
 **Proved as a formula.** The sum of planes, rows and ends of a box (Farkas), which every

@@ -18,10 +18,16 @@ from verifex.certificate.checker.bounds.domain import Split
 from verifex.certificate.checker.bounds.grid import ScaledBall
 from verifex.certificate.checker.bounds.multipliers import Multipliers
 from verifex.certificate.checker.failures import Empty
-from verifex.certificate.checker.graph.network_graph import INPUT
-from verifex.certificate.checker.proof import closing, regions
-from verifex.certificate.checker.proof.atoms import Atoms, Numbered, possible
+from verifex.certificate.checker.proof import closing
+from verifex.certificate.checker.proof.atoms import Atoms
 from verifex.certificate.checker.proof.closing import Deriver
+from verifex.certificate.checker.spec import formulas
+from verifex.certificate.checker.spec.formulas import (
+    AtLeastOf,
+    ClaimAtom,
+    NumberedFormula,
+    can_hold,
+)
 
 # multipliers of splits and rows
 
@@ -47,6 +53,7 @@ def multipliers_in_whole_numbers(state: Statement, side: int) -> Term:
         grid = SimpleNamespace(coefficient=Bits(symbol(power)), unit=symbol(unit))
         deriver: Any = SimpleNamespace(
             grid=grid, cuts=5, graph=SimpleNamespace(nodes={5: SimpleNamespace(size=1)}))
+        deriver._weighted_terms = partial(Deriver._weighted_terms, deriver)
         domain: Any = SimpleNamespace(splits=(Split(3, 0, side, symbol(at)),))  # type: ignore[arg-type]
         using = Multipliers(splits=((0, symbol(weight)),), rows=((0, symbol(row_weight)),))  # type: ignore[arg-type]
         with patch.object(closing, "lower_bound", bounded):
@@ -149,13 +156,14 @@ def atom_by_itself(state: Statement) -> Term:
     return state.followed(run)
 
 
-FORMULAS: Sequence[Numbered] = (
-    0, (2, [0, 1]), (1, [0, 1]), (2, [0, 1, 2]), (2, [0, (1, [1, 2])]), (1, [0, (2, [1, 2])]),
-    (0, [0]), (1, []),
+FORMULAS: Sequence[NumberedFormula] = (
+    0, AtLeastOf(2, (0, 1)), AtLeastOf(1, (0, 1)), AtLeastOf(2, (0, 1, 2)),
+    AtLeastOf(2, (0, AtLeastOf(1, (1, 2)))), AtLeastOf(1, (0, AtLeastOf(2, (1, 2)))),
+    AtLeastOf(0, (0,)), AtLeastOf(1, ()),
 )
 
 
-def _holds(formula: Numbered, atoms: Sequence[Term]) -> Term:
+def _holds(formula: NumberedFormula, atoms: Sequence[Term]) -> Term:
     """Whether a formula is true where its atoms are."""
     if isinstance(formula, int):
         return atoms[formula]
@@ -168,8 +176,8 @@ def formulas_are_false(state: Statement) -> Term:
     holds, known = z3.Bools("a0 a1 a2"), z3.Bools("k0 k1 k2")
     state.given("the known", *(z3.Implies(k, z3.Not(a)) for k, a in zip(known, holds, strict=True)))
 
-    def run(formula: Numbered, path: Path) -> Term:
-        could = possible(formula, lambda atom: path.decide(known[atom]))
+    def run(formula: NumberedFormula, path: Path) -> Term:
+        could = can_hold(formula, lambda atom: path.decide(known[atom]))
         return z3.BoolVal(True) if could else z3.Not(_holds(formula, holds))
 
     return z3.And([state.followed(partial(run, formula)) for formula in FORMULAS])
@@ -182,7 +190,7 @@ def sets_of_atoms(state: Statement) -> Term:
     state.given("the set", z3.Not(z3.And(holds[0], holds[1])))
     deriver: Any = SimpleNamespace(atoms=SimpleNamespace(first=[0, 1, 2]))
 
-    def run(formula: Numbered, path: Path) -> Term:
+    def run(formula: NumberedFormula, path: Path) -> Term:
         false = {atom for atom in range(3) if path.decide(known[atom])}
         found = Deriver._needs_all(deriver, formula, {0, 1}, false)
         return z3.Not(_holds(formula, holds)) if found else z3.BoolVal(True)
@@ -202,15 +210,14 @@ def implied_bounds(state: Statement) -> Term:
     holds = [
         c * value + d >= 0 for c, (value, _), d in zip(slopes, inputs, constants, strict=True)]
 
-    def run(formula: Numbered, path: Path) -> Term:
+    def run(formula: NumberedFormula, path: Path) -> Term:
         at = path.symbol
         forms = [
             ({(0, element): at(c)}, at(d))
             for c, (_, element), d in zip(slopes, inputs, constants, strict=True)]
-        atoms: Any = SimpleNamespace(forms=forms)
-        graph: Any = SimpleNamespace(nodes=[SimpleNamespace(kind=INPUT, start=0)])
-        with patch.object(regions, "Fraction", partial(_quotient, path)):
-            found: Any = regions.implied(graph, atoms, formula)
+        atoms: list[Any] = [ClaimAtom(form, False) for form in forms]  # type: ignore[arg-type]
+        with patch.object(formulas, "Fraction", partial(_quotient, path)):
+            found: Any = formulas.hull(_written(formula, atoms), {(0, 0): 0, (0, 1): 1})
         values = [x, y]
         bounds = [
             sign * values[flat] >= state.end("the bound", term(bound), 1)
@@ -218,6 +225,13 @@ def implied_bounds(state: Statement) -> Term:
         return z3.Implies(_holds(formula, holds), z3.And(bounds))
 
     return z3.And([state.followed(partial(run, formula)) for formula in FORMULAS])
+
+
+def _written(formula: NumberedFormula, atoms: list[Any]) -> Any:
+    """The formula with atoms for their numbers."""
+    if isinstance(formula, int):
+        return atoms[formula]
+    return AtLeastOf(formula.needed, tuple(_written(part, atoms) for part in formula.parts))
 
 
 def _quotient(path: Path, value: Symbol, by: Symbol) -> Symbol:

@@ -247,7 +247,7 @@ def test_one_hot_groups_lose_no_point() -> None:
 def test_children_of_a_split_are_those_that_cover(
     kind: str, entry: list[Any], parts: list[tuple[int, int, Fraction]]
 ) -> None:
-    checker: Any = SimpleNamespace(claim=SimpleNamespace(size=2, integers={1}))
+    checker: Any = SimpleNamespace(claim=SimpleNamespace(size=2, region=SimpleNamespace(whole={1})))
     domain: Any = SimpleNamespace(cut=lambda *arguments: arguments)
     children: Any = Checker._children(checker, kind, entry, domain)
     assert [child() for child in children] == parts

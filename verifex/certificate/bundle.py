@@ -48,6 +48,11 @@ class BundleAnswer:
     seconds: float = 0.0
     size: int = 0
 
+    @property
+    def refutes(self) -> bool:
+        """Whether the checker accepted a witness: the claim is false."""
+        return self.code == VALID and self.text == "valid (refutation)"
+
 
 @dataclass
 class _Index:
@@ -179,11 +184,12 @@ def _of(entry: BundleEntry, answer: CheckerAnswer) -> BundleAnswer:
 
 
 def kinds(answers: Sequence[BundleAnswer]) -> Mapping[str, int]:
-    """How many certificates are valid, invalid, incomplete, not checked, unreadable."""
-    words = {VALID: "valid", INVALID: "invalid", 2: "incomplete", UNREADABLE: "unreadable"}
+    """How many certificates are valid proofs, valid refutations, invalid, and so on."""
+    words = {INVALID: "invalid", 2: "incomplete", UNREADABLE: "unreadable", None: "not checked"}
     counts = Counter(
-        "not checked" if a.code is None else words[a.code] for a in answers)
-    order = ("valid", "invalid", "incomplete", "not checked", "unreadable")
+        ("refutations" if a.refutes else "proofs") if a.code == VALID else words[a.code]
+        for a in answers)
+    order = ("proofs", "refutations", "invalid", "incomplete", "not checked", "unreadable")
     return {word: counts[word] for word in order}
 
 

@@ -66,6 +66,11 @@ class CheckerAnswer:
         return self.code == 0
 
     @property
+    def refutes(self) -> bool:
+        """Whether the checker accepted a witness: the claim is false."""
+        return self.valid and self.text == "valid (refutation)"
+
+    @property
     def refused(self) -> bool:
         """Whether the checker read everything and said no."""
         return self.code == 1

@@ -66,7 +66,8 @@ def check_one(files: Sequence[Path], options: CheckOptions) -> int:
     code = EXIT_UNKNOWN if found.code is None else _CODES[found.code]
     if options.json:
         emit({
-            "answer": found.text, "valid": found.valid, "bytes": found.size,
+            "answer": found.text, "valid": found.valid, "refutes": found.refutes,
+            "bytes": found.size,
             "seconds": round(found.seconds, 3), "exit_code": code,
         })
     else:
@@ -117,7 +118,7 @@ def check_folder(folder: Path, options: CheckOptions) -> int:
     for answer in answers[shown:]:
         print(_line(folder, answer))
     told = ", ".join(f"{count} {word}" for word, count in kinds(answers).items() if count)
-    print(f"{len(answers)} certificates: {told}")
+    print(f"{len(answers)} certificate{'s' * (len(answers) != 1)}: {told}")
     return code
 
 
@@ -134,7 +135,8 @@ def _document(folder: Path, answers: Sequence[BundleAnswer], code: int) -> dict[
                 "name": answer.entry.certificate.relative_to(folder).as_posix(),
                 "network": None if answer.entry.network is None else str(answer.entry.network),
                 "spec": None if answer.entry.spec is None else str(answer.entry.spec),
-                "answer": answer.text, "valid": answer.code == 0, "bytes": answer.size,
+                "answer": answer.text, "valid": answer.code == 0, "refutes": answer.refutes,
+                "bytes": answer.size,
                 "seconds": round(answer.seconds, 3),
             }
             for answer in answers

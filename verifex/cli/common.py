@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,6 +118,18 @@ def number(value: Fraction | float | None, digits: int = 6) -> str:
         value = Fraction(value)
         return f"{Decimal(value.numerator) / Decimal(value.denominator):.{digits - 1}e}"
     return f"{near + 0.0:.{digits}g}"
+
+
+def rounded(value: Fraction | float | None, towards: int, digits: int = 9) -> str:
+    """A number for people, rounded up (1) or down (-1) to so many digits; `-` for none."""
+    if value is None:
+        return "-"
+    exact = Fraction(value)
+    way = ROUND_CEILING if towards > 0 else ROUND_FLOOR
+    near = Context(prec=digits, rounding=way).divide(
+        Decimal(exact.numerator), Decimal(exact.denominator))
+    plain = 1e-5 <= abs(near) < 10**digits or near == 0
+    return f"{near.normalize():f}" if plain else f"{near.normalize():e}"
 
 
 def feature_names(names: Sequence[str], size: int) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from verifex.cli.common import feature_names, number
+from verifex.cli.common import feature_names, number, rounded
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, replayable
 from verifex.errors import UnsupportedError
 from verifex.ir.text.graph_text import fraction_to_json
@@ -77,7 +77,11 @@ def margin_text(verdict: Verdict) -> str:
     """What is known of the requirement's least margin: negative means violated."""
     parts = []
     if verdict.margin_low is not None:
-        parts.append(f"at least {number(verdict.margin_low)} (proven by bounds)")
+        shown = verdict.outcome in (Outcome.PROVED, Outcome.CLAIMED) and verdict.margin_low < 0
+        # What the verdict says is more than what the first bounds do.
+        parts.append(
+            f"at least 0 ({verdict.outcome.value})" if shown
+            else f"at least {number(verdict.margin_low)} (proven by bounds)")
     if verdict.margin_claimed is not None:
         parts.append(f"at least {number(verdict.margin_claimed)} (claimed)")
     if verdict.margin_high is not None:
@@ -176,16 +180,19 @@ def ranges_table(ranges: Sequence[RangeVerdict]) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for found in ranges:
         for name, end in (("min", found.low), ("max", found.high)):
-            table.add_row(Text(found.expression if name == "min" else ""), name, *_end(end))
+            cells = _end(end, 1 if name == "max" else -1)
+            table.add_row(Text(found.expression if name == "min" else ""), name, *cells)
     return table
 
 
-def _end(end: RangeEnd) -> list[str]:
+def _end(end: RangeEnd, outward: int) -> list[str]:
+    """The cells of an end: bounds rounded outward, attained values inward, so that both hold as
+    they are printed."""
     kink = " (on a kink)" if end.on_kink else ""
-    attained = number(end.attained, 9) + (kink if end.attained is not None else "")
+    attained = rounded(end.attained, -outward) + (kink if end.attained is not None else "")
     gap = "-" if end.gap is None else f"{end.gap:.2g}"
     by = "-" if end.proven is None else end.proven_by
-    return [number(end.proven, 9), by, number(end.claimed, 9), attained, gap]
+    return [rounded(end.proven, outward), by, rounded(end.claimed, outward), attained, gap]
 
 
 def end_text(out: Console, name: str, end: RangeEnd, names: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from ..failures import Bad
 from ..graph.fingerprints import Fingerprints
 from ..graph.forms import Form, total
 from ..graph.network_graph import NetworkGraph
@@ -40,7 +41,9 @@ class Atoms:
 
     def two_parts(self) -> tuple[NumberedFormula, NumberedFormula]:
         """The two formulas that a violation joins: the assumption, the negated requirement."""
-        assumption, goal = () if isinstance(self.formula, int) else self.formula.parts
+        if isinstance(self.formula, int):
+            raise Bad("a violation that joins nothing")
+        assumption, goal = self.formula.parts
         return assumption, goal
 
     def names(self, fingerprints: Fingerprints) -> dict[int, list[int]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..bounds.domain import Domain, Split
 from ..bounds.grid import Grid, ScaledBall, common_odd
 from ..bounds.whole_numbers import choose
-from ..failures import MAX_DEPTH, Short, need, pick
+from ..failures import MAX_DEPTH, Bad, Short, need, pick
 from ..graph.network_graph import AFFINE, RELU, STEP
 from ..spec.claim import Claim
 from ..spec.formulas import AtLeastOf, Formula, NumberedFormula, hull, input_positions
@@ -181,13 +181,15 @@ class Checker:
         self, kind: str, entry: object, domain: Domain
     ) -> tuple[Callable[[], Domain], Callable[[], Domain]]:
         """The two parts of a split domain, made when they are come to."""
-        need(isinstance(entry, list) and len(entry) in (2, 3), f"{kind}: a wrong split")
-        values = list(entry)  # type: ignore[call-overload]
+        if not isinstance(entry, list) or len(entry) not in (2, 3):
+            raise Bad(f"{kind}: a wrong split")
+        values = entry
         if kind == "split":
             at = exact(values[2]) if len(values) == 3 else Fraction(0)
             place = self.deriver.groups.element(values[0], values[1], ARGUMENT)
-            need(place is not None, "split: an element that the claim does not depend on")
-            node, element = place or (0, 0)
+            if place is None:
+                raise Bad("split: an element that the claim does not depend on")
+            node, element = place
             return (partial(domain.split, Split(node, element, 1, at)),
                     partial(domain.split, Split(node, element, -1, at)))
         flat, at = values[0], exact(values[1])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from ..failures import need
+from ..failures import Bad, need
 from ..graph.fingerprints import WIDTH
 from ..spec.toml_values import exact
 
@@ -25,23 +24,22 @@ LONGEST = 1 << 12
 
 def kind_of(line: object) -> str:
     """The key that says what a line is; refused if it has other keys than such lines have."""
-    need(isinstance(line, dict), f"no object: {line!r:.60}")
-    assert_line: Line = line  # type: ignore[assignment]
-    found = [kind for kind in KINDS if kind in assert_line]
+    if not isinstance(line, dict):
+        raise Bad(f"no object: {line!r:.60}")
+    found = [kind for kind in KINDS if kind in line]
     known = {found[0], *KINDS[found[0]]} if found else set[str]()
-    need(len(found) == 1 and assert_line.keys() <= known,
-         f"a line with keys {list(assert_line)!r:.60}")
+    need(len(found) == 1 and line.keys() <= known, f"a line with keys {list(line)!r:.60}")
     return found[0]
 
 
 def packed_bytes(value: object, what: str) -> bytes:
     """Bytes that are written in base64."""
-    need(isinstance(value, str), f"{what}: no text")
+    if not isinstance(value, str):
+        raise Bad(f"{what}: no text")
     try:
-        return base64.b64decode(str(value), validate=True)
-    except binascii.Error:
-        need(False, f"{what}: no base64")
-    return b""
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise Bad(f"{what}: no base64") from None
 
 
 def fingerprints(value: object, what: str) -> list[int]:
@@ -64,9 +62,10 @@ def numerators(value: object, what: str, bits: int, size: int) -> list[int]:
 def weighted(entries: object, what: str) -> Iterable[tuple[int, Fraction]]:
     """Numbers of constraints with multipliers >= 0: `[j, m, e]` is m * 2^e, `[j, "p/q"]` a
     fraction."""
-    need(isinstance(entries, list), f"{what}: no list")
+    if not isinstance(entries, list):
+        raise Bad(f"{what}: no list")
     found = []
-    for entry in list(entries):  # type: ignore[call-overload]
+    for entry in entries:
         need(isinstance(entry, list) and len(entry) in (2, 3), f"{what}: a wrong entry")
         number, *value = entry
         need(type(number) is int, f"{what}: no number of a constraint")
@@ -79,9 +78,9 @@ def _multiplier(value: list[object], what: str) -> Fraction:
         factor = exact(value[0])
     else:
         mantissa, exponent = value
-        need(type(mantissa) is int and type(exponent) is int and abs(int(exponent)) <= LONGEST,
-             f"{what}: a multiplier out of range")
-        factor = int(mantissa) * Fraction(2) ** int(exponent)  # type: ignore[call-overload]
+        if type(mantissa) is not int or type(exponent) is not int or abs(exponent) > LONGEST:
+            raise Bad(f"{what}: a multiplier out of range")
+        factor = mantissa * Fraction(2) ** exponent
     sizes = factor.numerator.bit_length(), factor.denominator.bit_length()
     need(factor >= 0 and max(sizes) <= 2 * LONGEST, f"{what}: a multiplier out of range")
     return factor
