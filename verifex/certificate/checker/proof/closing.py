@@ -123,11 +123,19 @@ class Deriver:
                 if place is not None:
                     by_node.setdefault(place[0], []).append((place[1], sign, line))
         for node, facts in by_node.items():
-            if len(facts) >= FEWEST and not facts[0][2].get("exact") and fits(domain, node):
+            several = len(facts) >= FEWEST and not facts[0][2].get("exact")
+            if several and fits(domain, {node, *self._constrained(domain, lines)}):
                 self._many_facts(domain, node, facts)
             else:
                 for element, sign, line in facts:
                     self._one_fact(domain, (node, element), sign, line)
+
+    def _constrained(self, domain: Domain, lines: list[Line]) -> Iterator[int]:
+        """The nodes of the constraints that lines may have multipliers of."""
+        if any("splits" in line for line in lines):
+            yield from (split.node for split in domain.splits)
+        if any("rows" in line for line in lines):
+            yield self.cuts
 
     def _many_facts(
         self, domain: Domain, node: int, facts: list[tuple[int, int, Line]]
