@@ -170,6 +170,19 @@ def test_exact_lines_close_ties(tmp_path: Path) -> None:
         assert asked.said(group, *tree(wrong, exact=1))[0] == 1
 
 
+@pytest.mark.parametrize(("power", "code"), [(1, 0), (1500, 0), (6000, 1)])
+def test_multipliers_may_be_longer_than_numbers_of_a_spec(
+    tmp_path: Path, power: int, code: int
+) -> None:
+    """Up to 8,192 bits: a program of some dozens of rows has determinants of thousands."""
+    part = FIRST / 3**power
+    rows = [[0, str(part)], [0, str(FIRST - part)], [1, str(SECOND)]]
+    asked = corner(tmp_path, f'at_most = "{BEST}"')
+    group = {"group": named(asked.names())}
+    assert asked.said(group, *tree(rows, exact=1))[0] == code
+    assert asked.said(group, *tree([*rows, [0, "1/0"]], exact=1))[0] == 1
+
+
 def test_an_exact_line_takes_no_gate_for_decided(tmp_path: Path) -> None:
     """The gradient of relu(x) is a gate that is open on [-1, 1]: from 0 to 1, whatever the tie."""
     network = save_net(tmp_path / "net.onnx", [([[1]], [0]), ([[1]], [0])])

@@ -15,7 +15,6 @@ ALPHA, TIE, BELOW, ABOVE = "alpha", "tie", "below", "above"
 NOT_GIVEN = -1
 
 
-
 class Choice(NamedTuple):
     """Which plane of each element of a node is taken, by one of the kinds above."""
 

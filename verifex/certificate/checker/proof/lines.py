@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -20,17 +21,20 @@ KINDS: dict[str, tuple[str, ...]] = {
     "fact": MULTIPLIERS, "bound": (*MULTIPLIERS, "atoms"),
 }
 LONGEST = 1 << 12
-"""Bits of a multiplier's numerator and denominator."""
+"""Bits of a multiplier's exponent; half of those of its numerator and of its denominator."""
+
+QUOTIENT = re.compile("([0-9]{1,2500})/([1-9][0-9]{0,2499})")
+"""Multipliers of exact lines are quotients of determinants: longer than the numbers of a spec."""
 
 
 def kind_of(line: object) -> str:
     """The key that says what a line is; refused if it has other keys than such lines have."""
     need(isinstance(line, dict), f"no object: {line!r:.60}")
-    assert_line: Line = line  # type: ignore[assignment]
-    found = [kind for kind in KINDS if kind in assert_line]
+    entries: Line = line  # type: ignore[assignment]
+    found = [kind for kind in KINDS if kind in entries]
     known = {found[0], *KINDS[found[0]]} if found else set[str]()
-    need(len(found) == 1 and assert_line.keys() <= known,
-         f"a line with keys {list(assert_line)!r:.60}")
+    need(len(found) == 1 and entries.keys() <= known,
+         f"a line with keys {list(entries)!r:.60}")
     return found[0]
 
 
@@ -76,7 +80,8 @@ def weighted(entries: object, what: str) -> Iterable[tuple[int, Fraction]]:
 
 def _multiplier(value: list[object], what: str) -> Fraction:
     if len(value) == 1:
-        factor = exact(value[0])
+        quotient = QUOTIENT.fullmatch(value[0]) if isinstance(value[0], str) else None
+        factor = Fraction(*map(int, quotient.groups())) if quotient else exact(value[0])
     else:
         mantissa, exponent = value
         need(type(mantissa) is int and type(exponent) is int and abs(int(exponent)) <= LONGEST,
