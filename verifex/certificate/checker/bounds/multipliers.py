@@ -49,9 +49,6 @@ class Multipliers:
         return self.fractions.get(Choice(kind, node))
 
 
-NONE = Multipliers()
-
-
 def steeper(low: int | Fraction, high: int | Fraction) -> bool:
     """The default of a relu's slope: 1 if more of [low, high] is above 0 than below, else 0.
 
