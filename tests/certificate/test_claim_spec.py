@@ -110,6 +110,19 @@ def test_bounds_are_exact(asked: Expression, bound: Fraction, tmp_path: Path) ->
     assert asked.form.const - atom.form.const == bound
 
 
+def test_a_link_keeps_the_name_by_which_it_is_read(asked: Expression, tmp_path: Path) -> None:
+    home, kept, ends = tmp_path / "home", tmp_path / "kept", tmp_path / "ends"
+    for folder in (kept, ends):
+        folder.mkdir()
+    (home / "rows.csv").rename(kept / "4f1c")
+    (home / "rows.csv").symlink_to(kept / "4f1c")
+    assert asked.files is not None
+    claim_files(asked.files, EndClaim(asked.text, False, F(0)), ends / "end.toml")
+    written = tomllib.loads((ends / "end.toml").read_text())
+    assert written["input"]["data"] == "../home/rows.csv"
+    assert load_problem(ends / "end.toml").point == asked.problem.point
+
+
 def test_what_no_spec_holds_is_refused(asked: Expression, tmp_path: Path) -> None:
     assert asked.files is not None
     text = SPEC.replace("row = 1", "row = 1979-05-27")

@@ -260,7 +260,7 @@ def test_forms_side_by_side_are_bounded_as_one_by_one(seed: int) -> None:
         forms.append(form)
     scale = 1 << checker.many.COEFFICIENT
     for domain in (coarse, fine):
-        assert checker.many.fits(domain, node)
+        assert checker.many.fits(domain, [node])
         plain, unit = checker.PlainBounds(domain), domain.grid.unit
         try:
             exact = [plain.lower_bound([((form, Fraction(0)), Fraction(1))], using)

@@ -240,6 +240,30 @@ def test_a_search_that_is_wrong_proves_nothing(
         assert sign * end.proven >= sign * F(exact.bound)
 
 
+def accepting(*_: Any, **__: Any) -> CheckerAnswer:
+    return CheckerAnswer("valid", 0, 0.0, 1)
+
+
+def test_no_bound_is_asked_for_that_a_point_contradicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the checker would accept whatever it is given."""
+    honest = extrema.minima
+
+    def wrong(*asked: Any, **more: Any) -> Any:
+        found, *rest = honest(*asked, **more)
+        return [replace(m, shown=m.shown + 0.5) for m in found], *rest
+
+    monkeypatch.setattr(extrema, "minima", wrong)
+    monkeypatch.setattr(grant, "run_checker", accepting)
+    path = question(tmp_path, 1, {"linf": F(1, 2)})
+    found = verifex.bound(None, path, "margin:0,1", seconds=10, engine="search")
+    for end, sign in ((found.low, -1), (found.high, 1)):
+        assert end.proven is not None
+        assert end.attained is not None
+        assert sign * end.attained <= sign * end.proven
+
+
 def refusing(*_: Any, **__: Any) -> CheckerAnswer:
     return CheckerAnswer("invalid: line 2: no", 1, 0.0, 1)
 

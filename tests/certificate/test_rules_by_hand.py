@@ -170,6 +170,19 @@ def test_exact_lines_close_ties(tmp_path: Path) -> None:
         assert asked.said(group, *tree(wrong, exact=1))[0] == 1
 
 
+@pytest.mark.parametrize(("power", "code"), [(1, 0), (1500, 0), (6000, 1)])
+def test_multipliers_may_be_longer_than_numbers_of_a_spec(
+    tmp_path: Path, power: int, code: int
+) -> None:
+    """Up to 8,192 bits: a program of some dozens of rows has determinants of thousands."""
+    part = FIRST / 3**power
+    rows = [[0, str(part)], [0, str(FIRST - part)], [1, str(SECOND)]]
+    asked = corner(tmp_path, f'at_most = "{BEST}"')
+    group = {"group": named(asked.names())}
+    assert asked.said(group, *tree(rows, exact=1))[0] == code
+    assert asked.said(group, *tree([*rows, [0, "1/0"]], exact=1))[0] == 1
+
+
 def test_an_exact_line_takes_no_gate_for_decided(tmp_path: Path) -> None:
     """The gradient of relu(x) is a gate that is open on [-1, 1]: from 0 to 1, whatever the tie."""
     network = save_net(tmp_path / "net.onnx", [([[1]], [0]), ([[1]], [0])])
@@ -361,6 +374,47 @@ def test_each_part_has_a_region_of_its_own(
     assert asked.said(*both)[0] == max(codes)
     assert asked.said({"parts": [0, 1]}, LEAF)[0] == 1
     assert asked.said(LEAF)[0] == 1
+
+
+# --- facts side by side ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_facts_side_by_side_know_the_quotients_of_rows(tmp_path: Path, count: int) -> None:
+    """0.1 x0 <= 0.07 says x0 <= 0.7. A tenth is no power of two, by which lanes are divided."""
+    network = save_net(tmp_path / "net.onnx", [
+        ([[1, 0], [1, 1], [1, 2], [1, 3]], [1, 1, 1, 1]), ([[1, 0, 0, 0]], [-1])])
+    row, places = 'linear = ["0.1*x[0] <= 0.07"]', list(range(count))
+    for most, code in (("0.71", 0), ("0.69", 1), ("0.6", 1)):
+        asked = Asked(tmp_path, network, limit(
+            "{ lo = [0, 0], hi = [1, 1] }", f"at_most = {most}", row))
+        group = {"group": named(asked.names())}
+        for mantissa in (5, 8, 10):
+            fact = {"fact": [0, places, -1], "rows": [[0, mantissa, 0]]}
+            said = asked.said(group, fact, LEAF)[0]
+            assert said == (code if mantissa == 10 else 1), (most, mantissa)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_facts_side_by_side_know_the_quotients_of_splits(tmp_path: Path, count: int) -> None:
+    """w = relu(z) / 3, split at 1/4: there z <= 3/4, and a claim that needs z <= 3/5 is false."""
+    stored = [numpy_helper.from_array(np.array(w, np.float32), n) for n, w in (
+        ("W", [[1, 1, 1, 1], [0, 1, 2, 3]]), ("three", [3]), ("V", [[1], [0], [0], [0]]))]
+    nodes = [helper.make_node("MatMul", ["x", "W"], ["z"]), helper.make_node("Relu", ["z"], ["y"]),
+             helper.make_node("Div", ["y", "three"], ["w"]), helper.make_node("Relu", ["w"], ["r"]),
+             helper.make_node("MatMul", ["r", "V"], ["f"])]
+    network = save_graph(tmp_path / "net.onnx", nodes, stored, [1, 2], "f", [1, 1])
+    for most, code in (("0.251", 0), ("0.2", 1)):
+        asked = Asked(tmp_path, network, (
+            "verifex = 1\n[region]\nbox = { lo = [0, 0], hi = [1, 1] }\n[[require]]\nany = ["
+            f'{{ output = "logit:0", at_most = {most} }}, '
+            '{ output = "logit:0", at_least = 0.25 }]\n'))
+        names = asked.names()
+        groups = [{"group": named(part)} for part in (names[:4], names[4:])]
+        for mantissa in (2, 3):
+            fact = {"fact": [0, list(range(count)), -1], "splits": [[0, mantissa, 0]]}
+            said = asked.said(*groups, {"split": [1, 0, "1/4"]}, LEAF, fact, LEAF)[0]
+            assert said == code, (most, mantissa)
 
 
 # --- shares of products ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from verifex.certificate.checker.bounds import many as many
 from verifex.certificate.checker.bounds import plain as plain
 from verifex.certificate.checker.bounds import substitution as substitution
+from verifex.certificate.checker.bounds.at_point import ends as ends
 from verifex.certificate.checker.bounds.at_point import exactly as exactly
 from verifex.certificate.checker.bounds.balls import shares as shares
 from verifex.certificate.checker.bounds.domain import Domain as Domain
@@ -40,6 +41,7 @@ from verifex.certificate.checker.proof.closing import Deriver as Deriver
 from verifex.certificate.checker.proof.names import ARGUMENT as ARGUMENT
 from verifex.certificate.checker.proof.names import ElementIndex as ElementIndex
 from verifex.certificate.checker.proof.witnesses import check_witness as check_witness
+from verifex.certificate.checker.proof.witnesses import inside as inside
 from verifex.certificate.checker.spec.claim import Claim as Claim
 from verifex.certificate.checker.spec.claim import spec_claim as spec_claim
 from verifex.certificate.checker.spec.data.data_files import DataFiles as DataFiles

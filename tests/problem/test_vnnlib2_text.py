@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.query_texts import random_graph
 from verifex.errors import InputError, UnsupportedError
+from verifex.ir.formula import atoms
 from verifex.problem.vnnlib.stated import Stated
 from verifex.problem.vnnlib.version_2 import state
 
@@ -37,7 +38,7 @@ def test_control_characters_are_refused(mark: str, place: str) -> None:
 def test_what_a_comment_may_hold() -> None:
     text = HEAD + F + BOX + '; "é \u00b1 \U0001f600 (( [0.5] 1e400\r\n' + END.replace(
         "Y[0]", "Y[ ; the first\r\n 0 ]")
-    assert len(read(text).problem.listed) == 5
+    assert len(list(atoms(read(text).problem.require))) == 1
 
 
 @pytest.mark.parametrize("index", ["0.9", "1.7", "-1", "-0", "9" * 30, "4294967296", "1e0", "+1",
@@ -72,8 +73,8 @@ def test_numbers_that_the_package_cannot_read(number: str) -> None:
 @pytest.mark.parametrize("number", ["9" * 308, "0." + "0" * 300 + "1", "-0.0", "0." + "3" * 900,
                                     "0." + "0" * 500])
 def test_numbers_are_exact(number: str) -> None:
-    listed = read(HEAD + F + BOX + f"(assert (>= Y[0] {number}))").problem.listed
-    assert listed[-1].form.const == -Fraction(number)
+    problem = read(HEAD + F + BOX + f"(assert (>= Y[0] {number}))").problem
+    assert [atom.form.const for atom in atoms(problem.violation())] == [-Fraction(number)]
 
 
 @pytest.mark.parametrize("junk", ["\u00e9", "\ufeff", "\xa0", "]", '"', "[", "#"])

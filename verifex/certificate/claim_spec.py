@@ -86,8 +86,11 @@ class _Moved:
         return self.file(self.old / name)
 
     def file(self, path: Path) -> str:
-        """The name of a file from the new folder."""
-        return os.path.relpath(path.resolve(), self.new.resolve())
+        """The name of a file from the new folder.
+
+        Only folders are resolved: what a file is called says how it is read, a link to it too.
+        """
+        return os.path.relpath(path.parent.resolve() / path.name, self.new.resolve())
 
 
 def _masks_moved(value: Any, moved: _Moved) -> Any:

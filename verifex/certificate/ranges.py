@@ -124,6 +124,8 @@ class _OneEnd:
         self.seconds = self.case.left * share
         started = time.monotonic()
         for bound, closed in self._attempts(end):
+            if end.attained is not None and self.sign * (end.attained - bound) < 0:
+                continue  # a replayed point contradicts it, whoever might accept it
             if closed is None:
                 verdict, claim = self._searched(bound)
                 if verdict is not None and verdict.outcome is Outcome.REFUTED:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from verifex.errors import InputError
-from verifex.ir.formula import TRUE, And, Atom, Cell, Form, Formula, cells, negate, nodes
+from verifex.ir.formula import TRUE, And, Cell, Form, Formula, cells, negate, nodes
 from verifex.ir.graph import Graph, NamedNetwork
 from verifex.ir.ops import Step
 from verifex.ir.region import Region
@@ -31,10 +31,8 @@ class Problem:
     """For all x in `region` with `assume(x)`: `require(x)`.
 
     `point` is the reference input (the centre), if there is one; `notes` are sentences that a
-    verdict repeats. Formulas read nodes of `graph`. `listed` are the atoms of the violated claim in
-    the order in which a certificate numbers them, where the formulas themselves hold fewer (those
-    of a VNN-LIB query that the region implies are left out). `defined` lists where ratios in the
-    claim are defined: the formulas deal with it already, a verdict tells it.
+    verdict repeats. Formulas read nodes of `graph`. `defined` lists where ratios in the claim are
+    defined: the formulas deal with it already, a verdict tells it.
 
     `networks` names the networks that the graph holds if they are several; a problem of one network
     names none. Certificates know one network so far: no claim about several is ever `proved`.
@@ -47,7 +45,6 @@ class Problem:
     point: tuple[Fraction, ...] | None = None
     name: str = ""
     notes: tuple[str, ...] = ()
-    listed: tuple[Atom, ...] = ()
     defined: tuple[Defined, ...] = ()
     networks: tuple[NamedNetwork, ...] = ()
 

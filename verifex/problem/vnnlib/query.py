@@ -13,7 +13,7 @@ from math import ceil, floor
 from typing import TypeAlias
 
 from verifex.errors import InputError, UnsupportedError
-from verifex.ir.formula import TRUE, And, Atom, Cell, Form, Formula, Or, atoms, negate
+from verifex.ir.formula import TRUE, And, Atom, Cell, Form, Formula, Or, negate
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import Gather
 from verifex.ir.ops import Affine
@@ -280,8 +280,7 @@ def build(
 
     `names` are those of the flat inputs. With `reach`, inputs without a bound are cut off there
     (see `box_of`): what holds on that box is then no answer, only a counterexample is. Atoms that
-    hold on the whole box are left out of the problem's claim; `listed` keeps all of them for the
-    certificate's numbers.
+    hold on the whole box are left out of the problem's claim.
     """
     if len(names) != graph.input_size:
         raise InputError(f"the network takes {graph.input_size} numbers, the query has "
@@ -292,7 +291,6 @@ def build(
     left = reduce(violated, flat, lo, hi) if inhabited else violated
     return Problem(
         graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
-        listed=tuple(atoms(violated)),
     )
 
 

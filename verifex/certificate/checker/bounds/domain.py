@@ -198,5 +198,3 @@ class Domain:
             low.append(least // unit)
             high.append(-(-max(ends) // unit))
         return low, high
-
-

@@ -9,7 +9,7 @@ lanes stay short: what is found is a little below what `substitution` finds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import mul
 
 from ..graph.network_graph import AFFINE, INPUT, RELU
@@ -25,15 +25,24 @@ Terms = dict[tuple[int, int], int]
 """Coefficients, in 2^-COEFFICIENT, by node and element."""
 
 
-def fits(domain: Domain, node: int) -> bool:
-    """Whether elements of a node can be bounded here."""
+def fits(domain: Domain, starts: Iterable[int]) -> bool:
+    """Whether forms of these nodes' elements can be bounded here.
+
+    Sound: all nodes that a form names have to be asked for, those of constraints too. What lies on
+    their way back is taken for a relu or an affine step by a power of two, whatever it is.
+    """
     if domain.grid.balls:
         return False
-    nodes = [domain.graph.nodes[n] for n in domain.graph.nodes[node].cone]
+    nodes = domain.graph.nodes
     return all(
-        n.kind in (INPUT, RELU)
-        or (n.kind == AFFINE and n.step.denominator & n.step.denominator - 1 == 0)
-        for n in nodes)
+        nodes[n].kind in (INPUT, RELU)
+        or (nodes[n].kind == AFFINE and is_power_of_two(nodes[n].step.denominator))
+        for n in frozenset[int]().union(*(nodes[start].cone for start in starts)))
+
+
+def is_power_of_two(number: int) -> bool:
+    """Whether a number from 1 on is a power of two."""
+    return number & number - 1 == 0
 
 
 def lower_bounds(

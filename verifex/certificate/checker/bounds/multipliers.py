@@ -15,7 +15,6 @@ ALPHA, TIE, BELOW, ABOVE = "alpha", "tie", "below", "above"
 NOT_GIVEN = -1
 
 
-
 class Choice(NamedTuple):
     """Which plane of each element of a node is taken, by one of the kinds above."""
 
@@ -48,9 +47,6 @@ class Multipliers:
     def of(self, kind: str, node: int) -> Sequence[int] | None:
         """The numerators of a node, if any are given."""
         return self.fractions.get(Choice(kind, node))
-
-
-NONE = Multipliers()
 
 
 def steeper(low: int | Fraction, high: int | Fraction) -> bool:

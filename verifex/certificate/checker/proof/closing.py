@@ -147,7 +147,7 @@ class Deriver:
                     row[place, i] = row.get((place, i), 0) + coefficient
             forms.append(row)
             constants.append(constant)
-        if not all(fits(domain, used) for used in {place for row in forms for place, _ in row}):
+        if not fits(domain, {place for row in forms for place, _ in row}):
             return False
         found = lower_bounds(domain, forms, constants, shared)
         domain.learn_all(node, [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -19,7 +20,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "fact": MULTIPLIERS, "bound": (*MULTIPLIERS, "atoms"),
 }
 LONGEST = 1 << 12
-"""Bits of a multiplier's numerator and denominator."""
+"""Bits of a multiplier's exponent; half of those of its numerator and of its denominator."""
+
+QUOTIENT = re.compile("([0-9]{1,2500})/([1-9][0-9]{0,2499})")
+"""Multipliers of exact lines are quotients of determinants: longer than the numbers of a spec."""
 
 
 def kind_of(line: object) -> str:
@@ -75,7 +79,8 @@ def weighted(entries: object, what: str) -> Iterable[tuple[int, Fraction]]:
 
 def _multiplier(value: list[object], what: str) -> Fraction:
     if len(value) == 1:
-        factor = exact(value[0])
+        quotient = QUOTIENT.fullmatch(value[0]) if isinstance(value[0], str) else None
+        factor = Fraction(*map(int, quotient.groups())) if quotient else exact(value[0])
     else:
         mantissa, exponent = value
         if type(mantissa) is not int or type(exponent) is not int or abs(exponent) > LONGEST:

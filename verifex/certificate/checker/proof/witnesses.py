@@ -19,7 +19,7 @@ def check_witness(claim: Claim, atoms: Atoms, cuts: int, point: list[Fraction]) 
     these, so the attribution that it reads has one limit from every side, and so is defined.
     """
     need(len(point) == claim.size, "witness: another length")
-    need(_inside(claim, cuts, point), "witness: outside the region")
+    need(inside(claim, cuts, point), "witness: outside the region")
     low, high = ends(claim.graph, atoms.node, point, False)
     on_kink = {k for k, value in enumerate(low) if value != high[k]}
     violated = can_hold(
@@ -28,7 +28,7 @@ def check_witness(claim: Claim, atoms: Atoms, cuts: int, point: list[Fraction]) 
     need(violated, "witness: the claim holds there")
 
 
-def _inside(claim: Claim, cuts: int, point: list[Fraction]) -> bool:
+def inside(claim: Claim, cuts: int, point: list[Fraction]) -> bool:
     """Whether a point lies in the region, exactly."""
     region = claim.region
     if not all(a <= v <= b for a, v, b in zip(region.low, point, region.high, strict=True)):

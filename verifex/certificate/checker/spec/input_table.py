@@ -16,7 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..failures import Bad, at, need
-from ..onnx.rounding import nearest
+from ..onnx.rounding import FLOAT32_BITS, FLOAT32_LEAST, nearest
 from .data.csv_rows import FeatureTable, feature_table
 from .data.data_files import DataFiles
 from .data.npy_file import NUMBERS, npy_numbers
@@ -36,7 +36,6 @@ from .toml_values import (
 INPUT_KEYS = ("point", "data", "row", "header", "target", "drop", "scale", "minmax_of", "round",
               "names")
 OF_CSV = ("header", "target", "drop", "minmax_of")
-FLOAT32_DIGITS, FLOAT32_LEAST_EXPONENT = 24, -149
 
 
 class InputReading(NamedTuple):
@@ -61,7 +60,7 @@ def read_input(
         point = scaled(point, column_ends(table, titles, features.size, files))
     if "round" in table:
         table.word("round", "float32")
-        point = [nearest(value, FLOAT32_DIGITS, FLOAT32_LEAST_EXPONENT) for value in point]
+        point = [nearest(value, FLOAT32_BITS, FLOAT32_LEAST) for value in point]
     return InputReading(features, point)
 
 
