@@ -42,7 +42,7 @@ def attempts(
         return
     yield Attempt(verdict, lambda: proof_lines(problem, files, closed))
     if any(node.dimension is not None for node in closed.proof.nodes) and left() > 0:
-        again = _by_gates(problem, settings, left())
+        again = _by_gates(problem, settings, left() / 2)  # the rest is for its check
         if again is not None:
             yield Attempt(
                 replace(verdict, proof=again), lambda: proof_lines(problem, files, again))

@@ -36,6 +36,9 @@ from verifex.problem.spec.expression import Expression
 from verifex.settings import Settings
 from verifex.source import QuestionFiles
 
+REFUSED = 1
+"""The exit code of a checker that read all and said no."""
+
 WEAKER = (Fraction(0), Fraction(1, 10**9), CLOSED)
 """What a bound gives way by, relative to its size, until the checker accepts it: first nothing,
 then what floats may err by, then nearly all that a closed end may miss (`RangeEnd.closed`)."""
@@ -140,11 +143,20 @@ class _OneEnd:
             if done.outcome is Outcome.PROVED:
                 return replace(end, proven=claim.bound, proven_by=BY_CHECKER,
                                certificate=self.told, proof=None)
-            if self.told is None or self.told.get("check_exit") != 1:
+            if self.told is None or self.told.get("check_exit") != REFUSED:
                 break  # it was not checked, or is beyond the checker: so would weaker ones be
         if self.note:
             self.case.notes.append(f"{self.side}: {self.note}")
+        if self.told is not None and self.told.get("check_exit") == REFUSED:
+            for suffix in (".toml", ".vxc"):  # nobody shall find a proof there that is none
+                self._spec.with_suffix(suffix).unlink(missing_ok=True)
+            self.told = {**self.told, "path": None, "spec": None}
         return replace(end, certificate=self.told, proof=None)
+
+    @property
+    def _spec(self) -> Path:
+        """The file of the claim's spec; the certificate lies beside it."""
+        return self.case.folder / f"{self.case.name}-{'max' if self.maximum else 'min'}.toml"
 
     # --- what to try --------------------------------------------------------------------------
 
@@ -220,8 +232,7 @@ class _OneEnd:
 
     def _check(self, claim: EndClaim, verdict: Verdict, seconds: float) -> Verdict:
         """Write the claim's spec and certificate, and have them checked."""
-        case, end = self.case, "max" if self.maximum else "min"
-        spec = case.folder / f"{case.name}-{end}.toml"
+        case, spec = self.case, self._spec
         settings = replace(case.settings, certificate=spec.with_suffix(".vxc"))
         try:
             files = claim_files(self.files, claim, spec)
