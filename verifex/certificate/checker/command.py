@@ -55,7 +55,7 @@ def work(files: Sequence[str], share: tuple[int, int]) -> WorkerAnswer:
         network = read(files[0])
         place[:] = [os.path.basename(files[1])]
         query = read(files[1])
-        place.clear()
+        place[:] = [os.path.basename(files[2])]
         lines, code = stream(files[2], digest, place), INVALID
         header = read_header(next(lines, {}))
         for key, (_, found) in (("network", network), ("spec", query)):

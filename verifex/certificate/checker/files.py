@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from .failures import MAX_FILE, MAX_LINE, need
+from .failures import MAX_FILE, MAX_LINE, Bad, need
 
 
 def read(path: str) -> tuple[bytes, str]:
@@ -52,4 +52,12 @@ def stream(path: str, digest: Any, place: list[str]) -> Iterator[Any]:
         for number, line in enumerate(iter(partial(source.readline, MAX_LINE + 1), b""), 1):
             place[:] = [f"line {number}"]
             need(len(line) <= MAX_LINE, "a line is too long")
-            yield json.loads(line, parse_float=int, parse_constant=int)
+            yield _object(line)
+
+
+def _object(line: bytes) -> Any:
+    """What a line of JSON says; numbers are whole."""
+    try:
+        return json.loads(line, parse_float=int, parse_constant=int)
+    except (ValueError, RecursionError):
+        raise Bad("no line of JSON whose numbers are whole") from None

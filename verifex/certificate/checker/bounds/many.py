@@ -10,6 +10,7 @@ lanes stay short: what is found is a little below what `substitution` finds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from operator import mul
 
 from ..graph.network_graph import AFFINE, INPUT, RELU
@@ -165,13 +166,16 @@ class _ManyForms:
             if a != b and numbers:
                 self.constant += (numbers - self.lanes.positive(numbers)) * (b - a)
         bits = step.denominator.bit_length() - 1
+        there = [numbers for numbers in row if numbers]
         for part in step.parts:
             low, high = self.boxes.of(part.argument)
             for i, (positions, weights) in enumerate(part.columns.rows):
                 if not (low[i] or high[i]):
                     continue
-                picked = row if positions is None else map(row.__getitem__, positions)
-                numbers = sum(map(mul, weights, picked))
+                if positions is None:  # of all elements, those with coefficients
+                    numbers = sum(map(mul, compress(weights, row), there))
+                else:
+                    numbers = sum(map(mul, weights, map(row.__getitem__, positions)))
                 if bits and numbers:
                     numbers, remainder = self.lanes.shifted(numbers, bits)
                     if remainder and low[i] < 0:
