@@ -88,7 +88,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_are_valid(cli: Cli, place: Path) -> None:
-    told = "a.vxc: valid\nb.vxc: valid\ndeep/c.vxc.gz: valid\n3 certificates: 3 proofs\n"
+    told = "a.vxc: valid\nb.vxc: valid\ndeep/c.vxc.gz: valid\n3 certificates: 3 proved\n"
     for jobs in (1, 2, 8):
         assert cli("check", "all", "--jobs", jobs) == (0, told, "")
     code, out, err = cli("check", "all", "--json", "-j", "2")
@@ -138,7 +138,7 @@ def test_the_worst_decides(cli: Cli, place: Path) -> None:
     write_proof(place / "all" / "lost.vxc", place / "o.onnx", place / "all" / "spec.toml")
     code, out, _ = cli("check", "all")
     assert code == 65
-    assert out.endswith("9 certificates: 3 proofs, 4 invalid, 1 incomplete, 1 unreadable\n")
+    assert out.endswith("9 certificates: 3 proved, 4 invalid, 1 incomplete, 1 unreadable\n")
 
 
 def test_a_network_that_the_checker_cannot_read(cli: Cli, place: Path) -> None:

@@ -184,12 +184,12 @@ def _of(entry: BundleEntry, answer: CheckerAnswer) -> BundleAnswer:
 
 
 def kinds(answers: Sequence[BundleAnswer]) -> Mapping[str, int]:
-    """How many certificates are valid proofs, valid refutations, invalid, and so on."""
+    """How many claims are proved, are refuted, have certificates that are invalid, and so on."""
     words = {INVALID: "invalid", 2: "incomplete", UNREADABLE: "unreadable", None: "not checked"}
     counts = Counter(
-        ("refutations" if a.refutes else "proofs") if a.code == VALID else words[a.code]
+        ("refuted" if a.refutes else "proved") if a.code == VALID else words[a.code]
         for a in answers)
-    order = ("proofs", "refutations", "invalid", "incomplete", "not checked", "unreadable")
+    order = ("proved", "refuted", "invalid", "incomplete", "not checked", "unreadable")
     return {word: counts[word] for word in order}
 
 
