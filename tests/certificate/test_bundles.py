@@ -95,7 +95,8 @@ def test_all_are_valid(cli: Cli, place: Path) -> None:
     document = json.loads(out)
     assert (code, err, document["exit_code"]) == (0, "", 0)
     assert document["counts"] == {
-        "valid": 3, "invalid": 0, "incomplete": 0, "not checked": 0, "unreadable": 0}
+        "proved": 3, "refuted": 0, "invalid": 0, "incomplete": 0, "not checked": 0,
+        "unreadable": 0}
     second = document["certificates"][1]
     assert (second["name"], second["valid"], second["answer"]) == ("b.vxc", True, "valid")
     assert Path(second["network"]) == Path("all/nets/other.onnx.gz")
