@@ -9,7 +9,7 @@ lanes stay short: what is found is a little below what `substitution` finds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import mul
 
 from ..graph.network_graph import AFFINE, INPUT, RELU
@@ -25,11 +25,12 @@ Terms = dict[tuple[int, int], int]
 """Coefficients, in 2^-COEFFICIENT, by node and element."""
 
 
-def fits(domain: Domain, node: int) -> bool:
-    """Whether elements of a node can be bounded here."""
+def fits(domain: Domain, starts: Iterable[int]) -> bool:
+    """Whether forms of elements of these nodes can be bounded here."""
     if domain.grid.balls:
         return False
-    nodes = [domain.graph.nodes[n] for n in domain.graph.nodes[node].cone]
+    nodes = [domain.graph.nodes[n]
+             for n in frozenset().union(*(domain.graph.nodes[start].cone for start in starts))]
     return all(
         n.kind in (INPUT, RELU)
         or (n.kind == AFFINE and n.step.denominator & n.step.denominator - 1 == 0)
@@ -86,7 +87,8 @@ def _width(domain: Domain, boxes: _Boxes, largest: dict[int, int], bits: int) ->
     """Bits of a lane that nothing leaves: the same way back, with the largest coefficients.
 
     Sound: every sum and product of the way is at most what is added up here in absolute values;
-    coefficients are multiplied with chords of `CHORD` bits and with slopes of `bits`.
+    coefficients are multiplied with chords of `CHORD` bits and with slopes of `bits`. A lane is
+    also wider than each denominator, by which `Lanes.shifted` divides.
     """
     nodes, sizes = domain.graph.nodes, dict(largest)
     total = most = 1
@@ -103,7 +105,7 @@ def _width(domain: Domain, boxes: _Boxes, largest: dict[int, int], bits: int) ->
         total += size * (sum(map(abs, floor)) + sum(map(abs, ceiling)))
         for part in node.step.parts:
             product = size * part.columns.largest_sum
-            most = max(most, product)
+            most = max(most, product, node.step.denominator)
             low, _ = boxes.of(part.argument)
             total += sum(map(abs, low))
             known = sizes.get(part.argument, 0)

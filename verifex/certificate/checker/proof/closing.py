@@ -123,11 +123,24 @@ class Deriver:
                 if place is not None:
                     by_node.setdefault(place[0], []).append((place[1], sign, line))
         for node, facts in by_node.items():
-            if len(facts) >= FEWEST and not facts[0][2].get("exact") and fits(domain, node):
+            if (len(facts) >= FEWEST and not facts[0][2].get("exact")
+                    and fits(domain, self._starts(domain, node, facts))):
                 self._many_facts(domain, node, facts)
             else:
                 for element, sign, line in facts:
                     self._one_fact(domain, (node, element), sign, line)
+
+    def _starts(
+        self, domain: Domain, node: int, facts: list[tuple[int, int, Line]]
+    ) -> set[int]:
+        """The nodes at which forms of facts begin: that of the facts, and what they multiply."""
+        found = {node}
+        for _, _, line in facts:
+            if line.get("rows"):
+                found.add(self.cuts)
+            for number, _ in weighted(line.get("splits", []), "splits"):
+                found.add(pick(domain.splits, number, "split").node)
+        return found
 
     def _many_facts(
         self, domain: Domain, node: int, facts: list[tuple[int, int, Line]]
