@@ -279,6 +279,26 @@ def test_forms_side_by_side_are_bounded_as_one_by_one(seed: int) -> None:
                 assert bound <= unit * sum(c * at[n][i] for (n, i), c in form.items())
 
 
+@pytest.mark.parametrize("power", [60, 100, 120, 149, 300, 1074])
+def test_lanes_are_wider_than_denominators(power: int) -> None:
+    """Where all weights are so small that their products are shorter than their denominator."""
+    graph = checker.NetworkGraph()
+    x = graph.input("x", 2)
+    small, larger = Fraction(1, 1 << power), Fraction(1, 1 << power // 2)
+    weights = [small, larger, -larger, larger]
+    node = graph.rows([({(x, 0): weight}, Fraction(0)) for weight in weights])
+    domain = checker.Domain(grid_of(graph, 52, 64), ([Fraction(1)] * 2, [Fraction(2)] * 2))
+    unit = domain.grid.unit
+    size = graph.nodes[node].size
+    found = checker.many.lower_bounds(
+        domain, [{(node, i): sign << checker.many.COEFFICIENT} for i in range(size)
+                 for sign in (1, -1)], [0] * 2 * size, checker.Multipliers())
+    plain = checker.PlainBounds(domain).bounds(node)
+    for (low, high), least, most in zip(plain, found[::2], found[1::2], strict=True):
+        assert low - Fraction(1, 1 << 30) <= Fraction(least, unit) <= low
+        assert -high - Fraction(1, 1 << 30) <= Fraction(most, unit) <= -high
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_numbers_in_lanes_are_as_one_by_one(seed: int) -> None:
     rng = random.Random(seed)

@@ -539,3 +539,16 @@ def test_weights_of_any_size_bound_facts_as_they_are(tmp_path: Path, bits: int) 
         for sign in (1, -1):
             fact = {"fact": [0, [0, 1, 2, 3], sign]}
             assert asked.said(names, fact, {"bound": 0}, LEAF)[0] == code, (bits, bound, sign)
+@pytest.mark.parametrize("row", [
+    'x[0] / 3 <= 0.5', '0.1*x[0] + 0.7*x[1] <= 1.2', 'x[0] / 3 + x[1] <= 2'])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_facts_side_by_side_take_rows_as_they_are(tmp_path: Path, row: str, sign: int) -> None:
+    """Rows whose denominator is no power of two: multiplied, they gain nothing here."""
+    network = save_net(tmp_path / "net.onnx", [
+        ([[1, 0], [0, 1], [1, 1], [1, -1]], [0] * 4), ([[1, 0, 0, 0]], [0])])
+    demand = "at_least = 1000" if sign > 0 else "at_most = -1000"
+    claim = Asked(tmp_path, network, limit("[1.2, 1.5]", demand, f"linear = ['{row}']"))
+    group = {"group": named(claim.names())}
+    for count in (3, 4):
+        fact = {"fact": [0, list(range(count)), sign], "rows": [[0, 1, 40]]}
+        assert claim.said(group, fact, LEAF) == (1, "invalid: line 4: leaf 0 does not close")

@@ -34,8 +34,9 @@ from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError
-from verifex.ir.formula import FALSE, TRUE, negate, simplify
+from verifex.ir.formula import FALSE, TRUE, Atom, fold, negate, simplify
 from verifex.ir.problem import Problem
+from verifex.ir.region import LARGEST
 from verifex.settings import Settings
 
 
@@ -61,6 +62,9 @@ def _decide(problem: Problem, settings: Settings, pool: SolverPool, watch: Watch
         problem, settings, budget, pool, node_bounds(problem), watch, notes=region_notes(problem))
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
+    if verdict is None and _beyond_floats(problem):
+        why = "the claim has a number beyond 1e300"
+        return run.verdict(Outcome.UNKNOWN, [Reason(ReasonKind.UNSUPPORTED, SEARCH, why)])
     if verdict is None and settings.attack:
         verdict = _by_attack(run, quick=settings.searches)
     if verdict is None and settings.searches:
@@ -88,6 +92,16 @@ def _by_bounds(run: Run, started: float) -> Verdict | None:
         run.proof = Closed(layout, [], Proof(), [])
         return run.verdict(Outcome.CLAIMED, evidence=[Evidence(EvidenceKind.INTERVALS, BOUNDS)])
     return None
+
+
+def _beyond_floats(problem: Problem) -> bool:
+    """Whether some number of the claim is beyond what searches and solvers compute with."""
+
+    def far(atom: Atom) -> bool:
+        return any(abs(number) > LARGEST
+                   for number in (atom.form.const, *(c for _, c in atom.form.terms)))
+
+    return fold(problem.violation(), far, lambda _, parts: any(parts), lambda _: False)
 
 
 def _by_attack(run: Run, quick: bool) -> Verdict | None:

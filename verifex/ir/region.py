@@ -103,11 +103,15 @@ class Region:
         return all(r.holds(point) for r in self.rows) and all(b.holds(point) for b in self.balls)
 
     def float_box(self) -> tuple[FloatArray, FloatArray]:
-        """Outward rounded float bounds of the box, each of shape (size,); InputError for those
-        that leave the range of floats."""
+        """Outward rounded float bounds of the box, each of shape (size,); InputError for those,
+        and for linear constraints, that leave the range of floats."""
         for i, ends in enumerate(zip(self.lo, self.hi, strict=True)):
             if max(map(abs, ends)) > LARGEST:
                 raise InputError(f"{self.name(i)} is bounded by a number beyond 1e300",
+                                 expected="a smaller number", key="region")
+        for row in self.rows:
+            if max(map(abs, (row.rhs, *row.coefs.values()))) > LARGEST:
+                raise InputError("a linear constraint has a number beyond 1e300",
                                  expected="a smaller number", key="region")
         lo, _ = ExactArray.from_numbers(self.lo).float_bounds()
         _, hi = ExactArray.from_numbers(self.hi).float_bounds()

@@ -7,6 +7,7 @@ is found that violates the claim; or a unit is named that has to be split on fir
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -229,4 +230,12 @@ def _recorded(
     if bound.rows:
         params[REGION_ROWS] = {r: value / unit for r, value in sorted(bound.rows.items())}
     weights = {k: w / unit for k, w in (more or {}).items()}
-    return AtomBound(row, float(bound.value / unit), params, weights, exact=True)
+    return AtomBound(row, _near(bound.value / unit), params, weights, exact=True)
+
+
+def _near(value: Fraction) -> float:
+    """The nearest float, infinite where the value is beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -46,7 +46,7 @@ class Lanes:
         return (lifted & (signs << self.width) - signs) - (signs << self.width - 1)
 
     def shifted(self, numbers: int, bits: int) -> tuple[int, bool]:
-        """floor(v / 2^bits) in every lane, and whether any lane left a remainder.
+        """floor(v / 2^bits) in every lane, and whether any lane left a remainder; bits < width.
 
         The remainders, the low bits of each lane, go first, so that nothing is carried from one
         lane into another. A shift has to be shorter than a lane, or the low bits of one would
