@@ -18,6 +18,7 @@ from tests.helpers.questions import question
 from tests.helpers.small_nets import relu_net
 from verifex.engine.bounds.exact.forms import ExactForms
 from verifex.engine.bounds.exact.lp import AffineRow, minimise_exactly
+from verifex.engine.bounds.exact.nodes import NodeForm, gate_form, mul_form, step_form
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
@@ -27,6 +28,7 @@ from verifex.engine.search.gates.policy import SearchOptions
 from verifex.engine.search.inputs.search import decide_inputs
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
+from verifex.ir.exact import ExactArray
 from verifex.ir.formula import And, Atom, Dominance, Form, Or
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
@@ -327,3 +329,21 @@ def test_what_is_violated_on_a_kink_only_is_not_closed() -> None:
     found = decide_search(asked, budget(), FEW)
     assert found.closed is None or found.stats.ties
     assert found.witness is None
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,)])
+def test_numbers_longer_than_the_machine_s_are_multiplied(shape: tuple[int, ...]) -> None:
+    """Of single numbers (shape ()) numpy makes machine integers, if it is let."""
+    long = 10**40
+
+    def node(value: int, is_open: bool = False) -> NodeForm:
+        ends = ExactArray(np.full((1, *shape), value, dtype=object))
+        forms = np.zeros((2, *shape), dtype=object)
+        forms[0] = value
+        return NodeForm(ExactArray(forms), np.full(shape, is_open), ends, ends)
+
+    product = mul_form(node(long), node(3), same=False)
+    assert product.low.num.ravel().tolist() == [3 * long] * int(np.prod(shape))
+    assert not product.open.any()
+    gate = gate_form(step_form(node(1), np.ones(shape, dtype=np.int8)), node(long))
+    assert gate.high.num.ravel().tolist() == [long] * int(np.prod(shape))

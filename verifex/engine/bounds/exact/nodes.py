@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.ir.exact import ExactArray
+from verifex.ir.exact import ExactArray, ObjectArray
 
 Flags = NDArray[np.bool_]
 
@@ -52,6 +52,12 @@ def relu_form(preact: NodeForm, side: NDArray[np.int8]) -> NodeForm:
     return NodeForm(masked(preact.forms, (side > 0) & ~open_), open_, low, high)
 
 
+def _numerators(ends: ExactArray) -> ObjectArray:
+    """Of a bound (1, *shape): (*shape), as Python integers also where the shape is that of one
+    number, which numpy would take for a machine integer."""
+    return np.asarray(ends.num[0], dtype=object)
+
+
 def step_form(preact: NodeForm, side: NDArray[np.int8]) -> NodeForm:
     forms: Any = np.zeros(preact.forms.shape, dtype=object)
     forms[0] = (side > 0).astype(int)
@@ -63,11 +69,12 @@ def step_form(preact: NodeForm, side: NDArray[np.int8]) -> NodeForm:
 
 def gate_form(gate: NodeForm, value: NodeForm) -> NodeForm:
     on, off = np.asarray(gate.low.num[0] == gate.low.den), np.asarray(gate.high.num[0] == 0)
+    least, most = _numerators(value.low), _numerators(value.high)
     # An undecided gate of what is zero anyway does not matter.
     zero = ~value.open & np.asarray((value.forms.num == 0).all(axis=0), dtype=bool)
     open_ = ~(off | zero | (on & ~value.open))
-    low = np.where(off, 0, np.where(on, value.low.num[0], np.minimum(value.low.num[0], 0)))
-    high = np.where(off, 0, np.where(on, value.high.num[0], np.maximum(value.high.num[0], 0)))
+    low = np.where(off, 0, np.where(on, least, np.minimum(least, 0)))
+    high = np.where(off, 0, np.where(on, most, np.maximum(most, 0)))
     return NodeForm(
         masked(value.forms, on & ~open_), open_,
         ExactArray(np.asarray(low[None], dtype=object), value.low.den),
@@ -78,11 +85,12 @@ def mul_form(value: NodeForm, other: NodeForm, *, same: bool) -> NodeForm:
     """Affine where one of the factors is constant."""
     first, second = value.point, other.point
     by_first = ExactArray(
-        np.asarray(other.forms.num * np.where(first, value.low.num[0], 0), dtype=object),
+        np.asarray(other.forms.num * np.where(first, _numerators(value.low), 0), dtype=object),
         other.forms.den * value.low.den)
     only_second = second & ~first
     by_second = ExactArray(
-        np.asarray(value.forms.num * np.where(only_second, other.low.num[0], 0), dtype=object),
+        np.asarray(
+            value.forms.num * np.where(only_second, _numerators(other.low), 0), dtype=object),
         value.forms.den * other.low.den)
     nothing = first & np.asarray(value.low.num[0] == 0)
     nothing = nothing | (second & np.asarray(other.low.num[0] == 0))
