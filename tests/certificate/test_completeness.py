@@ -102,3 +102,18 @@ def test_bounds_beyond_floats_are_refused(tmp_path: Path) -> None:
                      "(assert (>= X_0 -1e999))(assert (<= X_0 1e999))(assert (<= Y_0 0))")
     with pytest.raises(verifex.InputError, match="beyond 1e300"):
         verifex.verify(net, query)
+
+
+@pytest.mark.parametrize("bound", ["1.00000000000000000001", "1.0000000000000000000000000000001"])
+def test_margins_below_the_usual_grid_are_proved_with_more_digits(
+    tmp_path: Path, bound: str
+) -> None:
+    """relu(x) <= 1 + 1e-20 on [0, 1]: the checker's grid has steps of 2^-52, unless a certificate
+    asks for finer ones."""
+    net = network(tmp_path / "net.onnx", [([[1.0]], [0.0]), ([[1.0]], [0.0])], 1)
+    spec = tmp_path / "spec.toml"
+    spec.write_text('verifex = 1\n[region]\nbox = { lo = [0], hi = [1] }\n[[require]]\n'
+                    f'output = "logit:0"\nat_most = {bound}\n')
+    assert verifex.verify(net, spec).outcome is Outcome.PROVED
+    spec.write_text(spec.read_text().replace(bound, bound.replace("1.", "0.9")))
+    assert verifex.verify(net, spec).outcome is Outcome.REFUTED

@@ -1,8 +1,9 @@
 """Ways to write what has been concluded.
 
-The checker derives everything anew, with roundings of its own, so now and then it refuses what the
-search over inputs has closed, which leaves the choice of planes to it. Then the proof of the search
-over gates is tried, which states its multipliers.
+The checker derives everything anew, with roundings of its own, so now and then it refuses what has
+been closed. A margin below the steps of its grid needs more digits, which the second certificate
+asks for. And the search over inputs leaves the choice of planes to the checker: then the proof of
+the search over gates is tried, which states its multipliers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from verifex.errors import UnsupportedError
 from verifex.ir.problem import Problem
 from verifex.settings import Settings
 from verifex.source import QuestionFiles
+
+MOST_FINE = 2000
+"""Nodes of a tree that is worth being checked again with more digits."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ def attempts(
     if not isinstance(closed, Closed):
         return
     yield Attempt(verdict, lambda: proof_lines(problem, files, closed))
+    if len(closed.proof.nodes) <= MOST_FINE:
+        yield Attempt(verdict, lambda: proof_lines(problem, files, closed, fine=True))
     if any(node.dimension is not None for node in closed.proof.nodes) and left() > 0:
         again = _by_gates(problem, settings, left() / 2)  # the rest is for its check
         if again is not None:

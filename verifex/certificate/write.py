@@ -47,9 +47,17 @@ def witness_lines(problem: Problem, files: QuestionFiles, witness: Witness) -> I
     yield {**header(problem, files), "witness": [str(v) for v in witness.point]}
 
 
-def proof_lines(problem: Problem, files: QuestionFiles, closed: Closed) -> Iterator[Line]:
-    """The lines of a proof."""
-    return _ProofWriter(problem, closed).lines(header(problem, files))
+FINE = (512, 576, BITS)
+"""A precision for claims with margins that the checker's usual grid cannot see: bits of the grid of
+bounds, of coefficients, and of fractions (format.md, section 1)."""
+
+
+def proof_lines(
+    problem: Problem, files: QuestionFiles, closed: Closed, *, fine: bool = False
+) -> Iterator[Line]:
+    """The lines of a proof; with `fine`, to be checked with more digits than usual."""
+    asked: Line = {"precision": list(FINE)} if fine else {}
+    return _ProofWriter(problem, closed).lines({**header(problem, files), **asked})
 
 
 class _ProofWriter:
