@@ -52,7 +52,7 @@ def question(folder: Path, seed: int, region: dict[str, Any], **more: Any) -> Pa
 
 def read_point(end: RangeEnd) -> tuple[Fraction, ...]:
     """The point as JSON prints it: floats that are exact, and quotients as text."""
-    printed = json.loads(json.dumps(end.to_json()))["point"]
+    printed = json.loads(json.dumps(end.to_json(F(1))))["point"]
     return tuple(F(value) for value in printed)
 
 
@@ -296,13 +296,23 @@ def test_nothing_is_proved_without_the_checker_or_without_files(tmp_path: Path) 
 
 
 def test_closed_is_a_millionth() -> None:
-    end = RangeEnd(F(1), 1.0, F(1), (F(0),), proven_by="checker")
-    assert end.closed
-    assert replace(end, attained=1 - F(1, 10**6)).closed
-    assert not replace(end, attained=1 - F(2, 10**6)).closed
-    assert replace(end, proven=F(2000), attained=2000 - F(1, 1000)).closed
-    assert not replace(end, proven_by="interval bounds").closed
-    assert not replace(end, attained=None).closed
+    end, one = RangeEnd(F(1), 1.0, F(1), (F(0),), proven_by="checker"), F(1)
+    assert end.closed(one)
+    assert replace(end, attained=1 - F(1, 10**6)).closed(one)
+    assert not replace(end, attained=1 - F(2, 10**6)).closed(one)
+    assert replace(end, proven=F(2000), attained=2000 - F(1, 1000)).closed(F(2000))
+    assert not replace(end, proven_by="interval bounds").closed(one)
+    assert not replace(end, attained=None).closed(one)
+
+
+def test_a_tiny_range_has_a_tiny_size() -> None:
+    """A millionth is one of the range's size, not of 1."""
+    zero = RangeEnd(F(0), 0.0, F(0), (F(0),), proven_by="checker")
+    loose = replace(zero, proven=F(1, 10**9))
+    assert RangeVerdict("", zero, zero).closed
+    assert not RangeVerdict("", zero, loose).closed
+    assert RangeVerdict("", zero, replace(loose, attained=F(1, 10**9))).closed
+    assert RangeVerdict("", replace(zero, attained=F(3), proven=F(3)), loose).closed
 
 
 # --- files and the command line -------------------------------------------------------------

@@ -36,6 +36,9 @@ from verifex.problem.spec.expression import Expression
 from verifex.settings import Settings
 from verifex.source import QuestionFiles
 
+INTERVALS = Fraction(1, 10**12)
+"""By how much interval bounds may miss a value by their rounding alone, relative."""
+
 REFUSED = 1
 """The exit code of a checker that read all and said no."""
 
@@ -163,6 +166,9 @@ class _OneEnd:
     def _attempts(self, end: RangeEnd) -> Iterator[tuple[Fraction, Closed | None]]:
         """Bounds to be proved, the best first, each with the record that shows it (None: a search
         is to find one). Intervals come last: they need no record."""
+        if self._met_by_intervals(end):
+            # Exactly what is attained: no rounding is in it, so that both ends of it meet.
+            yield Fraction(end.attained or 0), self._nothing()
         proof: EndProof | None = end.proof
         best = None if end.best_bound is None else self._finite(end.best_bound)
         if proof is not None:
@@ -174,9 +180,20 @@ class _OneEnd:
         if proof is not None and not near:
             yield from self._by_record(proof)
         if end.proven is not None:
-            problem = self._problem(Fraction(0))
-            nothing = Closed(Layout(problem.graph, tuple(problem.targets())), [], Proof(), [])
+            nothing = self._nothing()
             yield from ((outside(end.proven, weaker, self.maximum), nothing) for weaker in WEAKER)
+
+    def _nothing(self) -> Closed:
+        """The record of what intervals alone show."""
+        problem = self._problem(Fraction(0))
+        return Closed(Layout(problem.graph, tuple(problem.targets())), [], Proof(), [])
+
+    @staticmethod
+    def _met_by_intervals(end: RangeEnd) -> bool:
+        """Whether interval bounds, but for their rounding, are attained: a norm's 0, mostly."""
+        if end.proven is None or end.attained is None:
+            return False
+        return abs(end.proven - end.attained) <= INTERVALS * max(Fraction(1), abs(end.attained))
 
     def _by_record(self, proof: EndProof) -> Iterator[tuple[Fraction, Closed | None]]:
         """What a record shows, and what is a little weaker."""

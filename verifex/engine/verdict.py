@@ -203,13 +203,12 @@ class RangeEnd:
     certificate: Mapping[str, Any] | None = None
     proof: Any = field(default=None, repr=False, compare=False)
 
-    @property
-    def closed(self) -> bool:
-        """Whether what the checker accepted and what is attained meet: within 1e-6, relative to
-        `proven` where that is above 1."""
+    def closed(self, size: Fraction) -> bool:
+        """Whether what the checker accepted and what is attained meet, up to 1e-6 of the range's
+        size (`RangeVerdict.size`)."""
         if self.proven is None or self.attained is None or self.proven_by != BY_CHECKER:
             return False
-        return abs(self.proven - self.attained) <= _MEET * max(Fraction(1), abs(self.proven))
+        return abs(self.proven - self.attained) <= _MEET * size
 
     @property
     def best_bound(self) -> float | None:
@@ -232,7 +231,8 @@ class RangeEnd:
             return None
         return abs(self.best_bound - float(self.attained))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, size: Fraction) -> dict[str, Any]:
+        """Plain data; `size` is that of the range (`RangeVerdict.size`)."""
         return {
             "proven": _float(self.proven),
             "proven_exact": _text(self.proven),
@@ -242,7 +242,7 @@ class RangeEnd:
             "attained": _float(self.attained),
             "attained_exact": _text(self.attained),
             "gap": self.gap,
-            "closed": self.closed,
+            "closed": self.closed(size),
             "on_kink": self.on_kink,
             "open_gates": [list(cell) for cell in self.open_gates],
             "point": None if self.point is None else list(map(replayable, self.point)),
@@ -283,7 +283,14 @@ class RangeVerdict:
     @property
     def closed(self) -> bool:
         """Whether both ends are closed: what the checker accepted meets what is attained."""
-        return self.low.closed and self.high.closed
+        return self.low.closed(self.size) and self.high.closed(self.size)
+
+    @property
+    def size(self) -> Fraction:
+        """The greatest magnitude of what is proven and attained at both ends."""
+        ends = (self.low, self.high)
+        values = [abs(v) for end in ends for v in (end.proven, end.attained) if v is not None]
+        return max(values, default=Fraction(0))
 
     @property
     def settled(self) -> bool:
@@ -306,8 +313,8 @@ class RangeVerdict:
             "settled": self.settled,
             "reason": self.reason,
             "reasons": [r.to_json() for r in self.reasons],
-            "low": self.low.to_json(),
-            "high": self.high.to_json(),
+            "low": self.low.to_json(self.size),
+            "high": self.high.to_json(self.size),
             "evidence": list(map(str, self.evidence)),
             "evidence_data": [e.to_json() for e in self.evidence],
             "seconds": round(self.seconds, 3),
