@@ -193,7 +193,7 @@ def test_facts_in_the_tree_are_accepted(tmp_path: Path) -> None:
         lines = list(proof_lines(problem, read_problem(p.spec, p.network).files, found.closed))
         first = next((k for k, line in enumerate(lines) if "split" in line), len(lines))
         facts += sum("fact" in line for line in lines[first:])
-        empty += sum(line.get("b") == -1 for line in lines)
+        empty += sum(line.get("bound") == -1 for line in lines)
         code, said = checked(p, lines, tmp_path)
         assert code == 0 or "does not close" in said, said
         refused += code != 0

@@ -6,6 +6,7 @@ the path or by their own interval.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,8 +23,8 @@ from verifex.ir.problem import Problem
 from verifex.semantics.parameters import REGION_ROWS, ParameterKind
 
 Ends = tuple[Fraction, Fraction]
-Linear = dict[int, Fraction]
-"""Coefficients by flat input, and the constant at -1."""
+Linear = dict[int | Cell, Fraction]
+"""Coefficients by flat input, by element that is not decided, and the constant at -1."""
 
 
 class UndecidedError(Exception):
@@ -142,7 +143,7 @@ class Plain:
                 z = node.args[0], k
                 side = self.side(z, gate=isinstance(node.op, Step))
                 if side == 0:
-                    raise UndecidedError
+                    return {cell: Fraction(1)}
                 return self.form(z) if side > 0 and isinstance(node.op, Relu) else {
                     -1: Fraction(side > 0 and isinstance(node.op, Step))}
             case Gate() | Mul():
@@ -152,17 +153,20 @@ class Plain:
                         return added({}, [(low, self.form((other, k)))]) if low else {}
                     if not any(self.form((other, k)).values()) and isinstance(node.op, Gate):
                         return {}
-                raise UndecidedError
+                return {cell: Fraction(1)}
         raise AssertionError(node.op)
 
     def of(self, form: Form) -> Linear:
         return added({-1: form.const}, [(c, self.form(cell)) for cell, c in form.terms])
 
     def least(self, form: Linear) -> Fraction:
-        """Over the box."""
+        """Over the box; what is not decided has to have cancelled."""
         total = form.get(-1, Fraction(0))
         for i, c in form.items():
-            if i >= 0:
+            if isinstance(i, tuple):
+                if c:
+                    raise UndecidedError(i)
+            elif i >= 0:
                 total += min(c * self.domain.lo[i], c * self.domain.hi[i])
         return total
 
@@ -184,6 +188,7 @@ def domains(problem: Problem, closed: Closed) -> Iterator[tuple[int, Domain]]:
     stack = [(0, Domain(problem, list(problem.region.lo), list(problem.region.hi)))]
     while stack:
         k, domain = stack.pop()
+        to_whole(domain)
         yield k, domain
         for place, child in enumerate(proof.nodes[k].children or ()):
             node, part = proof.nodes[child], domain.part()
@@ -193,8 +198,21 @@ def domains(problem: Problem, closed: Closed) -> Iterator[tuple[int, Domain]]:
             else:
                 assert node.dimension is not None
                 side = part.lo if place == 0 else part.hi
-                side[node.dimension] = Fraction(node.at)
+                above = node.whole and place == 0
+                side[node.dimension] = Fraction(node.at) + above
             stack.append((child, part))
+
+
+def to_whole(domain: Domain) -> None:
+    """Shrink a box to the whole numbers in it, and to what its one-hot groups leave."""
+    region, lo, hi = domain.problem.region, domain.lo, domain.hi
+    for i in {*region.integers, *(i for group in region.one_hot for i in group)}:
+        lo[i], hi[i] = Fraction(math.ceil(lo[i])), Fraction(math.floor(hi[i]))
+    for group in region.one_hot:
+        possible = [i for i in group if hi[i] >= 1]
+        chosen = [i for i in group if lo[i] >= 1] or (possible if len(possible) == 1 else [])
+        for i in group if chosen else ():
+            lo[i], hi[i] = (Fraction(i == chosen[0]),) * 2
 
 
 def value(problem: Problem, closed: Closed, domain: Domain, bound: AtomBound) -> Fraction:
