@@ -7,6 +7,7 @@ the claim; the checker, a process of its own, reads network, spec and proof.
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 import time
@@ -21,7 +22,7 @@ from verifex.certificate.claim_spec import EndClaim, claim_files
 from verifex.certificate.grant import IN_MEMORY, SEVERAL, certify
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.decide import decide
-from verifex.engine.falsify.attained import Best
+from verifex.engine.falsify.attained import Best, outward
 from verifex.engine.findings.reasons import BY_CHECKER, Evidence, EvidenceKind, Reason
 from verifex.engine.range_end import EndProof
 from verifex.engine.search.record import Closed, Proof
@@ -145,6 +146,7 @@ class _OneEnd:
             done = self._check(claim, verdict, self.seconds - (time.monotonic() - started))
             if done.outcome is Outcome.PROVED:
                 return replace(end, proven=claim.bound, proven_by=BY_CHECKER,
+                               claimed=self._no_weaker(end.claimed, claim.bound),
                                certificate=self.told, proof=None)
             if self.told is None or self.told.get("check_exit") != REFUSED:
                 break  # it was not checked, or is beyond the checker: so would weaker ones be
@@ -160,6 +162,13 @@ class _OneEnd:
     def _spec(self) -> Path:
         """The file of the claim's spec; the certificate lies beside it."""
         return self.case.folder / f"{self.case.name}-{'max' if self.maximum else 'min'}.toml"
+
+    def _no_weaker(self, claimed: float | None, proven: Fraction) -> float | None:
+        """What was claimed, unless more is proven."""
+        better = max if self.sign > 0 else min
+        if claimed is None or better(claimed, proven) == claimed:
+            return claimed
+        return outward(proven, self.sign * -math.inf)
 
     # --- what to try --------------------------------------------------------------------------
 
