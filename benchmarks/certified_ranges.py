@@ -1,4 +1,4 @@
-"""A thousand certified ranges: how many ends the checker accepts, and what that costs.
+"""Certified ranges: how many ends the checker accepts, and what that costs.
 
     python -m benchmarks.certified_ranges --ranges 1000 --document docs/ranges.md
 
@@ -30,7 +30,7 @@ from verifex.semantics.evaluate import evaluate_exact
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data" / "attribution_models" / "openxai"
-TITLE = "A thousand ranges"
+TITLE = "Certified ranges"
 ASKED = ("output", "component:0", "component:1", "norm:l1", "norm:linf", "distance:l1")
 SECONDS = 10.0
 
@@ -132,7 +132,8 @@ def main() -> int:
             count += len(asked)
             print(f"{count} ranges, {len(totals.wrong)} wrong", flush=True)
     page = PAGE.format(
-        lines="\n".join(totals.rows()), wrong=len(totals.wrong), limit=SECONDS)
+        lines="\n".join(totals.rows()), wrong=len(totals.wrong), limit=SECONDS,
+        asked=options.ranges)
     print(page, *totals.wrong, sep="\n")
     if options.document:
         section(options.document, TITLE, page)
@@ -141,7 +142,7 @@ def main() -> int:
 
 PAGE = """Written by the command below.
 
-    python -m benchmarks.certified_ranges --ranges 1000 --document docs/ranges.md
+    python -m benchmarks.certified_ranges --ranges {asked} --document docs/ranges.md
 
 Random networks and specs of the tests, and rows of two credit networks, {limit:g} s a range.
 "Accepted": ends whose bound the checker accepted; "kinks": ends that are reached on a kink only.
