@@ -24,8 +24,6 @@ from tests.helpers.checker_nets import CHECKER, ROOT, save_net
 from tests.helpers.waiting import hear_interrupts, until
 from verifex.certificate import bundle, grant
 from verifex.certificate.application import write_application
-from verifex.cli.app import app
-from verifex.cli.guard import run
 
 FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="utf-8")
 Cli = Callable[..., tuple[int, str, str]]
@@ -55,19 +53,6 @@ def write_proof(path: Path, network: Path, spec: Path, **header: Any) -> Path:
     else:
         path.write_text(text, encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Runs a command line in this process: (exit code, stdout, stderr)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run(app, [str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture

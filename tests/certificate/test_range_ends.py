@@ -17,8 +17,6 @@ from tests.helpers.checker_nets import save_net
 from tests.helpers.spec_nets import text, write_network
 from verifex.certificate import grant
 from verifex.certificate.grant import CheckerAnswer, run_checker
-from verifex.cli.app import app
-from verifex.cli.guard import run
 from verifex.engine.falsify.open_gates import evaluate_with
 from verifex.engine.search import extrema
 from verifex.engine.thresholds import VACUOUS
@@ -343,17 +341,6 @@ def path_with_claim(path: Path) -> Path:
     out = path.with_name("claim.toml")
     out.write_text(path.read_text() + '\n[[require]]\noutput = "sum"\nat_most = 1\n')
     return out
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run(app, [str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_exit_codes(tmp_path: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
