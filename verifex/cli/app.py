@@ -36,6 +36,11 @@ Files = Annotated[
     list[Path], typer.Argument(metavar="[NET] SPEC", help="Network (.onnx), unless the spec names "
                                "it; spec (.toml).")
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Ask the spec with another value of a key, in "
+                 "TOML: region.linf=0.03, require[0].at_most=0.2; repeatable."),
+]
 Network = Annotated[Path, typer.Argument(metavar="NET", help="Network (.onnx).")]
 
 
@@ -69,13 +74,16 @@ def verify(
         Path | None,
         typer.Option("--save-witness", metavar="FILE", help="Write the witness for `replay`."),
     ] = None,
+    set_keys: Set = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Decide the claim of a spec about a network, and have the certificate checked."""
     from verifex.cli import decide
+    from verifex.cli.common import with_changes
 
-    code = decide.verify(files, settings, save=save_witness, log=log, json=json, quiet=quiet)
+    with with_changes(files, set_keys, settings.certificate or save_witness) as asked:
+        code = decide.verify(asked, settings, save=save_witness, log=log, json=json, quiet=quiet)
     raise typer.Exit(code)
 
 
@@ -90,13 +98,17 @@ def bound(
     ],
     settings: Settings,
     log: Log = None,
+    set_keys: Set = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find the worst-case range of expressions over the region of a spec, and have it checked."""
     from verifex.cli import decide
+    from verifex.cli.common import with_changes
 
-    raise typer.Exit(decide.bound(files, expression, settings, log=log, json=json, quiet=quiet))
+    with with_changes(files, set_keys) as asked:
+        code = decide.bound(asked, expression, settings, log=log, json=json, quiet=quiet)
+    raise typer.Exit(code)
 
 
 @app.command()

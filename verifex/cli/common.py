@@ -37,6 +37,25 @@ def split_files(
     return None, head[0], tail
 
 
+@contextmanager
+def with_changes(
+    files: Sequence[Path], changes: Sequence[str] | None, kept: Path | None = None
+) -> Iterator[list[Path]]:
+    """The files of a command with the spec, which comes last, as `--set` changes it: written beside
+    the file that is `kept` of the question, or for as long as the question lasts."""
+    if not changes:
+        yield list(files)
+        return
+    from verifex.problem.document.changed_file import beside, changed_spec
+    from verifex.problem.document.changes import parse_change
+
+    network, spec, _ = split_files(files)
+    asked = [parse_change(text) for text in changes]
+    path = None if kept is None else beside(kept)
+    with changed_spec(spec, network, asked, path) as changed:
+        yield [*files[:-1], changed]
+
+
 def console() -> Console:
     """A console on stdout; text is printed as it is, without rich's markup."""
     from rich.console import Console

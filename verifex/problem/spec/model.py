@@ -41,6 +41,7 @@ from verifex.ir.fields import (
 )
 from verifex.metrics import registry
 from verifex.metrics.support.base import Property
+from verifex.problem.document.changes import changed_data
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.vnnlib.read import is_vnnlib
 from verifex.source import Source
@@ -233,6 +234,11 @@ class Spec(Fields):
             super().__init__(**data)
         except ValidationError as error:
             raise spec_error(error) from None
+
+    def with_(self, changes: Mapping[str, Any]) -> Spec:
+        """The spec with other values of some keys, `{"region.linf": 0.03, "require[0].top_k": 2}`;
+        InputError where a key does not exist or its value does not fit, as for any spec."""
+        return Spec(**changed_data(self, changes))
 
     @field_validator("verifex", mode="before")
     @classmethod
