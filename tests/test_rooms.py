@@ -25,7 +25,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "importer", "read",
     ),
     "verifex.frontend.onnx.operators": (
-        "call", "constants elementwise linear logic resize shape", "indexing pooling", "rules",
+        "call", "constants elementwise linear logic resize shape", "indexing pooling", "heads",
+        "rules",
     ),
     "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (

@@ -58,12 +58,29 @@ class Node:
         return math.prod(self.shape)
 
 
+HEADS = ("softmax", "log_softmax", "sigmoid", "normalized_sigmoid")
+"""Kinds of heads: softmax(z) and its logarithm over all elements, sigmoid(z) of each element, and
+sigmoid(z) divided by the sum of all sigmoids (one-vs-rest)."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last layer of a classifier: an output that is a smooth function of its logits.
+
+    `logits` is the node of z, of as many elements as the output and in the same flat order.
+    """
+
+    kind: str
+    logits: int
+
+
 @dataclass(frozen=True)
 class Graph:
     """Nodes in topological order, the inputs in the order of the flat input, named outputs.
 
     `labels` names nodes after the file they came from (for messages and drawings); `notes` are
     sentences that a verdict about this graph must repeat, such as a folded BatchNormalization.
+    `heads` says of outputs, by name, that they are heads; their nodes are there all the same.
     """
 
     nodes: tuple[Node, ...]
@@ -71,6 +88,7 @@ class Graph:
     outputs: Mapping[str, int]
     labels: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    heads: Mapping[str, Head] = field(default_factory=dict)
 
     @cached_property
     def input_size(self) -> int:
@@ -148,12 +166,13 @@ class Builder:
         self.labels: dict[int, str] = {}
         self.notes: list[str] = []
         self.outputs: dict[str, int] = {}
+        self.heads: dict[str, Head] = {}
         if start is not None:
             self._nodes = list(start.nodes)
             self._index = {(n.op, n.args): i for i, n in enumerate(start.nodes)}
             self._inputs = list(start.inputs)
             self.labels, self.notes = dict(start.labels), list(start.notes)
-            self.outputs = dict(start.outputs)
+            self.outputs, self.heads = dict(start.outputs), dict(start.heads)
 
     def node(self, index: int) -> Node:
         return self._nodes[index]
@@ -172,12 +191,14 @@ class Builder:
 
     def build(self, outputs: Mapping[str, int] | None = None) -> Graph:
         """The finished graph; `outputs` defaults to those set on the builder."""
+        outputs = dict(outputs or self.outputs)
         return Graph(
             tuple(self._nodes),
             tuple(self._inputs),
-            dict(outputs or self.outputs),
+            outputs,
             dict(self.labels),
             tuple(dict.fromkeys(self.notes)),
+            {name: head for name, head in self.heads.items() if name in outputs},
         )
 
     def add(self, op: Op, *args: int, label: str = "") -> int:

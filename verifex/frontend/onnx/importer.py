@@ -12,6 +12,7 @@ from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.limits import Limits
 from verifex.frontend.onnx.lowering import Lowering
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
+from verifex.frontend.onnx.operators.heads import final_head
 from verifex.frontend.onnx.operators.rules import OPSETS, RULES
 from verifex.frontend.onnx.schemas import Schemas
 from verifex.frontend.onnx.structure import (
@@ -233,6 +234,9 @@ class Importer:
     def _output(self, name: str, names: Sequence[str]) -> int:
         try:
             self._require(name)
+            head = final_head(self.low, self._value(name))
+            if head is not None:
+                self.low.builder.heads[name] = head
             return self._as_output(self._value(name))
         except UnsupportedError as error:
             raise self._suggest(error, name, names) from None

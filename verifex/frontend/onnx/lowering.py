@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -130,7 +131,9 @@ class Lowering:
         if missing and fill != 0:
             bias = np.where(index < 0, 1.0, 0.0)
             bias = exact_scale(bias, fill)
-        return self.wrap(self.affine(gather(value.shape, index), value.node, bias), value.dtype)
+        moved = self.wrap(self.affine(gather(value.shape, index), value.node, bias), value.dtype)
+        kept = np.array_equal(index.ravel(), np.arange(math.prod(value.shape)))
+        return replace(moved, head=value.head) if kept and isinstance(moved, Tensor) else moved
 
     def move(self, value: Value, fn: Rearrangement) -> Value:
         """Apply a numpy function that only rearranges elements (transpose, take, repeat, ...)."""

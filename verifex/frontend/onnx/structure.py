@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,9 @@ def prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
     it, to split on it or to have a name for it.
     """
     full = builder.build(outputs)
+    wanted = [*outputs.values(), *(head.logits for head in full.heads.values())]
     # Inputs stay even where no output reads them: specs and witnesses count them.
-    needed = sorted({*full.ancestors(outputs.values(), zeros=False), *full.inputs})
+    needed = sorted({*full.ancestors(wanted, zeros=False), *full.inputs})
     small, place = Builder(), dict[int, int]()
     for i in needed:
         op, args = _without_zeros(full.nodes[i])
@@ -62,6 +64,7 @@ def prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
         if i in full.labels:
             small.labels.setdefault(place[i], full.labels[i])
     small.notes = list(full.notes)
+    small.heads = {n: replace(head, logits=place[head.logits]) for n, head in full.heads.items()}
     return small.build({name: place[i] for name, i in outputs.items()})
 
 

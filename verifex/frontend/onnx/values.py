@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from verifex.errors import InputError
 from verifex.frontend.limits import Limits
 from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact, numbers
+from verifex.ir.graph import Head
 from verifex.ir.linmap import Shape
 
 FLOAT, UINT8, INT8, UINT16, INT16, INT32, INT64, STRING, BOOL = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -80,11 +81,16 @@ class Whole:
 
 @dataclass(frozen=True)
 class Tensor:
-    """The float tensor that graph node `node` computes."""
+    """The float tensor that graph node `node` computes.
+
+    `head` says that it is a known smooth function of logits, which operators that keep all elements
+    in their order pass on, and every other drops (see `operators/heads.py`).
+    """
 
     node: int
     shape: Shape
     dtype: int
+    head: Head | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from verifex.errors import InputError
 from verifex.ir.exact import ExactArray, Values
-from verifex.ir.graph import Builder, Graph
+from verifex.ir.graph import HEADS, Builder, Graph, Head
 from verifex.ir.linmap import Conv, Dense, Diag, Gather, LinearMap, Scaled, ScatterAdd, Shape
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Op, Relu, Step, Univariate
 from verifex.ir.text.checked import (
@@ -272,6 +273,8 @@ def graph_to_json(graph: Graph) -> Json:
         "outputs": dict(sorted(graph.outputs.items())),
         "labels": [[i, label] for i, label in sorted(graph.labels.items())],
         "notes": list(graph.notes),
+        **({"heads": {name: [head.kind, head.logits] for name, head in sorted(graph.heads.items())}}
+           if graph.heads else {}),
     }
 
 
@@ -281,8 +284,8 @@ def graph_from_json(data: Any) -> Graph:
     Nodes keep their positions. A graph that the `Builder` would not have made (equal nodes twice,
     an affine step of constants) is refused, because formulas name nodes by position.
     """
-    nodes, inputs_, outputs_, labels, notes = fields(
-        data, "graph", "nodes inputs outputs labels notes"
+    nodes, inputs_, outputs_, labels, notes, heads = fields(
+        data, "graph", "nodes inputs outputs labels notes", "heads"
     )
     builder = Builder()
     for i, node in enumerate(read_list(nodes, "graph.nodes")):
@@ -310,7 +313,36 @@ def graph_from_json(data: Any) -> Graph:
         graph.nodes, inputs, outputs,
         {node_from_json(i, graph, "graph.labels"): read_text(t, "graph.labels") for i, t in named},
         tuple(read_text(t, "graph.notes") for t in read_list(notes, "graph.notes")),
+        _heads_from_json({} if heads is None else heads, graph, outputs),
     )
+
+
+def _heads_from_json(
+    data: Any, graph: Graph, outputs: Mapping[str, int]
+) -> dict[str, Head]:
+    """Which outputs are heads, each as `[kind, node of its logits]`."""
+    where = "graph.heads"
+    if not isinstance(data, dict):
+        raise wrong(data, "an object", where)
+    heads = {}
+    for name, entry in data.items():
+        kind, logits = _pair(entry, where)
+        if kind not in HEADS:
+            raise wrong(kind, f"one of {', '.join(HEADS)}", where)
+        node = node_from_json(logits, graph, where)
+        if name not in outputs or graph.nodes[outputs[name]].size != graph.nodes[node].size:
+            raise InputError("a head of no output, or of another size", key=where,
+                             expected="an output's name, and logits of as many elements")
+        heads[name] = Head(kind, node)
+    return heads
+
+
+def _pair(data: Any, where: str) -> tuple[Any, Any]:
+    """The two entries of a list of two."""
+    entry = read_list(data, where)
+    if len(entry) != 2:
+        raise wrong(data, "a list of two", where)
+    return entry[0], entry[1]
 
 
 def node_from_json(value: Any, graph: Graph, where: str) -> int:

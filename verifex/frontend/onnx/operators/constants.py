@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def cast_value(call: Call, value: Value, to: int) -> Value:
             return Tensor(value.node, value.shape, to)
         return call.low.wrap(call.low.combine([(value.node, -1)], np.ones(())), to)
     if isinstance(value, Tensor) and to in WIDER[value.dtype]:
-        return Tensor(value.node, value.shape, to)
+        return replace(value, dtype=to)
     if isinstance(value, Tensor | Truth):
         raise UnsupportedError(f"Cast of a computed {dtype_name(value.dtype)} to {dtype_name(to)}",
                                expected="a type that holds every number of the first")

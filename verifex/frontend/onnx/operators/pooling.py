@@ -1,4 +1,4 @@
-"""ONNX ops that summarise windows or whole axes: pooling, reductions, softmax."""
+"""ONNX ops that summarise windows or whole axes: pooling, reductions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.lowering import Lowering, scaled
-from verifex.frontend.onnx.operators.call import Call, Result, Rule, normal_axes, normal_axis
+from verifex.frontend.onnx.operators.call import Call, Result, Rule, normal_axes
 from verifex.frontend.onnx.operators.linear import Window, positive_ints, read_window
 from verifex.ir.exact import ExactArray, Number
 from verifex.ir.linmap import Conv, Gather, LinearMap, Shape
@@ -221,7 +221,7 @@ def _space_axes(call: Call) -> list[int]:
 # --- reductions -------------------------------------------------------------------------------
 
 
-def _reduce_axes(call: Call, since: int) -> list[int] | None:
+def reduce_axes(call: Call, since: int) -> list[int] | None:
     """The axes to reduce; None where the op returns its input as it is."""
     rank = len(call.shape(0))
     if call.opset < since:
@@ -239,7 +239,7 @@ def _reduce_axes(call: Call, since: int) -> list[int] | None:
 
 def reduction(kind: str, since: int, call: Call) -> Result:
     """ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceL1, ReduceL2, ReduceSumSquare."""
-    axes = _reduce_axes(call, since)
+    axes = reduce_axes(call, since)
     keep = call.flag("keepdims", True)
     low, x = call.low, call.node(0)
     if axes is None:
@@ -272,42 +272,6 @@ def reduction(kind: str, since: int, call: Call) -> Result:
     return low.move_node(out, lambda a: a.reshape(left))
 
 
-# --- softmax ----------------------------------------------------------------------------------
-
-
-def softmax(call: Call, *, logarithm: bool) -> Result:
-    """`1 / sum_j exp(x_j - x_i)`: no exponential of a large positive number cancels another."""
-    x = call.node(0)
-    shape = call.shape(0)
-    if call.opset < 13:
-        axis = normal_axis(call.int_("axis", 1), len(shape))
-        lead, size, tail = math.prod(shape[:axis]), math.prod(shape[axis:]), 1
-    else:
-        axis = normal_axis(call.int_("axis", -1), len(shape))
-        lead, size, tail = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
-    out = _softmax(call.low, x, (lead, size, tail), logarithm)
-    return call.low.move_node(out, lambda a: a.reshape(shape))
-
-
-def _softmax(low: Lowering, node: int, view: tuple[int, int, int], logarithm: bool) -> int:
-    """Softmax over the middle axis of `view`."""
-    lead, size, tail = view
-    wide = low.limits.shape((lead, size, max(size - 1, 0), tail))
-    own = low.shape(node)
-    places = np.arange(math.prod(own)).reshape(view)
-    # The differences x_j - x_i of every i, without j = i, where it is 0 anyway.
-    others = np.array([[j for j in range(size) if j != i] for i in range(size)], dtype=np.int64)
-    others = others.reshape(size, max(size - 1, 0))
-    first = Gather(own, wide, places[:, others, :])
-    second = Gather(own, wide, np.ascontiguousarray(np.broadcast_to(places[:, :, None, :], wide)))
-    gaps = low.add(Affine((first, scaled(second, -1))), node, node)
-    spread = low.sum_axes(low.univariate("exp", gaps), [2])
-    spread = low.combine([(spread, 1)], np.ones(()))  # the term with j = i
-    if logarithm:
-        return low.combine([(low.univariate("log", spread), -1)])
-    return low.univariate("reciprocal", spread)
-
-
 RULES: Mapping[str, Rule] = {
     "MaxPool": Rule(max_pool), "AveragePool": Rule(average_pool),
     "GlobalMaxPool": Rule(global_max_pool), "GlobalAveragePool": Rule(global_average_pool),
@@ -318,6 +282,4 @@ RULES: Mapping[str, Rule] = {
     "ReduceL1": Rule(partial(reduction, "l1", 18), 1, 2),
     "ReduceL2": Rule(partial(reduction, "l2", 18), 1, 2),
     "ReduceSumSquare": Rule(partial(reduction, "sumsquare", 18), 1, 2),
-    "Softmax": Rule(partial(softmax, logarithm=False)),
-    "LogSoftmax": Rule(partial(softmax, logarithm=True)),
 }

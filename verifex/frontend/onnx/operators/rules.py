@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from verifex.frontend.onnx.operators import (
     constants,
     elementwise,
+    heads,
     indexing,
     linear,
     logic,
@@ -22,7 +23,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "": {
         **constants.RULES, **indexing.RULES,
         **linear.RULES, **elementwise.RULES, **pooling.RULES, **shape.RULES, **logic.RULES,
-        **resize.RULES,
+        **resize.RULES, **heads.RULES,
     },
     ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES},
 }
