@@ -160,3 +160,22 @@ def content_key(values: Values) -> bytes:
         return b"x" + repr(values.shape).encode() + text.encode()
     # -0.0 and 0.0 are one number: normalise before taking the bytes.
     return b"f" + repr(values.shape).encode() + np.ascontiguousarray(values + 0.0).tobytes()
+
+
+def as_numpy(value: object) -> object:
+    """A tensor of torch, and a row, a column or a table of pandas, as a numpy array of the same
+    numbers; everything else as it is. Neither library is imported."""
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        tensor: Any = value
+        found = tensor.detach().cpu()
+        # float64 holds what every narrower type holds; numpy has no bfloat16.
+        return np.asarray((found.double() if found.is_floating_point() else found).numpy())
+    if not hasattr(value, "to_numpy"):
+        return value
+    held: Any = value
+    cells = np.asarray(held.to_numpy())
+    if cells.dtype != object:
+        return cells
+    # Columns of several types: their cells are data, floats too, as in a column by itself.
+    plain = [np.float64(cell) if isinstance(cell, float) else cell for cell in cells.ravel()]
+    return np.array([*plain, None], dtype=object)[:-1].reshape(cells.shape)

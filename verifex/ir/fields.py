@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema, model_validator
@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from verifex.errors import InputError
 from verifex.ir.decimals import parse_exact, show_exact
+from verifex.ir.exact import as_numpy
 
 MAX_ELEMENTS = 10_000_000
 MAX_RANK = 8
@@ -83,6 +84,9 @@ class Fields(BaseModel):
         ignored_types=(),
     )
 
+    ALWAYS: ClassVar[frozenset[str]] = frozenset()
+    """Keys that are written out even at their default."""
+
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
@@ -124,9 +128,12 @@ def toml_float(text: str) -> Fraction | NotANumber:
 def exact(value: object) -> Fraction:
     """The exact number that `value` writes.
 
-    A Python float means its shortest decimal (0.1 is one tenth, as in a file); a numpy float, which
-    comes from data, means its exact binary value.
+    A Python float means its shortest decimal (0.1 is one tenth, as in a file); a float of numpy,
+    torch or pandas, which comes from data, means its exact binary value.
     """
+    value = as_numpy(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, Fraction):
         return value
     if isinstance(value, NotANumber):
@@ -148,6 +155,18 @@ def exact(value: object) -> Fraction:
         except ValueError as error:
             raise wrong(str(error), 'a number such as 0.1 or "1/3"') from None
     raise wrong(show(value), "a number")
+
+
+def exact_floats(value: object) -> object:
+    """Data of a table that nobody has read yet, with every float in it as the number that it
+    writes, as in a file."""
+    if isinstance(value, Mapping):
+        return {key: exact_floats(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [exact_floats(inner) for inner in value]
+    if isinstance(value, float | np.floating) and math.isfinite(value):
+        return exact(value)
+    return value
 
 
 def _at_least_zero(value: object) -> Fraction:
@@ -195,9 +214,14 @@ class Array:
 
 
 def array(value: object) -> Array:
-    """An array from nested lists (all rows equally long) or from a numpy array."""
+    """An array from nested lists (all rows equally long), from a numpy array, a tensor of torch, or
+    a row of pandas."""
     if isinstance(value, Array):
         return value
+    value = as_numpy(value)
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        places = [f"[{','.join(map(str, at))}]" for at in np.ndindex(value.shape)]
+        return Array(value.shape, tuple(map(_element, value.ravel(), places)))
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiu" or value.dtype.itemsize > 8:
             raise wrong(f"an array of {value.dtype}", "numbers of at most 64 bits")
@@ -241,6 +265,9 @@ def per_feature(value: object) -> PerFeature:
     """A number, a list of numbers, or a table of numbers by feature name."""
     if isinstance(value, Mapping):
         return {str(k): _element(v, f".{k}") for k, v in value.items()}
+    value = as_numpy(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, list | tuple | np.ndarray | Array):
         return array(value)
     return exact(value)
@@ -273,10 +300,14 @@ Radii: TypeAlias = Annotated[
 
 def selection(value: object) -> tuple[str | int, ...]:
     """Features by name, pattern or position: one, or a list of them."""
+    value = as_numpy(value)
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     many = value if isinstance(value, list | tuple) else [value]
+    many = [int(item) if isinstance(item, np.integer) else item for item in many]
     for i, item in enumerate(many):
         if isinstance(item, bool) or not isinstance(item, str | int):
-            place = f"[{i}]" if many is value else ""
+            place = f"[{i}]" if isinstance(value, list | tuple) else ""
             raise wrong(show(item), "a feature's name or position", place)
     return tuple(many)
 
@@ -349,8 +380,8 @@ def _class(value: object) -> int | str:
         return str(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9:
-        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < 10**9:
+        return int(value)
     raise wrong(f"{show(value)} is not an output", f'a position, "{PREDICTED}" or "{RUNNER_UP}"')
 
 

@@ -4,14 +4,16 @@
                 require=[top_k(3)])
 
 Numbers mean what they mean in a file: a Python float is its shortest decimal (0.1 is one tenth),
-a string may be a quotient ("1/3"). Arrays of numpy are data: their exact binary values. Every
-function raises InputError where a spec file with the same content would be refused.
+a string may be a quotient ("1/3"). Arrays of numpy, tensors of torch, rows and columns of pandas
+are data: their exact binary values. Every function raises InputError where a spec file with the
+same content would be refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from os import PathLike
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -30,6 +32,7 @@ from verifex.metrics.output import Output
 from verifex.metrics.sign import Sign
 from verifex.metrics.support.base import Property
 from verifex.metrics.topk import TopK
+from verifex.problem.rows import row_of
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.spec.model import All, AnyOf, ExplainSpec, InputSpec, Not, RegionSpec, Spec
 
@@ -60,9 +63,23 @@ def point(values: Any, *, names: Sequence[str] = ()) -> InputSpec:
     return _make(InputSpec, {"point": values, "names": tuple(names)})
 
 
-def data(file: str, row: int | None = None, **options: Any) -> InputSpec:
-    """A row (from 0) of a CSV or NPY file; options are the other keys of `[input]`."""
-    return _make(InputSpec, {"data": file, "row": row, **options})
+def data(
+    source: Any, row: int | None = None, *, target: str | None = None, drop: Features = (),
+    **options: Any,
+) -> InputSpec:
+    """A row (from 0) of a CSV or NPY file, or of data in memory; the other keys of `[input]`.
+
+    In memory: a DataFrame or a Series of pandas, whose column names become those of the features, a
+    dictionary from names to numbers, a numpy array or a tensor of torch (without `row` all of it is
+    the point). `target` and `drop` name columns that are no features. Floats mean their exact
+    binary values, and the spec holds the numbers alone.
+    """
+    if isinstance(source, str | PathLike):
+        given = {"data": str(source), "row": row, "target": target, "drop": drop or None}
+        return _make(InputSpec, {**given, **options})
+    columns = drop if isinstance(drop, list | tuple) else [drop]
+    found = row_of(source, row, target, [c for c in columns if isinstance(c, str | int)])
+    return _make(InputSpec, {"point": found.point, "names": found.names, **options})
 
 
 def region(**fields: Any) -> RegionSpec:

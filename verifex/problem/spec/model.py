@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
+from numpy import ndarray
 from pydantic import (
     Field,
     PlainValidator,
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from verifex.errors import InputError, UnsupportedError
+from verifex.ir.exact import as_numpy
 from verifex.ir.fields import (
     Array,
     Bounds,
@@ -31,6 +33,7 @@ from verifex.ir.fields import (
     Radius,
     Selection,
     array,
+    exact_floats,
     functional,
     keys_of,
     printable,
@@ -39,6 +42,7 @@ from verifex.ir.fields import (
     toml_float,
     wrong,
 )
+from verifex.ir.text.spec_toml import toml_text
 from verifex.metrics import registry
 from verifex.metrics.support.base import Property
 from verifex.problem.document.changes import changed_data
@@ -84,6 +88,12 @@ class InputSpec(Fields):
     minmax_of: str | None = None
     round: Literal["float32"] | None = None
     names: tuple[str, ...] = ()
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _plain_names(cls, value: object) -> object:
+        found = as_numpy(value)
+        return found.tolist() if isinstance(found, ndarray) else found
 
     @model_validator(mode="after")
     def _one_source(self) -> InputSpec:
@@ -155,6 +165,11 @@ class ExplainSpec(Fields):
     features: Selection | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("options", mode="before")
+    @classmethod
+    def _exact_floats(cls, value: object) -> object:
+        return exact_floats(value)
+
 
 # --- properties -----------------------------------------------------------------------------
 
@@ -217,6 +232,8 @@ class Spec(Fields):
     Built from keyword arguments it raises InputError, not pydantic's own error.
     """
 
+    ALWAYS = frozenset({"verifex"})
+
     verifex: Literal[1] = 1
     name: str = ""
     network: str | None = None
@@ -260,6 +277,19 @@ class Spec(Fields):
         if len(value) > MAX_PROPERTIES:
             raise wrong(f"{len(value)} properties", f"at most {MAX_PROPERTIES}")
         return value
+
+
+    def to_toml(self) -> str:
+        """The text of a spec file that reads back as this spec, number by number.
+
+        Raises InputError for a number of over 1,000 characters.
+        """
+        return toml_text(self)
+
+    @staticmethod
+    def from_toml(text: str) -> Spec:
+        """The spec that the text of a spec file writes (`load_spec` reads a file)."""
+        return parse_spec(text)
 
 
 for _model in (All, AnyOf, Not, Spec):
