@@ -73,7 +73,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.certificate.checker.onnx": (
         "protobuf rounding signatures", "attributes declarations stored", "operator_call",
-        "operators", "network",
+        "operators", "heads", "network",
     ),
     "verifex.certificate.checker.onnx.operators": (
         "elementwise identities indexing normalization products rectifiers shapes window_places",

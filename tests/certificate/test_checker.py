@@ -504,10 +504,10 @@ def test_damaged_networks_and_specs_are_one_line(files: Files) -> None:
 
 def test_unsupported_operators_are_named(tmp_path: Path) -> None:
     files = Files(tmp_path)
-    node = helper.make_node("Sigmoid", ["x"], ["y"])
+    node = helper.make_node("Tanh", ["x"], ["y"])
     save_graph(files.network, [node], [], [1, 2], "y", [1, 2])
     files.write()
-    assert files.check() == (65, "invalid: net.onnx: unsupported operator Sigmoid for 'y'")
+    assert files.check() == (65, "invalid: net.onnx: unsupported operator Tanh for 'y'")
 
 
 # --- witnesses ----------------------------------------------------------------------------------

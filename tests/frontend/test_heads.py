@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.helpers import checker_parts as checker
 from verifex.frontend import load
 from verifex.frontend.onnx.read import load_bytes
 from verifex.ir.graph import Graph
 from verifex.ir.text.graph_text import graph_from_json, graph_to_json
-from verifex.semantics.evaluate import evaluate_float
+from verifex.semantics.evaluate import evaluate_exact, evaluate_float
 
 Nodes = list[onnx.NodeProto]
 
@@ -86,15 +88,16 @@ def run(graph: Graph, nodes: list[int], x: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(values[i]).ravel() for i in nodes]
 
 
+def recognised(name: str) -> bytes:
+    made = onnx.load_from_string(model(*RECOGNISED[name][1:]))
+    if name == "reshaped":  # y is declared as float32, and cast to float64 on the way
+        made.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    return bytes(made.SerializeToString())
+
+
 @pytest.mark.parametrize("name", RECOGNISED)
 def test_an_output_is_the_function_of_its_logits_that_its_head_says(name: str) -> None:
-    kind, nodes, width = RECOGNISED[name]
-    data = model(nodes, width)
-    if name == "reshaped":
-        # The declared type of y is float32, that of the result float64.
-        made = onnx.load_from_string(data)
-        made.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
-        data = made.SerializeToString()
+    kind, data = RECOGNISED[name][0], recognised(name)
     graph = load_bytes(data, "net.onnx")
     head = graph.heads["y"]
     assert head.kind == kind
@@ -106,6 +109,23 @@ def test_an_output_is_the_function_of_its_logits_that_its_head_says(name: str) -
         output, logits = run(graph, [graph.outputs["y"], head.logits], x)
         assert np.allclose(MEANING[kind](logits), output, atol=1e-12)
         assert np.allclose(session.run(None, {"x": x})[0].ravel(), output, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", RECOGNISED)
+def test_the_checker_finds_the_same_logits(name: str) -> None:
+    data = recognised(name)
+    graph, net = load_bytes(data, "net.onnx"), checker.Network(data)
+    head, own = graph.heads["y"], net.smooth_outputs["y"]
+    assert not net.outputs
+    x = [Fraction(k, 7) for k in (3, -5, 2)]
+    wanted = evaluate_exact(graph, x, [head.logits])[head.logits].fractions()
+    found = checker.exactly(net.graph, net.graph.rows(own.logits.items), x, True)
+    if name == "complement":  # 1 - sigmoid(z) by itself, which is sigmoid(-z)
+        assert own.function == "1 - sigmoid"
+        found = [-value for value in found]
+    else:
+        assert own.function == head.kind
+    assert found == wanted
 
 
 DROPPED: Mapping[str, tuple[Nodes, int, int]] = {
@@ -133,7 +153,10 @@ DROPPED: Mapping[str, tuple[Nodes, int, int]] = {
 @pytest.mark.parametrize("name", DROPPED)
 def test_what_is_no_head_is_not_taken_for_one(name: str) -> None:
     nodes, width, rows = DROPPED[name]
-    assert not load_bytes(model(nodes, width, rows=rows), "net.onnx").heads
+    data = model(nodes, width, rows=rows)
+    assert not load_bytes(data, "net.onnx").heads
+    with pytest.raises(checker.Bad, match=r"smooth|unsupported|constant is needed"):
+        checker.Network(data)
 
 
 def test_two_sigmoids_of_other_logits_are_no_softmax() -> None:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import onnx
@@ -122,8 +123,20 @@ def by_checker(data: bytes, feeds: Sequence[Feeds]) -> list[Outputs] | Refused:
         flat = [Fraction(float(v)) for k in net.inputs for v in feed[k].ravel()]
         out.append({k: _array(
             checker.exactly(net.graph, net.graph.rows(t.items), flat, True) if t.items else [],
-            t.shape) for k, t in net.outputs.items()})
+            t.shape) for k, t in net.outputs.items()}
+            | {k: _head(net, t, flat) for k, t in net.smooth_outputs.items()})
     return out
+
+
+def _head(net: checker.Network, head: Any, flat: list[Fraction]) -> Any:
+    """A smooth output in floats, from the exact logits that the checker reads."""
+    exact = checker.exactly(net.graph, net.graph.rows(head.logits.items), flat, True)
+    z = np.array([float(v) for v in exact])
+    soft = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    up = 1 / (1 + np.exp(-z))
+    values = {"softmax": soft, "log_softmax": np.log(soft), "sigmoid": up, "1 - sigmoid": 1 - up,
+              "normalized_sigmoid": up / up.sum()}[head.function]
+    return values.reshape(head.logits.shape)
 
 
 def by_runtime(data: bytes, feeds: Sequence[Feeds]) -> list[Outputs] | Refused:

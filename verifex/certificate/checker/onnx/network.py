@@ -11,6 +11,7 @@ from ..graph.element_types import FLOATS
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor, of_node
 from .declarations import Declaration, declaration
+from .heads import HEAD_OPERATORS, MAKERS, HeadTensor
 from .operator_call import DOMAIN, INPUT, OPERATOR, OUTPUT, OVERLOAD, OperatorCall
 from .operators.rules import OPERATORS
 from .protobuf import Message
@@ -53,7 +54,9 @@ class Network:
 
     `values` holds every tensor that is computed so far, by name; `inputs` the nodes of the inputs
     that no stored tensor gives a value; `outputs` the outputs of floats, `left_out` the names of
-    the others. What no output needs is not computed, and not looked at.
+    the others. What no output needs is not computed, and not looked at. `heads` holds the smooth
+    tensors that are known by their logits, which are in no other table, and `smooth_outputs` those
+    of them that are outputs.
 
     Sound: an ONNX graph is a set of equations, one a tensor name. Here every name has one meaning
     (a stored tensor, an input, or one output of one operator; two are refused), and each value is
@@ -71,18 +74,22 @@ class Network:
         declared = [declaration(info) for info in body.messages(INPUTS)]
         wanted = [declaration(info) for info in body.messages(OUTPUTS)]
         self.values: dict[str, SymbolicTensor] = {}
+        self.heads: dict[str, HeadTensor] = {}
         self.makers: dict[str, Message] = {}
         self.inputs: dict[str, int] = {}
         self.store(body.messages(STORED))
         self.declare(declared)
         self.make(body.messages(NODES))
-        found = {one.name: self.value(one.name) for one in wanted}
-        need(len(found) == len(wanted), "two outputs of a name")
+        found = [one.name for one in wanted]
+        need(len(set(found)) == len(found), "two outputs of a name")
         for one in wanted:
-            one.check(self.values[one.name], with_shape=False)
+            one.check(self.tensor(one.name), with_shape=False)
+        self.smooth_outputs = {
+            label: self.heads[label] for label in found if label in self.heads}
         self.outputs = Outputs(
-            (label, tensor) for label, tensor in found.items() if tensor.kind in FLOATS)
-        self.left_out = sorted(found.keys() - self.outputs.keys())
+            (label, self.values[label]) for label in found
+            if label in self.values and self.values[label].kind in FLOATS)
+        self.left_out = sorted(set(found) - self.outputs.keys() - self.smooth_outputs.keys())
 
     def store(self, tensors: list[Message]) -> None:
         """Read the stored tensors."""
@@ -116,24 +123,28 @@ class Network:
                      "two tensors of a name")
                 self.makers[label] = node
 
-    def value(self, wanted: str) -> SymbolicTensor:
-        """A tensor, with all that it needs.
+    def tensor(self, wanted: str) -> SymbolicTensor:
+        """A tensor, with all that it needs; of a head the logits, which have its type.
 
         Depth first: of several inputs that are missing, the last is built first, and an operator
         after all of them. So the order of the nodes in the graph does not depend on the order of
         the operators in the file.
         """
-        waiting = [] if wanted in self.values else [self.opened(wanted)]
+        waiting = [] if self.is_known(wanted) else [self.opened(wanted)]
         while waiting:
             pending = waiting[-1]
             missing = next((label for label in pending.inputs
-                            if label and label not in self.values), None)
+                            if label and not self.is_known(label)), None)
             if missing is None:
                 self.lower(pending)
                 waiting.pop()
             else:
                 waiting.append(self.opened(missing))
-        return self.values[wanted]
+        return self.heads[wanted].logits if wanted in self.heads else self.values[wanted]
+
+    def is_known(self, label: str) -> bool:
+        """Whether a tensor is computed already."""
+        return label in self.values or label in self.heads
 
     def opened(self, label: str) -> Pending:
         """The operator that computes a tensor. It is taken away, so that one which needs its own
@@ -147,17 +158,22 @@ class Network:
         label, node, _ = pending
         name, domain = node.text(OPERATOR), node.text(DOMAIN)
         place = f" for '{label[:40]}'"
-        need(name in OPERATORS and domain in STANDARD and not node.text(OVERLOAD),
-             f"unsupported operator {name[:40]}{place}")
-        inputs = [self.values[one] if one else None for one in node.texts(INPUT)]
+        given = node.texts(INPUT)
+        smooth = name in MAKERS or any(one in self.heads for one in given)
+        known = name in HEAD_OPERATORS if smooth else name in OPERATORS
+        need(known and domain in STANDARD and not node.text(OVERLOAD),
+             f"unsupported operator {name[:40]}{place}{' of what is smooth' * smooth}")
         try:
-            self.compute(name, node, inputs)
+            if smooth:
+                self.compute_head(name, node, given)
+            else:
+                self.compute(name, node, [self.values[one] if one else None for one in given])
         except Bad as error:
             raise Bad(f"{name}{place}: {error}") from None
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # Whatever no rule has named: a length, a shape, a number that does not fit.
             raise Bad(f"{name}{place}: its inputs do not fit ({error!r:.80})") from None
-        need(label in self.values, f"unsupported further output of {name}{place}")
+        need(self.is_known(label), f"unsupported further output of {name}{place}")
 
     def compute(
         self, name: str, node: Message, inputs: Sequence[SymbolicTensor | None]
@@ -176,6 +192,21 @@ class Network:
             need(long or not tensor.has_longer_numbers(MAX_BITS), "too many digits")
             self.values[label] = call.finished(tensor)
         call.attributes.finish()
+
+    def compute_head(self, name: str, node: Message, given: Sequence[str]) -> None:
+        """Apply the rule of an operator that makes or reads a smooth tensor.
+
+        Sound: such a tensor is in `heads` alone, so no rule but those of `heads.py` can take its
+        logits for its elements. Whatever they do not know is refused.
+        """
+        rule, signature = HEAD_OPERATORS[name]
+        heads = [self.heads.get(one) for one in given]
+        inputs = [head.logits if head else self.values[one] if one else None
+                  for head, one in zip(heads, given, strict=True)]
+        call = OperatorCall(self.graph, node, inputs, self.opset, signature)
+        made = rule(call, heads)
+        call.attributes.finish()
+        self.heads[node.texts(OUTPUT)[0]] = made
 
 
 def operator_set(model: Message) -> int:

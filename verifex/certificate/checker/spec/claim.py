@@ -97,13 +97,17 @@ def spec_claim(spec: Mapping[str, object], folder: str, network: Network) -> Cla
 
 def claim_network(table: TomlTable, network: Network) -> ClaimNetwork:
     """The network and the one output that the claim is about."""
-    outputs = list(network.outputs)
+    outputs = [*network.outputs, *network.smooth_outputs]
     named = [table.get("network_output")] if "network_output" in table else outputs
     need(len(named) == 1, f"network_output: one of {len(named)} outputs is to be named")
     need(named[0] in outputs, f"network_output: no output {named[0]!r:.40} of floats")
     shapes = {name: network.values[name].shape for name in network.inputs}
-    logits = network.outputs[str(named[0])].solid().items
-    return ClaimNetwork(network.graph, network.inputs, shapes, logits)
+    label = str(named[0])
+    head = network.smooth_outputs.get(label)
+    need(head is None, f"unsupported: output {label!r:.40} is smooth")
+    logits = (network.outputs[label] if head is None else head.logits).solid().items
+    function = "" if head is None else head.function
+    return ClaimNetwork(network.graph, network.inputs, shapes, logits, function)
 
 
 def explanation_of(

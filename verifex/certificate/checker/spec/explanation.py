@@ -22,12 +22,16 @@ PRODUCTS = ("input_x_gradient", "input*gradient", "gradient*input")
 
 
 class ClaimNetwork(NamedTuple):
-    """What a claim reads of a network: its graph, its inputs by name, the output it is about."""
+    """What a claim reads of a network: its graph, its inputs by name, the output it is about.
+
+    The output is the function `head` of the logits, or the logits themselves if that is "".
+    """
 
     graph: NetworkGraph
     inputs: Mapping[str, int]  # the node of each input
     shapes: Mapping[str, tuple[int, ...]]
     logits: list[Form]
+    head: str = ""
 
     def derivatives(self, output: object, reference: ReferencePoint) -> list[int]:
         """For each input the node of the partial derivatives of a functional."""

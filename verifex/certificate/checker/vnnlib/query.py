@@ -31,6 +31,8 @@ def read_query(source: str, network: Network) -> Claim:
     """The claim of a VNN-LIB 1.0 text."""
     need(not network.left_out,
          f"Y counts all outputs, and {network.left_out!r:.60} are no floats")
+    need(not network.smooth_outputs,
+         f"unsupported: smooth outputs {list(network.smooth_outputs)!r:.60}")
     flat_inputs = flat_inputs_of(network)
     reader = QueryReader(variables(flat_inputs, network))
     for command in commands(source):
