@@ -18,7 +18,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"errors", "version"},
+            {"errors", "statement", "version"},
             {"ir", "settings", "source"},
             {"semantics"},
             {"frontend"},

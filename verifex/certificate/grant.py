@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -328,7 +329,10 @@ def _judged(verdict: Verdict, found: CheckerAnswer | None) -> Verdict:
         accepted = Evidence(EvidenceKind.WITNESS_ACCEPTED, BY_CHECKER)
         return replace(verdict, evidence=(*verdict.evidence, accepted))
     accepted = Evidence(EvidenceKind.CERTIFICATE_ACCEPTED, BY_CHECKER)
-    return replace(verdict, outcome=Outcome.PROVED, evidence=(*verdict.evidence, accepted))
+    # Sound: where the assumption holds the requirement does, so that its margin is not negative.
+    low = max(Fraction(0), verdict.margin_low or Fraction(0))
+    evidence = (*verdict.evidence, accepted)
+    return replace(verdict, outcome=Outcome.PROVED, evidence=evidence, margin_low=low)
 
 
 def _refused(verdict: Verdict, found: CheckerAnswer) -> Verdict:

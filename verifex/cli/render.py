@@ -42,6 +42,8 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
     """The whole verdict: outcome, what it rests on, worst margin, witness, notes."""
     head = Text(verdict.outcome.value.upper(), style=STYLES[verdict.outcome])
     out.print(head + Text(f"  {verdict.name}  ({verdict.seconds:.2f} s)"))
+    for label, text in () if verdict.statement is None else verdict.statement.lines():
+        line(out, label, text)
     line(out, "meaning", MEANING[verdict.outcome])
     if verdict.evidence:
         line(out, "rests on", verdict.rests_on)
@@ -52,8 +54,10 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
     line(out, "worst margin", margin_text(verdict))
     if verdict.witness is not None:
         point_text(out, verdict.witness.point, verdict.witness.replays, problem)
+    known = () if verdict.statement is None else verdict.statement.trivial
     for note in verdict.notes:
-        line(out, "note", note)
+        if note not in known:
+            line(out, "note", note)
     steps = ", ".join(f"{s.stage} {s.seconds:.2f} s ({s.result})" for s in verdict.steps)
     line(out, "steps", steps)
 

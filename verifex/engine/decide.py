@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.by_solver import by_solver
 from verifex.engine.falsify.attack import attack
+from verifex.engine.falsify.witness import replay
 from verifex.engine.findings.reasons import (
     ATTACK,
     BOUNDS,
@@ -62,6 +64,13 @@ def _decide(problem: Problem, settings: Settings, pool: SolverPool, watch: Watch
         problem, settings, budget, pool, node_bounds(problem), watch, notes=region_notes(problem))
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
+    found = _found(run, verdict)
+    return _told_vacuous(run, found) if found.outcome is Outcome.CLAIMED else found
+
+
+def _found(run: Run, verdict: Verdict | None) -> Verdict:
+    """What attack, searches and solvers make of a problem that bounds leave open."""
+    problem, settings, budget = run.problem, run.settings, run.budget
     if verdict is None and _beyond_floats(problem):
         why = "the claim has a number beyond 1e300"
         return run.verdict(Outcome.UNKNOWN, [Reason(ReasonKind.UNSUPPORTED, SEARCH, why)])
@@ -80,13 +89,42 @@ def _decide(problem: Problem, settings: Settings, pool: SolverPool, watch: Watch
     return run.verdict(Outcome.UNKNOWN, run.reasons or [Reason(ReasonKind.NOTHING)])
 
 
+VACUOUS = "the assumption holds nowhere in the region: the claim is vacuous"
+UNMET = "no input was found at which the assumption holds: the claim may be vacuous"
+_LOOK_FOR_INPUT = 5.0
+"""Seconds for the question whether an assumption has any input."""
+
+
+def _told_vacuous(run: Run, verdict: Verdict) -> Verdict:
+    """The verdict of a claim, saying so where no input of the region fulfils its assumption."""
+    problem, point = run.problem, run.problem.point
+    if problem.assume == TRUE or VACUOUS in run.trivial:
+        return verdict
+    if point is not None:
+        there = replay(problem, point)
+        if there.inside and there.assumed:
+            return verdict
+    outcome, started = Outcome.UNKNOWN, time.monotonic()
+    if not run.budget.spent:
+        nowhere = replace(problem, require=negate(problem.assume), assume=TRUE, defined=())
+        limits = replace(run.settings, seconds=min(_LOOK_FOR_INPUT, run.budget.left))
+        outcome = decide(nowhere, limits, run.pool).outcome
+    run.stage("assumption", started, "met" if outcome is Outcome.REFUTED else "not met so far")
+    if outcome is Outcome.CLAIMED:
+        run.trivial.append(VACUOUS)
+    notes = () if outcome is Outcome.REFUTED else (VACUOUS if run.trivial else UNMET,)
+    return replace(verdict, notes=(*verdict.notes, *notes), statement=run.statement,
+                   steps=tuple(run.steps), seconds=run.budget.elapsed)
+
+
 def _by_bounds(run: Run, started: float) -> Verdict | None:
     """Interval bounds alone: they prove when the violation is impossible everywhere."""
     violation = simplify(negate(run.problem.require), *run.bounds)
     assumed = simplify(run.problem.assume, *run.bounds)
     run.stage("bounds", started, "closed" if FALSE in (violation, assumed) else "open")
     if assumed == FALSE:
-        run.notes.append("the assumption holds nowhere in the region: the claim is vacuous")
+        run.notes.append(VACUOUS)
+        run.trivial.append(VACUOUS)
     if FALSE in (violation, assumed):
         layout = Layout(run.problem.graph, tuple(run.problem.targets()))
         run.proof = Closed(layout, [], Proof(), [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from verifex.engine.budget import Budget
@@ -21,6 +21,7 @@ from verifex.ir.problem import Problem
 from verifex.semantics.claim import NodeBounds
 from verifex.semantics.interval import bound_box
 from verifex.settings import Settings
+from verifex.statement import ClaimStatement
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Run:
     steps: list[StageRecord] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    trivial: list[str] = field(default_factory=list)
+    """Why the claim cannot fail, as far as only the engine finds it."""
     doubts: list[Reason] = field(default_factory=list)
     """What solvers said that does not count, and why."""
     margin_low: Fraction | None = None
@@ -100,8 +103,18 @@ class Run:
             tuple(dict.fromkeys(
                 (*self.problem.graph.notes, *self.problem.notes, *self.notes, *doubts, *told))),
             self.problem.name,
+            statement=self.statement,
             proof=None if outcome is Outcome.REFUTED else self.proof,
         )
+
+
+    @property
+    def statement(self) -> ClaimStatement | None:
+        """What the problem claims, with why it cannot fail as far as that was found."""
+        stated = self.problem.statement
+        if stated is None or not self.trivial:
+            return stated
+        return replace(stated, trivial=tuple(dict.fromkeys((*stated.trivial, *self.trivial))))
 
 
 def node_bounds(problem: Problem) -> NodeBounds:

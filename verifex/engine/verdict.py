@@ -13,6 +13,7 @@ from verifex.engine.findings.reasons import BOUNDS, BY_CHECKER, Evidence, Reason
 from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN
 from verifex.ir.formula import Cell
 from verifex.ir.text.graph_text import fraction_to_json
+from verifex.statement import ClaimStatement
 
 if TYPE_CHECKING:
     from verifex.engine.findings.document import EndPart
@@ -73,6 +74,7 @@ class Verdict:
     `margin_claimed` the bound that the evidence in `evidence` states, `margin_high` the least
     margin attained at a point (exact). `reasons` say why, for unknown. `proof` is the record of the
     search that closed a claim, from which a certificate can be written; no JSON holds it.
+    `statement` says what was claimed; None where the problem did not come of a spec.
     """
 
     outcome: Outcome
@@ -87,6 +89,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     name: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    statement: ClaimStatement | None = None
     proof: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -102,6 +105,13 @@ class Verdict:
     def rests_on(self) -> str:
         """The evidence as one sentence."""
         return "; ".join(map(str, self.evidence))
+
+    def __str__(self) -> str:
+        """The outcome and what it is about, as several lines."""
+        head = f"{self.outcome.value.upper()}  {self.name}".rstrip()
+        told = [f"reason: {self.reason}"] if self.reason else []
+        stated = [] if self.statement is None else [str(self.statement)]
+        return "\n".join([head, *told, *stated])
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`; rationals also appear as exact text where they matter."""
@@ -123,6 +133,7 @@ class Verdict:
             "seconds": round(self.seconds, 3),
             "steps": [[s.stage, round(s.seconds, 4), s.result] for s in self.steps],
             "notes": list(self.notes),
+            "statement": None if self.statement is None else self.statement.to_json(),
             **dict(self.extra),
         }
 
@@ -147,6 +158,7 @@ class Verdict:
             Outcome(found.verdict), found.reasons, found.evidence_data, witness, worst.proven_exact,
             worst.claimed_at_least, worst.attained_exact, found.seconds,
             tuple(StageRecord(*step) for step in found.steps), found.notes, found.name, extra,
+            None if found.statement is None else found.statement.to_statement(),
         )
 
 

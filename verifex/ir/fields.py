@@ -58,6 +58,14 @@ def suggestion(word: str, known: Sequence[str]) -> str:
     return f"one of {listed}" if known else "nothing here"
 
 
+def listed(words: Sequence[str], joined: str = "and", most: int = 6) -> str:
+    """Words as a sentence lists them: `a, b and c`, and how many more there are."""
+    shown = list(words[:most])
+    if len(words) > most:
+        shown.append(f"{len(words) - most} more")
+    return f" {joined} ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else ""
+
+
 def printable(text: str) -> str:
     """The text with control characters written as escapes: a file may not drive the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

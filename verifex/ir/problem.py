@@ -4,7 +4,7 @@ everything after only reads one."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from verifex.errors import InputError
@@ -12,6 +12,7 @@ from verifex.ir.formula import TRUE, And, Cell, Form, Formula, cells, negate, no
 from verifex.ir.graph import Graph, NamedNetwork
 from verifex.ir.ops import Step
 from verifex.ir.region import Region
+from verifex.statement import ClaimStatement
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Problem:
 
     `networks` names the networks that the graph holds if they are several; a problem of one network
     names none. Certificates know one network so far: no claim about several is ever `proved`.
+    `statement` is what a verdict says of the claim in words; nothing reads it, no text form has it.
     """
 
     graph: Graph
@@ -47,6 +49,7 @@ class Problem:
     notes: tuple[str, ...] = ()
     defined: tuple[Defined, ...] = ()
     networks: tuple[NamedNetwork, ...] = ()
+    statement: ClaimStatement | None = field(default=None, compare=False)
 
     def network(self, name: str) -> NamedNetwork:
         """The network of this name; InputError lists the names that there are."""

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from verifex.errors import InputError
-from verifex.ir.fields import Selection, under
+from verifex.ir.fields import Selection, listed, under
 from verifex.ir.formula import Form, Formula
-from verifex.metrics.support.base import BoundedProperty, Family, conjunction, within
+from verifex.metrics.support.base import (
+    BoundedProperty,
+    Family,
+    Said,
+    bounds_text,
+    conjunction,
+    within,
+)
 from verifex.metrics.support.setting import Setting
 
 
@@ -26,4 +33,11 @@ def build(wanted: Component, setting: Setting) -> Formula:
     return conjunction([atom for form in forms for atom in within(form, wanted)])
 
 
-FAMILY = Family("component", Component, build)
+def say(wanted: Component, setting: Setting) -> Said:
+    names = setting.explanation().names
+    picked = [names.name(i) for i in names.select(wanted.component)]
+    verb = "is" if len(picked) == 1 else "are each"
+    return Said(f"the attribution of {listed(picked)} {verb} {bounds_text(wanted)}")
+
+
+FAMILY = Family("component", Component, build, say)

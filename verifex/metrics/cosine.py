@@ -12,7 +12,7 @@ from verifex.ir.exact import ExactArray
 from verifex.ir.fields import Exact, show, wrong
 from verifex.ir.formula import And, Atom, Form, Formula, Or
 from verifex.ir.linmap import Diag, total
-from verifex.metrics.support.base import Family, Ratio
+from verifex.metrics.support.base import Family, Ratio, Said
 from verifex.metrics.support.setting import Setting, sum_form
 
 
@@ -70,4 +70,9 @@ def _gap(setting: Setting, base: tuple[Fraction, ...], factor: Fraction) -> Form
     return Form.of({**terms, square: terms.get(square, 0) + 1})
 
 
-FAMILY = Family("similarity", Similarity, build)
+def say(wanted: Similarity, setting: Setting) -> Said:
+    text = f"the cosine of A(x) and A(x0) is at least {show(wanted.at_least)}"
+    return Said(text, trivial="no cosine is below -1" if wanted.at_least == -1 else "")
+
+
+FAMILY = Family("similarity", Similarity, build, say)

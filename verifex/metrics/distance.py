@@ -13,7 +13,14 @@ from verifex.ir.formula import And, Atom, Form, Formula, negate
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather
 from verifex.ir.ops import Concat
-from verifex.metrics.support.base import BoundedProperty, Family, conjunction, shifted
+from verifex.metrics.support.base import (
+    BoundedProperty,
+    Family,
+    Said,
+    bounds_text,
+    conjunction,
+    shifted,
+)
 from verifex.metrics.support.setting import Setting, sum_form
 
 
@@ -104,4 +111,11 @@ def maximum(builder: Builder, node: int) -> int:
     return node
 
 
-FAMILY = Family("distance", Distance, build)
+def say(wanted: Distance, setting: Setting) -> Said:
+    unit = f" times the {wanted.distance} norm of A(x0)" if wanted.relative else ""
+    text = f"the {wanted.distance} norm of A(x) - A(x0) is {bounds_text(wanted, unit)}"
+    sure = all(key == "at_least" and value == 0 for key, value in wanted.bounds())
+    return Said(text, trivial="no norm is below 0" if sure else "")
+
+
+FAMILY = Family("distance", Distance, build, say)

@@ -21,7 +21,14 @@ from verifex.ir.fields import functional, suggestion, under
 from verifex.ir.formula import Form, Formula
 from verifex.metrics.distance import l1_form, l2_squared_form, linf_form, maximum
 from verifex.metrics.mass import mask_positions
-from verifex.metrics.support.base import BoundedProperty, Family, conjunction, within
+from verifex.metrics.support.base import (
+    BoundedProperty,
+    Family,
+    Said,
+    bounds_text,
+    conjunction,
+    within,
+)
 from verifex.metrics.support.setting import Setting, sum_form
 
 
@@ -118,4 +125,8 @@ _KINDS: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
 }
 _OUTPUTS = ("logit", "margin", "predicted", "sum")
 
-FAMILY = Family("expression", BoundedExpression, build)
+def say(wanted: BoundedExpression, setting: Setting) -> Said:
+    return Said(f"{wanted.expression.strip(' ')} is {bounds_text(wanted)}")
+
+
+FAMILY = Family("expression", BoundedExpression, build, say)

@@ -10,9 +10,16 @@ import numpy as np
 from pydantic import PlainValidator, WithJsonSchema
 
 from verifex.errors import InputError
-from verifex.ir.fields import Fields, selection, show, under
+from verifex.ir.fields import Fields, listed, selection, show, under
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.support.base import BoundedProperty, Family, Ratio, conjunction
+from verifex.metrics.support.base import (
+    BoundedProperty,
+    Family,
+    Ratio,
+    Said,
+    bounds_text,
+    conjunction,
+)
 from verifex.metrics.support.files import read_npy
 from verifex.metrics.support.setting import Setting
 
@@ -98,4 +105,10 @@ def _from_file(mask: MaskFile, setting: Setting) -> list[int]:
         return [int(i) for i in np.flatnonzero(found)]
 
 
-FAMILY = Family("mass", Mass, build)
+def say(wanted: Mass, setting: Setting) -> Said:
+    inside = ("the mask" if isinstance(wanted.mass, MaskFile) else
+              listed([str(key) for key in wanted.mass]))
+    return Said(f"the share of {inside} in the total absolute attribution is {bounds_text(wanted)}")
+
+
+FAMILY = Family("mass", Mass, build, say)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from verifex.errors import InputError
-from verifex.ir.fields import OutputFunctional, Selection, under
+from verifex.ir.fields import OutputFunctional, Selection, listed, under
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.support.base import Family, Property, conjunction
+from verifex.metrics.support.base import Family, Property, Said, conjunction
 from verifex.metrics.support.setting import Setting, functional_node
 from verifex.semantics.vjp import gradients
 
@@ -42,4 +42,11 @@ def build(wanted: Monotone, setting: Setting) -> Formula:
     return conjunction([Atom(Form.of({cells[i]: sense})) for i in picked])
 
 
-FAMILY = Family("monotone", Monotone, build)
+def say(wanted: Monotone, setting: Setting) -> Said:
+    names = [setting.features.name(i) for i in setting.features.select(wanted.feature)]
+    what = setting.output_text(wanted.output or setting.output)
+    never = "falls" if wanted.monotone == "increasing" else "rises"
+    return Said(f"{what} never {never} when {listed(names, 'or')} grows")
+
+
+FAMILY = Family("monotone", Monotone, build, say)

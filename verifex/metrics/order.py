@@ -10,7 +10,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from verifex.errors import InputError
 from verifex.ir.fields import selection, under, wrong
 from verifex.ir.formula import Atom, Form, Formula
-from verifex.metrics.support.base import Family, Property, conjunction
+from verifex.metrics.support.base import Family, Property, Said, conjunction
 from verifex.metrics.support.reference import same_value, top
 from verifex.metrics.support.setting import Setting
 
@@ -65,4 +65,14 @@ def _reference_order(setting: Setting) -> list[int]:
     return order
 
 
-FAMILY = Family("order", Order, build)
+def say(wanted: Order, setting: Setting) -> Said:
+    explained = setting.explanation()
+    if isinstance(wanted.order, str):
+        ranked = _reference_order(setting)
+        return Said(f"the ranking of all {len(ranked)} components stays as it is at x0",
+                    tuple(ranked))
+    names = [explained.names.name(explained.names.one(key)) for key in wanted.order]
+    return Said("the attributions stay in this order: " + " > ".join(names))
+
+
+FAMILY = Family("order", Order, build, say)

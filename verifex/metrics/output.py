@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from verifex.ir.fields import OutputFunctional, under
 from verifex.ir.formula import Formula
-from verifex.metrics.support.base import BoundedProperty, Family, conjunction, within
+from verifex.metrics.support.base import (
+    BoundedProperty,
+    Family,
+    Said,
+    bounds_text,
+    conjunction,
+    within,
+)
 from verifex.metrics.support.setting import Setting
 
 
@@ -21,4 +28,8 @@ def build(wanted: Output, setting: Setting) -> Formula:
     return conjunction(within(form, wanted))
 
 
-FAMILY = Family("output", Output, build)
+def say(wanted: Output, setting: Setting) -> Said:
+    return Said(f"{setting.output_text(wanted.output)} is {bounds_text(wanted)}")
+
+
+FAMILY = Family("output", Output, build, say)

@@ -8,7 +8,7 @@ from typing import Literal
 from verifex.errors import InputError
 from verifex.ir.fields import Count, Radius, Selection, under
 from verifex.ir.formula import And, AtLeast, Atom, Form, Formula
-from verifex.metrics.support.base import Family, Property, conjunction
+from verifex.metrics.support.base import Family, Property, Said, conjunction
 from verifex.metrics.support.setting import Setting
 
 
@@ -78,4 +78,12 @@ def _kept(wanted: Sign, setting: Setting, index: int) -> Formula | None:
     return Atom(Form.of({cell: 1 if value > 0 else -1}), strict=True)
 
 
-FAMILY = Family("sign", Sign, build)
+def say(wanted: Sign, setting: Setting) -> Said:
+    kept = [i for i in _positions(wanted, setting) if _kept(wanted, setting, i) is not None]
+    count = len(kept) if wanted.at_least is None else wanted.at_least
+    many = f"all {len(kept)}" if count == len(kept) else f"at least {count} of {len(kept)}"
+    text = f"{many} components that are compared keep the sign that they have at x0"
+    return Said(text, trivial="none of them has to" if count == 0 else "")
+
+
+FAMILY = Family("sign", Sign, build, say)

@@ -9,7 +9,7 @@ from pydantic import Field
 from verifex.errors import InputError
 from verifex.ir.fields import Count
 from verifex.ir.formula import TRUE, Dominance, Formula
-from verifex.metrics.support.base import Family, Property
+from verifex.metrics.support.base import Family, Property, Said
 from verifex.metrics.support.reference import same_value, top
 from verifex.metrics.support.setting import Setting
 
@@ -69,4 +69,21 @@ def reference_top(wanted: TopK, setting: Setting) -> tuple[list[int], list[int]]
     return sorted(winners), sorted(losers)
 
 
-FAMILY = Family("top_k", TopK, build)
+def say(wanted: TopK, setting: Setting) -> Said:
+    n, k = len(setting.explanation().chosen), wanted.top_k
+    m = k if wanted.overlap_at_least is None else wanted.overlap_at_least
+    if k == 1:
+        text = "the largest component at x0 stays the largest"
+    elif m == k:
+        text = f"the {k} largest components at x0 stay the {k} largest, in any order"
+    else:
+        text = f"at least {m} of the {k} largest components at x0 stay among the {k} largest"
+    values = setting.component_reference()
+    # Any two sets of k among n share 2k - n elements.
+    sure = f"any {k} of {n} components share {m} with any others" if n - k <= k - m else ""
+    if k == n:
+        sure = f"k = n: there are only {n} components"
+    return Said(text, tuple(top(values, range(n))[:k]), sure)
+
+
+FAMILY = Family("top_k", TopK, build, say)

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from verifex.engine.findings.reasons import Evidence, Reason
 from verifex.errors import InputError
 from verifex.ir.fields import show, wrong
 from verifex.ir.text.checked import read_fraction
 from verifex.problem.spec.messages import spec_error
+from verifex.statement import ClaimStatement, Prediction, StatedFeature, StatedRegion
 
 
 def _exact(value: object) -> Fraction:
@@ -53,6 +54,56 @@ class MarginPart(_Part):
     attained_exact: ExactText | None
 
 
+class RegionPart(_Part):
+    """See `statement.StatedRegion`."""
+
+    size: int
+    moving: int
+    furthest_exact: ExactText | None
+    cut: int
+    more: tuple[str, ...]
+
+
+class PredictionPart(_Part):
+    """See `statement.Prediction`."""
+
+    position: Annotated[int, Field(alias="class")]
+    name: str
+    label: str | None
+    right: bool | None
+
+
+class FeaturePart(_Part):
+    """See `statement.StatedFeature`."""
+
+    name: str
+    rank: int
+    value_exact: ExactText | None
+    attribution_exact: ExactText
+
+
+class StatementPart(_Part):
+    """See `statement.ClaimStatement`."""
+
+    claims: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    region: RegionPart
+    explained: str
+    prediction: PredictionPart | None
+    features: tuple[FeaturePart, ...]
+    trivial: tuple[str, ...]
+    missing: str
+
+    def to_statement(self) -> ClaimStatement:
+        where, at = self.region, self.prediction
+        region = StatedRegion(where.size, where.moving, where.furthest_exact, where.cut, where.more)
+        told = None if at is None else Prediction(at.position, at.name, at.label, at.right)
+        features = tuple(StatedFeature(f.name, f.rank, f.value_exact, f.attribution_exact)
+                         for f in self.features)
+        return ClaimStatement(self.claims, region, self.assumptions, self.explained, told, features,
+                         self.trivial, self.missing)
+
+
 class VerdictDocument(_Part):
     """See `verdict.Verdict`. Further keys belong to its `extra`."""
 
@@ -69,6 +120,7 @@ class VerdictDocument(_Part):
     seconds: float
     steps: tuple[tuple[str, float, str], ...]
     notes: tuple[str, ...]
+    statement: StatementPart | None = None
 
 
 class EndPart(_Part):

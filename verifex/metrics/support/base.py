@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import model_validator
 
-from verifex.ir.fields import Exact, Fields, wrong
+from verifex.ir.fields import Exact, Fields, show, wrong
 from verifex.ir.formula import And, Atom, Form, Formula
 from verifex.metrics.support.setting import Setting
 
@@ -33,16 +33,34 @@ class Ratio(Property):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class Said:
+    """A property in words.
+
+    `ranked` are the components that it ranks (positions among the chosen ones), the largest at x0
+    first; `trivial` says why it cannot fail, where it is true by construction.
+    """
+
+    text: str
+    ranked: tuple[int, ...] = ()
+    trivial: str = ""
+
+
 P = TypeVar("P", bound=Property)
 
 
 @dataclass(frozen=True)
 class Family(Generic[P]):
-    """`build(model, setting)` gives the formula; it may add nodes to `setting.builder`."""
+    """`build(model, setting)` gives the formula; it may add nodes to `setting.builder`.
+
+    `say(model, setting)`, asked after `build`, gives the property in words and adds no nodes;
+    without it a verdict repeats the table as it is written.
+    """
 
     keyword: str
     model: type[P]
     build: Callable[[P, Setting], Formula]
+    say: Callable[[P, Setting], Said] | None = None
 
 
 class BoundedProperty(Property):
@@ -67,6 +85,14 @@ class BoundedProperty(Property):
             value = getattr(self, key)
             if value is not None:
                 yield key, value
+
+
+_BOUND_WORDS = {"at_least": "at least", "at_most": "at most", "above": "above", "below": "below"}
+
+
+def bounds_text(model: BoundedProperty, unit: str = "") -> str:
+    """The bounds in words: `at least 0.5 and below 1`."""
+    return " and ".join(f"{_BOUND_WORDS[key]} {show(value)}{unit}" for key, value in model.bounds())
 
 
 def shifted(form: Form, by: Fraction) -> Form:

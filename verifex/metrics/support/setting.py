@@ -21,6 +21,7 @@ from verifex.ir.problem import Defined, named_network
 from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names
 from verifex.metrics.support.reference import Reference, same_value, top
+from verifex.statement import class_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ class Setting:
     """Everything a property may read. `logits` is the network output that claims speak about.
 
     `networks` are all networks by name, where they are several (see `about`). `defined` collects
-    where what the properties ask is defined, as they are built.
+    where what the properties ask is defined, as they are built. `class_names` names the classes in
+    their order, or is empty.
     """
 
     builder: Builder
@@ -55,6 +57,7 @@ class Setting:
     files: DataFolder = field(default_factory=lambda: DataFolder(Path()))
     defined: list[Defined] = field(default_factory=list)
     networks: tuple[NamedNetwork, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     def about(self, name: str, output: str | None = None) -> Setting:
         """This setting for another of its networks, without an explanation.
@@ -122,6 +125,22 @@ class Setting:
         """The functional as a linear form of the output node."""
         weights = self.output_weights(functional)
         return Form.of({(self.logits, c): w for c, w in weights.items()})
+
+    # --- words ------------------------------------------------------------------------------
+
+    def class_name(self, position: int) -> str:
+        """The class in words: its position, and its name if it has one."""
+        return class_text(position, self.class_names[position] if self.class_names else "")
+
+    def output_text(self, functional: Functional) -> str:
+        """The functional in words; "predicted" and the like as the outputs that they are here."""
+        if functional.kind == "sum":
+            return "the sum of all outputs"
+        if functional.kind == "weights":
+            return "a weighted sum of the outputs"
+        words = [f"the output of class {self.class_name(c)}" if self.classes > 1 else "the output"
+                 for c in self.output_weights(functional)]
+        return " minus ".join(words)
 
     # --- attribution ------------------------------------------------------------------------
 

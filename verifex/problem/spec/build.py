@@ -26,12 +26,14 @@ from verifex.metrics.support.names import Names, blocks_of
 from verifex.metrics.support.reference import Reference
 from verifex.metrics.support.setting import Explanation, Setting, functional_node
 from verifex.problem.read import ReadProblem, read_query
-from verifex.problem.spec.data import load_point
+from verifex.problem.spec.data import Point, load_point
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, spec_source
-from verifex.problem.spec.region import build_region
+from verifex.problem.spec.region import build_region, spread
 from verifex.problem.vnnlib.read import is_vnnlib
+from verifex.problem.words.statement import state
 from verifex.source import QuestionFiles, Source
+from verifex.statement import ClaimStatement
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,19 +44,26 @@ class Prepared:
     graph: Graph
     setting: Setting
     region: Region
-    has_point: bool
+    point: Point
 
-    def problem(self, require: Formula, assume: Formula = TRUE) -> Problem:
+    def problem(
+        self, require: Formula, assume: Formula = TRUE, statement: ClaimStatement | None = None
+    ) -> Problem:
         """The problem with this claim, over the graph as it has grown."""
         b, explained = self.setting.builder, self.setting.explained
         outputs = dict(self.graph.outputs)
         if explained is not None:
             outputs[_free_name("attribution", outputs)] = explained.attribution
         graph = b.build(outputs)
-        point = self.setting.reference.point if self.has_point else None
-        return Problem(graph, self.region, require, assume, point, self.spec.name, graph.notes,
-                       defined=tuple(dict.fromkeys(self.setting.defined)),
-                       networks=self.setting.networks)
+        return Problem(graph, self.region, require, assume, self.point.values, self.spec.name,
+                       graph.notes, defined=tuple(dict.fromkeys(self.setting.defined)),
+                       networks=self.setting.networks, statement=statement)
+
+    def statement(self) -> ClaimStatement:
+        """What the spec claims, in words; asked after its formulas were built."""
+        names, radii = self.setting.features, self.spec.region.linf
+        spread_out = [None] * names.size if radii is None else spread(radii, names)
+        return state(self.spec, self.setting, self.region, spread_out, self.point.label)
 
 
 def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Problem:
@@ -72,7 +81,8 @@ def _build(graph: Graph, spec: Spec, files: DataFolder) -> Problem:
     prepared = prepare(graph, spec, files)
     entries = enumerate(spec.require)
     require = conjoin([formula_of(p, prepared.setting, f"require[{i}]") for i, p in entries])
-    return prepared.problem(require, assumption(spec, prepared.setting))
+    assume = assumption(spec, prepared.setting)
+    return prepared.problem(require, assume, prepared.statement())
 
 
 def load_problem(spec_path: str | Path, network_path: str | Path | None = None) -> Problem:
@@ -149,10 +159,19 @@ def prepare(graph: Graph, spec: Spec, files: DataFolder) -> Prepared:
         reference=Reference(builder, graph, point.values, spec.kink),
         files=files,
     )
+    if spec.classes is not None:
+        with under("classes.names"):
+            setting = replace(setting, class_names=_fitting_names(spec.classes.names, setting))
     if spec.explain is not None:
         with under("explain"):
             setting = explained_setting(setting, spec.explain)
-    return Prepared(spec, graph, setting, region, point.values is not None)
+    return Prepared(spec, graph, setting, region, point)
+
+
+def _fitting_names(names: tuple[str, ...], setting: Setting) -> tuple[str, ...]:
+    if len(names) != setting.classes:
+        raise InputError(f"{len(names)} names", expected=f"{setting.classes}, one an output")
+    return names
 
 
 def _output_node(graph: Graph, name: str | None) -> int:

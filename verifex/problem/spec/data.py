@@ -31,22 +31,29 @@ Vector: TypeAlias = tuple[Fraction, ...]
 
 @dataclass(frozen=True)
 class Point:
-    """The reference (None if the spec has none), feature names or none, notes for verdicts."""
+    """The reference (None if the spec has none), feature names or none, notes for verdicts.
+
+    `label` is the cell of the target column, as the file has it.
+    """
 
     values: tuple[Fraction, ...] | None
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    label: str | None = None
 
 
 def load_point(spec: InputSpec, blocks: Sequence[Block], files: DataFolder) -> Point:
     """The point that `[input]` means for inputs of these shapes; raises InputError."""
     size = sum(prod(b.shape) for b in blocks)
     names: tuple[str, ...] = ()
+    label = None
     if spec.data is not None:
         with under("data"):
             source = files.read(spec.data)
-        values, names = _from_npy(spec, source, size) if spec.data.endswith(".npy") else (
-            _from_csv(spec, source, size))
+        if spec.data.endswith(".npy"):
+            values = _from_npy(spec, source, size)
+        else:
+            values, names, label = _from_csv(spec, source, size)
     elif spec.point is not None:
         with under("point"):
             values = _from_point(spec.point, blocks)
@@ -59,7 +66,7 @@ def load_point(spec: InputSpec, blocks: Sequence[Block], files: DataFolder) -> P
         with under("round"):
             values = tuple(nearest_float32(v) for v in values)
         notes = ("the reference point was rounded to the nearest float32 values",)
-    return Point(values, spec.names or names, notes)
+    return Point(values, spec.names or names, notes, label)
 
 
 # --- written out ----------------------------------------------------------------------------
@@ -97,7 +104,7 @@ def _fit(given: Array, shape: tuple[int, ...]) -> Vector:
 # --- numpy ----------------------------------------------------------------------------------
 
 
-def _from_npy(spec: InputSpec, source: Source[bytes], size: int) -> tuple[Vector, tuple[str, ...]]:
+def _from_npy(spec: InputSpec, source: Source[bytes], size: int) -> Vector:
     for key in ("header", "target", "drop"):
         if getattr(spec, key) not in (None, ()):
             raise InputError("no such thing in a .npy file", expected="no " + key, key=key)
@@ -117,7 +124,7 @@ def _from_npy(spec: InputSpec, source: Source[bytes], size: int) -> tuple[Vector
             what = f"'{source.name}' holds a NaN or an infinity"
             raise InputError(what, expected="finite numbers")
         flat = np.asarray(found).ravel()
-        return tuple(Fraction(v) for v in flat.tolist()), ()
+        return tuple(Fraction(v) for v in flat.tolist())
 
 
 # --- CSV ------------------------------------------------------------------------------------
@@ -206,7 +213,10 @@ def _known(key: str, name: str, header: Sequence[str], width: int) -> str:
     return f"drop = [{where}], for the file has no header" if key == "target" else where
 
 
-def _from_csv(spec: InputSpec, source: Source[bytes], size: int) -> tuple[Vector, tuple[str, ...]]:
+def _from_csv(
+    spec: InputSpec, source: Source[bytes], size: int
+) -> tuple[Vector, tuple[str, ...], str | None]:
+    """The values of the row, the names of the features, and the row's label."""
     if spec.row is None:
         raise InputError("missing", expected="row = a row of the data, from 0", key="row")
     table = _table(spec, source, size, "data")
@@ -218,7 +228,9 @@ def _from_csv(spec: InputSpec, source: Source[bytes], size: int) -> tuple[Vector
         raise InputError(f"row {spec.row} of {count}", expected="an earlier row", key="row")
     names = tuple(table.header[i] for i in table.columns) if table.header else ()
     with under("data"):
-        return tuple(_cell(row, i, table, spec.row) for i in table.columns), names
+        values = tuple(_cell(row, i, table, spec.row) for i in table.columns)
+    at = None if spec.target is None else table.header.index(spec.target)
+    return values, names, None if at is None else row[at].strip(" \t")
 
 
 def _cell(row: Sequence[str], index: int, table: _Table, at: int) -> Fraction:

@@ -22,6 +22,8 @@ from pydantic import (
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.exact import as_numpy
 from verifex.ir.fields import (
+    PREDICTED,
+    RUNNER_UP,
     Array,
     Bounds,
     Count,
@@ -171,6 +173,25 @@ class ExplainSpec(Fields):
         return exact_floats(value)
 
 
+# --- classes --------------------------------------------------------------------------------
+
+
+class ClassesSpec(Fields):
+    """What the classes are called, in the order of the outputs."""
+
+    names: tuple[Annotated[str, Field(strict=True)], ...] = Field(min_length=2)
+
+    @field_validator("names")
+    @classmethod
+    def _tell_apart(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for k, name in enumerate(value):
+            if not name or name in ("unchanged", PREDICTED, RUNNER_UP):
+                raise wrong(f"{show(name)} is no name of a class", "another word", f"[{k}]")
+            if name in value[:k]:
+                raise wrong(f"two classes are named {show(name)}", "distinct names", f"[{k}]")
+        return value
+
+
 # --- properties -----------------------------------------------------------------------------
 
 
@@ -243,6 +264,7 @@ class Spec(Fields):
     input: InputSpec = Field(default_factory=InputSpec)
     region: RegionSpec = Field(default_factory=RegionSpec)
     explain: ExplainSpec | None = None
+    classes: ClassesSpec | None = None
     require: tuple[AnyProperty, ...] = ()
     assume: tuple[AnyProperty, ...] = ()
 

@@ -27,8 +27,9 @@ from .setting import PropertySetting
 from .toml_values import TomlTable, exact, filled_list
 
 SPEC_KEYS = ("verifex", "name", "network", "network_output", "arithmetic", "kink", "input",
-             "region", "explain", "require", "assume")
+             "region", "explain", "classes", "require", "assume")
 VERSION = 1
+RESERVED = {"unchanged", "predicted", "runner_up"}
 
 
 class Claim(NamedTuple):
@@ -84,7 +85,8 @@ def spec_claim(spec: Mapping[str, object], folder: str, network: Network) -> Cla
         wanted = TomlTable(table.get("region", {}), REGION_KEYS)
         region = read_region(wanted, given.features, given.point, flat_inputs)
     explanation = explanation_of(table, about, given.features, reference)
-    setting = PropertySetting(about, given.features, reference, files, explanation)
+    names = class_names(table, len(about.logits))
+    setting = PropertySetting(about, given.features, reference, files, explanation, names)
     with at("require"):
         tables = filled_list(table.get("require"))
         required = all_of(PropertyReader(setting, undefined="fails").formulas(tables))
@@ -108,6 +110,19 @@ def claim_network(table: TomlTable, network: Network) -> ClaimNetwork:
     logits = (network.outputs[label] if head is None else head.logits).solid().items
     function = "" if head is None else head.function
     return ClaimNetwork(network.graph, network.inputs, shapes, logits, function)
+
+
+def class_names(table: TomlTable, outputs: int) -> tuple[str, ...]:
+    """The names of the classes, one for each output; none if the spec gives none."""
+    if "classes" not in table:
+        return ()
+    with at("classes"):
+        names = filled_list(TomlTable(table.get("classes"), ("names",)).required("names"))
+        words = tuple(name for name in names if isinstance(name, str) and name)
+        need(len(words) == len(names) == outputs > 1, f"names: {outputs} words, one an output")
+        need(len(set(words)) == outputs, "names: two classes of a name")
+        need(not RESERVED & set(words), "names: a word of the language")
+    return words
 
 
 def explanation_of(

@@ -16,13 +16,17 @@ from .reference import ReferencePoint
 
 
 class PropertySetting(NamedTuple):
-    """The network, the names of its features, the reference, the explanation if there is one."""
+    """The network, the names of its features, the reference, the explanation if there is one.
+
+    `class_names` are those of the spec's [classes], one for each output, or none.
+    """
 
     network: ClaimNetwork
     features: ElementNames
     reference: ReferencePoint
     files: DataFiles
     explanation: ExplainedComponents | None
+    class_names: tuple[str, ...]
 
     @property
     def graph(self) -> NetworkGraph:

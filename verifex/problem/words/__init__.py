@@ -1,0 +1,1 @@
+"""What a problem says, in words and exact numbers: the statement that a verdict repeats."""
