@@ -22,7 +22,7 @@ from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
-from verifex.settings import Changes, ClaimChanges, RangeChanges, Settings
+from verifex.settings import Changes, ClaimChanges, RangeChanges, Settings, read_seconds
 
 
 def test_every_setting_has_its_keyword() -> None:
@@ -41,7 +41,7 @@ def test_options_without_values_are_the_default_settings() -> None:
 
 def test_options_become_settings() -> None:
     said = read_settings({
-        "solver": ["highs, z3"], "timeout": 2.5, "memory": "1G", "seed": 7, "no_check": True,
+        "solver": ["highs, z3"], "timeout": "2.5", "memory": "1G", "seed": 7, "no_check": True,
         "no_attack": True, "certificate": Path("p.vxc"),
     })
     assert said == Settings(seconds=2.5, solvers=("highs", "z3"), memory=1 << 30, seed=7,
@@ -157,3 +157,20 @@ def test_the_seed_reaches_the_points_of_every_search(
     decide(problem, settings)
     find_range(problem, form, settings)
     assert given == [seed, seed]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("90", 90), ("1.5", 1.5), (".5", 0.5), ("1e2", 100), ("90s", 90), ("5m", 300), ("1h30m", 5400),
+    ("1h 30m", 5400), ("2H", 7200), ("1d", 86400), ("250ms", 0.25), ("1.5h", 5400), ("1m30s", 90),
+])
+def test_times(text: str, seconds: float) -> None:
+    assert read_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", [
+    "", "0", "-1", "soon", "5w", "30m1h", "1m1m", "5 m m", "m", "1:30", "nan", "inf", "1e9", "0s",
+    "9" * 400, "1h30",
+])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--wait .*expected a time above 0: 90 \(seconds\), 5m"):
+        read_seconds(text, "--wait")

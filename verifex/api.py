@@ -295,7 +295,8 @@ def _spec(spec: str | Path | Spec | Mapping[str, Any]) -> tuple[Spec, Path]:
         return spec, Path()
     if isinstance(spec, Mapping):
         return Spec(**dict(spec)), Path()
-    raise UsageError(f"a {type(spec).__name__} is no spec: pass a path, a Spec, a dict, a Problem")
+    raise UsageError(f"spec of type {type(spec).__name__}, expected a path, a Spec, a dict or a "
+                     "Problem")
 
 
 def _graph(model: ModelLike, spec: Spec | None, folder: Path) -> Graph:
@@ -312,11 +313,11 @@ def _graph(model: ModelLike, spec: Spec | None, folder: Path) -> Graph:
     if model is None and spec is not None and spec.network is not None:
         return load(folder / spec.network)
     if model is None:
-        raise UsageError("no model is given and the spec names no network")
+        raise UsageError("no model is given and the spec names no network, expected one of them")
     if hasattr(model, "state_dict") and callable(model):
         return _from_torch(model, spec)
     kinds = "a path, bytes, a Graph or a torch.nn.Module"
-    raise UsageError(f"a {type(model).__name__} is no model: pass {kinds}")
+    raise UsageError(f"model of type {type(model).__name__}, expected {kinds}")
 
 
 def _from_torch(module: Any, spec: Spec | None) -> Graph:

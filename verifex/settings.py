@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -108,6 +109,10 @@ class Settings:
 
     def require_numbers(self) -> None:
         """Raise UsageError for a number that makes no sense, or a name that does not exist."""
+        for key in ("seconds", "memory", "threads", "seed", "jobs", "check_seconds"):
+            given = getattr(self, key)
+            if isinstance(given, bool) or not isinstance(given, int | float):
+                raise UsageError(f"{key} = {given!r:.40}, expected a number")
         if not self.seconds > 0 or math.isnan(self.seconds):
             raise UsageError(f"seconds = {self.seconds:g}, expected more than 0")
         if self.threads < 1:
@@ -147,3 +152,28 @@ class ClaimChanges(RangeChanges, total=False):
     """The same for a claim, which can be attacked too."""
 
     attack: bool
+
+
+# --- times ---------------------------------------------------------------------------------
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
+_SECONDS = re.compile(rf"(?:{_NUMBER})(?:[eE][+-]?[0-9]{{1,3}})?")
+_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
+_LONGEST = 1e9
+
+
+def read_seconds(text: str, option: str = "--timeout") -> float:
+    """The seconds that a time says, above 0; UsageError, naming the option, for any other text."""
+    plain = "".join(text.lower().split())
+    seconds = 0.0
+    if _SECONDS.fullmatch(plain):
+        seconds = float(plain)
+    elif re.fullmatch(rf"(?:{_PART.pattern})+", plain):
+        parts = _PART.findall(plain)
+        units = [_UNITS[unit] for _, unit in parts]
+        if units == sorted(set(units), reverse=True):  # 1h30m, and neither 30m1h nor 1m1m
+            seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 0 < seconds < _LONGEST:
+        raise UsageError(f"{option} {text[:40]}, expected a time above 0: 90 (seconds), 5m, 1h30m")
+    return seconds

@@ -48,8 +48,23 @@ def test_aliases_and_unknown_names() -> None:
     assert find("input*gradient") is find("input_x_gradient")
     with pytest.raises(UnsupportedError, match=r"saliency.*gradient.*reduce"):
         find("saliency")
-    with pytest.raises(UnsupportedError, match="gradient, input_x_gradient"):
-        find("lrp")
+    with pytest.raises(UnsupportedError, match="one of gradient, input_x_gradient"):
+        find("neural tangent")
+    for offered in ("gradient", "input_x_gradient"):
+        with pytest.raises(UnsupportedError, match=f'"{offered}"$'):
+            find(offered.upper().replace("_", "-"))
+
+
+@pytest.mark.parametrize(("asked", "nearest"), [
+    ("integrated_gradients", "input_x_gradient"), ("IntegratedGradients", "input_x_gradient"),
+    ("Kernel SHAP", "input_x_gradient"), ("DeepLIFT", "input_x_gradient"),
+    ("lrp", "input_x_gradient"), ("smooth-grad", "gradient"), ("LIME", "gradient"),
+    ("Grad-CAM", "gradient"),
+])
+def test_a_method_that_is_not_offered_points_to_the_nearest(asked: str, nearest: str) -> None:
+    with pytest.raises(UnsupportedError, match=f'is not offered, expected "{nearest}"'):
+        find(asked)
+    assert find(nearest).name == nearest
 
 
 @pytest.mark.parametrize("smooth", [None, "sigmoid", "tanh", "square"])

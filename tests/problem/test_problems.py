@@ -113,7 +113,7 @@ def test_what_a_problem_holds() -> None:
 def test_the_network_of_a_spec_is_found_beside_it(tmp_path: Path) -> None:
     missing = TOML.replace("verifex = 1", 'verifex = 1\nnetwork = "none.onnx"')
     (tmp_path / "spec.toml").write_text(missing)
-    with pytest.raises(InputError, match=r"spec.toml:network: 'none.onnx'"):
+    with pytest.raises(InputError, match=r"spec.toml:network: there is no file 'none.onnx'"):
         load_problem(tmp_path / "spec.toml")
     (tmp_path / "spec.toml").write_text(TOML)
     with pytest.raises(InputError, match=r"spec.toml:network: missing"):

@@ -255,7 +255,7 @@ def test_networks_must_be_those_that_are_declared(f: Graph, g: Graph) -> None:
         read(text, f=f, g=g, h=g)
     with pytest.raises(UsageError, match="verifex-vnnlib verify"):
         state(text, "q.vnnlib", f, "q")
-    with pytest.raises(InputError, match=r"g: 'W' is declared with shape \[2\]"):
+    with pytest.raises(InputError, match=r"declares 2 \('W' of shape \[2\]\)"):
         read(text, f=f, g=random_graph(random.Random(0), 2, 2, 3))
     b = Builder()
     x = b.input("x", (2,))

@@ -56,7 +56,7 @@ def test_shapes_are_plain_whole_numbers(shape: str) -> None:
 
 
 def test_a_declared_size_is_compared_before_anything_is_made_of_it() -> None:
-    with pytest.raises(InputError, match="2 elements, as in the network"):
+    with pytest.raises(InputError, match="the network takes 2 inputs, the query declares"):
         read(HEAD + F.replace("[2]", "[999999999]", 1) + BOX + END)
 
 

@@ -218,7 +218,7 @@ def test_an_input_without_bounds(net: Path, tmp_path: Path, capsys: Output) -> N
     (["verify", "Q"], 64, "no network"),
     (["verify", "Q", "--network", "g=N"], 64, "'g' is not declared"),
     (["verify", "Q", "--network", "f=N", "--network", "f=N"], 64, "given twice"),
-    (["verify", "Q", "--network", "f=N", "--timeout", "-1"], 64, "a number of seconds"),
+    (["verify", "Q", "--network", "f=N", "--timeout", "-1"], 64, "a time above 0"),
     (["verify", "Q", "--network", "f=missing.onnx"], 65, "missing.onnx"),
     (["verify", "missing.vnnlib", "--network", "f=N"], 65, "missing.vnnlib"),
     (["verify", "F", "--network", "f=N"], 65, "no sound analysis over element type float32"),

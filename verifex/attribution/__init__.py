@@ -9,6 +9,7 @@ from functools import cache
 
 from verifex.attribution.base import Attribution, NetworkFunction
 from verifex.errors import UnsupportedError
+from verifex.ir.fields import suggestion
 
 __all__ = ["Attribution", "NetworkFunction", "find", "registry"]
 
@@ -30,9 +31,32 @@ def find(name: str) -> Attribution:
     for entry in known.values():
         if name == entry.name or name in entry.aliases:
             return entry
-    if name == "saliency":
+    plain = _plain(name)
+    for entry in known.values():
+        if plain in map(_plain, (entry.name, *entry.aliases)):
+            raise UnsupportedError(f"unknown attribution '{name}'", expected=f'"{entry.name}"')
+    if plain == "saliency":
         # In the literature and in captum its values are absolute; taken for the signed gradient it
         # would answer another question.
         raise UnsupportedError(
             "attribution 'saliency'", expected='attribution = "gradient" with reduce = "abs"')
-    raise UnsupportedError(f"unknown attribution '{name}'", expected=f"one of {', '.join(known)}")
+    for words, nearest in _NEAREST:
+        if plain in words.split():
+            raise UnsupportedError(f"attribution '{name}' is not offered",
+                                   expected=f'"{nearest}", the nearest that is')
+    raise UnsupportedError(f"unknown attribution '{name}'", expected=suggestion(name, list(known)))
+
+
+_NEAREST = (
+    ("integratedgradients ig deeplift deepliftshap gradientshap shap kernelshap deepshap treeshap "
+     "shapley shapleyvalues lrp layerwiserelevancepropagation occlusion featureablation ablation "
+     "inputtimesgradient", "input_x_gradient"),
+    ("smoothgrad vargrad noisetunnel lime gradcam guidedgradcam guidedbackprop deconvolution "
+     "deconvnet guidedbackpropagation", "gradient"),
+)
+"""Methods by their names in the literature and in captum, and which offered one is nearest."""
+
+
+def _plain(name: str) -> str:
+    """A name without what people write differently: case, blanks, hyphens, underscores."""
+    return "".join(c for c in name.lower().replace("*", "x") if c.isalnum())

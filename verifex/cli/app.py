@@ -12,7 +12,7 @@ import typer
 
 from verifex.cli.options import CLAIM, RANGE, SEARCH, with_settings
 from verifex.errors import UsageError
-from verifex.settings import Settings
+from verifex.settings import Settings, read_seconds
 
 app = typer.Typer(
     name="verifex",
@@ -163,8 +163,9 @@ def check(
                           "certificates that are checked at once.")
     ] = 1,
     timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", "-t", help="Seconds of wall time a certificate (no limit).")
+        str | None,
+        typer.Option("--timeout", "-t", metavar="TIME", help="Wall time for each certificate: 90 "
+                     "(seconds), 5m, 1h30m (no limit).", show_default=False)
     ] = None,
     more_files: Annotated[
         list[Path] | None,
@@ -188,7 +189,8 @@ def check(
         raise typer.Exit(checking.export(export, json=json))
     if not files:
         raise UsageError("0 files, expected a folder, or a network, a spec and a certificate")
-    options = checking.CheckOptions(jobs, timeout, tuple(more_files or ()), json)
+    seconds = None if timeout is None else read_seconds(timeout)
+    options = checking.CheckOptions(jobs, seconds, tuple(more_files or ()), json)
     raise typer.Exit(checking.check(files, options))
 
 

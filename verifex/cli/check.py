@@ -43,8 +43,6 @@ def check(files: Sequence[Path], options: CheckOptions) -> int:
     """
     if not 1 <= options.jobs <= MOST_JOBS:
         raise UsageError(f"--jobs {options.jobs}, expected 1 to {MOST_JOBS}")
-    if options.seconds is not None and not options.seconds > 0:
-        raise UsageError(f"--timeout {options.seconds:g}, expected a number of seconds above 0")
     if len(files) == 1 and files[0].is_dir():
         return check_folder(files[0], options)
     if options.folders:

@@ -25,16 +25,19 @@ def split_files(
     files: Sequence[Path], after: int = 0, last: str = "witness"
 ) -> tuple[Path | None, Path, list[Path]]:
     """(network or None, spec, the `after` files that follow) of the arguments of a command."""
-    wanted = "a network and a spec, or a spec that names its network"
+    wanted = "a network (unless the spec names it)" + (", a spec" if after else " and a spec")
     extra = f" and a {last}" if after else ""
     if not 1 + after <= len(files) <= 2 + after:
-        raise UsageError(f"{len(files)} files, expected {wanted}{extra}")
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        raise UsageError(f"{count}, expected {wanted}{extra}")
     head, tail = list(files[: len(files) - after]), list(files[len(files) - after :])
-    if len(head) == 2:
-        return head[0], head[1], tail
-    if head[0].name.endswith((".onnx", ".onnx.gz")):
-        raise UsageError(f"{head[0]} is a network, expected {wanted}{extra}")
-    return None, head[0], tail
+    spec = head[-1]
+    if spec.name.endswith((".onnx", ".onnx.gz")):
+        where = f"{spec} after {head[0]}" if len(head) == 2 else str(spec)
+        raise UsageError(f"{where} is a network, expected {wanted}{extra}, in this order")
+    if spec.name.endswith((".csv", ".csv.gz", ".npy")):
+        raise UsageError(f"{spec} is a data file, expected {wanted}{extra}; a spec names its data")
+    return (head[0] if len(head) == 2 else None), spec, tail
 
 
 @contextmanager

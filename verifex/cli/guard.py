@@ -38,7 +38,9 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
         return fail(words, str(error), error.exit_code)
     except click_error as error:
         text = getattr(error, "format_message", error.__str__)()
-        return fail(words, f"usage: {text} (see verifex --help)", EXIT_USAGE)
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "verifex"
+        return fail(words, f"usage: {text.removesuffix('.')} (see {path} --help)", EXIT_USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return fail(words, "interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:

@@ -6,7 +6,6 @@ Only typer is imported here: `verifex --help` must come at once.
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +16,11 @@ from typing import Annotated, Any
 import typer
 
 from verifex.errors import UsageError
-from verifex.settings import DEVICES, ENGINES, Settings
+from verifex.settings import DEVICES, ENGINES, Settings, read_seconds
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _LEAST_MEMORY = 64 << 20
-
-
-def _seconds(value: float) -> float:
-    if not (value > 0 and math.isfinite(value)):
-        raise UsageError(f"--timeout {value:g}, expected a number of seconds above 0")
-    return value
 
 
 def _threads(value: int) -> int:
@@ -88,9 +81,10 @@ class Option:
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes of the checker.")]
 
 OPTIONS: Mapping[str, Option] = {
-    "timeout": Option("seconds", Annotated[float, typer.Option(
-        "--timeout", "-t", help="Seconds of wall time (of `bound`: for each expression).",
-    )], 60.0, _seconds),
+    "timeout": Option("seconds", Annotated[str, typer.Option(
+        "--timeout", "-t", metavar="TIME", help="Wall time: 90 (seconds), 5m, 1h30m (of `bound`: "
+        "for each expression).",
+    )], "60s", read_seconds),
     "threads": Option("threads", Annotated[int, typer.Option(
         "--threads", help="Processes of a search, or threads.")], 1, _threads),
     "seed": Option("seed", Annotated[int, typer.Option(

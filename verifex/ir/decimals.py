@@ -34,7 +34,7 @@ def _decimal(text: str) -> Fraction:
     text = text.strip(" \t")
     match = _DECIMAL.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text[:40]!r} is not a finite number")
+        raise ValueError("an empty text" if not text else f"{text[:40]!r} is not a finite number")
     if abs(int(match[1] or "0")) > MAX_EXPONENT:
         raise ValueError(f"an exponent beyond {MAX_EXPONENT}")
     return Fraction(text)

@@ -102,8 +102,26 @@ class Fields(BaseModel):
             known = list(keys_of(cls))
             for key in data:
                 if key not in known and key not in cls.model_fields:
-                    raise wrong(f"unknown key {show(key)}", suggestion(str(key), known), str(key))
+                    meant = _SYNONYMS.get(str(key).lower().replace("-", "_"))
+                    near = f"'{meant}' (did you mean that?)" if meant in known else (
+                        suggestion(str(key), known))
+                    raise wrong(f"unknown key {show(key)}", near, str(key))
         return data
+
+
+_SYNONYMS: Mapping[str, str] = {
+    "eps": "linf", "epsilon": "linf", "radius": "linf", "delta": "linf", "l_inf": "linf",
+    "bounds": "box", "domain": "clip", "range": "clip", "frozen": "freeze", "fixed": "freeze",
+    "csv": "data", "file": "data", "dataset": "data", "index": "row", "sample": "row",
+    "label": "target", "labels": "target", "y": "target", "x": "point", "x0": "point",
+    "model": "network", "onnx": "network", "net": "network", "method": "attribution",
+    "explainer": "attribution", "requires": "require", "property": "require", "claim": "require",
+    "assumption": "assume", "explanation": "explain", "attribution": "explain",
+    "inputs": "input", "topk": "top_k", "k": "top_k", "overlap": "overlap_at_least",
+    "integers": "integer", "categorical": "one_hot", "onehot": "one_hot", "min": "at_least",
+    "max": "at_most", "less_than": "below", "greater_than": "above",
+}
+"""What people call keys, and what they are called; it counts where the table has such a key."""
 
 
 def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
@@ -145,7 +163,7 @@ def exact(value: object) -> Fraction:
     if isinstance(value, Fraction):
         return value
     if isinstance(value, NotANumber):
-        raise wrong(value.reason, "a finite number")
+        raise wrong(value.reason, "a number (a bound that is none is left out)")
     if isinstance(value, bool | np.bool_):
         raise wrong(show(bool(value)).lower(), "a number")
     if isinstance(value, int | np.integer):
@@ -161,7 +179,7 @@ def exact(value: object) -> Fraction:
         try:
             return parse_exact(value)
         except ValueError as error:
-            raise wrong(str(error), 'a number such as 0.1 or "1/3"') from None
+            raise wrong(str(error), _number_like(value)) from None
     raise wrong(show(value), "a number")
 
 
@@ -177,6 +195,15 @@ def exact_floats(value: object) -> object:
     return value
 
 
+def _number_like(text: str) -> str:
+    """What was expected in place of a text that is no number."""
+    if text.strip().endswith("%"):
+        return "a share of 1, such as 0.1 for 10%"
+    if "," in text and "." not in text:
+        return "a decimal point, as in 0.1"
+    return 'a number such as 0.1 or "1/3"'
+
+
 def _at_least_zero(value: object) -> Fraction:
     number = exact(value)
     if number < 0:
@@ -189,7 +216,8 @@ def whole(value: object) -> int:
     if isinstance(value, Fraction):
         raise wrong(f"{show(value)} as a decimal", "a whole number")
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise wrong(show(value), "a whole number")
+        quoted = isinstance(value, str) and value.strip().isdigit()
+        raise wrong(show(value), "a whole number" + (", without quotes" if quoted else ""))
     if not 0 <= value <= 10**12:
         raise wrong(show(int(value)), "a whole number from 0 to 1e12")
     return int(value)
@@ -367,7 +395,8 @@ def functional(value: object) -> Functional:
         if head == "weights":
             return Functional("weights", (), array(data).values)
         return _functional(head, data if isinstance(data, list | tuple) else [data], value)
-    raise wrong(show(value), _FUNCTIONALS)
+    plain = isinstance(value, int) and not isinstance(value, bool)
+    raise wrong(show(value), f'"logit:{value}"' if plain else _FUNCTIONALS)
 
 
 def _functional(head: str, parts: Sequence[object], value: object) -> Functional:

@@ -174,6 +174,9 @@ class Builder:
             self.labels, self.notes = dict(start.labels), list(start.notes)
             self.outputs, self.heads = dict(start.outputs), dict(start.heads)
 
+    def __len__(self) -> int:
+        return len(self._nodes)
+
     def node(self, index: int) -> Node:
         return self._nodes[index]
 

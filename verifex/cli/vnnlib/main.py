@@ -28,8 +28,9 @@ from typing import NoReturn
 
 from verifex.engine.solve.processes import descendants
 from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, UsageError, VerifexError
+from verifex.settings import read_seconds
 
-_DEFAULT_SECONDS = 3600.0
+_DEFAULT_TIME = "1h"
 _LAST = 0.15
 """Seconds of a time limit kept for the end of the process: what the system takes to end one that
 holds much memory, on a busy machine."""
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
             chosen.add_argument(name)
         if command == "instance":
             chosen.add_argument("results")
-            chosen.add_argument("timeout", type=float)
+            chosen.add_argument("timeout", help="seconds, or 5m, 1h30m")
             _add_accept(chosen)
     return parser
 
@@ -71,7 +72,8 @@ def _add_queries(commands: argparse._SubParsersAction[_Parser]) -> None:
     verify.add_argument("query", type=Path)
     verify.add_argument("--network", action="append", default=[], metavar="NAME=FILE",
                         help="the ONNX file of a declared network; FILE alone for VNN-LIB 1.0")
-    verify.add_argument("--timeout", type=float, default=_DEFAULT_SECONDS, metavar="SECONDS")
+    verify.add_argument("--timeout", default=_DEFAULT_TIME, metavar="TIME",
+                        help="wall time: 90 (seconds), 5m, 1h30m (default: 1h)")
     verify.add_argument("--serialise-assignments", type=Path, metavar="DIR",
                         help="write an assignment as TensorProto files instead of printing it")
     verify.add_argument("--as-real", action="store_true",
@@ -182,7 +184,7 @@ def _verify(arguments: argparse.Namespace, started: float) -> int:
     if arguments.no_check and not claims:
         raise UsageError("--no-check proves nothing, expected --accept claimed beside it")
     settings = punctual(
-        _seconds(arguments.timeout), not arguments.no_check, _threads(arguments.threads),
+        read_seconds(arguments.timeout), not arguments.no_check, _threads(arguments.threads),
         arguments.seed,
     )
     rules = Rules(settings, claims, as_real=arguments.as_real)
@@ -229,7 +231,7 @@ def _instance(arguments: argparse.Namespace, started: float) -> None:
 
     results = Path(arguments.results)
     try:
-        limit = _seconds(arguments.timeout)
+        limit = read_seconds(arguments.timeout)
         with _Deadline(limit, started, lambda: results.write_text("timeout\n")):
             text, said = instance(
                 arguments.network, Path(arguments.query), limit, started,
@@ -250,12 +252,6 @@ def _translate(arguments: argparse.Namespace) -> None:
     kind = write_translation(stated.problem, arguments.onnx, arguments.vnnlib)
     print(f"{arguments.onnx}: {kind} network whose outputs are what the query reads")
     print(f"{arguments.vnnlib}: VNN-LIB 1.0 about it")
-
-
-def _seconds(value: float) -> float:
-    if not 0 < value < 1e9:
-        raise UsageError(f"--timeout {value:g}, expected a number of seconds above 0")
-    return value
 
 
 def _threads(value: int) -> int:

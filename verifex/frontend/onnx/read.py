@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from verifex.errors import InputError
+from verifex.frontend.foreign import folder_error, foreign_content, unreadable
 from verifex.frontend.limits import Limits
 from verifex.frontend.onnx.files import read_limited, too_big, unzipped
 from verifex.frontend.onnx.importer import Importer
@@ -25,6 +26,8 @@ def network_source(
     """The ONNX file at a path, read once; its parsed form is the network (see `load`)."""
     limits = limits or Limits()
     place = Path(path)
+    if place.is_dir():
+        raise folder_error(place.name)
     data = read_limited(place, limits.max_bytes, place.name, "the model")
 
     def parse(data: bytes) -> Graph:
@@ -69,23 +72,26 @@ def _load(
     every_output: bool = False,
 ) -> Graph:
     try:
-        model = _parse(data)
+        model = _parse(data, name)
         reader = Importer(model, limits, TensorReader(limits, folder))
         return reader.run(outputs, every_output)
     except InputError as error:
         raise error.at(file=name) from None
 
 
-def _parse(data: bytes) -> Any:
+def _parse(data: bytes, name: str) -> Any:
     import onnx
 
+    foreign = foreign_content(data, name)
+    if foreign is not None:
+        raise foreign
     model = onnx.ModelProto()
     # Every build of protobuf has its own DecodeError; parsing runs no code of ours that could
     # raise anything else.
     try:
         model.ParseFromString(data)
     except Exception:
-        raise InputError("not an ONNX model", expected="a protobuf ModelProto") from None
+        raise unreadable(name) from None
     if not model.HasField("graph"):
-        raise InputError("the model has no graph", expected="an ONNX model")
+        raise unreadable(name)
     return model

@@ -18,7 +18,9 @@ from verifex.ir.ops import Affine, Const, Op
 def tensor_type(value: Any) -> tuple[int, list[int | None] | None]:
     """Element type and dimensions (None where open) of a declared value."""
     if not value.type.HasField("tensor_type"):
-        raise UnsupportedError("not a tensor", key=printable(value.name), expected="a tensor")
+        kind = (value.type.WhichOneof("value") or "no type").removesuffix("_type")
+        raise UnsupportedError(f"a value of the type {kind.replace('_', ' ')}",
+                               key=printable(value.name), expected="a tensor of floats")
     kind = value.type.tensor_type
     if not kind.HasField("shape"):
         return int(kind.elem_type), None

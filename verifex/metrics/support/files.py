@@ -49,7 +49,8 @@ def _regular(path: Path, name: str) -> Source[bytes]:
             size = len(data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"'{name}' cannot be read: {reason}", expected="a data file") from None
+        raise InputError(f"'{name}' cannot be read: {reason}", expected="a data file, named as "
+                         "seen from the spec's folder") from None
     if size > MAX_FILE:
         raise InputError(f"'{name}' has {size} bytes", expected=f"at most {MAX_FILE}")
     return Source(path, path.name, data, bytes)

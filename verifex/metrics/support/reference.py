@@ -105,12 +105,34 @@ class Reference:
         if radius is None or not radius.num.any():
             return  # every choice of the gates gives the same value
         z = self._builder.node(kinks[0]).args[0]
-        where = self._builder.labels.get(z, f"node {z}")
         element = int(np.flatnonzero(self._exact[z].num.ravel() == 0)[0])
         raise InputError(
-            f"the reference lies on a kink: element {element} of {where} is exactly 0 there",
-            expected='another point, or kink = "zero"',
+            f"the reference lies on a kink: {self._place(z, element)}",
+            expected='another point, or kink = "zero" at the top of the spec, before [input]',
         )
+
+    def _place(self, preactivation: int, element: int) -> str:
+        """Where in the file an element is exactly 0, by the names that the file has there."""
+        labels = self._builder.labels
+        after = self._named_after(preactivation)
+        into = f", which goes into '{labels[after]}'," if after is not None else ""
+        if preactivation in labels:
+            return f"element {element} of '{labels[preactivation]}'{into} is exactly 0 there"
+        # A MaxPool, a Clip and the like are made of ReLUs, whose arguments the file does not have.
+        layer = f"'{labels[after]}'" if after is not None else f"node {preactivation}"
+        return f"a choice that {layer} makes is a tie there (its gate {element})"
+
+    def _named_after(self, preactivation: int) -> int | None:
+        """The first node that the file has a name for and that reads this one through a ReLU."""
+        reached = {preactivation}
+        for i in range(preactivation + 1, len(self._builder)):
+            node = self._builder.node(i)
+            if reached.isdisjoint(node.args) or isinstance(node.op, Step):
+                continue
+            if i in self._builder.labels:
+                return i
+            reached.add(i)
+        return None
 
 
 def top(values: Sequence[Fraction], among: Sequence[int]) -> list[int]:

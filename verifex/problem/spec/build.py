@@ -121,10 +121,10 @@ def find_network(
                 file=str(spec_path),
             )
         network_path = Path(spec_path).parent / spec.network
-        if not network_path.is_file():
+        if not network_path.exists():
             raise InputError(
-                f"'{spec.network}' is not a file", expected="an ONNX file", key="network",
-                file=str(spec_path),
+                f"there is no file '{spec.network}'", expected="an ONNX file, named as seen from "
+                "the spec's folder", key="network", file=str(spec_path),
             )
     return network_source(network_path)
 
@@ -247,7 +247,8 @@ def _sum_channels(
     for node in maps:
         shape = builder.shape(node)
         if len(shape) not in (3, 4):
-            raise InputError(f"an input of shape {list(shape)}", expected="(N, C, H, W)")
+            raise InputError(f"channels of an input of shape {list(shape)}",
+                             expected="an image, (N, C, H, W)")
         kept = (*shape[:-3], *shape[-2:])
         place = np.arange(prod(kept)).reshape(*shape[:-3], 1, *shape[-2:])
         index = np.ascontiguousarray(np.broadcast_to(place, shape))

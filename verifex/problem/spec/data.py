@@ -28,6 +28,9 @@ from verifex.source import Source
 
 Vector: TypeAlias = tuple[Fraction, ...]
 
+_LOOK = 100
+"""Rows of a table that are looked at to say what a column is."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -146,22 +149,73 @@ class _Table:
 
 def _table(spec: InputSpec, source: Source[bytes], size: int, key: str) -> _Table:
     """Find the header and the feature columns of a file."""
+    with under(key):
+        _require_text(source)
     with under(key), csv_rows(source) as rows:
         first = next(rows, None)
     if first is None:
         raise InputError(f"'{source.name}' is empty", expected="rows of numbers", key=key)
+    _require_commas(source, first, key)
     header = _header(spec, source, first, key)
     left_out = _left_out(spec, header, len(first))
     columns = tuple(i for i in range(len(first)) if i not in left_out)
+    table = _Table(source, header, 1 if header else 0, columns)
     if len(columns) != size:
-        hint = "" if spec.target else " (name the label column with target = ...)"
-        other = next((mark for mark in (";", "\t") if len(first) == 1 and mark in first[0]), "")
-        hint = f", with commas between them, not {other!r}" if other else hint
+        what = f"{len(columns)} columns of features in '{source.name}'"
+        raise InputError(what, expected=f"{size}, as many as the network takes"
+                         + _hint(spec, table, size), key=key)
+    return table
+
+
+_TABLES = {
+    ".xlsx": "read_excel", ".xls": "read_excel", ".ods": "read_excel",
+    ".parquet": "read_parquet", ".feather": "read_feather", ".json": "read_json",
+    ".pkl": "read_pickle", ".pickle": "read_pickle", ".sav": "read_spss", ".dta": "read_stata",
+}
+"""Files of tables that are no text, and what of pandas reads them."""
+
+
+def _require_text(source: Source[bytes]) -> None:
+    """InputError for a file that its name says to be another table than a CSV file."""
+    for ending, reader in _TABLES.items():
+        if source.name.lower().endswith(ending):
+            raise InputError(f"'{source.name}' is no CSV file", expected="a .csv or .npy file: "
+                             f"pandas.{reader}(FILE).to_csv('data.csv', index=False) writes one")
+
+
+def _require_commas(source: Source[bytes], first: Sequence[str], key: str) -> None:
+    """InputError where marks other than commas divide the first row."""
+    inner = first[1:-1]
+    # Decimal commas make several cells of a row, of which each but the ends has a semicolon in it.
+    marks = (";", "\t", "|") if len(first) == 1 else (";",) if inner else ()
+    mark = next((m for m in marks if all(m in cell for cell in inner or first)), "")
+    if mark:
+        shown = "tabs" if mark == "\t" else f"'{mark}'"
         raise InputError(
-            f"{len(columns)} columns of features in '{source.name}'", expected=f"{size}{hint}",
-            key=key,
-        )
-    return _Table(source, header, 1 if header else 0, columns)
+            f"'{source.name}' has {shown} between its columns", expected="commas, and points in "
+            f"numbers: pandas.read_csv(FILE, sep={mark!r}).to_csv(FILE, index=False) writes them",
+            key=key)
+
+
+def _hint(spec: InputSpec, table: _Table, size: int) -> str:
+    """What may be the matter with a table of the wrong number of feature columns."""
+    if len(table.columns) <= size:
+        return ""
+    names = {i: table.header[i] if table.header else "" for i in table.columns}
+    counted = next((i for i in table.columns if _counts_rows(table, i)), None)
+    if counted is not None:
+        name = show(names[counted]) if names[counted] else str(counted)
+        return f"; column {name} only counts the rows, leave it out with drop = [{name}]"
+    if spec.target is None:
+        return "; a column of labels is left out with target = its name"
+    return "; others are left out with drop = [their names]"
+
+
+def _counts_rows(table: _Table, column: int) -> bool:
+    """Whether a column of the first hundred rows is 0, 1, 2, ... or 1, 2, 3, ..."""
+    cells = [row[column].strip(" \t") for row in islice(table.rows(), _LOOK)]
+    starts = (0, 1) if len(cells) > 1 else ()
+    return any(cells == [str(start + k) for k in range(len(cells))] for start in starts)
 
 
 def _header(
@@ -199,18 +253,18 @@ def _left_out(spec: InputSpec, header: Sequence[str], width: int) -> set[int]:
             out.add(header.index(str(name)))
         else:
             known = _known(key, str(name), header, width)
-            raise InputError(f"no column {show(name)}", expected=known, key=key)
+            what = f"no column {show(name)}" if header else (
+                f"the file has no header, so that no column is called {show(name)}")
+            raise InputError(what, expected=known, key=key)
     return out
 
 
 def _known(key: str, name: str, header: Sequence[str], width: int) -> str:
     """What could have been meant by a column that is not there."""
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        return "commas between the columns, not " + ("';'" if ";" in header[0] else "tabs")
     if header:
         return suggestion(name, header)
     where = f"a position 0..{width - 1}"
-    return f"drop = [{where}], for the file has no header" if key == "target" else where
+    return f"drop = [{where}]" if key == "target" else where
 
 
 def _from_csv(

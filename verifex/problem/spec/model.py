@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -96,6 +97,13 @@ class InputSpec(Fields):
     def _plain_names(cls, value: object) -> object:
         found = as_numpy(value)
         return found.tolist() if isinstance(found, ndarray) else found
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _a_name(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise wrong(show(value), f"the name of a column, or drop = [{value}] for a position")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> InputSpec:
@@ -282,8 +290,8 @@ class Spec(Fields):
     @field_validator("verifex", mode="before")
     @classmethod
     def _a_whole_number(cls, value: object) -> object:
-        if type(value) is not int:  # True and 1.0 are equal to 1
-            raise wrong(show(value), "verifex = 1 (the version)")
+        if type(value) is not int or value != 1:  # True and 1.0 are equal to 1
+            raise wrong(f"version {show(value)} of the spec language", "verifex = 1")
         return value
 
     @field_validator("require", "assume", mode="before")
@@ -350,10 +358,7 @@ def parse_spec(text: str) -> Spec:
         what, most = "nested too deeply", f"at most {MAX_DEPTH} levels"
         raise InputError(what, expected=most, key="syntax") from None
     except ValueError as error:
-        reason = printable(str(error))[:200]
-        if "int string conversion" in reason:
-            reason = "a whole number of over 4300 digits"
-        raise InputError(f"not TOML: {reason}", key="syntax") from None
+        raise _syntax_error(text, str(error)) from None
     _check_depth(data)
     if "verifex" not in data:
         raise InputError("missing", expected="verifex = 1 (the version)", key="verifex")
@@ -363,6 +368,31 @@ def parse_spec(text: str) -> Spec:
             f"arithmetic {show(spec.arithmetic)}", expected='"real"', key="arithmetic"
         )
     return spec
+
+
+_PLACE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
+_TOML_EXPECTED = {
+    "Invalid value": 'a value: 0.1, true, "text" in quotes, [a list] or { a = "table" }',
+    "Invalid statement": "a [table], or key = value",
+    "Cannot overwrite a value": "a key once",
+}
+
+
+def _syntax_error(text: str, reason: str) -> InputError:
+    """The error of a text that is no TOML, with the line that is wrong."""
+    if "int string conversion" in reason:
+        return InputError("not TOML: a whole number of over 4300 digits",
+                          expected="a shorter number", key="syntax")
+    place = _PLACE.search(reason)
+    what = printable(_PLACE.sub("", reason).removesuffix(" (at end of document)"))[:200]
+    word, _, wanted = what.partition("Expected ")
+    expected = wanted if not word and wanted else _TOML_EXPECTED.get(what, "TOML")
+    said = "" if not word and wanted else f" ({what[:1].lower()}{what[1:]})"
+    if place is None:
+        return InputError(f"no TOML at its end{said}", expected=expected, key="syntax")
+    line = text.split("\n")[int(place[1]) - 1].strip()[:60]
+    return InputError(f"{show(printable(line))} is no TOML{said}", expected=expected,
+                      key=f"line {place[1]}")
 
 
 def _read(file: Path) -> bytes:

@@ -62,7 +62,8 @@ def spread(value: PerFeature, names: Names) -> list[Fraction | None]:
         return [value] * names.size
     if isinstance(value, Array):
         if len(value.values) != names.size:
-            raise InputError(f"{len(value.values)} numbers", expected=f"{names.size}")
+            raise InputError(f"{len(value.values)} numbers",
+                             expected=f"{names.size}, one a feature")
         return list(value.values)
     return _spread_table(value, names)
 

@@ -283,8 +283,7 @@ def build(
     hold on the whole box are left out of the problem's claim.
     """
     if len(names) != graph.input_size:
-        raise InputError(f"the network takes {graph.input_size} numbers, the query has "
-                         f"{len(names)} inputs", expected="as many")
+        raise miscounted(graph.input_size, "inputs", len(names))
     flat = flat_inputs(graph)
     lo, hi, inhabited = box_of(hull(violated, flat), graph.input_size, names, reach)
     # On an empty box the ends are not those of the claim, so nothing may be left out.
@@ -292,6 +291,13 @@ def build(
     return Problem(
         graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
     )
+
+
+def miscounted(size: int, what: str, declared: int) -> InputError:
+    """The error of a query that declares another number of inputs, or outputs, than there are."""
+    verb = {"inputs": "takes", "outputs": "gives"}.get(what, "has")
+    return InputError(f"the network {verb} {size} {what}, the query declares {declared}",
+                      expected=f"{size}")
 
 
 def is_bounded(violated: Formula, graph: Graph) -> bool:

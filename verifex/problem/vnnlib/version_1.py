@@ -22,7 +22,7 @@ from verifex.ir.formula import And, Atom, Cell, Formula, Or
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.problem import Problem
 from verifex.problem.vnnlib.polynomial import Forms, Poly, constant, product, total, variable
-from verifex.problem.vnnlib.query import build, trace
+from verifex.problem.vnnlib.query import build, miscounted, trace
 
 Expression: TypeAlias = "str | list[Any]"
 """A token, or a list: the position of its bracket in the text, then its parts."""
@@ -161,16 +161,18 @@ class _QueryReader:
             "Y": [(n, k) for n in graph.outputs.values() for k in range(graph.nodes[n].size)],
         }
         names = {"X": "inputs", "Y": "outputs"}
+        counts = {side: sum(name[0] == side for name in declared) for side in known}
         out = {}
         for name, place in declared.items():
             side, at = name[0], int(name[2:])
-            if at >= len(known[side]):
-                raise self.source.error(
-                    place, f"'{name}': the network has {len(known[side])} {names[side]}",
-                    f"at most {side}_{len(known[side]) - 1}",
-                )
+            size = len(known[side])
+            if at >= size:
+                said = miscounted(size, names[side], max(counts[side], at + 1))
+                raise self.source.error(place, said.what, f"at most {side}_{size - 1}")
             # An output that is a copy of an input is that input: what is said of it bounds the box.
             out[name] = trace(graph, known[side][at])
+        if counts["X"] < len(known["X"]):  # an input that is not declared has no bounds
+            raise miscounted(len(known["X"]), names["X"], counts["X"]).at(file=self.source.file)
         return out
 
     def assertion(self, expression: list[Any]) -> Formula:

@@ -23,7 +23,7 @@ from verifex.ir.linmap import gather, reshape
 from verifex.ir.ops import Concat
 from verifex.ir.problem import Problem
 from verifex.problem.vnnlib.polynomial import Forms, Poly, constant, total, variable
-from verifex.problem.vnnlib.query import build, is_bounded, trace, with_implied
+from verifex.problem.vnnlib.query import build, is_bounded, miscounted, trace, with_implied
 from verifex.problem.vnnlib.stated import AnyNetwork, Stated, StatedNetwork, StatedVariable
 from verifex.problem.vnnlib.version_2_text import (
     DeclaredNetwork,
@@ -224,8 +224,9 @@ class _Merged:
                              "declared", expected="as many", key=net.name)
         for t, size in zip(tensors, sizes, strict=True):
             if t.size != size:
-                raise InputError(f"'{t.name}' is declared with shape {list(t.shape)}",
-                                 expected=f"{size} elements, as in the network", key=net.name)
+                said = miscounted(size, what, t.size)
+                raise InputError(f"{said.what} ('{t.name}' of shape {list(t.shape)})",
+                                 expected=said.expected, key=net.name)
 
     def _define(self, tensor: DeclaredTensor, node: int) -> None:
         self.nodes[tensor.name] = node
