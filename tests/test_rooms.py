@@ -25,7 +25,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "importer", "read",
     ),
     "verifex.frontend.onnx.operators": (
-        "call", "constants elementwise linear logic resize shape", "indexing pooling", "heads",
+        "call", "constants elementwise linear logic resize shape", "einsum indexing pooling",
+        "heads",
         "rules",
     ),
     "verifex.metrics": ("support", "*", "expression"),
@@ -76,8 +77,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "operators", "heads", "network",
     ),
     "verifex.certificate.checker.onnx.operators": (
-        "elementwise identities indexing normalization products rectifiers shapes window_places",
-        "convolution windows", "rules",
+        "elementwise identities indexing logic normalization products rectifiers resize scatters",
+        "shapes smooth window_places", "convolution einsum windows", "rules",
     ),
     "verifex.certificate.checker.graph": (
         "element_types forms packed_rows sparse_rows", "network_graph", "elements fingerprints",

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_FILES = 12
 REGISTRIES = {
     "verifex/attribution", "verifex/metrics", "verifex/semantics/functions",
-    "verifex/frontend/onnx/operators", "verifex/certificate/checker/spec/properties", "solvers",
+    "verifex/frontend/onnx/operators", "verifex/certificate/checker/onnx/operators",
+    "verifex/certificate/checker/spec/properties", "solvers",
 }
 """Folders of one-file entries: as many as there are methods, properties, functions, solvers."""
 

@@ -196,6 +196,30 @@ def scatter(m: Maker) -> bytes:
                           m.floats(like), axis=axis, reduction=how))
 
 
+def gather_elements(m: Maker) -> bytes:
+    shape = m.shape(1, 3)
+    axis = m.axis(len(shape))
+    like = tuple(m.r.randint(1, d + m.wrong()) if d else 0 for d in shape)
+    size = shape[axis] if -len(shape) <= axis < len(shape) else 1
+    index = [m.r.randint(-size - m.wrong(), size - 1) if size else 0
+             for _ in range(int(np.prod(like)))]
+    return done(m, m.node("GatherElements", data(m, shape), m.ints(index, INT64, like),
+                          axis=m.pick(axis, axis, None)))
+
+
+def scatter_nd(m: Maker) -> bytes:
+    shape = m.shape(1, 3)
+    depth = m.r.randint(1, len(shape) + m.wrong())
+    lead = m.shape(0, 2, 2)
+    count = int(np.prod(lead))
+    index = [m.r.randint(-d - m.wrong(), d - 1) if d else 0
+             for _ in range(count) for d in [*shape, 1][:depth]]
+    how = m.pick(None, "none", "add", "add", "mul") if m.opset >= 16 or m.wrong() else None
+    updates = (*lead, *shape[depth:], *([1] if m.wrong() else []))
+    return done(m, m.node("ScatterND", m.input(shape), m.ints(index, INT64, (*lead, depth)),
+                          m.floats(updates), reduction=how))
+
+
 def shape_of(m: Maker) -> bytes:
     """Shape with its ends, then whatever turns it into the shape of something."""
     shape = m.shape(1, 4)
@@ -271,7 +295,8 @@ MAKERS: Mapping[str, Callable[[Maker], bytes]] = {
     "Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze,
     "Transpose": transpose, "Concat": concat, "Split": split, "Slice": slice_, "Gather": gather,
     "Pad": pad, "Expand": expand, "Tile": tile, "DepthToSpace": blocks("DepthToSpace"),
-    "SpaceToDepth": blocks("SpaceToDepth"), "ScatterElements": scatter, "Shape": shape_of,
+    "SpaceToDepth": blocks("SpaceToDepth"), "ScatterElements": scatter,
+    "ScatterND": scatter_nd, "GatherElements": gather_elements, "Shape": shape_of,
     "ConstantOfShape": constant_of_shape, "(shape arithmetic)": pipeline, "Range": range_,
     "ArrayFeatureExtractor": extractor,
 }

@@ -36,6 +36,23 @@ def matmul(m: Maker) -> bytes:
     return m.model([m.node("MatMul", *pair)])
 
 
+def einsum(m: Maker) -> bytes:
+    """One to three inputs with letters of their own lengths, repeated, summed, kept."""
+    sides = {c: m.r.randint(1, 3) for c in "abcij"}
+    terms = ["".join(m.r.choice("abcij") if m.odds(0.1) else c for c in m.r.sample(
+        "abcij", m.r.randint(1, 3))) for _ in range(m.r.randint(1, 3))]
+    present = sorted(set("".join(terms)))
+    result = "".join(m.r.sample(present, m.r.randint(0, min(3, len(present)))))
+    if m.wrong():
+        result += m.pick("a", "z", "...")
+    text = m.pick(",", ", ").join(terms) + (f"->{result}" if m.odds(0.8) else "")
+    given = []
+    for k, term in enumerate(terms):
+        shape = tuple(sides[c] + m.wrong() for c in term)
+        given.append(m.floats(shape, known=0.6 if k else 0.0))
+    return m.model([m.node("Einsum", *given, equation=text)])
+
+
 def window(m: Maker, space: list[int], kernel: list[int], **more: Any) -> dict[str, Any]:
     """Attributes of a window: pads or auto_pad, strides, dilations."""
     rank = len(space)
@@ -193,7 +210,7 @@ def conv_transpose(m: Maker) -> bytes:
 
 
 MAKERS: Mapping[str, Callable[[Maker], bytes]] = {
-    "Gemm": gemm, "MatMul": matmul, "Conv": conv, "ConvTranspose": conv_transpose,
+    "Gemm": gemm, "Einsum": einsum, "MatMul": matmul, "Conv": conv, "ConvTranspose": conv_transpose,
     **{op: pool(op) for op in ("MaxPool", "AveragePool")},
     **{op: whole(op) for op in ("GlobalMaxPool", "GlobalAveragePool")},
     "ReduceSum": reduced("ReduceSum", 13),

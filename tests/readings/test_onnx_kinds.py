@@ -5,8 +5,6 @@ Each kind has its first case and relatives; the right value is known by hand, or
 
 from __future__ import annotations
 
-import hashlib
-import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,11 @@ from onnx import TensorProto, helper
 
 from tests.helpers import checker_parts as checker
 from tests.readings.onnx_small import (
+    CLAIM,
     FLT_MAX,
     both_say,
-    checker_says,
     engine_says,
+    hand_made,
     node_model,
     single,
     stored,
@@ -76,27 +75,6 @@ def test_clip_of_float64_between_bounds_beyond_float32() -> None:
     assert values(data, ["1e301"]) == [Fraction(1e300)]
     assert values(data, ["-1e301"]) == [Fraction(-1e300)]
     assert values(data, ["0.25"]) == [Fraction(1, 4)]
-
-
-CLAIM = """
-verifex = 1
-[region]
-box = {{ lo = {lo}, hi = {hi} }}
-[[require]]
-output = "logit:0"
-{bound}
-"""
-
-
-def hand_made(folder: Path, network: bytes, spec: str) -> tuple[int, str]:
-    """What the checker says to a proof of a single leaf."""
-    files = [folder / k for k in ("net.onnx", "spec.toml", "p.vxc")]
-    files[0].write_bytes(network)
-    files[1].write_text(spec)
-    head = {"vxc": 2, **{k: hashlib.sha256(f.read_bytes()).hexdigest()
-                         for k, f in zip(("network", "spec"), files[:2], strict=True)}}
-    files[2].write_text(json.dumps(head) + '\n{"leaf":1}\n')
-    return checker.check([str(f) for f in files])
 
 
 def test_a_claim_beyond_the_bound_is_refuted(tmp_path: Path) -> None:
@@ -319,18 +297,36 @@ def test_outputs_that_are_no_floats_are_left_out(tmp_path: Path, nodes: str) -> 
 
 
 def test_half_precision_stored_as_integers() -> None:
-    """float16 in int32_data is bits, not numbers; the checker has no float16 constants."""
-    tensor = TensorProto(name="c", data_type=TensorProto.FLOAT16, dims=[2],
-                         int32_data=[0x3C00, 0xC000])
-    model = text_model("(float[2] x) => (float[2] y) { f = Cast <to = 1> (c) y = Add(x, f) }")
-    model.graph.initializer.append(tensor)
-    data = bytes(model.SerializeToString())
-    graph = load_bytes(data, "m.onnx")
-    from verifex.semantics.evaluate import evaluate_exact
+    """16-bit floats in int32_data are bits, not numbers."""
+    assert values(half(TensorProto.FLOAT16, int32_data=[0x3C00, 0xC000]), [0, 0]) == [1, -2]
+    assert values(half(TensorProto.BFLOAT16, int32_data=[0x3F81, 0xC000]), [0, 0]) == [
+        1 + Fraction(1, 128), -2]
+    for kind in (TensorProto.FLOAT16, TensorProto.BFLOAT16):
+        assert all("16-bit float out of range" in said
+                   for said in both_say(half(kind, int32_data=[0x3C00, 1 << 16])))
 
-    node = graph.outputs["y"]
-    assert evaluate_exact(graph, [Fraction(0)] * 2, [node])[node].fractions() == [1, -2]
-    assert checker_says(data) == "tensor 'c': unsupported tensor of float16"
+
+def half(kind: int, **stored_as: Any) -> bytes:
+    """x + two numbers that are stored as 16-bit floats."""
+    model = text_model("(float[2] x) => (float[2] y) { f = Cast <to = 1> (c) y = Add(x, f) }")
+    model.graph.initializer.append(
+        TensorProto(name="c", data_type=kind, dims=[2], **stored_as))
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.BFLOAT16])
+def test_half_precision_has_its_exact_value(kind: int) -> None:
+    """Every finite bit pattern of the type in raw bytes, against the definition of its value."""
+    digits, bias = (10, 15) if kind == TensorProto.FLOAT16 else (7, 127)
+    for bits in (0, 1, 2, 3, 0x83, 0x7F, 0x80, 0x3FF, 0x400, 0x3555, 0x3C01, 0x7BFF, 0x8001,
+                 0xC123, 0x3F80, 0xBF01):
+        field, fraction = bits >> digits & (1 << 15 - digits) - 1, bits & (1 << digits) - 1
+        whole, power = (fraction, 1) if field == 0 else (fraction + (1 << digits), field)
+        value = whole * Fraction(2) ** (power - bias - digits) * (-1 if bits >> 15 else 1)
+        raw = bits.to_bytes(2, "little") * 2
+        assert values(half(kind, raw_data=raw), [1, 0]) == [1 + value, value]
+    infinite = (0x7C00 if kind == TensorProto.FLOAT16 else 0x7F80).to_bytes(2, "little")
+    assert all("infinity" in said for said in both_say(half(kind, raw_data=infinite * 2)))
 
 
 # --- files as a whole ---------------------------------------------------------------------------

@@ -19,8 +19,7 @@ from verifex.frontend.onnx.schemas import TYPES
 
 COUNT = 250
 LEFT_OUT = {
-    "Constant": {"value_float", "value_floats", "value_int", "value_ints", "value_string",
-                 "value_strings", "sparse_value"},
+    "Constant": {"value_string", "value_strings", "sparse_value"},
 }
 """Attributes of the standard that the checker does not read."""
 
@@ -29,8 +28,8 @@ def test_readers_agree_or_refuse() -> None:
     found = [reading(name) for name in seeds(COUNT, 7)]
     assert not [(r.seed, r.wrong) for r in found if r.wrong]
     kinds = Counter(r.kind for r in found)
-    assert kinds["agree"] >= COUNT / 5
-    assert kinds["checker refuses"] >= COUNT / 5
+    assert kinds["agree"] >= COUNT / 3
+    assert kinds["checker refuses"] >= COUNT / 20
     assert kinds["both refuse"] >= COUNT / 20
     assert kinds["ours alone"] <= COUNT / 50
 
@@ -66,10 +65,23 @@ def test_what_counts_as_a_disagreement() -> None:
 # --- the checker's table ------------------------------------------------------------------------
 
 
+def schema_of(op: str, opset: int) -> defs.OpSchema | None:
+    """The standard's entry, None where the operator set does not have the operator."""
+    try:
+        found = defs.get_schema(op, opset, "")
+    except defs.SchemaError:
+        return None
+    return None if found.deprecated else found
+
+
 @pytest.mark.parametrize("opset", range(7, 24))
 @pytest.mark.parametrize("op", sorted(checker.OPERATORS))
 def test_the_table_of_operators_is_the_standard(op: str, opset: int) -> None:
-    schema, signature = defs.get_schema(op, opset, ""), checker.OPERATORS[op].signature
+    signature = checker.OPERATORS[op].signature
+    schema = schema_of(op, opset)
+    assert signature.exists_in(opset) == (schema is not None)
+    if schema is None:
+        return
     wanted = {k: v.type.value for k, v in schema.attributes.items()}
     assert {k: slot.kind for k, slot in signature.attributes_at(opset).items()} == {
         k: v for k, v in wanted.items() if k not in LEFT_OUT.get(op, ())}

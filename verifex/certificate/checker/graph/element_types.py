@@ -6,10 +6,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 # The numbers by which ONNX files name element types (TensorProto.DataType).
-FLOAT32, INT32, INT64, BOOL, FLOAT16, FLOAT64 = 1, 6, 7, 9, 10, 11
+FLOAT32, INT32, INT64, BOOL, FLOAT16, FLOAT64, BFLOAT16 = 1, 6, 7, 9, 10, 11, 16
 UNTYPED = 0  # of a tensor on the way through a rule, before its type is decided
 
-FLOATS = (FLOAT32, FLOAT16, FLOAT64)
+FLOATS = (FLOAT32, FLOAT16, FLOAT64, BFLOAT16)
 INTEGERS = (INT32, INT64)
 
 LARGEST = Fraction((1 << 24) - 1) * (1 << 104)
@@ -30,6 +30,7 @@ ELEMENT_TYPES = {
     INT64: ElementType("int64", -(1 << 63), (1 << 63) - 1),
     BOOL: ElementType("bool", 0, 1),
     FLOAT16: ElementType("float16", -65504, 65504),
+    BFLOAT16: ElementType("bfloat16", -255 << 120, 255 << 120),
     FLOAT64: ElementType("float64", -((1 << 53) - 1) << 971, ((1 << 53) - 1) << 971),
 }
 

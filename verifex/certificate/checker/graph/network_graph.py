@@ -76,6 +76,7 @@ class NetworkGraph:
         self.nodes: list[GraphNode] = []
         self.index: dict[Hashable, int] = {}
         self.made = 0  # elements of all tensors so far
+        self.gate_products = set[int]()  # products of gates with gates, which are 0 or 1 again
         self._elements = 0  # of all nodes so far
 
     def _add(

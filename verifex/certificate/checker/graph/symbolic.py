@@ -134,7 +134,11 @@ class SymbolicTensor:
 
     def is_gates(self) -> bool:
         """Whether each element is the gate of some unit, that is 0 or 1."""
-        return all(is_gate(self.graph, form) for form in self.items)
+        return not self.fixed and all(is_gate(self.graph, form) for form in self.items)
+
+    def complement(self) -> SymbolicTensor:
+        """1 - element: the negation of elements that are 0 or 1."""
+        return combine((constants(self.graph, (), [1]), 1), (self, -1))
 
     def relu(self) -> SymbolicTensor:
         """max(element, 0): one relaxed node R."""
@@ -154,12 +158,12 @@ class SymbolicTensor:
 
 
 def is_gate(graph: NetworkGraph, form: Form) -> bool:
-    """Whether a form is one element of a node S, and nothing else."""
+    """Whether a form is one element of a node S, or of a product of such, or 0: 0 or 1 always."""
     coefficients, constant = form
-    if constant or len(coefficients) != 1:
+    if constant or len(coefficients) > 1:
         return False
-    (((node, _), value),) = coefficients.items()
-    return bool(value == 1 and graph.nodes[node].kind == "S")
+    return all(value == 1 and (graph.nodes[node].kind == "S" or node in graph.gate_products)
+               for (node, _), value in coefficients.items())
 
 
 def of_node(graph: NetworkGraph, shape: Iterable[int], node: int) -> SymbolicTensor:
@@ -272,5 +276,9 @@ def multiplied(first: SymbolicTensor, second: SymbolicTensor) -> SymbolicTensor:
         pair.reverse()
     factors = [tensor.node() for tensor in pair]
     gated = any(has_gates)
-    need(gated or factors[0] != factors[1], "unsupported square of a computed tensor")
-    return of_node(graph, shape, graph.op("G" if gated else "M", *factors))
+    need(gated or factors[0] != factors[1],
+         "unsupported smooth function: the square of a computed tensor")
+    found = graph.op("G" if gated else "M", *factors)
+    if all(has_gates):
+        graph.gate_products.add(found)
+    return of_node(graph, shape, found)

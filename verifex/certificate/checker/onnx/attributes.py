@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from ..failures import Bad, need
-from .protobuf import Message
-from .signatures import INTEGER, INTEGER_LIST, REAL, TEXT, AttributeSlot
+from .protobuf import Message, reals
+from .signatures import INTEGER, INTEGER_LIST, REAL, REAL_LIST, TEXT, AttributeSlot
 
 # Fields of an AttributeProto.
-NAME, REAL_VALUE, INTEGER_VALUE, TEXT_VALUE, TENSOR_VALUE, INTEGER_VALUES = 1, 2, 3, 4, 5, 8
+NAME, REAL_VALUE, INTEGER_VALUE, TEXT_VALUE, TENSOR_VALUE = 1, 2, 3, 4, 5
+REAL_VALUES, INTEGER_VALUES = 7, 8
 TYPE, REFERENCE = 20, 21
 
-AttributeValue = Fraction | int | str | list[int] | Message
+AttributeValue = Fraction | int | str | list[int] | tuple[Fraction, ...] | Message
 
 
 def value_of(attribute: Message, kind: int) -> AttributeValue:
@@ -24,6 +25,8 @@ def value_of(attribute: Message, kind: int) -> AttributeValue:
         return attribute.integer(INTEGER_VALUE)
     if kind == TEXT:
         return attribute.text(TEXT_VALUE)
+    if kind == REAL_LIST:
+        return tuple(reals(attribute.packed_numbers(REAL_VALUES, 4)))
     if kind == INTEGER_LIST:
         return attribute.integers(INTEGER_VALUES)
     return attribute.message(TENSOR_VALUE)
@@ -97,6 +100,15 @@ class Attributes:
         if value is None or isinstance(value, list):
             return value
         raise Bad(f"'{name}' is no list of integers")
+
+    def reals(self, name: str) -> tuple[Fraction, ...]:
+        """A list of numbers, empty where it is left out."""
+        value = self.take(name)
+        if value is None:
+            return ()
+        if not isinstance(value, tuple):
+            raise Bad(f"'{name}' is no list of numbers")
+        return value
 
     def tensor(self, name: str) -> Message:
         """A tensor (TensorProto) that has to be given."""

@@ -14,6 +14,7 @@ from .declarations import Declaration, declaration
 from .heads import HEAD_OPERATORS, MAKERS, HeadTensor
 from .operator_call import DOMAIN, INPUT, OPERATOR, OUTPUT, OVERLOAD, OperatorCall
 from .operators.rules import OPERATORS
+from .operators.smooth import why_not
 from .protobuf import Message
 from .signatures import FIRST_OPSET, LAST_OPSET
 from .stored import NAME as TENSOR_NAME
@@ -162,7 +163,7 @@ class Network:
         smooth = name in MAKERS or any(one in self.heads for one in given)
         known = name in HEAD_OPERATORS if smooth else name in OPERATORS
         need(known and domain in STANDARD and not node.text(OVERLOAD),
-             f"unsupported operator {name[:40]}{place}{' of what is smooth' * smooth}")
+             f"unsupported {why_not(name)}{place}{' of what is smooth' * smooth}")
         try:
             if smooth:
                 self.compute_head(name, node, given)

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from ..failures import Bad, need
-from ..graph.element_types import INTEGERS, typed_name
+from ..graph.element_types import BOOL, INTEGERS, typed_name
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor
 from .attributes import Attributes
@@ -27,6 +27,7 @@ class OperatorCall:
     ) -> None:
         self.graph, self.opset, self.signature = graph, opset, signature
         self.inputs, self.output_count = list(inputs), len(node.values(OUTPUT))
+        need(signature.exists_in(opset), f"no such operator at opset {opset}")
         check_inputs(inputs, signature.inputs_at(opset))
         self.attributes = Attributes(
             node.messages(ATTRIBUTE), signature.attributes_at(opset), opset)
@@ -63,7 +64,8 @@ class OperatorCall:
     def finished(self, tensor: SymbolicTensor) -> SymbolicTensor:
         """A result with its element type.
 
-        Sound: integers that arithmetic made are marked as such, and so is what is made of them: a
+        Sound: integers that arithmetic made are marked as such, and so is what is made of them
+        (booleans that compare them too): a
         Cast to floats of those is refused, since readers compute shapes in integers of different
         widths.
         """
@@ -72,8 +74,10 @@ class OperatorCall:
             from_input = kind == OF_FIRST_INPUT and self.inputs
             kind = self.tensor().kind if from_input else tensor.kind
         given = [one for one in self.inputs if one is not None]
-        derived = self.signature.computes_integers() or any(one.derived for one in given)
-        return tensor.typed(kind, kind in INTEGERS and derived)
+        derived = any(one.derived for one in given)
+        if kind in INTEGERS:
+            derived = derived or self.signature.computes_integers()
+        return tensor.typed(kind, kind in (*INTEGERS, BOOL) and derived)
 
 
 Rule = Callable[[OperatorCall], SymbolicTensor | list[SymbolicTensor]]

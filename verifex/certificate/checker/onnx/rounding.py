@@ -8,6 +8,8 @@ from fractions import Fraction
 # Binary floats: bits of the significand, and the exponent of the least number above 0.
 FLOAT32_BITS, FLOAT32_LEAST = 24, -149
 FLOAT64_BITS, FLOAT64_LEAST = 53, -1074
+FLOAT16_BITS, FLOAT16_LEAST = 11, -24
+BFLOAT16_BITS, BFLOAT16_LEAST = 8, -133
 
 
 def nearest(value: Fraction, bits: int, low: int) -> Fraction:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..graph.element_types import BOOL, FLOATS, INT64, INTEGERS
+from ..graph.element_types import BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT64, INTEGERS
 
 FIRST_OPSET, LAST_OPSET = 7, 23
 
@@ -41,6 +41,9 @@ class InputSlot(NamedTuple):
         return self._replace(since=since, until=until)
 
 
+FLOATS = (FLOAT32, FLOAT16, FLOAT64)
+"""The floats that an input of floats may have in all operator sets; bfloat16 came later."""
+
 FLOAT_INPUT = InputSlot(FLOATS)
 NUMBER_INPUT = InputSlot((*FLOATS, *INTEGERS))
 ANY_INPUT = InputSlot((*FLOATS, *INTEGERS, BOOL))
@@ -52,7 +55,7 @@ BOOL_INPUT = InputSlot((BOOL,), "bool")
 FLOAT_INPUT_1, FLOAT_INPUT_2 = InputSlot(FLOATS, "T1"), InputSlot(FLOATS, "T2")
 
 # Types of attributes, by their numbers in the file (AttributeProto.AttributeType).
-REAL, INTEGER, TEXT, TENSOR, INTEGER_LIST = 1, 2, 3, 4, 7
+REAL, INTEGER, TEXT, TENSOR, REAL_LIST, INTEGER_LIST = 1, 2, 3, 4, 6, 7
 
 
 class AttributeSlot(NamedTuple):
@@ -71,15 +74,27 @@ OF_FIRST_INPUT, OF_RULE = "first input", "rule"
 class Signature(NamedTuple):
     """Inputs and attributes of an operator, and the element type of its results (or where it is
     had from).
+
+    The operator exists in the operator sets from `since` until `until`; from `bfloat16` on, its
+    inputs of floats may be bfloat16 as well.
     """
 
     inputs: tuple[InputSlot, ...]
     attributes: tuple[AttributeSlot, ...] = ()
     result: int | str = OF_FIRST_INPUT
+    since: int = FIRST_OPSET
+    until: int = LAST_OPSET
+    bfloat16: int = 13
 
     def inputs_at(self, opset: int) -> list[InputSlot]:
         """The inputs that the operator has in an operator set."""
-        return [slot for slot in self.inputs if slot.since <= opset <= slot.until]
+        slots = [slot for slot in self.inputs if slot.since <= opset <= slot.until]
+        return [slot._replace(kinds=(*slot.kinds, BFLOAT16))
+                if opset >= self.bfloat16 and FLOAT16 in slot.kinds else slot for slot in slots]
+
+    def exists_in(self, opset: int) -> bool:
+        """Whether an operator set has the operator."""
+        return self.since <= opset <= self.until
 
     def attributes_at(self, opset: int) -> dict[str, AttributeSlot]:
         """The attributes that it has there, by name."""

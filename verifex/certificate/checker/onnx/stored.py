@@ -7,7 +7,17 @@ import struct
 from typing import NamedTuple
 
 from ..failures import MAX_SIZE, need
-from ..graph.element_types import BOOL, FLOAT32, FLOAT64, FLOATS, INT32, INT64, typed_name
+from ..graph.element_types import (
+    BFLOAT16,
+    BOOL,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    FLOATS,
+    INT32,
+    INT64,
+    typed_name,
+)
 from ..graph.elements import NumberElements
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor
@@ -29,7 +39,10 @@ class Storage(NamedTuple):
 # Booleans are read as bytes, so that one that is neither 0 nor 1 is seen.
 STORED = {FLOAT32: Storage("<f", FLOAT_DATA), INT32: Storage("<i", INT32_DATA),
           INT64: Storage("<q", INT64_DATA), BOOL: Storage("<B", INT32_DATA),
-          FLOAT64: Storage("<d", DOUBLE_DATA)}
+          FLOAT64: Storage("<d", DOUBLE_DATA), FLOAT16: Storage("<e", INT32_DATA),
+          BFLOAT16: Storage("<H", INT32_DATA)}
+HALVES = (FLOAT16, BFLOAT16)
+"""Types of two bytes, whose field holds their bits as integers."""
 
 
 def stored_tensor(graph: NetworkGraph, tensor: Message) -> SymbolicTensor:
@@ -37,7 +50,7 @@ def stored_tensor(graph: NetworkGraph, tensor: Message) -> SymbolicTensor:
 
     ONNX: the numbers stand in `raw_data` (little-endian) or in the field of their type, in C
     order, as many as the dimensions say.
-    Sound: refused are float16 and other types, tensors in segments or outside the file, numbers in
+    Sound: refused are other types, tensors in segments, numbers in
     two places or in the field of another type, NaN, infinities, and integers and booleans that
     their type does not hold: of each, readers have made different things.
     """
@@ -54,12 +67,33 @@ def stored_tensor(graph: NetworkGraph, tensor: Message) -> SymbolicTensor:
     need(math.prod(shape) <= MAX_SIZE and len(raw) <= width * MAX_SIZE, "a tensor is too big")
     need(len(raw) % width == 0, "a tensor with broken bytes")
     if kind in FLOATS:
-        elements = over_one(ratios(raw or tensor.packed_numbers(field, width), code))
+        elements = over_one(floats_of(kind, raw or field_bytes(tensor, kind)))
     else:
         whole = [numerator for numerator, _ in ratios(raw, code)]
         elements = NumberElements(whole or tensor.integers(field), 1)
     found = SymbolicTensor(graph, shape, elements, kind)
     return found if kind in FLOATS else found.within()
+
+
+def field_bytes(tensor: Message, kind: int) -> bytes:
+    """The floats that stand in the field of their type, as raw bytes."""
+    code, field = STORED[kind]
+    if kind not in HALVES:
+        return tensor.packed_numbers(field, struct.calcsize(code))
+    bits = tensor.integers(field)
+    need(all(0 <= one < 1 << 16 for one in bits), "a 16-bit float out of range")
+    return struct.pack(f"<{len(bits)}H", *bits)
+
+
+def floats_of(kind: int, raw: bytes) -> list[Ratio]:
+    """Raw floats at their exact values.
+
+    A bfloat16 is the upper half of the float32 with the same value.
+    """
+    if kind != BFLOAT16:
+        return ratios(raw, STORED[kind].code)
+    halves = [raw[place : place + 2] for place in range(0, len(raw), 2)]
+    return ratios(b"".join(b"\0\0" + half for half in halves), "<f")
 
 
 def over_one(numbers: list[Ratio]) -> NumberElements:

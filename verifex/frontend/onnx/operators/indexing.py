@@ -192,44 +192,82 @@ def space_to_depth(call: Call, *, back: bool) -> Result:
                       .transpose(0, 1, 4, 2, 5, 3).reshape(out))
 
 
-def scatter_elements(call: Call) -> Result:
-    """`data` with `updates` added or put at constant positions along an axis."""
+def _element_places(call: Call) -> Any:
+    """For every element of the index, the flat place in the data that it names: its own position,
+    but along the axis, where the index says."""
     data, index = call.value(0), call.value(1)
     if not isinstance(index, Whole):
-        raise UnsupportedError("ScatterElements with computed indices", expected="constants")
+        raise UnsupportedError(f"{call.op} with computed indices", expected="constants")
     shape, axis = data.shape, normal_axis(call.int_("axis", 0), len(data.shape))
-    how = call.str_("reduction", "none") if call.opset >= 16 else "none"
     fits = len(index.shape) == len(shape) and all(
         n <= d for k, (n, d) in enumerate(zip(index.shape, shape, strict=True)) if k != axis)
+    if not fits:
+        raise InputError(f"{call.op} of indices {list(index.shape)} into {list(shape)}",
+                         expected="indices within the data")
     size = shape[axis]
-    if call.shape(2) != index.shape or not fits:
-        raise InputError(f"ScatterElements of {list(call.shape(2))} into {list(shape)}",
-                         expected="updates shaped like the indices, within the data")
     if ((index.array < -size) | (index.array >= size)).any():
-        raise InputError(f"ScatterElements past an axis of length {size}",
-                         expected="indices inside it")
-    # Every element lands at its own position but along the axis, where the index says.
+        raise InputError(f"{call.op} past an axis of length {size}", expected="indices inside it")
     places = list(np.meshgrid(*map(np.arange, index.shape), indexing="ij", copy=False))
     places[axis] = index.array % max(size, 1)
-    target = np.ravel_multi_index(places, shape) if index.array.size else index.array
+    return np.ravel_multi_index(places, shape) if index.array.size else index.array
+
+
+def gather_elements(call: Call) -> Result:
+    """Every element of the index picks one of the data."""
+    return call.low.pick(call.value(0), _element_places(call))
+
+
+def scatter_elements(call: Call) -> Result:
+    """`data` with `updates` added or put at constant positions along an axis."""
+    target = _element_places(call)
+    if call.shape(2) != target.shape:
+        raise InputError(f"ScatterElements of {list(call.shape(2))}",
+                         expected="updates shaped like the indices")
+    return _scattered(call, target)
+
+
+def scatter_nd(call: Call) -> Result:
+    """`data` with slices of `updates` added or put where the last axis of the indices says."""
+    index, shape = call.value(1), call.shape(0)
+    if not isinstance(index, Whole):
+        raise UnsupportedError("ScatterND with computed indices", expected="constants")
+    depth = index.shape[-1] if index.shape else 0
+    if not 0 < depth <= len(shape) or call.shape(2) != (*index.shape[:-1], *shape[depth:]):
+        raise InputError(f"ScatterND of {list(call.shape(2))} at {list(index.shape)}",
+                         expected="coordinates on the last axis, updates of slices")
+    sides = np.array(shape[:depth])
+    if ((index.array < -sides) | (index.array >= sides)).any():
+        raise InputError("ScatterND past the data", expected="indices inside it")
+    width = math.prod(shape[depth:])
+    starts = np.ravel_multi_index(
+        tuple(np.moveaxis(index.array % np.maximum(sides, 1), -1, 0)), shape[:depth])
+    target = np.asarray(starts)[..., None] * width + np.arange(width)
+    return _scattered(call, target.reshape(call.shape(2)))
+
+
+def _scattered(call: Call, target: Any) -> Result:
+    """The data with every update added or put at its flat place."""
+    how = call.str_("reduction", "none") if call.opset >= 16 else "none"
+    shape = call.shape(0)
     if how == "none" and np.unique(target).size != target.size:
-        raise InputError("ScatterElements puts two values in one place", expected="one")
+        raise InputError(f"{call.op} puts two values in one place", expected="one")
     if how not in ("none", "add"):
-        raise UnsupportedError(f"ScatterElements with reduction '{how}'", expected="none or add")
+        raise UnsupportedError(f"{call.op} with reduction '{how}'", expected="none or add")
     kept = call.node(0)
     if how == "none":
         # What is overwritten goes: -1 leaves 0 there, to which the update is added.
         free = np.arange(math.prod(shape))
         free[target.ravel()] = -1
         kept = call.low.move_node(kept, lambda a: free.reshape(shape))
-    m = ScatterAdd(index.shape, shape, np.ascontiguousarray(target, dtype=np.int64))
+    m = ScatterAdd(target.shape, shape, np.ascontiguousarray(target, dtype=np.int64))
     return call.low.combine([(kept, 1), (call.low.affine(m, call.node(2)), 1)])
 
 
 RULES: Mapping[str, Rule] = {
     "Slice": Rule(slice_, 1, 5), "Gather": Rule(gather, 2, 2), "Pad": Rule(pad, 1, 4),
     "Expand": Rule(expand, 2, 2), "Tile": Rule(tile, 2, 2),
-    "ScatterElements": Rule(scatter_elements, 3, 3),
+    "ScatterElements": Rule(scatter_elements, 3, 3), "ScatterND": Rule(scatter_nd, 3, 3),
+    "GatherElements": Rule(gather_elements, 2, 2),
     "DepthToSpace": Rule(partial(space_to_depth, back=True)),
     "SpaceToDepth": Rule(partial(space_to_depth, back=False)),
 }

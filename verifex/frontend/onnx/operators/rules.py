@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from verifex.frontend.onnx.operators import (
     constants,
+    einsum,
     elementwise,
     heads,
     indexing,
@@ -23,7 +24,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "": {
         **constants.RULES, **indexing.RULES,
         **linear.RULES, **elementwise.RULES, **pooling.RULES, **shape.RULES, **logic.RULES,
-        **resize.RULES, **heads.RULES,
+        **resize.RULES, **einsum.RULES, **heads.RULES,
     },
     ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES},
 }

@@ -1,4 +1,4 @@
-"""Arithmetic on elements, and comparisons: Add, Sub, Mul, Div, Neg, Greater, Less.
+"""Arithmetic on elements: Add, Sub, Mul, Div, Neg, Sum, Mean, Sign, Pow.
 
 ONNX: inputs are stretched to a common shape as numpy does it, then each element is computed alone.
 Computed numbers are taken as real numbers; what a float32 rounds is no part of the claim.
@@ -6,13 +6,14 @@ Computed numbers are taken as real numbers; what a float32 rounds is no part of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from ...failures import need
-from ...graph.element_types import BOOL, INTEGERS
+from ...graph.element_types import INTEGERS
 from ...graph.symbolic import SymbolicTensor, combine, constants
-from ..operator_call import Operator, OperatorCall
-from ..signatures import FLOAT_INPUT, NUMBER_INPUT, Signature
+from ..operator_call import Operator, OperatorCall, Rule
+from ..signatures import FLOAT_INPUT, NUMBER_INPUT, InputSlot, Signature
 
 
 def add(call: OperatorCall) -> SymbolicTensor:
@@ -42,6 +43,7 @@ def divide(call: OperatorCall) -> SymbolicTensor:
     is not whole is refused. So is a division by 0, or by what is computed.
     """
     dividend, divisor = call.tensor(0), call.tensor(1)
+    need(divisor.fixed, "unsupported smooth function: division by a computed tensor")
     need(all(divisor.constants()), "a division by zero")
     reciprocals = [Fraction(1, number) for number in divisor.constants()]
     quotient = dividend * constants(call.graph, divisor.shape, reciprocals)
@@ -55,22 +57,43 @@ def negate(call: OperatorCall) -> SymbolicTensor:
     return combine((call.tensor(), -1))
 
 
-def greater(call: OperatorCall) -> SymbolicTensor:
-    """Whether first > second: the gate of their difference.
+def summed(share: Callable[[int], Fraction]) -> Rule:
+    """All inputs times a share of their number, added up."""
 
-    Sound: where they are equal ONNX says false; the node allows both, so bounds hold for the file,
-    and a witness whose claim depends on such a gate is refused.
-    """
-    return (call.tensor(0) - call.tensor(1)).gate()
+    def rule(call: OperatorCall) -> SymbolicTensor:
+        tensors = call.tensors()
+        factor = share(len(tensors))
+        return combine(*((tensor.solid(), factor) for tensor in tensors))
 
-
-def less(call: OperatorCall) -> SymbolicTensor:
-    """Whether first < second: as `greater`, with the sides exchanged."""
-    return (call.tensor(1) - call.tensor(0)).gate()
+    return rule
 
 
+def sign(call: OperatorCall) -> SymbolicTensor:
+    """1 above 0, -1 below: gate(x) - gate(-x), which at 0 may be -1, 0 or 1."""
+    tensor = call.tensor()
+    if tensor.fixed:
+        signs = [(one > 0) - (one < 0) for one in tensor.constants()]
+        return constants(call.graph, tensor.shape, signs)
+    return tensor.gate() - combine((tensor, -1)).gate()
+
+
+def power(call: OperatorCall) -> SymbolicTensor:
+    """The powers 0 and 1, for one exponent throughout; all others are smooth, and refused."""
+    base, exponent = call.tensor(0), call.tensor(1)
+    need(exponent.fixed, "unsupported smooth function: a computed exponent")
+    numbers = set(exponent.constants())
+    need(len(numbers) == 1 and (exponent.size == 1 or exponent.shape == base.shape)
+         and len(exponent.shape) <= len(base.shape), "unsupported exponents of several values")
+    (number,) = numbers
+    need(number in (0, 1), "unsupported smooth function: a power but 0 and 1")
+    if number == 1:
+        return base
+    return constants(call.graph, base.shape, [1] * base.size)
+
+
+EXPONENT = InputSlot(NUMBER_INPUT.kinds, "T1")
 _NUMBERS = Signature(inputs=(NUMBER_INPUT, NUMBER_INPUT))
-_COMPARISON = Signature(inputs=(FLOAT_INPUT, FLOAT_INPUT), result=BOOL)
+_MANY = Signature(inputs=(FLOAT_INPUT.many(),))
 
 OPERATORS = {
     "Add": Operator(add, _NUMBERS),
@@ -78,6 +101,10 @@ OPERATORS = {
     "Mul": Operator(multiply, _NUMBERS),
     "Div": Operator(divide, _NUMBERS),
     "Neg": Operator(negate, Signature(inputs=(FLOAT_INPUT,))),
-    "Greater": Operator(greater, _COMPARISON),
-    "Less": Operator(less, _COMPARISON),
+    "Sum": Operator(summed(lambda count: Fraction(1)), _MANY),
+    "Mean": Operator(summed(lambda count: Fraction(1, count)), _MANY),
+    "Sign": Operator(sign, Signature(inputs=(FLOAT_INPUT,), since=9)),
+    "Pow": Operator(power, Signature(
+        inputs=(FLOAT_INPUT, FLOAT_INPUT.during(until=11), EXPONENT.during(since=12)),
+        bfloat16=15)),
 }

@@ -5,12 +5,13 @@ Nothing is computed: each element of the result is one of the inputs', or a 0 of
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import accumulate, pairwise
 
 from ...failures import MAX_SIZE, Bad, need
 from ...graph.forms import ZERO
 from ...graph.moves import NOTHING, along
-from ...graph.symbolic import SymbolicTensor, constants
+from ...graph.symbolic import SymbolicTensor, combine, constants
 from ..operator_call import Operator, OperatorCall, axes_of
 from ..signatures import (
     ANY_INPUT,
@@ -101,10 +102,13 @@ def gather(call: OperatorCall) -> SymbolicTensor:
 
 
 def pad(call: OperatorCall) -> SymbolicTensor:
-    """Zeros before and behind each axis; negative pads cut elements away.
+    """A constant before and behind each axis, or elements of it; negative pads cut elements away.
 
-    Sound: other values and modes are refused, and pads that cut away more than an axis has, for
-    readers make different things of what one pad cuts and the other adds.
+    ONNX: `constant` puts a number (0 if none is given), `edge` repeats the last element, `reflect`
+    counts back from it, `wrap` goes on at the other end.
+    Sound: refused are negative pads but in `constant`, reflections longer than the axis, and pads
+    that cut away more than an axis has, for readers make different things of what one pad cuts and
+    the other adds.
     """
     tensor, pads, fill = call.tensor(), call.integers("pads", 1), call.optional(2)
     named = call.optional(3)
@@ -113,16 +117,53 @@ def pad(call: OperatorCall) -> SymbolicTensor:
     value = [call.attributes.real("value", ZERO)] if fill is None else fill.constants()
     if pads is None or len(pads) != 2 * len(axes):
         raise Bad("a wrong number of pads")
-    need(call.attributes.text("mode", "constant") == "constant" and value == [0],
-         "unsupported mode or value")
+    need(len(value) == 1 and (fill is None or fill.kind == tensor.kind), "a wrong value")
+    mode = call.attributes.text("mode", "constant")
+    need(mode == "constant" or min(pads, default=0) >= 0, "unsupported negative pads")
+    need(mode != "wrap" or call.opset >= 19, "unsupported mode")
+    if mode == "constant" and value != [0]:
+        return filled_around(tensor, axes, pads, value[0])
+    return padded(tensor, axes, pads, mode)
+
+
+def filled_around(
+    tensor: SymbolicTensor, axes: list[int], pads: list[int], value: Fraction
+) -> SymbolicTensor:
+    """Zeros around the tensor, plus the value times what is 1 there and 0 inside."""
+    ones = constants(tensor.graph, tensor.shape, [1] * tensor.size)
+    inside = padded(ones, axes, pads, "constant")
+    around = padded(tensor, axes, pads, "constant")
+    outside = constants(tensor.graph, (), [value])
+    return combine((around, 1), (outside, 1), (inside, -value))
+
+
+def padded(
+    tensor: SymbolicTensor, axes: list[int], pads: list[int], mode: str
+) -> SymbolicTensor:
+    """Axis after axis, with zeros in mode `constant`."""
     for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         side = tensor.shape[axis]
         need(max(before, after) < MAX_SIZE and side + min(before, 0) + min(after, 0) >= 0,
              "a wrong pad")
-        positions = [position if 0 <= position < side else NOTHING
+        need(mode != "reflect" or max(before, after) < side, "a reflection beyond the axis")
+        positions = [pad_place(mode, position, side)
                      for position in range(-before, side + after)]
-        tensor = along(axis, [(tensor, position) for position in positions])
+        tensor = positions_of(tensor, axis, positions)
     return tensor
+
+
+def pad_place(mode: str, position: int, side: int) -> int:
+    """Which place of an axis stands at a position that counts from its begin."""
+    if 0 <= position < side:
+        return position
+    if mode == "constant":
+        return NOTHING
+    need(side > 0 and mode in ("edge", "reflect", "wrap"), "a wrong mode")
+    if mode == "wrap":
+        return position % side
+    if mode == "edge":
+        return 0 if position < 0 else side - 1
+    return -position if position < 0 else 2 * (side - 1) - position
 
 
 _AXIS = AttributeSlot("axis", INTEGER)

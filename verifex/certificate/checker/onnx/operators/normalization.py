@@ -64,10 +64,10 @@ OPERATORS = {
         inputs=(FLOAT_INPUT, *_SCALE, *_SCALE, *_MEAN, *_MEAN),
         attributes=(AttributeSlot("epsilon", REAL), AttributeSlot("momentum", REAL),
                     AttributeSlot("spatial", INTEGER, until=8),
-                    AttributeSlot("training_mode", INTEGER, since=14)))),
+                    AttributeSlot("training_mode", INTEGER, since=14)), bfloat16=14)),
     "Dropout": Operator(dropout, Signature(
         inputs=(FLOAT_INPUT, FLOAT_INPUT_1.optionally().during(since=12),
                 BOOL_INPUT.optionally().during(since=12)),
         attributes=(AttributeSlot("ratio", REAL, until=11),
-                    AttributeSlot("seed", INTEGER, since=12)))),
+                    AttributeSlot("seed", INTEGER, since=12)), bfloat16=22)),
 }

@@ -1,8 +1,8 @@
-"""Products of matrices, one of which is constant: MatMul and Gemm.
+"""Products of matrices: MatMul, Gemm and Einsum.
 
 Each element of the result is the sum of products of a line of the first matrix with a line of the
 second. With one side constant this is a linear form, and its coefficients are the weights as they
-are stored. A product of two computed matrices is refused.
+are stored. Of two computed matrices all products of elements become one relaxed node.
 """
 
 from __future__ import annotations
@@ -65,14 +65,33 @@ def lead_strides(tensor: SymbolicTensor, count: int) -> list[int]:
 
 
 def matmul(left: SymbolicTensor, right: SymbolicTensor) -> SymbolicTensor:
-    """The product of two matrices, or stacks of them, one of which is constant."""
-    need(left.fixed or right.fixed, "unsupported product of two computed matrices")
+    """The product of two matrices, or stacks of them."""
+    if not left.fixed and not right.fixed:
+        return computed_products(left, right)
     shape, first, second = factors_of(left, right)
     computed, weights = (first, second) if right.fixed else (second, first)
     elements: Elements | list[Form] | None = packed_products(computed, weights)
     if elements is None:
         elements = plain_products(computed, weights)
     return SymbolicTensor(left.graph, shape, elements)
+
+
+def computed_products(left: SymbolicTensor, right: SymbolicTensor) -> SymbolicTensor:
+    """The product of two computed matrices: all products of their elements, then sums of them.
+
+    Sound: the node of products stands for each product of two elements, whatever these are.
+    """
+    shape, first, second = factors_of(left, right)
+    depth = first.depth
+    pair = []
+    for factor in (first, second):
+        places = [place for line in factor.lines() for place in line]
+        pair.append(SymbolicTensor(
+            left.graph, (len(factor.starts), depth), factor.tensor.elements.picked(places)))
+    products = (pair[0] * pair[1]).items
+    sums = [total([(form, 1) for form in products[start : start + depth]])
+            for start in range(0, len(products), depth)]
+    return SymbolicTensor(left.graph, shape, sums)
 
 
 def plain_products(computed: Factor, weights: Factor) -> list[Form]:

@@ -5,24 +5,32 @@ from __future__ import annotations
 from ..operator_call import Operator
 from . import (
     convolution,
+    einsum,
     elementwise,
     identities,
     indexing,
+    logic,
     normalization,
     products,
     rectifiers,
+    resize,
+    scatters,
     shapes,
     windows,
 )
 
 OPERATORS: dict[str, Operator] = {
     **convolution.OPERATORS,
+    **einsum.OPERATORS,
     **elementwise.OPERATORS,
     **identities.OPERATORS,
     **indexing.OPERATORS,
+    **logic.OPERATORS,
     **normalization.OPERATORS,
     **products.OPERATORS,
     **rectifiers.OPERATORS,
+    **resize.OPERATORS,
+    **scatters.OPERATORS,
     **shapes.OPERATORS,
     **windows.OPERATORS,
 }

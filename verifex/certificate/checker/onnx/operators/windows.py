@@ -148,10 +148,14 @@ def reduced_axes(call: OperatorCall) -> list[int]:
 
 
 def reduced(
-    call: OperatorCall, join: Callable[[SymbolicTensor, int], SymbolicTensor]
+    call: OperatorCall, join: Callable[[SymbolicTensor, int], SymbolicTensor],
+    of: SymbolicTensor | None = None,
 ) -> SymbolicTensor:
-    """An axis after the other, the last first; `keepdims` leaves sides of 1 in their places."""
-    tensor, axes = call.tensor().solid(), reduced_axes(call)
+    """An axis after the other, the last first; `keepdims` leaves sides of 1 in their places.
+
+    What is reduced is the first input, or what was made `of` it.
+    """
+    tensor, axes = (call.tensor() if of is None else of).solid(), reduced_axes(call)
     keep = call.attributes.flag("keepdims", True)
     for axis in axes:
         tensor = join(tensor, axis)
@@ -174,6 +178,18 @@ def sum_over(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
     return mean_over(tensor, axis) * constants(tensor.graph, (), [tensor.shape[axis]])
 
 
+def min_over(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
+    """The minimum over an axis, which becomes one of 1: -max(-x)."""
+    return combine((max_over(combine((tensor, -1)), axis), -1))
+
+
+def reduced_size(call: OperatorCall) -> SymbolicTensor:
+    """Sums of |x|, at least over one axis: readers differ on the sign that is left of none."""
+    need(reduced_axes(call), "unsupported reduction over no axes")
+    alone = call.tensor().solid().absolute()
+    return reduced(call, sum_over, alone)
+
+
 def channels(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
     """The sum over an axis, which goes, as elements of one node."""
     found = sum_over(tensor, axis)
@@ -183,7 +199,7 @@ def channels(tensor: SymbolicTensor, axis: int) -> SymbolicTensor:
 _WINDOWS = (AttributeSlot("auto_pad", TEXT), AttributeSlot("ceil_mode", INTEGER, since=10),
             AttributeSlot("kernel_shape", INTEGER_LIST), AttributeSlot("pads", INTEGER_LIST),
             AttributeSlot("strides", INTEGER_LIST))
-_ONE = Signature(inputs=(FLOAT_INPUT,))
+_ONE = Signature(inputs=(FLOAT_INPUT,), bfloat16=22)
 
 
 def _reduction(axes_are_input_since: int) -> Signature:
@@ -199,13 +215,15 @@ def _reduction(axes_are_input_since: int) -> Signature:
 OPERATORS = {
     "AveragePool": Operator(average_pool, Signature(inputs=(FLOAT_INPUT,), attributes=(
         *_WINDOWS, AttributeSlot("count_include_pad", INTEGER),
-        AttributeSlot("dilations", INTEGER_LIST, since=19)))),
+        AttributeSlot("dilations", INTEGER_LIST, since=19)), bfloat16=22)),
     "MaxPool": Operator(max_pool, Signature(inputs=(FLOAT_INPUT,), attributes=(
         *_WINDOWS, AttributeSlot("dilations", INTEGER_LIST, since=10),
-        AttributeSlot("storage_order", INTEGER, since=8)))),
+        AttributeSlot("storage_order", INTEGER, since=8)), bfloat16=22)),
     "GlobalAveragePool": Operator(global_pool(mean_along), _ONE),
     "GlobalMaxPool": Operator(global_pool(max_along), _ONE),
     "ReduceMax": Operator(lambda call: reduced(call, max_over), _reduction(18)),
+    "ReduceL1": Operator(reduced_size, _reduction(18)),
+    "ReduceMin": Operator(lambda call: reduced(call, min_over), _reduction(18)),
     "ReduceMean": Operator(lambda call: reduced(call, mean_over), _reduction(18)),
     "ReduceSum": Operator(lambda call: reduced(call, sum_over), _reduction(13)),
 }
