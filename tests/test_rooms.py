@@ -26,9 +26,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.frontend.onnx.operators": (
         "call", "constants elementwise linear logic resize shape", "einsum indexing pooling",
-        "heads",
-        "rules",
+        "heads", "ml", "rules",
     ),
+    "verifex.frontend.onnx.operators.ml": ("columns",),
     "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (
         "csv_file linear messages", "model", "builders data region schema", "build",
@@ -78,8 +78,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.certificate.checker.onnx.operators": (
         "elementwise identities indexing logic normalization products rectifiers resize scatters",
-        "shapes smooth window_places", "convolution einsum windows", "rules",
+        "shapes smooth window_places", "convolution einsum windows", "ml", "rules",
     ),
+    "verifex.certificate.checker.onnx.operators.ml": ("columns", "rules"),
     "verifex.certificate.checker.graph": (
         "element_types forms packed_rows sparse_rows", "network_graph", "elements fingerprints",
         "symbolic", "moves",

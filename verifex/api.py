@@ -278,11 +278,15 @@ def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> lis
     return build_expressions(_graph(model, parsed, folder), parsed, expressions, folder)
 
 
-def load(path: str | Path) -> Graph:
-    """The network in an ONNX file; raises InputError or UnsupportedError, naming the place."""
+def load(path: str | Path, outputs: Sequence[str] | None = None) -> Graph:
+    """The network in an ONNX file; raises InputError or UnsupportedError, naming the place.
+
+    Its outputs are the tensors that are named, any tensors of the file, or else the file's outputs
+    of floats. What they do not depend on is not read.
+    """
     from verifex.frontend.onnx.read import load as read
 
-    return read(path)
+    return read(path, outputs=outputs)
 
 
 def _spec(spec: str | Path | Spec | Mapping[str, Any]) -> tuple[Spec, Path]:
@@ -306,12 +310,13 @@ def _graph(model: ModelLike, spec: Spec | None, folder: Path) -> Graph:
 
     if isinstance(model, Graph):
         return model
+    wanted = None if spec is None or spec.network_output is None else [spec.network_output]
     if isinstance(model, str | Path):
-        return load(model)
+        return load(model, wanted)
     if isinstance(model, bytes):
-        return load_bytes(model, "model")
+        return load_bytes(model, "model", outputs=wanted)
     if model is None and spec is not None and spec.network is not None:
-        return load(folder / spec.network)
+        return load(folder / spec.network, wanted)
     if model is None:
         raise UsageError("no model is given and the spec names no network, expected one of them")
     if hasattr(model, "state_dict") and callable(model):

@@ -247,6 +247,7 @@ def test_networks_keep_their_layers_packed() -> None:
     model = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], stored),
                               opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     net = checker.Network(model.SerializeToString())
+    assert list(net.outputs) == ["y"]
     for name in ("c", "n", "f", "y"):
         assert isinstance(net.values[name].elements, AffineElements)
     assert isinstance(net.values["r"].elements, NodeElements)

@@ -34,7 +34,9 @@ PARTLY = {  # words of the refusal, for some of an op's cases
 def read(data: bytes) -> tuple[checker.Network | None, str]:
     """The network as the checker reads it, or the words of its refusal."""
     try:
-        return checker.Network(data), ""
+        net = checker.Network(data)
+        read = net.outputs or net.smooth_outputs
+        return (net, "") if read else (None, "no output of floats")
     except checker.Bad as refusal:
         return None, str(refusal)
 

@@ -133,7 +133,7 @@ def test_hidden_nodes(tmp_path: Path) -> None:
     stated = state(text, "q", path, "q")
     assert broken(stated, "-0.5", "0.5")
     assert not broken(stated, "-0.4", "0.5")
-    with pytest.raises(InputError, match="no such output"):
+    with pytest.raises(InputError, match="no output 'outer'"):
         state(text.replace('"inner"', '"outer"'), "q", path, "q")
     assert onnx.__version__
 

@@ -116,6 +116,7 @@ def by_engine(data: bytes, feeds: Sequence[Feeds]) -> list[Outputs] | Refused:
 def by_checker(data: bytes, feeds: Sequence[Feeds]) -> list[Outputs] | Refused:
     try:
         net = checker.Network(data)
+        found = net.outputs
     except checker.Bad as error:
         return _one_line(str(error))
     out = []
@@ -123,7 +124,7 @@ def by_checker(data: bytes, feeds: Sequence[Feeds]) -> list[Outputs] | Refused:
         flat = [Fraction(float(v)) for k in net.inputs for v in feed[k].ravel()]
         out.append({k: _array(
             checker.exactly(net.graph, net.graph.rows(t.items), flat, True) if t.items else [],
-            t.shape) for k, t in net.outputs.items()}
+            t.shape) for k, t in found.items()}
             | {k: _head(net, t, flat) for k, t in net.smooth_outputs.items()})
     return out
 

@@ -64,10 +64,11 @@ def engine_says(data: bytes) -> str:
 def checker_says(data: bytes) -> str:
     """The words of the checker's refusal, "" where it reads the file."""
     try:
-        checker.Network(data)
+        net = checker.Network(data)
+        found = net.outputs or net.smooth_outputs
     except checker.Bad as error:
         return str(error)
-    return ""
+    return "" if found else "no output of floats"
 
 
 def both_say(data: bytes) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def read_query(path: str | Path, network_path: str | Path | None) -> ReadProblem
     from verifex.frontend.onnx.read import network_source
 
     query = query_source(path)
-    network = None if network_path is None else network_source(network_path, every_output=True)
+    network = None if network_path is None else network_source(network_path)
     stated = load_stated(query, network)
     if network is None:
         return ReadProblem(stated.problem, None)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .failures import Bad, Short, need
+from .failures import Bad, BadNetwork, Short, need
 from .files import read, stream
 from .onnx.network import Network
 from .proof.checker import Checker, Share
@@ -69,6 +69,9 @@ def work(files: Sequence[str], share: tuple[int, int]) -> WorkerAnswer:
         return WorkerAnswer(VALID, said, digest.hexdigest())
     except Short as error:
         return WorkerAnswer(INCOMPLETE, f"incomplete: {error}", "")
+    except BadNetwork as error:
+        message = f"invalid: {os.path.basename(files[0])}: {error}"
+        return WorkerAnswer(UNREADABLE, message, "")
     except Bad as error:
         return WorkerAnswer(code, f"invalid: {': '.join(place)}: {error}", "")
     except OSError as error:

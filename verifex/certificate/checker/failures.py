@@ -16,6 +16,10 @@ class Bad(Exception):
     """What is wrong, in one line."""
 
 
+class BadNetwork(Bad):
+    """What is wrong with the network file, found where a claim reads it."""
+
+
 class Short(Bad):
     """What the certificate does not cover."""
 

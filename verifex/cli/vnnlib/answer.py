@@ -99,8 +99,8 @@ def _read(networks: Mapping[str, Path] | Path) -> Mapping[str, Source[Graph]] | 
     from verifex.frontend.onnx.read import network_source
 
     if isinstance(networks, Path):
-        return network_source(networks, every_output=True)
-    return {name: network_source(path, every_output=True) for name, path in networks.items()}
+        return network_source(networks)
+    return {name: network_source(path) for name, path in networks.items()}
 
 
 def _certifiable(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,18 +16,24 @@ from verifex.frontend.onnx.operators.heads import final_head
 from verifex.frontend.onnx.operators.rules import OPSETS, RULES
 from verifex.frontend.onnx.schemas import Schemas
 from verifex.frontend.onnx.structure import (
+    NoSuchOutput,
     check_name,
     input_shape,
     keyed,
+    listed,
     naming,
     node_key,
+    operator_sets,
+    output_types,
     printable,
     prune,
+    standard,
     tensor_type,
 )
 from verifex.frontend.onnx.tensors import TensorReader
 from verifex.frontend.onnx.values import (
     FLOATS,
+    UNDEFINED,
     Constant,
     Tensor,
     Truth,
@@ -59,10 +65,10 @@ class Importer:
 
     def __post_init__(self) -> None:
         self.low = Lowering(self.limits)
-        self.opsets = self._opsets()
+        self.opsets = operator_sets(self.model, OPSETS)
         self.schemas = Schemas(self.opsets)
 
-    def run(self, outputs: Sequence[str] | None, every_output: bool = False) -> Graph:
+    def run(self, outputs: Sequence[str] | None) -> Graph:
         graph = self.model.graph
         self._index(graph)
         self._order(graph)
@@ -72,52 +78,39 @@ class Importer:
             raise InputError("no outputs, or one twice", expected="distinct outputs")
         for n in names:
             if n not in self.producer and n not in self.initial and n not in self.declared:
-                raise InputError("no such output", key=printable(n),
-                                 expected="a tensor of the model")
+                raise NoSuchOutput(f"no output '{printable(n)}'", key=printable(n),
+                                   expected=listed([o.name for o in graph.output]))
+        kinds = {n: kind for n, kind in output_types(graph).items() if n in names}
+        # Sound: no claim reads what is left out, so that nothing depends on how it is computed.
+        other = {n: kind for n, kind in kinds.items() if kind not in (*FLOATS, UNDEFINED)}
+        self._leave_out(other, names, outputs is None)
+        names = [n for n in names if n not in other]
+        for n in names:
             self.uses[n] = self.uses.get(n, 0) + 1
         found = {n: self._output(n, names) for n in names}
         for o in graph.output:
             if o.name in self.values:
                 self._check_declared(o)
-        return prune(self.low.builder, self._readable(found, outputs is None and not every_output))
+        # What a file does not declare, or leaves open, is known by now.
+        other = {n: kind for n in names if (kind := self.values[n].dtype) not in FLOATS}
+        self._leave_out(other, names, outputs is None)
+        return prune(self.low.builder, {n: i for n, i in found.items() if n not in other})
 
-    def _readable(self, found: dict[str, int], any_will_do: bool) -> dict[str, int]:
-        """The outputs that a claim can read, those of floats; others are left out if claims name
-        the output that they read."""
-        other = {n: dtype_name(self.values[n].dtype) for n in found
-                 if self.values[n].dtype not in FLOATS}
-        if other and (not any_will_do or len(other) == len(found)):
-            name = next(iter(other))
-            raise UnsupportedError(f"an output of type {other[name]}", key=printable(name),
-                                   expected="floats")
+    def _leave_out(self, other: Mapping[str, int], names: Sequence[str], may: bool) -> None:
+        """Note outputs that are no floats, which no claim can read; UnsupportedError where one was
+        asked for by name, or where there is no other."""
+        if other and (not may or len(other) == len(names)):
+            name, kind = next(iter(other.items()))
+            raise UnsupportedError(
+                f"an output of type {dtype_name(kind)}", key=printable(name),
+                expected="one of floats (a claim about the predicted class is `class` on the "
+                         "output with the scores)")
         for name, kind in other.items():
             self.low.builder.notes.append(
-                f"output '{printable(name)}' of type {kind} is left out: no claim can read it")
-        return {n: i for n, i in found.items() if n not in other}
+                f"output '{printable(name)}' of type {dtype_name(kind)} is left out: no claim "
+                "can read it")
 
     # --- structure --------------------------------------------------------------------------
-
-    def _opsets(self) -> dict[str, int]:
-        model = self.model
-        if not 3 <= model.ir_version <= 14:
-            raise UnsupportedError(f"IR version {model.ir_version}", expected="3 to 14",
-                                   key="ir_version")
-        # Both could change what the graph computes, and nothing here reads them.
-        if len(model.training_info) or len(model.configuration):
-            raise UnsupportedError("training information or device configurations",
-                                   expected="a plain model", key="model")
-        versions: dict[str, int] = {}
-        for entry in self.model.opset_import:
-            check_name(entry.domain)
-            domain = "" if entry.domain == "ai.onnx" else entry.domain
-            if domain in versions:
-                raise InputError(f"operator set '{printable(domain)}' is imported twice",
-                                 expected="once")
-            versions[domain] = int(entry.version)
-        if versions.get("") not in OPSETS:
-            raise UnsupportedError(f"operator set {versions.get('', 'missing')}",
-                                   expected=f"{OPSETS[0]} to {OPSETS[-1]}", key="opset_import")
-        return versions
 
     def _index(self, graph: Any) -> None:
         """Note which node makes each name; InputError where two do, or where limits are passed."""
@@ -250,9 +243,12 @@ class Importer:
         what = f"{error.what} (needed for output '{printable(name)}'"
         others = [n for n in names if n != name]
         if others:
-            what += f"; choose others with outputs=['{printable(others[0])}']"
+            other = printable(others[0])
+            what += (f"; a spec chooses another with network_output = \"{other}\", Python with "
+                     f"outputs=[\"{other}\"]")
         else:
-            what += "; outputs=[...] can name any tensor before it"
+            what += ("; network_output of a spec, or outputs=[...] in Python, can name any tensor "
+                     "before it")
         return UnsupportedError(what + ")", expected=error.expected, key=error.key)
 
     def _as_output(self, value: Value) -> int:
@@ -324,7 +320,7 @@ class Importer:
                              key=key, expected="consistent shapes") from None
 
     def _rule(self, node: Any) -> Rule:
-        domain = "" if node.domain == "ai.onnx" else node.domain
+        domain = standard(node.domain)
         if node.overload:
             raise UnsupportedError(f"an overload of op '{printable(node.op_type)}'",
                                    expected="none")
@@ -356,7 +352,7 @@ class Importer:
         if any(a.ref_attr_name for a in node.attribute):
             raise InputError(f"{node.op_type} refers to a function's attribute",
                              expected="attribute values")
-        domain = "" if node.domain == "ai.onnx" else node.domain
+        domain = standard(node.domain)
         self.schemas.check(node, domain, inputs)
         call = Call(self.low, node.op_type, self.opsets[""], inputs, attributes,
                     len(node.output), self.tensors.decode)

@@ -15,13 +15,15 @@ from verifex.frontend.foreign import folder_error, foreign_content, unreadable
 from verifex.frontend.limits import Limits
 from verifex.frontend.onnx.files import read_limited, too_big, unzipped
 from verifex.frontend.onnx.importer import Importer
+from verifex.frontend.onnx.structure import check_name
 from verifex.frontend.onnx.tensors import TensorReader
 from verifex.ir.graph import Graph
 from verifex.source import Source
 
 
 def network_source(
-    path: str | os.PathLike[str], *, limits: Limits | None = None, every_output: bool = False
+    path: str | os.PathLike[str], *, limits: Limits | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> Source[Graph]:
     """The ONNX file at a path, read once; its parsed form is the network (see `load`)."""
     limits = limits or Limits()
@@ -32,28 +34,43 @@ def network_source(
 
     def parse(data: bytes) -> Graph:
         plain = unzipped(data, limits.max_bytes, place.name, "the model")
-        return _load(plain, place.name, limits, None, None, every_output)
+        return _load(plain, place.name, limits, None, outputs)
 
     return Source(place, place.name, data, parse)
 
 
 def load(
     path: str | os.PathLike[str] | Source[Any], *, limits: Limits | None = None,
-    external_data: bool = False, outputs: Sequence[str] | None = None, every_output: bool = False,
+    external_data: bool = False, outputs: Sequence[str] | None = None,
 ) -> Graph:
     """The network in an ONNX file (`.onnx`, or `.onnx.gz`), or in one that was read already.
 
     Inputs are the file's inputs with their shapes, a leading dimension that the file leaves open
-    being 1. Outputs are the file's, or the tensors named in `outputs`; those that are no floats are
-    left out, or refused with `every_output`, where outputs are counted. External data is read only
-    if asked for, and only from the model's folder. Raises InputError (one line, naming the node
-    or tensor) for anything malformed, UnsupportedError for what verifex cannot represent.
+    being 1. Outputs are the file's, of which those that are no floats are left out with a note, or
+    the tensors named in `outputs`; what they do not depend on is not read. External data is read
+    only if asked for, and only from the model's folder.
+
+    Raises InputError (one line, naming the node or tensor) for anything malformed, UnsupportedError
+    for what verifex cannot represent.
     """
     limits = limits or Limits()
     source = path if isinstance(path, Source) else network_source(path, limits=limits)
     folder = source.path.parent if external_data else None
     data = unzipped(source.data, limits.max_bytes, source.name, "the model")
-    return _load(data, source.name, limits, folder, outputs, every_output)
+    return _load(data, source.name, limits, folder, outputs)
+
+
+def output_names(source: Source[Any], *, limits: Limits | None = None) -> list[str]:
+    """The names of all outputs of an ONNX file that was read, in order, whatever their types."""
+    limits = limits or Limits()
+    try:
+        data = unzipped(source.data, limits.max_bytes, source.name, "the model")
+        model = _parse(data, source.name)
+        names = [o.name for o in model.graph.output]
+        check_name(*names)
+    except InputError as error:
+        raise error.at(file=source.name) from None
+    return names
 
 
 def load_bytes(
@@ -69,12 +86,11 @@ def load_bytes(
 
 def _load(
     data: bytes, name: str, limits: Limits, folder: Path | None, outputs: Sequence[str] | None,
-    every_output: bool = False,
 ) -> Graph:
     try:
         model = _parse(data, name)
         reader = Importer(model, limits, TensorReader(limits, folder))
-        return reader.run(outputs, every_output)
+        return reader.run(outputs)
     except InputError as error:
         raise error.at(file=name) from None
 

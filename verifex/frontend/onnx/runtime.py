@@ -80,7 +80,7 @@ class Runtime:
             data = read_limited(path, most, name, "the model")
         data = unzipped(data, most, name, "the model")
         try:
-            self.session: Any = session(_with_outputs(data, hidden))
+            self.session: Any = session(_as_tensors(data, hidden))
         except Exception as error:  # onnxruntime's errors have no common base of their own
             raise InputError(f"onnxruntime refuses the file ({type(error).__name__})",
                              expected="a model that it runs", file=name) from None
@@ -99,14 +99,21 @@ class Runtime:
         return [np.asarray(v) for v in self.session.run(self.outputs, feed)]
 
 
-def _with_outputs(data: bytes, hidden: Sequence[str]) -> bytes:
-    """The same model with more of its tensors as outputs."""
-    if not hidden:
-        return data
+def _as_tensors(data: bytes, hidden: Sequence[str]) -> bytes:
+    """The same model with more of its tensors as outputs, and without ZipMap, which turns a tensor
+    of probabilities into a list of dictionaries."""
     import onnx
 
     model = onnx.ModelProto()
     model.ParseFromString(data)
     known = {o.name for o in model.graph.output}
+    zipped = {n.output[0]: n for n in model.graph.node if n.op_type == "ZipMap" and n.output}
+    if not zipped and known.issuperset(hidden):
+        return data
+    for name, node in zipped.items():
+        node.CopyFrom(onnx.helper.make_node("Identity", list(node.input), [name]))
+    for output in model.graph.output:
+        if output.name in zipped:
+            output.CopyFrom(onnx.ValueInfoProto(name=output.name))
     model.graph.output.extend(onnx.ValueInfoProto(name=h) for h in hidden if h not in known)
     return bytes(model.SerializeToString())

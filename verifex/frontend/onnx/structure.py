@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,54 @@ from verifex.frontend.limits import Limits
 from verifex.ir.graph import Builder, Graph, Node
 from verifex.ir.linmap import Shape, is_zero
 from verifex.ir.ops import Affine, Const, Op
+
+
+class NoSuchOutput(InputError):
+    """No tensor of the file has the name of an output that was asked for."""
+
+
+def operator_sets(model: Any, known: range) -> dict[str, int]:
+    """The versions of the operator sets that a file imports, by domain.
+
+    Raises UnsupportedError for a file whose standard operators are of no known version, or that
+    has more to it than a graph.
+    """
+    if not 3 <= model.ir_version <= 14:
+        raise UnsupportedError(f"IR version {model.ir_version}", expected="3 to 14",
+                               key="ir_version")
+    # Both could change what the graph computes, and nothing here reads them.
+    if len(model.training_info) or len(model.configuration):
+        raise UnsupportedError("training information or device configurations",
+                               expected="a plain model", key="model")
+    versions: dict[str, int] = {}
+    for entry in model.opset_import:
+        check_name(entry.domain)
+        domain, version = standard(entry.domain), int(entry.version)
+        # Of two versions onnxruntime takes the last, others the first.
+        if versions.setdefault(domain, version) != version:
+            raise InputError(
+                f"operator set '{printable(domain) or 'ai.onnx'}' is imported in the versions "
+                f"{versions[domain]} and {version}", expected="one version", key="opset_import")
+    if versions.get("") not in known:
+        raise UnsupportedError(f"operator set {versions.get('', 'missing')}",
+                               expected=f"{known[0]} to {known[-1]}", key="opset_import")
+    return versions
+
+
+def standard(domain: str) -> str:
+    """A domain of operators by its one name: "" for the standard's own, which has two."""
+    return "" if domain == "ai.onnx" else domain
+
+
+def output_types(graph: Any) -> dict[str, int]:
+    """The element type that each output of a file is declared with: `UNDEFINED` where none is, and
+    for the sequences of ZipMap, which are read as the tensor that they are made of."""
+    return {o.name: int(o.type.tensor_type.elem_type) for o in graph.output}
+
+
+def listed(names: Sequence[str]) -> str:
+    """Outputs to choose from, for a message."""
+    return f"one of {', '.join(map(printable, names[:8]))}, or another tensor of the file"
 
 
 def tensor_type(value: Any) -> tuple[int, list[int | None] | None]:

@@ -23,6 +23,7 @@ from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact, n
 from verifex.ir.graph import Head
 from verifex.ir.linmap import Shape
 
+UNDEFINED = 0
 FLOAT, UINT8, INT8, UINT16, INT16, INT32, INT64, STRING, BOOL = 1, 2, 3, 4, 5, 6, 7, 8, 9
 FLOAT16, DOUBLE, UINT32, UINT64, BFLOAT16 = 10, 11, 12, 13, 16
 FLOATS = frozenset({FLOAT, DOUBLE, FLOAT16, BFLOAT16})
@@ -38,7 +39,7 @@ LARGEST: Mapping[int, float] = {
 """The largest finite number of each float type."""
 
 DTYPE_NAMES = {
-    0: "undefined", FLOAT: "float32", UINT8: "uint8", INT8: "int8", UINT16: "uint16",
+    UNDEFINED: "undefined", FLOAT: "float32", UINT8: "uint8", INT8: "int8", UINT16: "uint16",
     INT16: "int16", INT32: "int32", INT64: "int64", STRING: "string", BOOL: "bool",
     FLOAT16: "float16", DOUBLE: "float64", UINT32: "uint32", UINT64: "uint64", 14: "complex64",
     15: "complex128", BFLOAT16: "bfloat16",

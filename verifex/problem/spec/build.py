@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from verifex.attribution import Attribution, NetworkFunction, find
 from verifex.errors import InputError
+from verifex.frontend.onnx.structure import NoSuchOutput
 from verifex.ir.fields import functional, under
 from verifex.ir.formula import TRUE, And, Formula, Or, negate
 from verifex.ir.graph import Builder, Graph
@@ -100,7 +101,7 @@ def read_problem(spec_path: str | Path, network_path: str | Path | None = None) 
     source = spec_source(spec_path)
     spec = source.parsed
     network = find_network(spec, spec_path, network_path)
-    graph, files = network.parsed, DataFolder(Path(spec_path).parent)
+    graph, files = graph_of(network, spec_path), DataFolder(Path(spec_path).parent)
     try:
         problem = _build(graph, named(spec, spec_path), files)
     except InputError as error:
@@ -126,7 +127,18 @@ def find_network(
                 f"there is no file '{spec.network}'", expected="an ONNX file, named as seen from "
                 "the spec's folder", key="network", file=str(spec_path),
             )
-    return network_source(network_path)
+    wanted = None if spec.network_output is None else [spec.network_output]
+    return network_source(network_path, outputs=wanted)
+
+
+def graph_of(network: Source[Graph], spec_path: str | Path) -> Graph:
+    """The network in a file; that it has no output of the name that a spec gives is a mistake of
+    the spec."""
+    try:
+        return network.parsed
+    except NoSuchOutput as error:
+        raise InputError(error.what, expected=error.expected, key="network_output",
+                         file=str(spec_path)) from None
 
 
 def named(spec: Spec, spec_path: str | Path) -> Spec:

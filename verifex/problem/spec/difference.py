@@ -30,6 +30,8 @@ from verifex.problem.spec.build import (
     assumption,
     conjoin,
     explained_setting,
+    find_network,
+    graph_of,
     named,
     prepare,
 )
@@ -205,13 +207,12 @@ def load_difference(
     at_most: Fraction | None = None,
 ) -> Difference:
     """As `build_difference`, from files."""
-    from verifex import frontend
-
     spec = load_spec(spec_path)
-    graphs = frontend.load(first), frontend.load(second)
+    one, two = (graph_of(find_network(spec, spec_path, path), spec_path)
+                for path in (first, second))
     try:
         return build_difference(
-            *graphs, named(spec, spec_path), of, at_most, Path(spec_path).parent
+            one, two, named(spec, spec_path), of, at_most, Path(spec_path).parent
         )
     except InputError as error:
         raise error.at(file=str(spec_path)) from None

@@ -16,7 +16,7 @@ from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.metrics.expression import expression_form
 from verifex.metrics.support.files import DataFolder
-from verifex.problem.spec.build import assumption, find_network, named, prepare
+from verifex.problem.spec.build import assumption, find_network, graph_of, named, prepare
 from verifex.problem.spec.model import Spec, spec_source
 from verifex.source import QuestionFiles
 
@@ -52,7 +52,8 @@ def load_expressions(
     network = find_network(source.parsed, spec_path, network_path)
     folder = DataFolder(Path(spec_path).parent)
     try:
-        found = _build(network.parsed, named(source.parsed, spec_path), texts, folder)
+        graph = graph_of(network, spec_path)
+        found = _build(graph, named(source.parsed, spec_path), texts, folder)
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
     files = QuestionFiles(network, source, folder.hashes)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from verifex.errors import InputError, UsageError
+from verifex.errors import InputError, UnsupportedError, UsageError
 from verifex.frontend.onnx.files import read_limited, unzipped
+from verifex.frontend.onnx.structure import printable
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.problem.vnnlib.stated import AnyNetwork, Stated, StatedNetwork, StatedVariable
@@ -85,6 +86,22 @@ def load_stated(
     return _state_1(text, path, network)
 
 
+def _require_every_output(graph: Graph, file: str | Path | Source[Any], query: str) -> None:
+    """UnsupportedError where the graph lacks an output of its file, for that is no float.
+
+    Sound: Y counts all outputs of the file, from the first, so that nothing is left out before it.
+    """
+    from verifex.frontend.onnx.read import network_source, output_names
+
+    source = file if isinstance(file, Source) else network_source(file)
+    for name in output_names(source):
+        if name not in graph.outputs:
+            raise UnsupportedError(
+                f"Y counts the outputs of the network, and its output '{printable(name)}' is not "
+                "of floats", file=query, expected="a query of version 2.0, or a spec with "
+                f"network_output = \"{printable(next(iter(graph.outputs)))}\"")
+
+
 def query_name(query: QueryFile) -> str:
     """What stands for a query in messages."""
     return query.name if isinstance(query, Source) else str(query)
@@ -98,7 +115,9 @@ def _state_1(text: str, path: str, network: Networks) -> Stated:
         if len(network) != 1:
             raise UsageError(f"{len(network)} networks for a VNN-LIB 1.0 query, expected one")
         network = next(iter(network.values()))
-    graph = network if isinstance(network, Graph) else frontend.load(network, every_output=True)
+    graph = network if isinstance(network, Graph) else frontend.load(network)
+    if not isinstance(network, Graph):
+        _require_every_output(graph, network, path)
     problem = parse_query(text, graph, path, title(path))
     variables = [
         StatedVariable(f"{side}{k or ''}", "real", kind, (graph.nodes[n].size,), n)

@@ -7,7 +7,7 @@ become one, so a query about two networks on the same input has that input once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -96,26 +96,42 @@ def _sources(
 
 @dataclass(frozen=True)
 class _Network:
-    """A network of a file: its graph, whose outputs are the file's (`outputs`) and hidden ones."""
+    """A network of a file: its graph, and the names of the file's outputs.
+
+    The outputs of the graph are those of the file that assertions can read, and hidden ones.
+    """
 
     graph: Graph
     outputs: tuple[str, ...]
 
 
-def _load(source: AnyNetwork, hidden: Sequence[str], key: str) -> _Network:
-    """A network with its outputs and the hidden tensors asked for."""
+def _load(
+    source: AnyNetwork, hidden: Sequence[str], read: Collection[int], key: str
+) -> _Network:
+    """A network with its outputs, as far as assertions read them (`read`: which) or they are
+    floats, and the hidden tensors asked for."""
+    if isinstance(source, Graph):
+        if any(h not in source.outputs for h in hidden):
+            raise UnsupportedError("hidden nodes of a network in memory", expected="a file",
+                                   key=key)
+        return _Network(source, tuple(source.outputs))
     from verifex import frontend
+    from verifex.frontend.onnx.read import network_source, output_names
 
-    graph = source if isinstance(source, Graph) else frontend.load(
-        source, every_output=True)
-    own = tuple(graph.outputs)
-    more = [h for h in dict.fromkeys(hidden) if h not in own]
+    file = source if isinstance(source, Source) else network_source(source)
+    own = tuple(output_names(file))
+    wanted = [name for k, name in enumerate(own) if k in read]
+    try:
+        graph = frontend.load(file)
+    except UnsupportedError:
+        if not wanted:
+            raise
+        graph = frontend.load(file, outputs=wanted)
+    more = [h for h in dict.fromkeys(hidden) if h not in graph.outputs]
     if not more:
         return _Network(graph, own)
-    if isinstance(source, Graph):
-        raise UnsupportedError("hidden nodes of a network in memory", expected="a file", key=key)
     try:
-        return _Network(frontend.load(source, outputs=[*own, *more]), own)
+        return _Network(frontend.load(file, outputs=[*graph.outputs, *more]), own)
     except InputError as error:
         raise InputError(f"hidden node: {error}", key=key) from None
 
@@ -152,16 +168,19 @@ class _Merged:
         roots = _Roots(self.parsed)
         for net in self.parsed.networks:
             source = found[_origin(self.parsed, net.name)]
-            graph, outputs = source.graph, [source.graph.outputs[k] for k in source.outputs]
+            graph, outputs = source.graph, [source.graph.outputs.get(k) for k in source.outputs]
             self._fit(net, net.of("input"), [graph.nodes[i].size for i in graph.inputs], "inputs")
-            self._fit(net, net.of("output"), [graph.nodes[i].size for i in outputs], "outputs")
+            self._fit(net, net.of("output"), [None if i is None else graph.nodes[i].size
+                                              for i in outputs], "outputs")
             inputs = [
                 self._input(t, graph.nodes[i].shape, roots)
                 for t, i in zip(net.of("input"), graph.inputs, strict=True)
             ]
             place = graft(self.builder, graph, inputs, f"{net.name}." if len(found) > 1 else "")
             for t, i in zip(net.of("output"), outputs, strict=True):
-                self._define(t, place[i])
+                # What is left out (see `_load`) has no element that an assertion could mean.
+                if i is not None:
+                    self._define(t, place[i])
             for t in net.of("hidden"):
                 i = graph.outputs[t.onnx]
                 self._fit(net, [t], [graph.nodes[i].size], "hidden nodes")
@@ -169,7 +188,8 @@ class _Merged:
         return self._problem(title)
 
     def _problem(self, title: str) -> Stated:
-        shown = {t.name: self.nodes[t.name] for n in self.parsed.networks for t in n.of("output")}
+        shown = {t.name: self.nodes[t.name] for n in self.parsed.networks for t in n.of("output")
+                 if t.name in self.nodes}
         graph = self.builder.build(shown)
         # An output that is a copy of an input is that input: what is said of it bounds the region.
         self.cells = {k: [trace(graph, c) for c in v] for k, v in self.cells.items()}
@@ -184,7 +204,7 @@ class _Merged:
         )
         declared = [
             StatedVariable(t.name, t.element, t.kind, t.shape, self.nodes[t.name])
-            for n in self.parsed.networks for t in n.tensors
+            for n in self.parsed.networks for t in n.tensors if t.name in self.nodes
         ]
         networks = tuple(
             StatedNetwork(n.name, source, tuple(t.name for t in n.of("input")),
@@ -197,6 +217,10 @@ class _Merged:
 
     def _cell(self, expression: Any) -> Cell:
         """The element of the graph that a variable of an assertion stands for."""
+        if expression.name not in self.cells:
+            raise UnsupportedError(f"'{expression.name}' is an output of no floats",
+                                   expected="an assertion about outputs of floats",
+                                   key=_line(expression))
         return self.cells[expression.name][position(expression, self.shapes[expression.name])]
 
     def _networks(self) -> dict[str, _Network]:
@@ -204,7 +228,8 @@ class _Merged:
         hidden: dict[str, list[str]] = {name: [] for name in self.sources}
         for n in self.parsed.networks:
             hidden[_origin(self.parsed, n.name)] += [t.onnx for t in n.of("hidden")]
-        found = {k: _load(v, hidden[k], k) for k, v in self.sources.items()}
+        read = self._read()
+        found = {k: _load(v, hidden[k], read[k], k) for k, v in self.sources.items()}
         for n in self.parsed.networks:
             if n.isomorphic_to:
                 like = found[_origin(self.parsed, n.isomorphic_to)]
@@ -214,16 +239,31 @@ class _Merged:
                                       f"{n.isomorphic_to}, but its operations differ")
         return found
 
+    def _read(self) -> dict[str, set[int]]:
+        """Which outputs of each network, by position, some assertion reads."""
+        stack, names = list(self.parsed.assertions), set[str]()
+        while stack:
+            part = stack.pop()
+            if type(part).__name__ == "Var":
+                names.add(part.name)
+            stack += part.children()
+        found: dict[str, set[int]] = {name: set() for name in self.sources}
+        for n in self.parsed.networks:
+            found[_origin(self.parsed, n.name)] |= {
+                k for k, t in enumerate(n.of("output")) if t.name in names}
+        return found
+
     def _fit(
-        self, net: DeclaredNetwork, tensors: Sequence[DeclaredTensor], sizes: Sequence[int],
-        what: str,
+        self, net: DeclaredNetwork, tensors: Sequence[DeclaredTensor],
+        sizes: Sequence[int | None], what: str,
     ) -> None:
-        """InputError unless as many tensors are declared as the file has, of as many elements."""
+        """InputError unless as many tensors are declared as the file has, of as many elements
+        (None: not known)."""
         if len(tensors) != len(sizes):
             raise InputError(f"network {net.name} has {len(sizes)} {what}, {len(tensors)} are "
                              "declared", expected="as many", key=net.name)
         for t, size in zip(tensors, sizes, strict=True):
-            if t.size != size:
+            if size is not None and t.size != size:
                 said = miscounted(size, what, t.size)
                 raise InputError(f"{said.what} ('{t.name}' of shape {list(t.shape)})",
                                  expected=said.expected, key=net.name)

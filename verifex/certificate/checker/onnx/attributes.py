@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from ..failures import Bad, need
 from .protobuf import Message, reals
-from .signatures import INTEGER, INTEGER_LIST, REAL, REAL_LIST, TEXT, AttributeSlot
+from .signatures import INTEGER, INTEGER_LIST, REAL, REAL_LIST, TEXT, TEXT_LIST, AttributeSlot
 
 # Fields of an AttributeProto.
 NAME, REAL_VALUE, INTEGER_VALUE, TEXT_VALUE, TENSOR_VALUE = 1, 2, 3, 4, 5
-REAL_VALUES, INTEGER_VALUES = 7, 8
+REAL_VALUES, INTEGER_VALUES, TEXT_VALUES = 7, 8, 9
 TYPE, REFERENCE = 20, 21
 
-AttributeValue = Fraction | int | str | list[int] | tuple[Fraction, ...] | Message
+
+class TextList(NamedTuple):
+    """A list of texts."""
+
+    texts: list[str]
+
+
+AttributeValue = Fraction | int | str | list[int] | tuple[Fraction, ...] | TextList | Message
 
 
 def value_of(attribute: Message, kind: int) -> AttributeValue:
@@ -29,6 +37,8 @@ def value_of(attribute: Message, kind: int) -> AttributeValue:
         return tuple(reals(attribute.packed_numbers(REAL_VALUES, 4)))
     if kind == INTEGER_LIST:
         return attribute.integers(INTEGER_VALUES)
+    if kind == TEXT_LIST:
+        return TextList(attribute.texts(TEXT_VALUES))
     return attribute.message(TENSOR_VALUE)
 
 
@@ -109,6 +119,15 @@ class Attributes:
         if not isinstance(value, tuple):
             raise Bad(f"'{name}' is no list of numbers")
         return value
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts, empty where it is left out."""
+        value = self.take(name)
+        if value is None:
+            return []
+        if not isinstance(value, TextList):
+            raise Bad(f"'{name}' is no list of texts")
+        return value.texts
 
     def tensor(self, name: str) -> Message:
         """A tensor (TensorProto) that has to be given."""

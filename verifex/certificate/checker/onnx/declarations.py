@@ -12,9 +12,12 @@ from .protobuf import Message
 
 # Fields of ValueInfoProto, of TypeProto (and its denotation), of its tensor type, of shapes.
 NAME, TYPE = 1, 2
-TENSOR_TYPE, DENOTATION = 1, 6
+TENSOR_TYPE, SEQUENCE_TYPE, DENOTATION = 1, 4, 6
 ELEMENT_TYPE, SHAPE = 1, 2
 DIM, DIM_VALUE = 1, 1
+
+NO_FLOATS = (*range(2, 10), 12, 13)
+"""The element types of integers, strings and booleans."""
 
 OPEN = -1
 """A side that a file leaves open, or gives a name."""
@@ -57,6 +60,13 @@ def fits(declared: list[int], shape: tuple[int, ...]) -> bool:
     """Whether a shape is as declared, where sides may be left open."""
     return len(declared) == len(shape) and all(
         side < 1 or side == found for side, found in zip(declared, shape, strict=True))
+
+
+def output_declaration(info: Message) -> Declaration:
+    """As `declaration`, of an output; a sequence, as ZipMap makes of a tensor, has no type."""
+    if info.message(TYPE).has(SEQUENCE_TYPE):
+        return Declaration(info.text(NAME), UNTYPED, None)
+    return declaration(info)
 
 
 def declaration(info: Message) -> Declaration:

@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 from ..failures import Bad, need
 from ..graph.symbolic import SymbolicTensor, combine, constants, stretched
-from .operator_call import OperatorCall
+from .operator_call import Operator, OperatorCall
 from .operators.indexing import concat
-from .operators.rules import OPERATORS
+from .operators.ml.rules import OPERATORS as ML_OPERATORS
+from .operators.rules import ML_DOMAIN, OPERATORS
 from .operators.windows import reduced_axes
 from .signatures import FLOAT_INPUT, INTEGER, AttributeSlot, Signature
 
@@ -88,18 +89,16 @@ def logarithm(call: OperatorCall, heads: Heads) -> HeadTensor:
     return HeadTensor(LOG_SOFTMAX, the_head(heads, SOFTMAX).logits)
 
 
-def kept(name: str) -> HeadRule:
+def kept(operator: Operator) -> HeadRule:
     """The same function of the moved logits, by an operator that moves elements.
 
     Sound: the operator's own rule has moved the logits as it moves the elements of the head. It is
     accepted where all stay, in the same order: no function here depends on anything else.
     """
-    own_rule = OPERATORS[name].rule
-
     def rule(call: OperatorCall, heads: Heads) -> HeadTensor:
         need(heads[0] is not None, "unsupported: smooth, as a further input")
         head = the_head(heads, SOFTMAX, LOG_SOFTMAX, SIGMOID, NORMALIZED, COMPLEMENT)
-        moved = own_rule(call)
+        moved = operator.rule(call)
         if isinstance(moved, list):
             raise Bad("unsupported: smooth, into several outputs")
         need(moved.node() == head.logits.node(), "unsupported: smooth, in another order")
@@ -181,9 +180,16 @@ HEAD_OPERATORS = {
     "Concat": HeadOperator(joined, OPERATORS["Concat"].signature),
     "ReduceSum": HeadOperator(summed, OPERATORS["ReduceSum"].signature),
     "Div": HeadOperator(quotient, OPERATORS["Div"].signature),
-    **{name: HeadOperator(kept(name), OPERATORS[name].signature) for name in MOVES},
+    **{name: HeadOperator(kept(OPERATORS[name]), OPERATORS[name].signature) for name in MOVES},
 }
 """Operators of which an input, or the result, may be a head."""
+
+ML_HEAD_OPERATORS = {
+    name: HeadOperator(kept(ML_OPERATORS[name]), ML_OPERATORS[name].signature)
+    for name in ("ZipMap",)}
+"""The same of ai.onnx.ml."""
+
+HEADS_BY_DOMAIN = {"": HEAD_OPERATORS, ML_DOMAIN: ML_HEAD_OPERATORS}
 
 MAKERS = ("Softmax", "LogSoftmax", "Sigmoid")
 """Those of them that make a head of what is none."""

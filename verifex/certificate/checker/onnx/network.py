@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
-from ..failures import MAX_BITS, Bad, need
+from ..failures import MAX_BITS, Bad, BadNetwork, need
 from ..graph.element_types import FLOATS
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor, of_node
-from .declarations import Declaration, declaration
-from .heads import HEAD_OPERATORS, MAKERS, HeadTensor
-from .operator_call import DOMAIN, INPUT, OPERATOR, OUTPUT, OVERLOAD, OperatorCall
-from .operators.rules import OPERATORS
+from .declarations import NO_FLOATS, Declaration, declaration, output_declaration
+from .heads import HEADS_BY_DOMAIN, MAKERS, HeadOperator, HeadTensor
+from .operator_call import DOMAIN, INPUT, OPERATOR, OUTPUT, OVERLOAD, Operator, OperatorCall
+from .operators.rules import BY_DOMAIN, ML_DOMAIN
 from .operators.smooth import why_not
 from .protobuf import Message
-from .signatures import FIRST_OPSET, LAST_OPSET
+from .signatures import FIRST_ML, FIRST_OPSET, LAST_ML, LAST_OPSET
 from .stored import NAME as TENSOR_NAME
 from .stored import stored_tensor
 
@@ -54,10 +55,10 @@ class Network:
     """An ONNX file lowered into a graph.
 
     `values` holds every tensor that is computed so far, by name; `inputs` the nodes of the inputs
-    that no stored tensor gives a value; `outputs` the outputs of floats, `left_out` the names of
-    the others. What no output needs is not computed, and not looked at. `heads` holds the smooth
-    tensors that are known by their logits, which are in no other table, and `smooth_outputs` those
-    of them that are outputs.
+    that no stored tensor gives a value; `listed` what the file says of its outputs, of which
+    `no_floats` cannot be read by a claim. A tensor is computed when it is asked for; what it does
+    not need is not looked at. `heads` holds the smooth tensors that are known by their logits,
+    which are in no other table.
 
     Sound: an ONNX graph is a set of equations, one a tensor name. Here every name has one meaning
     (a stored tensor, an input, or one output of one operator; two are refused), and each value is
@@ -71,9 +72,9 @@ class Network:
         need(FIRST_IR <= version <= LAST_IR, f"unsupported IR version {version}")
         need(not body.has(SPARSE) and not model.has(TRAINING, FUNCTIONS, CONFIGURATIONS),
              "unsupported sparse tensors, training information, functions or configurations")
-        self.opset = operator_set(model)
+        self.opsets = operator_sets(model)
         declared = [declaration(info) for info in body.messages(INPUTS)]
-        wanted = [declaration(info) for info in body.messages(OUTPUTS)]
+        wanted = [output_declaration(info) for info in body.messages(OUTPUTS)]
         self.values: dict[str, SymbolicTensor] = {}
         self.heads: dict[str, HeadTensor] = {}
         self.makers: dict[str, Message] = {}
@@ -81,16 +82,46 @@ class Network:
         self.store(body.messages(STORED))
         self.declare(declared)
         self.make(body.messages(NODES))
-        found = [one.name for one in wanted]
-        need(len(set(found)) == len(found), "two outputs of a name")
-        for one in wanted:
-            one.check(self.tensor(one.name), with_shape=False)
-        self.smooth_outputs = {
-            label: self.heads[label] for label in found if label in self.heads}
-        self.outputs = Outputs(
-            (label, self.values[label]) for label in found
-            if label in self.values and self.values[label].kind in FLOATS)
-        self.left_out = sorted(set(found) - self.outputs.keys() - self.smooth_outputs.keys())
+        self.listed = {one.name: one for one in wanted}
+        self.no_floats = {one.name for one in wanted if one.kind in NO_FLOATS}
+        need(len(self.listed) == len(wanted), "two outputs of a name")
+        for label in self.listed:
+            need(self.has(label), f"output '{label[:40]}' is not computed")
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """All outputs of floats that the file lists, but for the smooth ones."""
+        read = [label for label in self.listed if label not in self.no_floats]
+        found = {label: self.output(label) for label in read}
+        return Outputs((label, one) for label, one in found.items()
+                       if label not in self.heads and one.kind in FLOATS)
+
+    @cached_property
+    def smooth_outputs(self) -> dict[str, HeadTensor]:
+        """All smooth outputs that the file lists."""
+        known = self.outputs.keys()
+        return {label: self.heads[label] for label in self.listed
+                if label not in known and label in self.heads}
+
+    @property
+    def left_out(self) -> list[str]:
+        """The names of the other outputs that the file lists."""
+        return sorted(self.listed.keys() - self.outputs.keys() - self.smooth_outputs.keys())
+
+    def has(self, label: str) -> bool:
+        """Whether the file has a tensor of this name."""
+        return self.is_known(label) or label in self.makers
+
+    def output(self, label: str) -> SymbolicTensor:
+        """A tensor of the file, of a head the logits, with the element type that it is listed with
+        if it is an output."""
+        try:
+            found = self.tensor(label)
+            if label in self.listed:
+                self.listed[label].check(found, with_shape=False)
+        except Bad as error:
+            raise BadNetwork(str(error)) from None
+        return found
 
     def store(self, tensors: list[Message]) -> None:
         """Read the stored tensors."""
@@ -157,18 +188,21 @@ class Network:
     def lower(self, pending: Pending) -> None:
         """The values of an operator's outputs; a refusal names the operator."""
         label, node, _ = pending
-        name, domain = node.text(OPERATOR), node.text(DOMAIN)
+        name, domain = node.text(OPERATOR), standard(node.text(DOMAIN))
         place = f" for '{label[:40]}'"
         given = node.texts(INPUT)
         smooth = name in MAKERS or any(one in self.heads for one in given)
-        known = name in HEAD_OPERATORS if smooth else name in OPERATORS
-        need(known and domain in STANDARD and not node.text(OVERLOAD),
+        rules, head_rules = BY_DOMAIN.get(domain, {}), HEADS_BY_DOMAIN.get(domain, {})
+        need(name in (head_rules if smooth else rules) and not node.text(OVERLOAD),
              f"unsupported {why_not(name)}{place}{' of what is smooth' * smooth}")
+        need(domain in self.opsets, f"no operator set of {name[:40]}{place}")
+        opset = self.opsets[domain]
         try:
             if smooth:
-                self.compute_head(name, node, given)
+                self.compute_head(head_rules[name], node, given, opset)
             else:
-                self.compute(name, node, [self.values[one] if one else None for one in given])
+                inputs = [self.values[one] if one else None for one in given]
+                self.compute(rules[name], node, inputs, opset)
         except Bad as error:
             raise Bad(f"{name}{place}: {error}") from None
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -177,46 +211,58 @@ class Network:
         need(self.is_known(label), f"unsupported further output of {name}{place}")
 
     def compute(
-        self, name: str, node: Message, inputs: Sequence[SymbolicTensor | None]
+        self, operator: Operator, node: Message, inputs: Sequence[SymbolicTensor | None],
+        opset: int,
     ) -> None:
         """Apply the rule of an operator, and keep its results with their element types.
 
         Numbers that grow without end, as constants do that are squared over and over, are refused
         before they take all time and memory. Products with weights are but as long as those.
         """
-        rule, signature = OPERATORS[name]
-        call = OperatorCall(self.graph, node, inputs, self.opset, signature)
+        rule, signature = operator
+        call = OperatorCall(self.graph, node, inputs, opset, signature)
         found = rule(call)
         results = found if isinstance(found, list) else [found]
         for label, tensor in zip(node.texts(OUTPUT), results):
-            long = name in LONG_PRODUCTS and not tensor.fixed
+            long = node.text(OPERATOR) in LONG_PRODUCTS and not tensor.fixed
             need(long or not tensor.has_longer_numbers(MAX_BITS), "too many digits")
             self.values[label] = call.finished(tensor)
         call.attributes.finish()
 
-    def compute_head(self, name: str, node: Message, given: Sequence[str]) -> None:
+    def compute_head(
+        self, operator: HeadOperator, node: Message, given: Sequence[str], opset: int
+    ) -> None:
         """Apply the rule of an operator that makes or reads a smooth tensor.
 
         Sound: such a tensor is in `heads` alone, so no rule but those of `heads.py` can take its
         logits for its elements. Whatever they do not know is refused.
         """
-        rule, signature = HEAD_OPERATORS[name]
+        rule, signature = operator
         heads = [self.heads.get(one) for one in given]
         inputs = [head.logits if head else self.values[one] if one else None
                   for head, one in zip(heads, given, strict=True)]
-        call = OperatorCall(self.graph, node, inputs, self.opset, signature)
+        call = OperatorCall(self.graph, node, inputs, opset, signature)
         made = rule(call, heads)
         call.attributes.finish()
         self.heads[node.texts(OUTPUT)[0]] = made
 
 
-def operator_set(model: Message) -> int:
-    """The version of the standard's operators that the file is written in."""
+def operator_sets(model: Message) -> dict[str, int]:
+    """The versions of the operators that the file is written in, by domain.
+
+    Sound: of two versions of one domain some readers take the first and some the last: refused. The
+    same version twice is no question.
+    """
     versions = dict[str, int]()
     for imported in model.messages(OPERATOR_SETS):
-        domain = imported.text(SET_DOMAIN).removesuffix("ai.onnx")
-        need(domain not in versions, "an operator set twice")
-        versions[domain] = imported.integer(SET_VERSION)
+        domain, version = standard(imported.text(SET_DOMAIN)), imported.integer(SET_VERSION)
+        need(versions.setdefault(domain, version) == version, "an operator set in two versions")
     opset = versions.get("", 0)
     need(FIRST_OPSET <= opset <= LAST_OPSET, f"unsupported opset {opset}")
-    return opset
+    need(FIRST_ML <= versions.get(ML_DOMAIN, 1) <= LAST_ML, "unsupported opset of ai.onnx.ml")
+    return versions
+
+
+def standard(domain: str) -> str:
+    """A domain by its one name: that of the standard's own operators, which has two, is empty."""
+    return "" if domain in STANDARD else domain

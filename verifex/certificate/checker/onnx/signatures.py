@@ -55,7 +55,7 @@ BOOL_INPUT = InputSlot((BOOL,), "bool")
 FLOAT_INPUT_1, FLOAT_INPUT_2 = InputSlot(FLOATS, "T1"), InputSlot(FLOATS, "T2")
 
 # Types of attributes, by their numbers in the file (AttributeProto.AttributeType).
-REAL, INTEGER, TEXT, TENSOR, REAL_LIST, INTEGER_LIST = 1, 2, 3, 4, 6, 7
+REAL, INTEGER, TEXT, TENSOR, REAL_LIST, INTEGER_LIST, TEXT_LIST = 1, 2, 3, 4, 6, 7, 8
 
 
 class AttributeSlot(NamedTuple):
@@ -65,6 +65,17 @@ class AttributeSlot(NamedTuple):
     kind: int
     since: int = FIRST_OPSET
     until: int = LAST_OPSET
+
+
+# Operators of ai.onnx.ml have operator sets of their own.
+FIRST_ML, LAST_ML = 1, 5
+FLOAT32_INPUT = InputSlot((FLOAT32,), since=FIRST_ML)
+
+
+def ml_attribute(name: str, kind: int, since: int = FIRST_ML, until: int = LAST_ML
+                 ) -> AttributeSlot:
+    """An attribute of an operator of ai.onnx.ml."""
+    return AttributeSlot(name, kind, since, until)
 
 
 OF_FIRST_INPUT, OF_RULE = "first input", "rule"

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ..failures import at, need
+from ..graph.element_types import FLOATS
 from ..graph.forms import Form
 from ..graph.network_graph import NetworkGraph
 from ..onnx.network import Network
@@ -24,7 +25,7 @@ from .reference import ReferencePoint
 from .region import REGION_KEYS, ClaimRegion, read_region
 from .requirements import PropertyReader
 from .setting import PropertySetting
-from .toml_values import TomlTable, exact, filled_list
+from .toml_values import TomlTable, exact, filled_list, text_of
 
 SPEC_KEYS = ("verifex", "name", "network", "network_output", "arithmetic", "kink", "input",
              "region", "explain", "classes", "require", "assume")
@@ -99,15 +100,11 @@ def spec_claim(spec: Mapping[str, object], folder: str, network: Network) -> Cla
 
 def claim_network(table: TomlTable, network: Network) -> ClaimNetwork:
     """The network and the one output that the claim is about."""
-    outputs = [*network.outputs, *network.smooth_outputs]
-    named = [table.get("network_output")] if "network_output" in table else outputs
-    need(len(named) == 1, f"network_output: one of {len(named)} outputs is to be named")
-    need(named[0] in outputs, f"network_output: no output {named[0]!r:.40} of floats")
     shapes = {name: network.values[name].shape for name in network.inputs}
-    label = str(named[0])
-    head = network.smooth_outputs.get(label)
+    label = claimed_output(table, network)
+    head = network.heads.get(label)
     need(head is None, f"unsupported: output {label!r:.40} is smooth")
-    logits = (network.outputs[label] if head is None else head.logits).solid().items
+    logits = network.output(label).solid().items
     function = "" if head is None else head.function
     return ClaimNetwork(network.graph, network.inputs, shapes, logits, function)
 
@@ -123,6 +120,20 @@ def class_names(table: TomlTable, outputs: int) -> tuple[str, ...]:
         need(len(set(words)) == outputs, "names: two classes of a name")
         need(not RESERVED & set(words), "names: a word of the language")
     return words
+
+
+def claimed_output(table: TomlTable, network: Network) -> str:
+    """The tensor of floats that `network_output` names, any of the file, or the only output."""
+    if "network_output" not in table:
+        outputs: list[str] = [*network.outputs, *network.smooth_outputs]
+        need(len(outputs) == 1, f"network_output: one of {len(outputs)} outputs is to be named")
+        return outputs[0]
+    with at("network_output"):
+        name = text_of(table.get("network_output"), "name")
+        refusal = f"no output {name!r:.40} of floats"
+        need(network.has(name) and name not in network.no_floats, refusal)
+    need(network.output(name).kind in FLOATS, f"network_output: {refusal}")
+    return name
 
 
 def explanation_of(

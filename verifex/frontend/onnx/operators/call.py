@@ -195,6 +195,10 @@ class Call:
             raise InputError(f"attribute '{name}' of {self.op} is {value}", expected="0 or 1")
         return value == 1
 
+    def ignored(self, *names: str) -> None:
+        """Attributes on which no number of the result depends."""
+        self.read.update(names)
+
     def unread(self) -> list[str]:
         return [name for name in self.attributes if name not in self.read]
 

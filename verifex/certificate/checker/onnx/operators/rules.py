@@ -18,6 +18,9 @@ from . import (
     shapes,
     windows,
 )
+from .ml import rules as ml_rules
+
+ML_DOMAIN = "ai.onnx.ml"
 
 OPERATORS: dict[str, Operator] = {
     **convolution.OPERATORS,
@@ -34,3 +37,6 @@ OPERATORS: dict[str, Operator] = {
     **shapes.OPERATORS,
     **windows.OPERATORS,
 }
+
+BY_DOMAIN: dict[str, dict[str, Operator]] = {"": OPERATORS, ML_DOMAIN: ml_rules.OPERATORS}
+"""Operators by domain and name."""

@@ -1,0 +1,8 @@
+"""All operators of ai.onnx.ml that the checker reads; every other is refused by name."""
+
+from __future__ import annotations
+
+from ...operator_call import Operator
+from . import columns
+
+OPERATORS: dict[str, Operator] = {**columns.OPERATORS}
