@@ -27,6 +27,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
             {"engine"},
             {"certificate"},
             {"campaign"},
+            {"reading"},
             {"api"},
             {"questions"},
             {"cli"},

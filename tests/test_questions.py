@@ -128,7 +128,7 @@ def test_a_process_that_died_is_an_answer() -> None:
     asked = [ClaimQuestion(NET, spec("0.001", row)) for row in (1, 4)]
     dead, alive = sorted(
         verifex.verify_each(asked, QUICK, executor=DiesOn()), key=lambda answered: answered.number)
-    assert alive.get().outcome is Outcome.CLAIMED
+    assert alive.get().outcome is Outcome.PROVED
     with pytest.raises(verifex.VerifexError, match="died of signal 9, twice"):
         dead.get()
     assert dead.exit_code == 70

@@ -65,7 +65,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_ends box_rows", "search",
     ),
     "verifex.certificate": (
-        "checker claim_spec lines names", "write", "attempts leaf", "grant", "application ranges",
+        "checker claim_spec lines names written", "write", "attempts leaf", "grant",
+        "application keeping ranges",
         "bundle",
     ),
     "verifex.certificate.checker": (

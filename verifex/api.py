@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from verifex.errors import InputError, MissingSolverError, UsageError
+from verifex.reading import ModelLike, SpecLike
+from verifex.reading import measure as measure
+from verifex.reading import read as read
 from verifex.settings import Changes, ClaimChanges, RangeChanges, Settings
 
 if TYPE_CHECKING:
@@ -31,14 +34,10 @@ if TYPE_CHECKING:
     from verifex.problem.read import ReadProblem
     from verifex.problem.spec.difference import Difference
     from verifex.problem.spec.expression import Expression
-    from verifex.problem.spec.model import Spec
 
-ModelLike: TypeAlias = Any
-"""A path, bytes, a Graph or a torch.nn.Module; None where the spec names its network."""
-
-SpecLike: TypeAlias = "str | Path | Spec | Mapping[str, Any] | Problem"
 Progress: TypeAlias = Callable[[str, str], None]
 Log: TypeAlias = Callable[[dict[str, Any]], None]
+
 
 def verify(
     model: ModelLike, spec: SpecLike, settings: Settings | None = None, *,
@@ -55,22 +54,27 @@ def verify(
 
     What is claimed or refuted gets a certificate, kept in the file `certificate` if one is named,
     and with `check` it is checked by `jobs` processes, which makes a claim `proved`. The check may
-    take the time that is left, at least 10 s. It needs model and spec to be files.
+    take the time that is left, at least 10 s. The checker reads files: what is given in memory is
+    written for it, beside the certificate (`proof.files/` beside `proof.vxc`) or into a folder that
+    lasts as long as the verdict, which names it (`verdict.folder`). `verdict.save(folder)` keeps
+    everything.
 
     `progress` is told stages as they end, `log` gets a dictionary for each thing that happens.
     Raises InputError for a bad file, spec or number, UsageError for a call that does not fit
     together, MissingSolverError for a solver or a device that is not here.
     """
     chosen = _changed(settings, changes, ClaimChanges)
-    return answer(read(model, spec), chosen, progress=progress, log=log, pool=pool)
+    asked = read(model, spec)
+    return answer(asked, chosen, progress=progress, log=log, pool=pool, keep=True)
 
 
 def answer(
     asked: ReadProblem, settings: Settings, *, progress: Progress | None = None,
-    log: Log | None = None, pool: SolverPool | None = None,
+    log: Log | None = None, pool: SolverPool | None = None, keep: bool = False,
 ) -> Verdict:
-    """`verify` for a problem that is read already."""
+    """`verify` for a problem that is read already. `keep`: the verdict can be saved."""
     from verifex.certificate.grant import decide_and_check
+    from verifex.certificate.keeping import Keeper
 
     path = settings.certificate
     if path is not None and asked.files is not None:
@@ -80,8 +84,9 @@ def answer(
     if path is not None and not path.parent.is_dir():
         raise InputError("cannot be written", expected="a folder that exists", file=str(path))
     log = _clocked(log)
-    verdict = decide_and_check(
-        asked.problem, asked.files, fitting(settings), pool, _watch(log, progress))
+    keeper = Keeper(asked, fitting(settings), keep=keep)
+    verdict = keeper.told(decide_and_check(
+        asked.problem, keeper.files, keeper.settings, pool, _watch(log, progress), keeper.scratch))
     if log is not None:
         document = verdict.to_json()
         kept = ("name", "verdict", "reason", "evidence", "seconds", "steps", "notes", "certificate")
@@ -180,8 +185,8 @@ def compare(
             log({"event": "verdict", **verdict.to_json()})
         return verdict
     found: list[RangeVerdict] = []
-    for measure in asked.measures:
-        forms, labels = list(measure.forms), list(measure.labels)
+    for part in asked.measures:
+        forms, labels = list(part.forms), list(part.labels)
         if len(forms) == 1:
             found.append(find_range(asked.problem, forms[0], settings, None, labels[0], watch))
         else:
@@ -244,40 +249,6 @@ def build(model: ModelLike, spec: SpecLike) -> Problem:
     return read(model, spec).problem
 
 
-def read(model: ModelLike, spec: SpecLike) -> ReadProblem:
-    """The problem that a spec states about a model, and the files that it was read from: none
-    where anything was given in memory, so that there is nothing that a certificate could name."""
-    from verifex.ir.problem import Problem
-    from verifex.problem.read import ReadProblem as Found
-    from verifex.problem.spec.build import build_problem, read_problem
-    from verifex.problem.vnnlib.read import is_vnnlib, load_query
-
-    if isinstance(spec, Problem):
-        if model is not None:
-            raise UsageError("a Problem holds its network already: pass None as the model")
-        return Found(spec, None)
-    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
-        return read_problem(spec, model)
-    if isinstance(spec, str | Path) and is_vnnlib(spec):
-        networks = model if isinstance(model, Mapping) else _graph(model, None, Path())
-        return Found(load_query(spec, networks), None)
-    parsed, folder = _spec(spec)
-    return Found(build_problem(_graph(model, parsed, folder), parsed, folder), None)
-
-
-def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> list[Expression]:
-    """Expressions in the setting of a spec, over the graph of one problem."""
-    from verifex.ir.problem import Problem
-    from verifex.problem.spec.expression import build_expressions, load_expressions
-
-    if isinstance(spec, Problem):
-        raise UsageError("an expression needs a spec: a Problem no longer knows its explanation")
-    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
-        return load_expressions(spec, expressions, model)
-    parsed, folder = _spec(spec)
-    return build_expressions(_graph(model, parsed, folder), parsed, expressions, folder)
-
-
 def load(path: str | Path, outputs: Sequence[str] | None = None) -> Graph:
     """The network in an ONNX file; raises InputError or UnsupportedError, naming the place.
 
@@ -287,61 +258,6 @@ def load(path: str | Path, outputs: Sequence[str] | None = None) -> Graph:
     from verifex.frontend.onnx.read import load as read
 
     return read(path, outputs=outputs)
-
-
-def _spec(spec: str | Path | Spec | Mapping[str, Any]) -> tuple[Spec, Path]:
-    """The spec, and the folder in which the files it names are looked up."""
-    from verifex.problem.spec.model import Spec, load_spec
-
-    if isinstance(spec, str | Path):
-        return load_spec(spec), Path(spec).parent
-    if isinstance(spec, Spec):
-        return spec, Path()
-    if isinstance(spec, Mapping):
-        return Spec(**dict(spec)), Path()
-    raise UsageError(f"spec of type {type(spec).__name__}, expected a path, a Spec, a dict or a "
-                     "Problem")
-
-
-def _graph(model: ModelLike, spec: Spec | None, folder: Path) -> Graph:
-    """The network, whichever way it was given."""
-    from verifex.frontend.onnx.read import load_bytes
-    from verifex.ir.graph import Graph
-
-    if isinstance(model, Graph):
-        return model
-    wanted = None if spec is None or spec.network_output is None else [spec.network_output]
-    if isinstance(model, str | Path):
-        return load(model, wanted)
-    if isinstance(model, bytes):
-        return load_bytes(model, "model", outputs=wanted)
-    if model is None and spec is not None and spec.network is not None:
-        return load(folder / spec.network, wanted)
-    if model is None:
-        raise UsageError("no model is given and the spec names no network, expected one of them")
-    if hasattr(model, "state_dict") and callable(model):
-        return _from_torch(model, spec)
-    kinds = "a path, bytes, a Graph or a torch.nn.Module"
-    raise UsageError(f"model of type {type(model).__name__}, expected {kinds}")
-
-
-def _from_torch(module: Any, spec: Spec | None) -> Graph:
-    """A torch module, traced at the spec's reference point, shaped (1, n) or as it is written."""
-    import torch
-
-    from verifex.frontend.torch_module import from_torch
-    from verifex.ir.fields import Array
-
-    point = None if spec is None else spec.input.point
-    if not isinstance(point, Array):
-        raise UsageError(
-            "a torch module needs a spec with input.point, whose shape is the module's input; "
-            "or pass verifex.from_torch(module, example)"
-        )
-    kind = next((p.dtype for p in module.parameters()), torch.float32)
-    shape = point.shape if len(point.shape) > 1 else (1, *point.shape)
-    example = torch.tensor([float(v) for v in point.values], dtype=kind).reshape(shape)
-    return from_torch(module, example)
 
 
 def require_solver(name: str) -> None:

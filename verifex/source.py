@@ -7,11 +7,17 @@ reads the file anew, sees that it is another one.
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from verifex.errors import InputError, UsageError
 
 Parsed = TypeVar("Parsed")
 
@@ -56,3 +62,76 @@ class QuestionFiles:
         """The SHA-256 of every file that says what is claimed, as a certificate's header has it."""
         named = {"network": self.network.sha256, "spec": self.spec.sha256}
         return {**named, "data": dict(sorted(self.data.items()))} if self.data else named
+
+
+class TemporaryFolder:
+    """A folder that is removed with the last reference to this object, or when the program ends."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="verifex-"))
+        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptFiles:
+    """What stands behind an answer: the files of its question, and its certificate if it has one.
+
+    `folder` holds those of them that do not last any longer than this object.
+    """
+
+    files: QuestionFiles
+    certificate: Path | None = None
+    folder: TemporaryFolder | None = None
+
+    def copy_to(self, folder: Path) -> list[Path]:
+        """Write all of them into a folder, each by its own name; the paths.
+
+        Data files keep their places relative to the spec. Raises InputError where a file has
+        changed since it was read or cannot be written, UsageError where one would replace another.
+        """
+        below = max((_steps_up(name) for name in self.files.data), default=0)
+        spec_at = folder.joinpath(*["spec"] * below, self.files.spec.path.name)
+        copies = {spec_at: self.files.spec.data,
+                  spec_at.parent / self.files.network.path.name: self.files.network.data}
+        for name, digest in self.files.data.items():
+            target = Path(os.path.normpath(spec_at.parent / name))
+            copies[target] = _unchanged(self.files.spec.path.parent / name, digest)
+        if self.certificate is not None:
+            copies[folder / self.certificate.name] = _read(self.certificate)
+        for path, data in copies.items():
+            _write(path, data)
+        return list(copies)
+
+
+def _steps_up(name: str) -> int:
+    """How many folders above the spec a data file lies."""
+    parts = Path(os.path.normpath(name)).parts
+    if Path(name).is_absolute():
+        raise UsageError(f"the spec names its data by an absolute path ({name}), expected a path "
+                         "from the spec: only then can both be kept together")
+    return sum(part == ".." for part in parts)
+
+
+def _unchanged(path: Path, digest: str) -> bytes:
+    data = _read(path)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise InputError("has changed since it was read", expected="the same file", file=str(path))
+    return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=str(path)) from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        if path.exists() and path.read_bytes() != data:
+            raise UsageError(f"{path} exists and is another file, expected an empty folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", expected="a writable folder",
+                         file=str(path)) from None

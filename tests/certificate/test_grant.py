@@ -264,16 +264,13 @@ def running(status: Path) -> bool:
         return False
 
 
-def test_what_is_given_in_memory_stays_claimed(place: Path) -> None:
-    graph, spec = verifex.load("net.onnx"), verifex.load_spec("spec.toml")
+def test_a_problem_alone_stays_claimed(place: Path) -> None:
+    """It knows neither a network nor a spec of which files could be written."""
     problem = verifex.build(None, "spec.toml")
-    for model, question in (
-        (graph, "spec.toml"), ("net.onnx", spec), (Path("net.onnx").read_bytes(), spec),
-        (None, problem),
-    ):
-        found = verifex.verify(model, question)
-        assert found.outcome is Outcome.CLAIMED
-        assert "no certificate: it names files" in found.notes[-1]
+    found = verifex.verify(None, problem)
+    assert found.outcome is Outcome.CLAIMED
+    assert "no certificate: it names files" in found.notes[-1]
+    assert found.folder is None
     assert verifex.verify(None, problem, check=False).notes == problem.notes
 
 

@@ -159,12 +159,14 @@ def decide_and_check(
     settings: Settings,
     pool: SolverPool | None = None,
     watch: Watch | None = None,
+    scratch: Path | None = None,
 ) -> Verdict:
     """Decide a problem, write the certificate of the answer, and have it checked.
 
     `files` are those that the problem was built from; None where it was built in memory, which
     leaves nothing that a certificate could name. A claim that only a solver made is searched again
-    for a proof, in the time that is left.
+    for a proof, in the time that is left. A certificate that is not kept lies in the folder
+    `scratch`, if one is given.
     """
     watch = watch or Watch()
     kept = settings.certificate is not None
@@ -182,13 +184,16 @@ def decide_and_check(
     if verdict.outcome is Outcome.CLAIMED and _open(verdict) != 0:
         verdict = _search_proof(problem, verdict, settings, pool, watch)
     seconds = max(settings.check_seconds, settings.seconds - verdict.seconds)
-    checked = certify(problem, verdict, files, seconds, settings)
+    checked = certify(problem, verdict, files, seconds, settings, scratch)
     for step in checked.steps[len(verdict.steps) :]:
         watch.stage(step.stage, step.seconds, step.result)
     return checked
 
 
 SEVERAL = "no certificate: the checker reads one network"
+
+UNNAMED = "proof.vxc"
+"""What a certificate is called that nobody has named."""
 
 IN_MEMORY = (
     "no certificate: it names files that the checker reads, a network and a TOML spec or a "
@@ -227,6 +232,7 @@ def certify(
     files: QuestionFiles,
     seconds: float,
     settings: Settings | None = None,
+    scratch: Path | None = None,
 ) -> Verdict:
     """The verdict with its certificate written (to the path, if one is wanted) and checked.
 
@@ -235,8 +241,9 @@ def certify(
     is written and checked all the same. A refutation whose witness the checker refuses is withdrawn
     (`unknown`), although it was replayed; one that the checker could not read stays, with a note.
     A problem of several networks gets no certificate.
-    Writing and checking together take at most so many seconds. Raises InputError where the path
-    cannot be written.
+    Writing and checking together take at most so many seconds. Without a path the certificate lies
+    in the folder `scratch`, or in one that does not last. Raises InputError where the path cannot
+    be written.
     """
     settings = settings or Settings()
     if len(problem.networks) > 1:
@@ -248,8 +255,12 @@ def certify(
     if word and (settings.certificate is None or _open(verdict) is None):
         return _with_note(verdict, f"no certificate: {word}")
     verdict = _with_note(verdict, word) if word else verdict
-    with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
-        target = settings.certificate or Path(folder) / "proof.vxc"
+    with contextlib.ExitStack() as stack:
+        target = settings.certificate
+        if target is None:
+            made = scratch or Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="verifex-")))
+            target = made / UNNAMED
         ended = time.monotonic() + seconds
 
         def left() -> float:

@@ -20,6 +20,7 @@ from typing import Any
 
 from verifex.certificate.claim_spec import EndClaim, claim_files
 from verifex.certificate.grant import IN_MEMORY, SEVERAL, certify
+from verifex.certificate.written import write_given
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.decide import decide
 from verifex.engine.falsify.attained import Best, outward
@@ -63,16 +64,33 @@ def certified(
         return list(found)
     told = watches or [Watch() for _ in asked]
     with _folder(settings) as folder:
+        asked, note = _as_files(asked, folder)
+        if note:
+            return [replace(one, notes=(*one.notes, note)) for one in found]
         return [
             _certified(_Case(one, settings, pool, watch, folder, f"{k + 1}-{_slug(one.text)}"), end)
             for k, (one, end, watch) in enumerate(zip(asked, found, told, strict=True))
         ]
 
 
+def _as_files(asked: Sequence[Expression], folder: Path) -> tuple[Sequence[Expression], str]:
+    """The expressions with the files that ask for them, written if they were given in memory; a
+    note where that cannot be."""
+    given = asked[0].given if asked else None
+    if given is None:
+        return asked, ""
+    try:
+        files = write_given(given, folder / "question.files")
+    except UnsupportedError as error:
+        return asked, f"no certificate: {error}"
+    return [replace(one, files=files) for one in asked], ""
+
+
 def recorded(asked: Expression, settings: Settings) -> bool:
     """Whether a search for its range should keep what certificates are written from."""
     wanted = settings.check or settings.certificate is not None
-    return wanted and asked.files is not None and asked.files.checkable
+    readable = asked.files.checkable if asked.files is not None else asked.given is not None
+    return wanted and readable
 
 
 def _certified(case: _Case, found: RangeVerdict) -> RangeVerdict:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifex.engine.findings.reasons import BOUNDS, BY_CHECKER, Evidence, Reason, sentence
-from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN
+from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN, UsageError
 from verifex.ir.formula import Cell
 from verifex.ir.text.graph_text import fraction_to_json
+from verifex.source import KeptFiles
 from verifex.statement import ClaimStatement
 
 if TYPE_CHECKING:
@@ -73,7 +76,8 @@ class Verdict:
     `margin_low` is a proven lower bound of the requirement's worst margin (None: no bound),
     `margin_claimed` the bound that the evidence in `evidence` states, `margin_high` the least
     margin attained at a point (exact). `reasons` say why, for unknown. `proof` is the record of the
-    search that closed a claim, from which a certificate can be written; no JSON holds it.
+    search that closed a claim, from which a certificate can be written; no JSON holds it, nor
+    the files that `save` keeps.
     `statement` says what was claimed; None where the problem did not come of a spec.
     """
 
@@ -91,10 +95,34 @@ class Verdict:
     extra: Mapping[str, Any] = field(default_factory=dict)
     statement: ClaimStatement | None = None
     proof: Any = field(default=None, repr=False, compare=False)
+    kept: KeptFiles | None = field(default=None, repr=False, compare=False)
 
     @property
     def exit_code(self) -> int:
         return self.outcome.exit_code
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files lie that the certificate names, if they were written for it; for good
+        where a certificate was asked for, and else as long as this verdict. See `save`."""
+        return None if self.kept is None else self.kept.files.network.path.parent
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Keep everything in a folder: network, spec, data, certificate and `verdict.json`, which
+        `verifex check FOLDER` checks; the paths.
+
+        The folder is made where there is none. Raises UsageError for a verdict without files (read
+        from JSON, of a `Problem`, or found with `check=False` of what was given in memory) and
+        where a file would replace another, InputError where a file cannot be read or written.
+        """
+        if self.kept is None:
+            raise UsageError("there is nothing to save but the JSON of this verdict (to_json): "
+                             "expected one of `verifex.verify` with check=True")
+        place = Path(folder)
+        paths = self.kept.copy_to(place)
+        paths.append(place / "verdict.json")
+        paths[-1].write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n")
+        return paths
 
     @property
     def reason(self) -> str:

@@ -81,6 +81,7 @@ class Graph:
     `labels` names nodes after the file they came from (for messages and drawings); `notes` are
     sentences that a verdict about this graph must repeat, such as a folded BatchNormalization.
     `heads` says of outputs, by name, that they are heads; their nodes are there all the same.
+    `onnx` holds the bytes of the ONNX file that this graph is the meaning of, if it is all of it.
     """
 
     nodes: tuple[Node, ...]
@@ -89,6 +90,7 @@ class Graph:
     labels: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     heads: Mapping[str, Head] = field(default_factory=dict)
+    onnx: bytes | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def input_size(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,11 @@ def _load(
     try:
         model = _parse(data, name)
         reader = Importer(model, limits, TensorReader(limits, folder))
-        return reader.run(outputs)
+        graph = reader.run(outputs)
     except InputError as error:
         raise error.at(file=name) from None
+    # Of some of a file's outputs, or with data from other files, the bytes are another network.
+    return graph if outputs is not None or folder is not None else replace(graph, onnx=data)
 
 
 def _parse(data: bytes, name: str) -> Any:

@@ -32,6 +32,11 @@ class DataFolder:
         return self._read[name]
 
     @property
+    def sources(self) -> dict[str, Source[bytes]]:
+        """Every file that was read, by the name that it was asked for by."""
+        return dict(self._read)
+
+    @property
     def hashes(self) -> dict[str, str]:
         """The SHA-256 of every file that was read, by the name that it was asked for by."""
         return {name: source.sha256 for name, source in self._read.items()}

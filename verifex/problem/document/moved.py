@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Renaming: TypeAlias = Callable[[str], str]
+"""From a name in a spec to the name of the same file in another."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Moved:
         return os.path.relpath(path.parent.resolve() / path.name, self.new.resolve())
 
 
-def moved_document(document: Mapping[str, Any], moved: Moved) -> dict[str, Any]:
+def moved_document(document: Mapping[str, Any], moved: Renaming) -> dict[str, Any]:
     """The document with its data files named from the new folder (`network` is left as it is).
 
     What is no name of a file there (a wrong document) is left as it is too.
@@ -44,7 +47,7 @@ def moved_document(document: Mapping[str, Any], moved: Moved) -> dict[str, Any]:
     return out
 
 
-def _masks_moved(value: Any, moved: Moved) -> Any:
+def _masks_moved(value: Any, moved: Renaming) -> Any:
     """Properties with the mask files that they name found from the new folder."""
     if isinstance(value, list):
         return [_masks_moved(one, moved) for one in value]

@@ -73,10 +73,11 @@ def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Probl
     Files that the spec names are looked up in `base_dir`. The attribution is added to the graph's
     outputs under the name "attribution".
     """
-    return _build(graph, spec, DataFolder(Path(base_dir)))
+    return build_with(graph, spec, DataFolder(Path(base_dir)))
 
 
-def _build(graph: Graph, spec: Spec, files: DataFolder) -> Problem:
+def build_with(graph: Graph, spec: Spec, files: DataFolder) -> Problem:
+    """As `build_problem`, with a folder that knows afterwards what was read of it."""
     if not spec.require:
         raise InputError("nothing to prove", expected="at least one [[require]]", key="require")
     prepared = prepare(graph, spec, files)
@@ -103,7 +104,7 @@ def read_problem(spec_path: str | Path, network_path: str | Path | None = None) 
     network = find_network(spec, spec_path, network_path)
     graph, files = graph_of(network, spec_path), DataFolder(Path(spec_path).parent)
     try:
-        problem = _build(graph, named(spec, spec_path), files)
+        problem = build_with(graph, named(spec, spec_path), files)
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
     return ReadProblem(problem, QuestionFiles(network, source, files.hashes))

@@ -16,6 +16,7 @@ from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.metrics.expression import expression_form
 from verifex.metrics.support.files import DataFolder
+from verifex.problem.read import Given
 from verifex.problem.spec.build import assumption, find_network, graph_of, named, prepare
 from verifex.problem.spec.model import Spec, spec_source
 from verifex.source import QuestionFiles
@@ -26,7 +27,7 @@ class Expression:
     """What was asked for (`text`), as a form over the graph of `problem`, and in words.
 
     The problem has the region and the assumptions of the spec and a claim that is always true.
-    `files` are those that it was read from (None: from memory).
+    `files` are those that it was read from; None where it was `given` in memory, at least in part.
     """
 
     problem: Problem
@@ -34,6 +35,7 @@ class Expression:
     form: Form
     label: str
     files: QuestionFiles | None = field(default=None, compare=False)
+    given: Given | None = field(default=None, compare=False, repr=False)
 
 
 def build_expressions(
@@ -41,7 +43,7 @@ def build_expressions(
 ) -> list[Expression]:
     """Expressions in the setting of a spec, all over the graph of one problem. The spec's `require`
     is not looked at."""
-    return _build(graph, spec, texts, DataFolder(Path(base_dir)))
+    return build_expressions_with(graph, spec, texts, DataFolder(Path(base_dir)))
 
 
 def load_expressions(
@@ -53,16 +55,18 @@ def load_expressions(
     folder = DataFolder(Path(spec_path).parent)
     try:
         graph = graph_of(network, spec_path)
-        found = _build(graph, named(source.parsed, spec_path), texts, folder)
+        spec = named(source.parsed, spec_path)
+        found = build_expressions_with(graph, spec, texts, folder)
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
     files = QuestionFiles(network, source, folder.hashes)
     return [replace(one, files=files) for one in found]
 
 
-def _build(
+def build_expressions_with(
     graph: Graph, spec: Spec, texts: Sequence[str], folder: DataFolder
 ) -> list[Expression]:
+    """As `build_expressions`, with a folder that knows afterwards what was read of it."""
     prepared = prepare(graph, spec, folder)
     forms = []
     for text in texts:
