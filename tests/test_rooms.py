@@ -21,7 +21,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "interval steady torch_backend", "claim kinks linear",
     ),
     "verifex.frontend.onnx": (
-        "export files structure values", "lowering runtime schemas tensors", "operators",
+        "export files structure values", "lowering schemas tensors", "runtime", "operators",
         "importer", "read",
     ),
     "verifex.frontend.onnx.operators": (
@@ -74,8 +74,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "__main__",
     ),
     "verifex.certificate.checker.onnx": (
-        "protobuf rounding signatures", "attributes declarations stored", "operator_call",
-        "operators", "heads", "network",
+        "protobuf rounding signatures", "attributes declarations external", "stored",
+        "operator_call", "operators", "heads", "network",
     ),
     "verifex.certificate.checker.onnx.operators": (
         "elementwise identities indexing logic normalization products rectifiers resize scatters",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping
@@ -22,17 +23,82 @@ from verifex.errors import InputError, UsageError
 Parsed = TypeVar("Parsed")
 
 
+class SiblingFiles:
+    """Further files that the bytes of a file name, in its own folder, each read once.
+
+    `folder` is None where there is none, and every file is refused; `most` bounds the bytes of all
+    of them together. `all_read` is set by whoever has read all that the bytes name.
+
+    Sound: what is hashed for a certificate is what was parsed.
+    """
+
+    def __init__(self, folder: Path | None, most: int) -> None:
+        self.folder, self.most = folder, most
+        self._read: dict[str, bytes] = {}
+        self.all_read = False
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file; InputError unless it is a plain file of that name in the folder.
+
+        Refused are names with any way to another folder, links, pipes, and too many bytes.
+        """
+        if self.folder is None:
+            raise InputError("the tensor is stored outside the file",
+                             expected="a model that is read from its path, or one in a single file "
+                             "(torch: external_data=False)")
+        if name in ("", ".", "..") or any(c in name for c in "/\\\0:"):
+            raise InputError("external data outside the model's folder",
+                             expected="the name of a file beside the model")
+        if name not in self._read:
+            left = self.most - sum(map(len, self._read.values()))
+            self._read[name] = _plain_file(self.folder / name, left, self.most)
+        return self._read[name]
+
+    @property
+    def contents(self) -> Mapping[str, bytes]:
+        """The bytes of every file that was read, by its name."""
+        return self._read
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of every file that was read, by its name."""
+        return {name: hashlib.sha256(data).hexdigest() for name, data in self._read.items()}
+
+
+def _plain_file(path: Path, left: int, most: int) -> bytes:
+    """All bytes of a regular file that is no link, at most `left`."""
+    try:
+        if stat.S_ISLNK(path.lstat().st_mode):
+            raise InputError("external data behind a symbolic link", expected="a plain file")
+        # The path may change between the look and the opening: no link is followed here either, and
+        # a pipe does not block.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
+                         | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError("external data that is no plain file", expected="a plain file")
+            if status.st_size > left:
+                raise InputError("too much external data", expected=f"at most {most} bytes")
+            return stream.read(left)
+    except OSError as error:
+        raise InputError(f"external data cannot be read ({error.strerror})",
+                         expected="a readable file beside the model") from None
+
+
 @dataclass(frozen=True, eq=False)
 class Source(Generic[Parsed]):
     """A file's bytes as they lay there when it was read (zipped ones are still zipped).
 
-    `name` stands for the file in messages, `parse` makes of the bytes what they mean.
+    `name` stands for the file in messages, `parse` makes of the bytes what they mean; in doing so
+    it may read `siblings`, files beside it that the bytes name.
     """
 
     path: Path
     name: str
     data: bytes = field(repr=False)
     parse: Callable[[bytes], Parsed] = field(repr=False)
+    siblings: SiblingFiles | None = field(default=None, repr=False)
 
     @cached_property
     def sha256(self) -> str:
@@ -43,6 +109,15 @@ class Source(Generic[Parsed]):
     def parsed(self) -> Parsed:
         """What the bytes mean, found out once; raises what `parse` raises."""
         return self.parse(self.data)
+
+    @property
+    def sibling_hashes(self) -> dict[str, str]:
+        """The SHA-256 of every file beside this one that its bytes name."""
+        if self.siblings is None:
+            return {}
+        if not self.siblings.all_read:
+            _ = self.parsed  # which reads them
+        return dict(sorted(self.siblings.hashes.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +135,9 @@ class QuestionFiles:
 
     def hashes(self) -> dict[str, Any]:
         """The SHA-256 of every file that says what is claimed, as a certificate's header has it."""
-        named = {"network": self.network.sha256, "spec": self.spec.sha256}
+        named: dict[str, Any] = {"network": self.network.sha256, "spec": self.spec.sha256}
+        if external := self.network.sibling_hashes:
+            named["external"] = external
         return {**named, "data": dict(sorted(self.data.items()))} if self.data else named
 
 
@@ -91,8 +168,10 @@ class KeptFiles:
         """
         below = max((_steps_up(name) for name in self.files.data), default=0)
         spec_at = folder.joinpath(*["spec"] * below, self.files.spec.path.name)
-        copies = {spec_at: self.files.spec.data,
-                  spec_at.parent / self.files.network.path.name: self.files.network.data}
+        network, beside = self.files.network, self.files.network.siblings
+        copies = {spec_at: self.files.spec.data, spec_at.parent / network.path.name: network.data}
+        if beside is not None:
+            copies |= {spec_at.parent / name: data for name, data in beside.contents.items()}
         for name, digest in self.files.data.items():
             target = Path(os.path.normpath(spec_at.parent / name))
             copies[target] = _unchanged(self.files.spec.path.parent / name, digest)

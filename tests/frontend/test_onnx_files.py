@@ -300,28 +300,30 @@ def test_external_data(tmp_path: Path) -> None:
     (tmp_path / "outside.bin").write_bytes(numbers.tobytes())
     os.symlink(tmp_path / "outside.bin", folder / "link.bin")
     os.symlink(tmp_path, folder / "up")
+    (folder / "folder").mkdir()
     path = folder / "m.onnx"
     path.write_bytes(external_model("w.bin", offset="8", length="32"))
-    graph = load(path, external_data=True)
+    graph = load(path)
     out = graph.outputs["y"]
     x = np.array([[1.0, -1.0]])
     np.testing.assert_array_equal(evaluate_float(graph, x, [out])[out][0], x @ numbers)
     with pytest.raises(InputError, match="stored outside the file"):
-        load(path)
+        load_bytes(path.read_bytes(), "m.onnx")
     wrong = {
         "../outside.bin": "outside the model's folder", str(tmp_path / "outside.bin"): "outside",
-        "link.bin": "symbolic link", "up/outside.bin": "symbolic link", "none.bin": "cannot be",
-        "": "outside", ".": "outside", "w.bin/x": "cannot be",
+        "link.bin": "symbolic link", "up/outside.bin": "outside", "none.bin": "cannot be",
+        "": "outside", ".": "outside", "w.bin/x": "outside", "up": "symbolic link",
+        "folder": "cannot be",
     }
     for location, message in wrong.items():
         path.write_bytes(external_model(location))
         with pytest.raises(InputError, match=message):
-            load(path, external_data=True)
+            load(path)
     for entries in ({"offset": "16"}, {"length": "31"}, {"offset": "-8"}, {"offset": "9" * 30},
                     {"strange": "1"}):
         path.write_bytes(external_model("w.bin", **entries))
         with pytest.raises(InputError):
-            load(path, external_data=True)
+            load(path)
 
 
 @pytest.mark.parametrize(("body", "message"), [

@@ -96,9 +96,14 @@ def _entry(certificate: Path, networks: _Index, specs: _Index) -> BundleEntry:
     except InputError as error:
         # Not what a certificate is, which is the checker's word too for such a file.
         return BundleEntry(certificate, trouble=f"invalid: {error}", code=INVALID)
-    network, trouble = _chosen(networks.named(header.get("network"), certificate), {})
-    if trouble:
+    external = header.get("external", {})
+    network, trouble = _chosen(
+        networks.named(header.get("network"), certificate),
+        external if isinstance(external, dict) else {})
+    if network is None:
         return BundleEntry(certificate, trouble=_missing("network", header))
+    if trouble:
+        return BundleEntry(certificate, network, trouble=trouble)
     data = header.get("data", {})
     spec, trouble = _chosen(
         specs.named(header.get("spec"), certificate), data if isinstance(data, dict) else {})

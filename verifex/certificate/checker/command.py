@@ -61,10 +61,12 @@ def work(files: Sequence[str], share: tuple[int, int]) -> WorkerAnswer:
         for key, (_, found) in (("network", network), ("spec", query)):
             need(header.get(key) == found, f"header: {key}: the hash of another file")
         code, place[:] = UNREADABLE, [os.path.basename(files[0])]
-        net = Network(network[0])
+        net = Network(network[0], os.path.dirname(files[0]) or ".")
         place[:] = [os.path.basename(files[1])]
         claim = load(files[1], query, net)
         code, place[:] = INVALID, ["line 1"]
+        need(header.get("external", {}) == net.files.hashes(),
+             "header: external: the hashes of other files")
         said = Checker(claim, Share(*share), header).run(lines)
         return WorkerAnswer(VALID, said, digest.hexdigest())
     except Short as error:

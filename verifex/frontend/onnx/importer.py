@@ -119,6 +119,7 @@ class Importer:
                              expected=f"at most {self.limits.max_nodes}")
         if len(graph.sparse_initializer):
             raise UnsupportedError("sparse initialisers", expected="dense ones", key="graph")
+        self.tensors.open_all(graph.initializer)
         for t in graph.initializer:
             check_name(t.name)
             if t.name in self.initial or not t.name:
@@ -355,7 +356,7 @@ class Importer:
         domain = standard(node.domain)
         self.schemas.check(node, domain, inputs)
         call = Call(self.low, node.op_type, self.opsets[""], inputs, attributes,
-                    len(node.output), self.tensors.decode)
+                    len(node.output), self.tensors.decode_inner)
         results = _results(self.low, call, rule.run(call))
         # An attribute that no rule has read may change the result, so it is refused, not ignored.
         unread = call.unread()

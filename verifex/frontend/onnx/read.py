@@ -19,7 +19,7 @@ from verifex.frontend.onnx.importer import Importer
 from verifex.frontend.onnx.structure import check_name
 from verifex.frontend.onnx.tensors import TensorReader
 from verifex.ir.graph import Graph
-from verifex.source import Source
+from verifex.source import SiblingFiles, Source
 
 
 def network_source(
@@ -35,30 +35,30 @@ def network_source(
 
     def parse(data: bytes) -> Graph:
         plain = unzipped(data, limits.max_bytes, place.name, "the model")
-        return _load(plain, place.name, limits, None, outputs)
+        return _load(plain, place.name, limits, siblings, outputs)
 
-    return Source(place, place.name, data, parse)
+    siblings = SiblingFiles(place.parent, max(0, limits.max_bytes - len(data)))
+    return Source(place, place.name, data, parse, siblings)
 
 
 def load(
     path: str | os.PathLike[str] | Source[Any], *, limits: Limits | None = None,
-    external_data: bool = False, outputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> Graph:
     """The network in an ONNX file (`.onnx`, or `.onnx.gz`), or in one that was read already.
 
     Inputs are the file's inputs with their shapes, a leading dimension that the file leaves open
     being 1. Outputs are the file's, of which those that are no floats are left out with a note, or
     the tensors named in `outputs`; what they do not depend on is not read. External data is read
-    only if asked for, and only from the model's folder.
+    from plain files in the model's own folder, and from nowhere else.
 
     Raises InputError (one line, naming the node or tensor) for anything malformed, UnsupportedError
     for what verifex cannot represent.
     """
     limits = limits or Limits()
     source = path if isinstance(path, Source) else network_source(path, limits=limits)
-    folder = source.path.parent if external_data else None
     data = unzipped(source.data, limits.max_bytes, source.name, "the model")
-    return _load(data, source.name, limits, folder, outputs)
+    return _load(data, source.name, limits, source.siblings, outputs)
 
 
 def output_names(source: Source[Any], *, limits: Limits | None = None) -> list[str]:
@@ -86,16 +86,18 @@ def load_bytes(
 
 
 def _load(
-    data: bytes, name: str, limits: Limits, folder: Path | None, outputs: Sequence[str] | None,
+    data: bytes, name: str, limits: Limits, siblings: SiblingFiles | None,
+    outputs: Sequence[str] | None,
 ) -> Graph:
     try:
         model = _parse(data, name)
-        reader = Importer(model, limits, TensorReader(limits, folder))
+        reader = Importer(model, limits, TensorReader(limits, siblings))
         graph = reader.run(outputs)
     except InputError as error:
         raise error.at(file=name) from None
     # Of some of a file's outputs, or with data from other files, the bytes are another network.
-    return graph if outputs is not None or folder is not None else replace(graph, onnx=data)
+    apart = siblings is not None and siblings.contents
+    return graph if outputs is not None or apart else replace(graph, onnx=data)
 
 
 def _parse(data: bytes, name: str) -> Any:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from verifex.errors import InputError, MissingSolverError
 from verifex.frontend.limits import Limits
 from verifex.frontend.onnx.files import read_limited, unzipped
+from verifex.frontend.onnx.tensors import EXTERNAL, TensorReader
 from verifex.ir.exact import FloatArray
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Input
 from verifex.semantics.evaluate import split_input
-from verifex.source import Source
+from verifex.source import SiblingFiles, Source
 
 _KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
@@ -74,11 +75,11 @@ class Runtime:
             raise MissingSolverError("onnxruntime is not installed: nothing can be replayed in it")
         most = Limits().max_bytes
         if isinstance(path, Source):
-            name, data = path.name, path.data
+            name, data, siblings = path.name, path.data, path.siblings
         else:
-            name = Path(path).name
+            name, siblings = Path(path).name, SiblingFiles(Path(path).parent, most)
             data = read_limited(path, most, name, "the model")
-        data = unzipped(data, most, name, "the model")
+        data = _in_one(unzipped(data, most, name, "the model"), siblings)
         try:
             self.session: Any = session(_as_tensors(data, hidden))
         except Exception as error:  # onnxruntime's errors have no common base of their own
@@ -97,6 +98,21 @@ class Runtime:
                 raise InputError(f"an input of type {given.type}", expected="floats")
             feed[given.name] = np.asarray(flat, dtype=kind).reshape(shape)
         return [np.asarray(v) for v in self.session.run(self.outputs, feed)]
+
+
+def _in_one(data: bytes, siblings: SiblingFiles | None) -> bytes:
+    """The same model with all its tensors in itself: of bytes, onnxruntime knows no folder."""
+    import onnx
+
+    model = onnx.ModelProto()
+    model.ParseFromString(data)
+    outside = [t for t in model.graph.initializer if t.data_location == EXTERNAL]
+    if not outside:
+        return data
+    reader = TensorReader(Limits(), siblings)
+    for tensor in outside:
+        reader.take_in(tensor)
+    return bytes(model.SerializeToString())
 
 
 def _as_tensors(data: bytes, hidden: Sequence[str]) -> bytes:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.limits import Limits
+from verifex.frontend.onnx.structure import keyed, printable
 from verifex.frontend.onnx.values import (
     BFLOAT16,
     BOOL,
@@ -34,6 +32,7 @@ from verifex.frontend.onnx.values import (
     Whole,
     dtype_name,
 )
+from verifex.source import SiblingFiles
 
 RAW: Mapping[int, str] = {
     FLOAT: "<f4", DOUBLE: "<f8", FLOAT16: "<f2", BFLOAT16: "<u2", INT8: "i1", INT16: "<i2",
@@ -55,11 +54,40 @@ EXTERNAL = 1
 
 @dataclass
 class TensorReader:
-    """Decodes TensorProtos; `folder` is where external data may lie, None to refuse it."""
+    """Decodes TensorProtos; `siblings` are the files where external data may lie, None to refuse
+    it."""
 
     limits: Limits
-    folder: Path | None = None
-    _bytes: int = field(default=0)
+    siblings: SiblingFiles | None = None
+
+    def open_all(self, protos: Iterable[Any]) -> None:
+        """Read every file that one of these tensors names, whether the tensor is needed or not: a
+        certificate names them all."""
+        for proto in protos:
+            if proto.data_location == EXTERNAL and self.siblings is not None:
+                try:
+                    self.siblings.read(_entries(proto).get("location", ""))
+                except InputError as error:
+                    raise keyed(error, printable(proto.name)) from None
+        if self.siblings is not None:
+            self.siblings.all_read = True
+
+    def take_in(self, proto: Any) -> None:
+        """Move the data of a tensor that is stored outside into it."""
+        dtype = int(proto.data_type)
+        if proto.data_location != EXTERNAL or dtype not in RAW:
+            return
+        count = math.prod(self.limits.shape(list(proto.dims)))
+        proto.raw_data = self._external(proto, count * np.dtype(RAW[dtype]).itemsize)
+        proto.ClearField("external_data")
+        proto.ClearField("data_location")
+
+    def decode_inner(self, proto: Any) -> Value:
+        """`decode` for a tensor in a node's attribute, which stands there itself."""
+        if proto.data_location == EXTERNAL:
+            raise UnsupportedError("an attribute's tensor stored outside the file",
+                                   expected="an initialiser")
+        return self.decode(proto)
 
     def decode(self, proto: Any) -> Value:
         """A TensorProto as a constant; InputError names what is wrong with it."""
@@ -82,6 +110,8 @@ class TensorReader:
             if filled or proto.HasField("raw_data"):
                 raise InputError("data both inside and outside the file", expected="one of them")
             raw = self._external(proto, count * np.dtype(RAW[dtype]).itemsize)
+        elif len(proto.external_data):
+            raise InputError("data both inside and outside the file", expected="one of them")
         elif proto.HasField("raw_data") and not (filled and not proto.raw_data):
             if filled:
                 raise InputError(f"both raw_data and {filled[0]}", expected="one of them")
@@ -97,60 +127,36 @@ class TensorReader:
         return np.frombuffer(raw, dtype=RAW[dtype])
 
     def _external(self, proto: Any, wanted: int) -> bytes:
-        """Bytes from a file inside the model's folder, reached without symbolic links."""
-        if self.folder is None:
-            raise InputError("the tensor is stored outside the file",
-                             expected="a model in one file (torch: external_data=False)")
-        entries = {e.key: e.value for e in proto.external_data}
-        # A checksum is allowed and not looked at: sizes are checked, and content is never trusted.
-        unknown = set(entries) - {"location", "offset", "length", "checksum"}
-        if unknown or len(entries) != len(proto.external_data):
-            raise InputError(f"external data entries {sorted(unknown)}",
-                             expected="location, offset, length")
+        """Bytes of a file beside the model."""
+        entries = _entries(proto)
         offset = _count(entries.get("offset", "0"))
         length = _count(entries.get("length", str(wanted)))
         if length != wanted:
             raise InputError(f"{length} bytes of external data", expected=f"{wanted} bytes")
-        self._bytes += length
-        if self._bytes > self.limits.max_bytes:
-            raise InputError("too much external data",
-                             expected=f"at most {self.limits.max_bytes} bytes")
-        return _read_inside(self.folder, entries.get("location", ""), offset, length)
+        files = self.siblings or SiblingFiles(None, 0)
+        data = files.read(entries.get("location", ""))
+        if offset + length > len(data):
+            raise InputError("external data shorter than declared",
+                             expected=f"{offset + length} bytes in a plain file")
+        return data[offset : offset + length]
+
+
+def _entries(proto: Any) -> dict[str, str]:
+    """Where a tensor's data lies, by key."""
+    entries = {e.key: e.value for e in proto.external_data}
+    # A checksum is allowed and not looked at: sizes are checked, and certificates name the content
+    # by a hash of their own.
+    unknown = set(entries) - {"location", "offset", "length", "checksum"}
+    if unknown or len(entries) != len(proto.external_data):
+        raise InputError(f"external data entries {sorted(map(printable, unknown))}",
+                         expected="location, offset, length")
+    return entries
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise InputError(f"external data position '{text[:40]}'", expected="a number of bytes")
     return int(text)
-
-
-def _read_inside(folder: Path, location: str, offset: int, length: int) -> bytes:
-    """`length` bytes at `offset` of a regular file under `folder`, no component being a link."""
-    parts = Path(location).parts
-    outside = not parts or Path(location).is_absolute() or "\\" in location or "\0" in location
-    if outside or ".." in parts:
-        raise InputError("external data outside the model's folder",
-                         expected="a relative path inside it")
-    path = folder
-    try:
-        for part in parts:
-            path = path / part
-            if stat.S_ISLNK(path.lstat().st_mode):
-                raise InputError("external data behind a symbolic link", expected="a plain file")
-        # The path may change between the look and the opening: no link is followed here either, and
-        # a pipe does not block.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
-                         | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size < offset + length:
-                raise InputError("external data shorter than declared",
-                                 expected=f"{offset + length} bytes in a plain file")
-            stream.seek(offset)
-            return stream.read(length)
-    except OSError as error:
-        raise InputError(f"external data cannot be read ({error.strerror})",
-                         expected="a readable file") from None
 
 
 def _from_field(stored: Any, dtype: int, count: int) -> Any:

@@ -16,13 +16,19 @@ REAL_VALUES, INTEGER_VALUES, TEXT_VALUES = 7, 8, 9
 TYPE, REFERENCE = 20, 21
 
 
+class RealList(NamedTuple):
+    """A list of numbers."""
+
+    numbers: tuple[Fraction, ...]
+
+
 class TextList(NamedTuple):
     """A list of texts."""
 
     texts: list[str]
 
 
-AttributeValue = Fraction | int | str | list[int] | tuple[Fraction, ...] | TextList | Message
+AttributeValue = Fraction | int | str | list[int] | RealList | TextList | Message
 
 
 def value_of(attribute: Message, kind: int) -> AttributeValue:
@@ -34,7 +40,7 @@ def value_of(attribute: Message, kind: int) -> AttributeValue:
     if kind == TEXT:
         return attribute.text(TEXT_VALUE)
     if kind == REAL_LIST:
-        return tuple(reals(attribute.packed_numbers(REAL_VALUES, 4)))
+        return RealList(tuple(reals(attribute.packed_numbers(REAL_VALUES, 4))))
     if kind == INTEGER_LIST:
         return attribute.integers(INTEGER_VALUES)
     if kind == TEXT_LIST:
@@ -116,9 +122,9 @@ class Attributes:
         value = self.take(name)
         if value is None:
             return ()
-        if not isinstance(value, tuple):
+        if not isinstance(value, RealList):
             raise Bad(f"'{name}' is no list of numbers")
-        return value
+        return value.numbers
 
     def texts(self, name: str) -> list[str]:
         """A list of texts, empty where it is left out."""

@@ -12,6 +12,7 @@ from ..graph.element_types import FLOATS
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor, of_node
 from .declarations import NO_FLOATS, Declaration, declaration, output_declaration
+from .external import ExternalFiles
 from .heads import HEADS_BY_DOMAIN, MAKERS, HeadOperator, HeadTensor
 from .operator_call import DOMAIN, INPUT, OPERATOR, OUTPUT, OVERLOAD, Operator, OperatorCall
 from .operators.rules import BY_DOMAIN, ML_DOMAIN
@@ -60,12 +61,14 @@ class Network:
     not need is not looked at. `heads` holds the smooth tensors that are known by their logits,
     which are in no other table.
 
+    `files` are those in the network's `folder` that its tensors name; without it they are refused.
+
     Sound: an ONNX graph is a set of equations, one a tensor name. Here every name has one meaning
     (a stored tensor, an input, or one output of one operator; two are refused), and each value is
     what the operator's rule says of the values of its inputs.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, folder: str | None = None) -> None:
         model = Message(data)
         body, self.graph = model.message(GRAPH), NetworkGraph()
         version = model.integer(IR_VERSION)
@@ -79,6 +82,7 @@ class Network:
         self.heads: dict[str, HeadTensor] = {}
         self.makers: dict[str, Message] = {}
         self.inputs: dict[str, int] = {}
+        self.files = ExternalFiles(folder)
         self.store(body.messages(STORED))
         self.declare(declared)
         self.make(body.messages(NODES))
@@ -129,7 +133,8 @@ class Network:
             label = tensor.text(TENSOR_NAME)
             need(label not in self.values, "two tensors of a name")
             try:
-                self.values[label] = stored_tensor(self.graph, tensor)
+                self.files.open(tensor)
+                self.values[label] = stored_tensor(self.graph, tensor, self.files)
             except Bad as error:
                 raise Bad(f"tensor '{label[:40]}': {error}") from None
 

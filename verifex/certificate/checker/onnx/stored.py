@@ -21,11 +21,12 @@ from ..graph.element_types import (
 from ..graph.elements import NumberElements
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor
+from .external import ExternalFiles, is_outside
 from .protobuf import Message, Ratio, ratios
 
 # Fields of a TensorProto.
 DIMS, DATA_TYPE, SEGMENT, FLOAT_DATA, INT32_DATA, STRING_DATA, INT64_DATA = 1, 2, 3, 4, 5, 6, 7
-NAME, RAW_DATA, DOUBLE_DATA, UINT64_DATA, EXTERNAL_DATA, DATA_LOCATION = 8, 9, 10, 11, 13, 14
+NAME, RAW_DATA, DOUBLE_DATA, UINT64_DATA = 8, 9, 10, 11
 NUMBERS = (FLOAT_DATA, INT32_DATA, STRING_DATA, INT64_DATA, RAW_DATA, DOUBLE_DATA, UINT64_DATA)
 
 
@@ -45,26 +46,32 @@ HALVES = (FLOAT16, BFLOAT16)
 """Types of two bytes, whose field holds their bits as integers."""
 
 
-def stored_tensor(graph: NetworkGraph, tensor: Message) -> SymbolicTensor:
+def stored_tensor(
+    graph: NetworkGraph, tensor: Message, files: ExternalFiles | None = None
+) -> SymbolicTensor:
     """The tensor at its exact value, with its element type.
 
     ONNX: the numbers stand in `raw_data` (little-endian) or in the field of their type, in C
-    order, as many as the dimensions say.
-    Sound: refused are other types, tensors in segments, numbers in
-    two places or in the field of another type, NaN, infinities, and integers and booleans that
-    their type does not hold: of each, readers have made different things.
+    order, as many as the dimensions say; or, as in `raw_data`, in a file beside the network, if
+    there are `files`.
+    Sound: refused are other types, tensors in segments, numbers in two places or in the field of
+    another type, NaN, infinities, and integers and booleans that their type does not hold: of each,
+    readers have made different things.
     """
     kind = tensor.integer(DATA_TYPE)
     need(kind in STORED, f"unsupported tensor of {typed_name(kind)}")
-    need(not tensor.has(SEGMENT, EXTERNAL_DATA) and not tensor.integer(DATA_LOCATION),
-         "unsupported tensor in segments or outside the file")
+    need(not tensor.has(SEGMENT), "unsupported tensor in segments")
     code, field = STORED[kind]
     given = {number for number in NUMBERS if tensor.has(number)}
     need(len(given) < 2 and given <= {field, RAW_DATA},
          "a tensor with its numbers elsewhere, or twice")
     shape, width, raw = tensor.integers(DIMS), struct.calcsize(code), tensor.raw_bytes(RAW_DATA)
     need(all(0 <= side <= MAX_SIZE for side in shape), "a tensor with a wrong dimension")
-    need(math.prod(shape) <= MAX_SIZE and len(raw) <= width * MAX_SIZE, "a tensor is too big")
+    need(math.prod(shape) <= MAX_SIZE, "a tensor is too big")
+    if is_outside(tensor):
+        need(not given, "a tensor with its numbers elsewhere, or twice")
+        raw = (files or ExternalFiles()).data_of(tensor, width * math.prod(shape))
+    need(len(raw) <= width * MAX_SIZE, "a tensor is too big")
     need(len(raw) % width == 0, "a tensor with broken bytes")
     if kind in FLOATS:
         elements = over_one(floats_of(kind, raw or field_bytes(tensor, kind)))

@@ -14,7 +14,7 @@ FORMAT = 2
 PRECISION = (52, 64, 7)
 FINEST = 1 << 12
 """Bits. Finer grids are refused."""
-KEYS = ("vxc", "network", "spec", "data", "x0", "precision", "atoms", "witness", "note")
+KEYS = ("vxc", "network", "external", "spec", "data", "x0", "precision", "atoms", "witness", "note")
 
 
 class Precision(NamedTuple):
