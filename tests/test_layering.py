@@ -29,7 +29,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
             {"campaign"},
             {"reading"},
             {"api"},
-            {"questions"},
+            {"questions", "radius_questions"},
             {"cli"},
             {"__main__"},
             {"__init__"},

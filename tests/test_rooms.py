@@ -41,7 +41,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.engine": (
         "budget findings margin solve watch", "execute testimony verdict",
         "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
-        "thresholds", "ranges",
+        "radius thresholds", "ranges",
     ),
     "verifex.engine.execute": (
         "channel executor", "child_process in_process", "task_worker", "process_executor",
@@ -51,10 +51,12 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "half_spaces",
     ),
     "verifex.engine.falsify": (
-        "deployed interior open_gates replays", "witness", "attack kink_points", "attained single",
+        "deployed interior open_gates replays", "witness", "attack kink_points",
+        "attained nearer single",
     ),
     "verifex.engine.search": (
-        "counts record start", "exact_claim", "gates inputs", "handover workers", "claims extrema",
+        "counts record start", "exact_claim replant", "gates inputs", "handover workers",
+        "claims extrema",
     ),
     "verifex.engine.search.gates": (
         "branching domains forms", "frontier lookahead policy",
@@ -66,7 +68,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.certificate": (
         "checker claim_spec lines names written", "write", "attempts leaf", "grant",
-        "application keeping ranges",
+        "application keeping radius ranges",
         "bundle",
     ),
     "verifex.certificate.checker": (
@@ -101,7 +103,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.certificate.checker.spec.properties": ("base", "*", "known"),
     "verifex.cli": (
         "common guard options plot vnnlib",
-        "check environment export network render witness_file", "decide", "app",
+        "check environment export network render witness_file", "decide radius_command", "app",
     ),
 }
 LARGE = 6

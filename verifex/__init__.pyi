@@ -17,6 +17,7 @@ from .engine.execute.executor import (
 )
 from .engine.execute.in_process import InProcessExecutor as InProcessExecutor
 from .engine.execute.process_executor import ProcessExecutor as ProcessExecutor
+from .engine.radius.radius_verdict import RadiusVerdict as RadiusVerdict
 from .engine.solve.pool import SolverPool as SolverPool
 from .engine.verdict import (
     Outcome as Outcome,
@@ -67,5 +68,6 @@ from .questions import (
     ClaimQuestion as ClaimQuestion,
     verify_each as verify_each,
 )
+from .radius_questions import radius as radius, radius_of_each as radius_of_each
 from .settings import Settings as Settings
 from .version import __version__ as __version__

@@ -63,7 +63,7 @@ def verify(
     Raises InputError for a bad file, spec or number, UsageError for a call that does not fit
     together, MissingSolverError for a solver or a device that is not here.
     """
-    chosen = _changed(settings, changes, ClaimChanges)
+    chosen = changed_settings(settings, changes, ClaimChanges)
     asked = read(model, spec)
     return answer(asked, chosen, progress=progress, log=log, pool=pool, keep=True)
 
@@ -83,10 +83,10 @@ def answer(
                 raise UsageError(f"the certificate would replace {source.name}")
     if path is not None and not path.parent.is_dir():
         raise InputError("cannot be written", expected="a folder that exists", file=str(path))
-    log = _clocked(log)
+    log = clocked(log)
     keeper = Keeper(asked, fitting(settings), keep=keep)
     verdict = keeper.told(decide_and_check(
-        asked.problem, keeper.files, keeper.settings, pool, _watch(log, progress), keeper.scratch))
+        asked.problem, keeper.files, keeper.settings, pool, watching(log, progress), keeper.scratch))
     if log is not None:
         document = verdict.to_json()
         kept = ("name", "verdict", "reason", "evidence", "seconds", "steps", "notes", "certificate")
@@ -105,7 +105,7 @@ def bound(
     and errors as for `verify`, but that `certificate` is a folder: each end is a claim with a spec
     and a certificate of its own, and `proven` is what the checker accepted of it.
     """
-    chosen = _changed(settings, changes, RangeChanges)
+    chosen = changed_settings(settings, changes, RangeChanges)
     asked = measure(model, spec, [expression])
     return ranges(asked, chosen, progress=progress, log=log, pool=pool)[0]
 
@@ -118,7 +118,7 @@ def bounds(
 ) -> list[RangeVerdict]:
     """`bound` for several expressions: they are searched together as far as that goes, then one by
     one. `seconds` are for each, so that all take at most so many times as much."""
-    chosen = _changed(settings, changes, RangeChanges)
+    chosen = changed_settings(settings, changes, RangeChanges)
     asked = measure(model, spec, expressions)
     return ranges(asked, chosen, progress=progress, log=log, pool=pool)
 
@@ -131,14 +131,14 @@ def ranges(
     from verifex.certificate.ranges import certified, recorded
     from verifex.engine.ranges import RangeQuestion, find_each
 
-    settings, log = fitting(settings), _clocked(log)
+    settings, log = fitting(settings), clocked(log)
     logs = [_tagged(log, one.text) for one in asked]
-    watches = [_watch(mine, progress) for mine in logs]
+    watches = [watching(mine, progress) for mine in logs]
     questions = [RangeQuestion(one.form, one.label, watch)
                  for one, watch in zip(asked, watches, strict=True)]
     if not asked:
         return []
-    found = find_each(asked[0].problem, questions, settings, pool, _watch(log, progress),
+    found = find_each(asked[0].problem, questions, settings, pool, watching(log, progress),
                       record=recorded(asked[0], settings))
     found = certified(asked, found, settings, pool, watches)
     for mine, one in zip(logs, found, strict=True):
@@ -164,7 +164,7 @@ def difference(
     from verifex.problem.spec.difference import load_difference
 
     limit = None if at_most is None else Exact(at_most)
-    chosen = _changed(settings, changes, Changes)
+    chosen = changed_settings(settings, changes, Changes)
     asked = load_difference(first, second, spec, of, limit)
     return compare(asked, chosen, progress=progress, log=log)
 
@@ -177,8 +177,8 @@ def compare(
     from verifex.engine.decide import decide
     from verifex.engine.ranges import find_range, find_ranges
 
-    log = _clocked(log)
-    settings, watch = fitting(settings), _watch(log, progress)
+    log = clocked(log)
+    settings, watch = fitting(settings), watching(log, progress)
     if asked.claim:
         verdict = decide(asked.problem, settings, None, watch)
         if log is not None:
@@ -194,7 +194,7 @@ def compare(
     return found
 
 
-def _changed(
+def changed_settings(
     settings: Settings | None, changes: Mapping[str, object], known: type[Changes]
 ) -> Settings:
     """The settings with the keywords of a call; TypeError for one that it does not take."""
@@ -218,13 +218,13 @@ def fitting(settings: Settings) -> Settings:
     return replace(settings, device=_device(settings.device))
 
 
-def _watch(log: Log | None, progress: Progress | None) -> Watch:
+def watching(log: Log | None, progress: Progress | None) -> Watch:
     from verifex.engine.watch import Watch as Told
 
     return Told(log, progress)
 
 
-def _clocked(log: Log | None) -> Log | None:
+def clocked(log: Log | None) -> Log | None:
     """A log whose entries all carry `t`, seconds since now, by one clock."""
     if log is None:
         return None

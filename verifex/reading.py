@@ -12,6 +12,7 @@ from verifex.errors import UsageError
 if TYPE_CHECKING:
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
+    from verifex.problem.document.variants.radius import RadiusQuestion
     from verifex.problem.read import ReadProblem
     from verifex.problem.spec.expression import Expression
     from verifex.problem.spec.model import Spec
@@ -77,6 +78,27 @@ def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> lis
     network, graph = _network(model, parsed, folder)
     files = DataFolder(folder)
     found = build_expressions_with(graph, parsed, expressions, files)
+    given = Given(network, said, files.sources)
+    return [replace(one, given=given) for one in found]
+
+
+def read_radius(
+    model: ModelLike, spec: SpecLike, key: str | None = None, features: Sequence[str] = ()
+) -> list[RadiusQuestion]:
+    """The questions about radii that a spec states about a model (see `verifex.radius`)."""
+    from verifex.ir.problem import Problem
+    from verifex.metrics.support.files import DataFolder
+    from verifex.problem.document.variants.radius import load_radius, radius_questions
+    from verifex.problem.read import Given
+
+    if isinstance(spec, Problem):
+        raise UsageError("a radius needs a spec: a Problem no longer knows its x0 and its radius")
+    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
+        return load_radius(spec, model, key, features)
+    said, parsed, folder = _spec(spec)
+    network, graph = _network(model, parsed, folder)
+    files = DataFolder(folder)
+    found = radius_questions(graph, parsed, files, key, features)
     given = Given(network, said, files.sources)
     return [replace(one, given=given) for one in found]
 

@@ -112,6 +112,49 @@ def bound(
 
 
 @app.command()
+@with_settings(CLAIM)
+def radius(
+    files: Files,
+    settings: Settings,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option("--feature", "-f", metavar="NAME", help="Of this feature (or pattern) alone, "
+                     "with all others frozen; repeatable; all: a table of every feature."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--of", metavar="linf|l1|l2", help="Which radius (that of the spec)."),
+    ] = None,
+    tolerance: Annotated[
+        str, typer.Option("--tolerance", metavar="NUMBER", help="The gap that may be left, as a "
+                          "part of the refuted radius.")
+    ] = "1e-3",
+    most: Annotated[
+        str | None,
+        typer.Option("--max", metavar="NUMBER", help="Look no farther (the end of the domain that "
+                     "box and clip leave; 1e6 where it has none)."),
+    ] = None,
+    save_witness: Annotated[
+        Path | None,
+        typer.Option("--save-witness", metavar="FILE", help="Write the witness for `replay`, and "
+                     "beside it the spec that it refutes (.toml) and its certificate (.vxc)."),
+    ] = None,
+    log: Log = None,
+    set_keys: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the largest radius for which a claim is proved, and the least that is refuted."""
+    from verifex.cli.common import with_changes
+    from verifex.cli.radius_command import command as finding
+
+    asked = finding.Asked(key, tuple(feature or ()), tolerance, most, save_witness)
+    with with_changes(files, set_keys) as changed:
+        code = finding.radius(changed, asked, settings, log=log, json=json, quiet=quiet)
+    raise typer.Exit(code)
+
+
+@app.command()
 @with_settings(SEARCH)
 def difference(
     files: Annotated[

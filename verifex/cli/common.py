@@ -49,8 +49,8 @@ def with_changes(
     if not changes:
         yield list(files)
         return
-    from verifex.problem.document.changed_file import beside, changed_spec
     from verifex.problem.document.changes import parse_change
+    from verifex.problem.document.variants.changed_file import beside, changed_spec
 
     network, spec, _ = split_files(files)
     asked = [parse_change(text) for text in changes]

@@ -44,24 +44,28 @@ from verifex.settings import Settings
 
 def decide(
     problem: Problem, settings: Settings | None = None, pool: SolverPool | None = None,
-    watch: Watch | None = None,
+    watch: Watch | None = None, *, like: Closed | None = None,
 ) -> Verdict:
     """Decide a problem by these settings (those of the certificate do not matter here).
 
-    A `pool` of warm solver processes may be shared; `watch` is told what happens.
+    A `pool` of warm solver processes may be shared; `watch` is told what happens. `like` is the
+    record of a claim that was closed on another region of the same graph: its splits are tried.
     """
     settings, watch = settings or Settings(), watch or Watch()
     if pool is not None:
-        return _decide(problem, settings, pool, watch)
+        return _decide(problem, settings, pool, watch, like)
     with SolverPool() as own:
-        return _decide(problem, settings, own, watch)
+        return _decide(problem, settings, own, watch, like)
 
 
-def _decide(problem: Problem, settings: Settings, pool: SolverPool, watch: Watch) -> Verdict:
+def _decide(
+    problem: Problem, settings: Settings, pool: SolverPool, watch: Watch, like: Closed | None
+) -> Verdict:
     budget = Budget(settings.seconds, settings.memory, settings.threads)
     started = time.monotonic()
     run = Run(
-        problem, settings, budget, pool, node_bounds(problem), watch, notes=region_notes(problem))
+        problem, settings, budget, pool, node_bounds(problem), watch, notes=region_notes(problem),
+        like=like)
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
     found = _found(run, verdict)
@@ -197,7 +201,7 @@ def _by_search(run: Run) -> Verdict | None:
     options = SearchOptions(device=run.settings.device, inputs=has_smooth(run.problem))
     try:
         found = decide_search(
-            run.problem, share, options, run.watch.search(), run.settings.seed)
+            run.problem, share, options, run.watch.search(), run.settings.seed, run.like)
     except UnsupportedError as error:
         run.reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
         run.stage("search", started, "unsupported")

@@ -48,6 +48,8 @@ class Run:
     proof: Closed | None = None
     violated: bool = False
     """Whether a point on a kink was replayed that breaks the claim: then nothing can be claimed."""
+    like: Closed | None = None
+    """The record of a claim on another region of the same graph, whose splits are tried."""
     rest: NodeBounds | None = None
     """Bounds of the nodes where the search is not finished: elsewhere it has closed the claim."""
 

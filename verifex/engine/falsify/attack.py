@@ -7,8 +7,9 @@ gates smoothed in the backward pass only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,18 +42,20 @@ class AttackResult:
 
 def attack(
     problem: Problem, budget: Budget, bounds: NodeBounds, *, seed: int = 0, rounds: int = 8,
-    gradient: bool = True,
+    gradient: bool = True, near: Sequence[float] = (),
 ) -> AttackResult:
     """Look for a counterexample until the budget or the rounds are used up.
 
-    `bounds` of the nodes over the region tell how much the margins computed here may err.
+    `bounds` of the nodes over the region tell how much the margins computed here may err. `near`,
+    if given, is where one may be: points around what the region leaves of it come first.
     """
     rng = np.random.default_rng(seed)
     violation = problem.violation()
     box = problem.region.float_box()
     doubt = Rounding(problem.graph, problem.targets(), box, bounds).of_formula(violation)
     best, best_x, tried = -np.inf, None, 0
-    for batch in _samples(problem, rng, rounds):
+    first = [_around(problem.region, near, rng)] if near else []
+    for batch in chain(first, _samples(problem, rng, rounds)):
         if budget.spent:
             break
         score = margins(problem, violation, batch)
@@ -73,6 +76,17 @@ def attack(
         witness = _replay_best(problem, climbed, score, order, doubt)
         return AttackResult(witness, tried, best_x)
     return AttackResult(None, tried, best_x)
+
+
+def _around(region: Region, near: Sequence[float], rng: np.random.Generator) -> FloatArray:
+    """A point, moved into the region's box, and others that differ from it here and there."""
+    lo, hi = np.array([float(v) for v in region.lo]), np.array([float(v) for v in region.hi])
+    point = np.clip(np.asarray(near, dtype=np.float64), lo, hi)
+    corners = np.where(rng.random((_BATCH, region.size)) < 0.5, lo, hi)
+    moved = rng.random((_BATCH, region.size)) < 0.15
+    batch = np.where(moved, corners, point)
+    batch[0] = point
+    return _into(region, batch, point if not region.rows else (lo + hi) / 2)
 
 
 def margins(problem: Problem, violation: Formula, points: FloatArray) -> FloatArray:

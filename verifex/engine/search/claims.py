@@ -32,6 +32,7 @@ from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
 from verifex.engine.search.handover import Rest
 from verifex.engine.search.record import Closed, Proof, ProofNode
+from verifex.engine.search.replant import replanted
 from verifex.engine.search.start import linear_rows, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
@@ -180,10 +181,12 @@ def decide_search(
     options: SearchOptions,
     log: Callable[[dict[str, Any]], None] | None = None,
     seed: int = 0,
+    like: Closed | None = None,
 ) -> FormulaResult:
     """Search the whole region; `lower` bounds the margin of the least bounded open row.
 
-    `seed` draws the points that are tried first.
+    `seed` draws the points that are tried first. `like` is the record of a claim that was closed on
+    another region of the same graph: the search begins with its splits.
     """
     layout = Layout(problem.graph, tuple(sorted(nodes(problem.violation()))))
     whole_features = WholeFeatures.of(problem.region)
@@ -216,11 +219,16 @@ def decide_search(
         policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
         return FormulaResult(None, policy.witness, -np.inf, Stats())
     for plan in _plans(given, options):
-        signs = np.zeros((1, layout.gates), dtype=np.int8)
-        rows = [range(len(distinct))]
+        known = replanted(like, layout)
+        signs = np.zeros((1, layout.gates), dtype=np.int8) if known is None else known.signs
+        count, rows = len(signs), [range(len(distinct))] * len(signs)
         roots = whole(
-            lo[None], hi[None], signs, rows, forms=len(distinct), waits=bool(plan.refresh))
-        search = Search(root, bounder, policy, plan, budget, roots, log, whole_features)
+            np.repeat(lo[None], count, axis=0), np.repeat(hi[None], count, axis=0), signs, rows,
+            forms=len(distinct), waits=bool(plan.refresh))
+        if known is not None:
+            roots.node[:] = known.leaves
+        search = Search(root, bounder, policy, plan, budget, roots, log, whole_features,
+                        None if known is None else known.proof)
         search.begin(samples(lo, hi, balls, seed))
         drive(search)
         if not len(search.open_domains()) or policy.finished() or budget.spent:

@@ -78,11 +78,9 @@ def build_problem(graph: Graph, spec: Spec, base_dir: str | Path = ".") -> Probl
 
 def build_with(graph: Graph, spec: Spec, files: DataFolder) -> Problem:
     """As `build_problem`, with a folder that knows afterwards what was read of it."""
-    if not spec.require:
-        raise InputError("nothing to prove", expected="at least one [[require]]", key="require")
+    require_something(spec)
     prepared = prepare(graph, spec, files)
-    entries = enumerate(spec.require)
-    require = conjoin([formula_of(p, prepared.setting, f"require[{i}]") for i, p in entries])
+    require = required(spec, prepared.setting)
     assume = assumption(spec, prepared.setting)
     return prepared.problem(require, assume, prepared.statement())
 
@@ -278,6 +276,18 @@ def _free_name(wanted: str, taken: dict[str, int]) -> str:
 
 
 # --- formulas -------------------------------------------------------------------------------
+
+
+def required(spec: Spec, setting: Setting) -> Formula:
+    """Every `[[require]]`."""
+    entries = enumerate(spec.require)
+    return conjoin([formula_of(p, setting, f"require[{i}]") for i, p in entries])
+
+
+def require_something(spec: Spec) -> None:
+    """Raise InputError where a spec claims nothing."""
+    if not spec.require:
+        raise InputError("nothing to prove", expected="at least one [[require]]", key="require")
 
 
 def assumption(spec: Spec, setting: Setting) -> Formula:

@@ -23,6 +23,7 @@ from verifex.engine.search.gates.bounding import Bounding
 from verifex.engine.search.gates.branching import LENIENT, few_cells, layer_weights
 from verifex.engine.search.gates.domains import (
     NO_BOUNDS,
+    SEEN,
     Domains,
     Flags,
     attach_last,
@@ -47,7 +48,8 @@ from verifex.semantics.whole import WholeFeatures
 
 
 class Search:
-    """One run of branch and bound over the `roots`. `log` receives one dictionary per batch.
+    """One run of branch and bound over the `roots`. `log` receives one dictionary per batch. With a
+    `proof` that has splits already, the roots are its leaves, and say so in `node`.
 
     `options` are complete: `refresh` has been decided (see `refresh.lightened`).
     """
@@ -62,10 +64,11 @@ class Search:
         roots: Domains,
         log: Callable[[dict[str, Any]], None] | None = None,
         whole: WholeFeatures | None = None,
+        proof: Proof | None = None,
     ) -> None:
         layout = root.layout
         self.layout, self.policy, self.options, self.budget = layout, policy, options, budget
-        self.log, self.proof, self.stats = log, Proof(), Stats()
+        self.log, self.proof, self.stats = log, proof or Proof(), Stats()
         self.context = SearchContext(
             layout, bounder, FormTable(layout, policy.forms), HalfSpaceMaker(layout, bounder),
             policy, options, budget, self.proof, self.stats, whole)
@@ -97,7 +100,8 @@ class Search:
         `points` (k, n) of the region, if any are known, save work: they show what is open.
         """
         self._points, roots = points, self.roots
-        roots.node[:] = [self.proof.add(ProofNode(parent=-1)) for _ in range(len(roots))]
+        if not self.proof.nodes:
+            roots.node[:] = [self.proof.add(ProofNode(parent=-1)) for _ in range(len(roots))]
         for at in range(0, len(roots), self.options.width):
             batch = roots.take(slice(at, at + self.options.width))
             if self.budget.spent or self.policy.finished():
@@ -279,7 +283,9 @@ class Search:
         self._look_at_points()
         if roots and self._seen is not None:
             for k in range(len(domains)):
-                domains.seen[k] = self._seen
+                split = np.flatnonzero(domains.signs[k])
+                mine = (self._seen[:, split] == (domains.signs[k, split] > 0)).all(axis=1)
+                domains.seen[k] = self._seen[mine][:SEEN] if len(split) else self._seen
         order = self._bounding.choose(domains, kept, still)
         self.adopt(domains.take(order))
 

@@ -69,16 +69,26 @@ def changed_text(
         document["network"] = moved.file(network)
     elif isinstance(document.get("network"), str):
         document["network"] = moved(document["network"])
-    line = "".join(c if c.isprintable() else " " for c in f"{spec.name} with {told}")
-    return f"{_MARK}{line}\n{toml_text(moved_document(document, moved))}"
+    return marked(f"{spec.name} with {told}", toml_text(moved_document(document, moved)))
+
+
+def marked(what: str, text: str) -> str:
+    """The text of a spec that begins with what it is and who wrote it."""
+    line = "".join(c if c.isprintable() else " " for c in what)
+    return f"{_MARK}{line}\n{text}"
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise UsageError where a spec lies at a path that verifex did not write."""
+    if path.exists() and not path.read_bytes().startswith(_MARK.encode()):
+        raise UsageError(f"the changed spec would replace {path}, which verifex did not write: "
+                         "expected another name for what is kept")
 
 
 def write_spec(path: Path, text: str) -> None:
     """Write a spec, but over no file that somebody else wrote."""
     try:
-        if path.exists() and not path.read_bytes().startswith(_MARK.encode()):
-            raise UsageError(f"the changed spec would replace {path}, which verifex did not write: "
-                             "expected another name for what is kept")
+        refuse_foreign(path)
         path.write_bytes(text.encode())
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", expected="a writable file",

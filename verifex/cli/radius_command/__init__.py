@@ -1,0 +1,1 @@
+"""The command `radius`: what it asks, and how its answers are printed."""

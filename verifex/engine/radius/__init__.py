@@ -1,0 +1,1 @@
+"""The radius of a claim: the largest one that is shown, the least one that is refuted."""
