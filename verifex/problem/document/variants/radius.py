@@ -25,6 +25,7 @@ from verifex.problem.read import Given
 from verifex.problem.spec.build import (
     assumption,
     find_network,
+    graph_of,
     named,
     prepare,
     require_something,
@@ -137,7 +138,7 @@ def load_radius(
     folder = DataFolder(Path(spec_path).parent)
     try:
         asked = radius_questions(
-            network.parsed, named(source.parsed, spec_path), folder, key, features)
+            graph_of(network, spec_path), named(source.parsed, spec_path), folder, key, features)
     except InputError as error:
         raise error.at(file=str(spec_path)) from None
     files = QuestionFiles(network, source, folder.hashes)
