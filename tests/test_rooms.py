@@ -68,7 +68,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.certificate": (
         "checker claim_spec lines names written", "write", "attempts leaf", "grant",
-        "application keeping radius ranges",
+        "application keeping radius_ends ranges",
         "bundle",
     ),
     "verifex.certificate.checker": (

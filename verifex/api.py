@@ -86,7 +86,8 @@ def answer(
     log = clocked(log)
     keeper = Keeper(asked, fitting(settings), keep=keep)
     verdict = keeper.told(decide_and_check(
-        asked.problem, keeper.files, keeper.settings, pool, watching(log, progress), keeper.scratch))
+        asked.problem, keeper.files, keeper.settings, pool, watching(log, progress),
+        keeper.scratch))
     if log is not None:
         document = verdict.to_json()
         kept = ("name", "verdict", "reason", "evidence", "seconds", "steps", "notes", "certificate")

@@ -88,7 +88,7 @@ def find_radii(
 ) -> list[RadiusVerdict]:
     """The radii of questions that are built already. After Ctrl-C the answers so far are given; the
     last of them says that it was interrupted."""
-    from verifex.certificate.radius import find_radius
+    from verifex.certificate.radius_ends.find import find_radius
 
     settings, log = api.fitting(settings), api.clocked(log)
     found: list[RadiusVerdict] = []

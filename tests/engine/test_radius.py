@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import tomllib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ import verifex
 from tests.helpers.checker_nets import save_net
 from tests.helpers.spec_nets import text
 from verifex.certificate.grant import certify, run_checker
-from verifex.certificate.radius import radius_files
+from verifex.certificate.radius_ends.find import radius_files
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
@@ -298,6 +299,19 @@ def test_certificates_of_both_ends(tmp_path: Path) -> None:
     assert load_radius(tmp_path / "kept.toml")[0].guess == found.proved
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "kept.toml", "kept.vxc", "net.onnx", "spec.toml"]
+
+
+def test_what_is_given_in_memory_is_proved(tmp_path: Path) -> None:
+    path = line_spec(tmp_path, {"linf": 1})
+    spec, network = verifex.load_spec(path), (tmp_path / "net.onnx").read_bytes()
+    found = verifex.radius(network, spec)
+    assert found.closed
+    assert found.refuted == 3
+    kept = tmp_path / "kept.vxc"
+    found = verifex.radius(network, spec, certificate=kept)
+    assert found.certificate is not None
+    document = tomllib.loads((tmp_path / "kept.toml").read_text())
+    assert run_checker(tmp_path / document["network"], tmp_path / "kept.toml", kept).valid
 
 
 def test_a_proof_is_not_accepted_for_more_than_it_shows(tmp_path: Path) -> None:
