@@ -148,7 +148,7 @@ def radius(
     from verifex.cli.common import with_changes
     from verifex.cli.radius_command import command as finding
 
-    asked = finding.Asked(key, tuple(feature or ()), tolerance, most, save_witness)
+    asked = finding.AskedRadius(key, tuple(feature or ()), tolerance, most, save_witness)
     with with_changes(files, set_keys) as changed:
         code = finding.radius(changed, asked, settings, log=log, json=json, quiet=quiet)
     raise typer.Exit(code)

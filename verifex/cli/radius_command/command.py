@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRadius:
     """What the command line asks of a radius."""
 
     key: str | None
@@ -32,7 +32,7 @@ class Asked:
 
 
 def radius(
-    files: Sequence[Path], asked: Asked, settings: Settings, *, log: Path | None, json: bool,
+    files: Sequence[Path], asked: AskedRadius, settings: Settings, *, log: Path | None, json: bool,
     quiet: bool,
 ) -> int:
     """Find the radii and print them; 0 if all are closed to the tolerance, else 2."""
