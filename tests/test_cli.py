@@ -104,7 +104,7 @@ def test_the_witness_in_the_document_is_exact(cli: Cli, place: Path) -> None:
 
     code, out, _ = cli("verify", "fails.toml", "--json")
     document = json.loads(out)
-    assert (code, document["verdict"], document["exit_code"]) == (1, "refuted", 1)
+    assert (code, document["outcome"], document["exit_code"]) == (1, "refuted", 1)
     row = (place / "breast_cancer_test.csv").read_text().splitlines()[5].split(",")[:-1]
     for text, cell in zip(document["witness"]["point_exact"], row, strict=True):
         assert abs(Fraction(text) - Fraction(cell)) <= Fraction("0.9")
@@ -120,7 +120,7 @@ def test_solvers_and_limits_are_passed_on(cli: Cli, place: Path) -> None:
     words = ("-s", "z3", "--no-attack", "-t", "0.5", "--memory", "900M", "--threads", "1")
     code, out, _ = cli("verify", "hard.toml", *words, "--json")
     document = json.loads(out)
-    assert (code, document["verdict"]) == (2, "unknown")
+    assert (code, document["outcome"]) == (2, "unknown")
     assert "z3" in document["reason"]
     assert [s[0] for s in document["steps"]] == ["bounds", "z3"]
     assert "time" in document["reason"]
@@ -140,7 +140,7 @@ def test_engines(cli: Cli, place: Path) -> None:
         words = ("--engine", engine, "--no-attack", "--no-check", "--json")
         code, out, _ = cli("verify", "easy.toml", *words)
         document = json.loads(out)
-        assert (code, document["verdict"]) == (2, "claimed"), document
+        assert (code, document["outcome"]) == (2, "claimed"), document
         stages[engine] = [s[0] for s in document["steps"]]
     assert stages == {
         "auto": ["bounds", "search"], "search": ["bounds", "search"],
@@ -148,7 +148,7 @@ def test_engines(cli: Cli, place: Path) -> None:
     }
     code, out, _ = cli("verify", "easy.toml", "--engine", "milp", "--no-attack", "--json")
     document = json.loads(out)
-    assert (code, document["verdict"]) == (0, "proved")
+    assert (code, document["outcome"]) == (0, "proved")
     assert [s[0] for s in document["steps"]] == [
         "bounds", "highs", "proof: bounds", "proof: search", "certificate", "check"
     ]
@@ -209,7 +209,7 @@ def test_a_log_tells_every_stage_and_is_drawn(cli: Cli, place: Path) -> None:
     assert searched[0]["open"] == 1
     assert searched[0]["bound"] < 0
     assert (searched[-1]["open"], searched[-1]["bound"]) == (0, 0.0)
-    assert (entries[-1]["event"], entries[-1]["verdict"]) == ("verdict", "proved")
+    assert (entries[-1]["event"], entries[-1]["outcome"]) == ("verdict", "proved")
     assert [s[0] for s in entries[-1]["steps"]] == stages
     pytest.importorskip("matplotlib")
     assert cli("plot", "run.jsonl", "-o", "run.svg")[0] == 0

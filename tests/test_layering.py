@@ -19,6 +19,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         frozenset,
         (
             {"errors", "statement", "version"},
+            {"documents"},
             {"ir", "settings", "source"},
             {"semantics"},
             {"frontend"},

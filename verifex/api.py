@@ -90,7 +90,7 @@ def answer(
         keeper.scratch))
     if log is not None:
         document = verdict.to_json()
-        kept = ("name", "verdict", "reason", "evidence", "seconds", "steps", "notes", "certificate")
+        kept = ("name", "outcome", "reason", "evidence", "seconds", "steps", "notes", "certificate")
         log({"event": "verdict", **{k: document[k] for k in kept if k in document}})
     return verdict
 

@@ -182,6 +182,11 @@ class KeptFiles:
         return list(copies)
 
 
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal; raises InputError."""
+    return hashlib.sha256(_read(path)).hexdigest()
+
+
 def _steps_up(name: str) -> int:
     """How many folders above the spec a data file lies."""
     parts = Path(os.path.normpath(name)).parts

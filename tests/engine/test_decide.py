@@ -373,7 +373,7 @@ def test_verdicts_as_json(pool: SolverPool) -> None:
     claim = atom(graph, "f", -1, F(4, 3))
     problem = Problem(graph, box(-1, 2), claim, name="modulus", notes=("a note",))
     data = json.loads(json.dumps(ask(problem, "z3", pool).to_json(), allow_nan=False))
-    assert data["verdict"] == "refuted"
+    assert data["outcome"] == "refuted"
     assert data["name"] == "modulus"
     assert data["notes"] == ["a note"]
     assert data["evidence"][0] == "z3"

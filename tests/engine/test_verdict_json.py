@@ -94,7 +94,9 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value", "key"),
     [
-        ("verdict", "maybe", "verdict"), ("verdict", ..., "verdict"), ("name", 3, "name"),
+        ("outcome", "maybe", "outcome"), ("outcome", ..., "outcome"), ("schema", 2, "schema"),
+        ("schema", "1", "schema"), ("kind", "range", "kind"), ("sha256", "x", "sha256"),
+        ("name", 3, "name"),
         ("evidence_data.0.kind", "hope", r"evidence_data\[0\]\.kind"),
         ("evidence_data", "attack", "evidence_data"),
         ("witness.point_exact", ["1/0"], r"witness\.point_exact\[0\]"),
@@ -118,6 +120,16 @@ def test_what_is_no_verdict_is_refused(text: str) -> None:
             kind.from_json(text)
     with pytest.raises(InputError, match="no JSON data"):
         Verdict.from_json({"name": {1, 2}})
+
+
+def test_documents_from_before_there_was_a_schema_are_read() -> None:
+    """They called the outcome the verdict."""
+    new = SAID.to_json()
+    former = {"verdict" if k == "outcome" else k: v for k, v in new.items()
+              if k not in ("schema", "kind", "verifex", "sha256", "statement")}
+    assert Verdict.from_json(former) == SAID
+    with pytest.raises(InputError, match=r"^verdict:"):
+        Verdict.from_json({**former, "verdict": "maybe"})
 
 
 def test_keys_of_the_command_line_are_kept() -> None:

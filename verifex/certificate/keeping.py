@@ -57,6 +57,8 @@ class Keeper:
         if certificate is not None and self._written and self.settings.certificate is not None:
             certificate = {**certificate, "files": str(folder_beside(self.settings.certificate))}
             verdict = replace(verdict, extra={**verdict.extra, "certificate": certificate})
+        if self.files is not None:
+            verdict = replace(verdict, sha256=self.files.hashes())
         if not self._keep:
             if self._folder is not None:
                 self._folder.remove()

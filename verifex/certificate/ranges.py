@@ -61,16 +61,25 @@ def certified(
     """The ranges with what the checker accepts of both ends of each, and with the certificates in
     the folder that the settings name, if they name one."""
     if not settings.check and settings.certificate is None:
-        return list(found)
+        return _hashed(asked, found)
     told = watches or [Watch() for _ in asked]
     with _folder(settings) as folder:
         asked, note = _as_files(asked, folder)
         if note:
             return [replace(one, notes=(*one.notes, note)) for one in found]
+        found = _hashed(asked, found)
         return [
             _certified(_Case(one, settings, pool, watch, folder, f"{k + 1}-{_slug(one.text)}"), end)
             for k, (one, end, watch) in enumerate(zip(asked, found, told, strict=True))
         ]
+
+
+def _hashed(
+    asked: Sequence[Expression], found: Sequence[RangeVerdict]
+) -> list[RangeVerdict]:
+    """The ranges with the SHA-256 of the files that ask for them."""
+    files = asked[0].files if asked else None
+    return [one if files is None else replace(one, sha256=files.hashes()) for one in found]
 
 
 def _as_files(asked: Sequence[Expression], folder: Path) -> tuple[Sequence[Expression], str]:

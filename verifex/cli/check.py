@@ -19,6 +19,7 @@ from verifex.errors import (
     VerifexError,
 )
 from verifex.settings import MOST_JOBS
+from verifex.source import file_hash
 
 if TYPE_CHECKING:
     from verifex.certificate.bundle import BundleAnswer
@@ -63,7 +64,9 @@ def check_one(files: Sequence[Path], options: CheckOptions) -> int:
         raise VerifexError(found.text)
     code = EXIT_UNKNOWN if found.code is None else _CODES[found.code]
     if options.json:
-        emit({
+        emit("check", {
+            "sha256": {"network": file_hash(network), "spec": file_hash(spec),
+                       "certificate": file_hash(certificate)},
             "answer": found.text, "valid": found.valid, "refutes": found.refutes,
             "bytes": found.size,
             "seconds": round(found.seconds, 3), "exit_code": code,
@@ -111,7 +114,7 @@ def check_folder(folder: Path, options: CheckOptions) -> int:
         raise
     code = exit_code(answers)
     if options.json:
-        emit(_document(folder, answers, code))
+        emit("folder check", _document(folder, answers, code))
         return code
     for answer in answers[shown:]:
         print(_line(folder, answer))
@@ -150,7 +153,7 @@ def export(path: Path, *, json: bool) -> int:
 
     size = write_application(path)
     if json:
-        emit({"file": str(path), "bytes": size})
+        emit("checker", {"file": str(path), "bytes": size})
     else:
         print(f"{path}: {size} bytes; python -I -S {path} NETWORK SPEC CERTIFICATE")
     return 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verifex.documents import header
 from verifex.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def console() -> Console:
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
-def emit(document: Any) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(document, indent=2, allow_nan=False))
+def emit(kind: str, document: Mapping[str, Any]) -> None:
+    """One JSON document of this kind on stdout (see `verifex.documents`)."""
+    print(json.dumps({**header(kind), **document}, indent=2, allow_nan=False))
 
 
 def write_file(path: Path, data: str | bytes) -> None:

@@ -45,7 +45,7 @@ def print_verdict(verdict: Verdict, problem: Problem, json: bool, quiet: bool) -
         document["features"] = list(problem.region.names)
         if problem.point is not None:
             document["reference"] = [float(v) for v in problem.point]
-        emit({**document, "exit_code": verdict.exit_code})
+        emit("verdict", {**document, "exit_code": verdict.exit_code})
     elif quiet:
         print(verdict.outcome.value)
     else:
@@ -77,7 +77,7 @@ def print_ranges(
     """Print ranges in the form that was asked for; `names` are those of the inputs."""
     if json:
         parts = [{"asked": t, **r.to_json()} for t, r in zip(texts, found, strict=True)]
-        emit({"ranges": parts, "exit_code": max(r.exit_code for r in found)})
+        emit("ranges", {"ranges": parts, "exit_code": max(r.exit_code for r in found)})
         return
     if quiet:
         for text, r in zip(texts, found, strict=True):
@@ -157,7 +157,8 @@ def replay_file(files: Sequence[Path], *, json: bool, quiet: bool) -> int:
     found = replay(problem, point)
     code = EXIT_REFUTED if found.refutes else EXIT_UNKNOWN
     if json:
-        emit({
+        emit("replay", {
+            "sha256": None if asked.files is None else asked.files.hashes(),
             "refutes": found.refutes, "inside": found.inside, "assumed": found.assumed,
             "violated": found.violated, "on_kink": found.on_kink,
             "margin": None if found.margin is None else float(found.margin),

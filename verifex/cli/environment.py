@@ -42,7 +42,7 @@ def solvers(*, json: bool) -> int:
     """List the solvers with availability, version, capabilities."""
     found = surveyed()
     if json:
-        emit({"solvers": [_solver_document(n, c, a) for n, (c, a) in found.items()]})
+        emit("solvers", {"solvers": [_solver_document(n, c, a) for n, (c, a) in found.items()]})
         return 0
     from rich.table import Table
     from rich.text import Text
@@ -88,7 +88,7 @@ def doctor(*, json: bool) -> int:
     bad = [c for c in checks if c.needed and not c.ok]
     code = EXIT_NO_SOLVER if bad else 0
     if json:
-        emit({"checks": [asdict(c) for c in checks], "ok": not bad, "exit_code": code})
+        emit("doctor", {"checks": [asdict(c) for c in checks], "ok": not bad, "exit_code": code})
         return code
     from rich.table import Table
     from rich.text import Text

@@ -50,7 +50,7 @@ def export(
             said |= _write_pair(pair["onnx"], pair["vnnlib"], problem)
             wanted |= pair
     if json:
-        emit({"files": [{"kind": k, "file": str(wanted[k]), **said[k]} for k in wanted]})
+        emit("export", {"files": [{"kind": k, "file": str(wanted[k]), **said[k]} for k in wanted]})
         return 0
     out = console()
     for kind, path in wanted.items():

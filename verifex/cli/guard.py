@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from verifex.documents import header
 from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, EXIT_USAGE, VerifexError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def fail(words: Sequence[str], message: str, code: int) -> int:
     line = " ".join(message.split())
     print(line, file=sys.stderr)
     if "--json" in words:
-        print(json.dumps({"error": line, "exit_code": code}))
+        print(json.dumps({**header("error"), "error": line, "exit_code": code}))
     if os.environ.get("VERIFEX_DEBUG") == "1" and sys.exc_info()[0] is not None:
         traceback.print_exc()
     return code
@@ -96,6 +97,7 @@ def run_process(app: typer.Typer) -> NoReturn:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     _watch_interrupts()
+    _own_stdout()
     if os.environ.get("VERIFEX_DEBUG") != "1":
         warnings.simplefilter("ignore")
     try:
@@ -109,6 +111,20 @@ def run_process(app: typer.Typer) -> NoReturn:
     if code == EXIT_INTERRUPTED:
         os._exit(code)  # libraries may take seconds to shut down; our children are gone
     sys.exit(code)
+
+
+def _own_stdout() -> None:
+    """Keep stdout to ourselves: what libraries print on file descriptor 1, as HiGHS 1.16 prints a
+    banner, goes to stderr, from processes that we start too."""
+    try:
+        own = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # closed: whoever started us wants none of it
+        return
+    at_terminal = os.isatty(own)
+    sys.stdout = os.fdopen(
+        own, "w", buffering=1 if at_terminal else -1, encoding=sys.stdout.encoding,
+        errors=sys.stdout.errors)
 
 
 def _watch_interrupts() -> None:

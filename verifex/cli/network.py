@@ -28,7 +28,7 @@ def show(
         if path is not None:
             write_file(path, draw(graph, opened))
     if json:
-        emit(_document(graph, opened))
+        emit("graph", _document(graph, opened))
     else:
         _table(graph, opened)
     return 0

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verifex.documents import header
 from verifex.engine.findings.reasons import BOUNDS, BY_CHECKER, Evidence, Reason, sentence
 from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN, UsageError
 from verifex.ir.formula import Cell
@@ -78,7 +79,8 @@ class Verdict:
     margin attained at a point (exact). `reasons` say why, for unknown. `proof` is the record of the
     search that closed a claim, from which a certificate can be written; no JSON holds it, nor
     the files that `save` keeps.
-    `statement` says what was claimed; None where the problem did not come of a spec.
+    `statement` says what was claimed; None where the problem did not come of a spec. `sha256` are
+    the hashes of the files that say what is claimed; None where there are none.
     """
 
     outcome: Outcome
@@ -94,6 +96,7 @@ class Verdict:
     name: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     statement: ClaimStatement | None = None
+    sha256: Mapping[str, Any] | None = None
     proof: Any = field(default=None, repr=False, compare=False)
     kept: KeptFiles | None = field(default=None, repr=False, compare=False)
 
@@ -144,8 +147,10 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`; rationals also appear as exact text where they matter."""
         return {
+            **header("verdict"),
+            "sha256": None if self.sha256 is None else dict(self.sha256),
             "name": self.name,
-            "verdict": self.outcome.value,
+            "outcome": self.outcome.value,
             "reason": self.reason,
             "reasons": [r.to_json() for r in self.reasons],
             "evidence": list(map(str, self.evidence)),
@@ -183,10 +188,10 @@ class Verdict:
             at.point_exact, at.margin_exact,
             {k: tuple(map(Fraction, values)) for k, values in at.values.items()}, at.replays)
         return Verdict(
-            Outcome(found.verdict), found.reasons, found.evidence_data, witness, worst.proven_exact,
+            Outcome(found.outcome), found.reasons, found.evidence_data, witness, worst.proven_exact,
             worst.claimed_at_least, worst.attained_exact, found.seconds,
             tuple(StageRecord(*step) for step in found.steps), found.notes, found.name, extra,
-            None if found.statement is None else found.statement.to_statement(),
+            None if found.statement is None else found.statement.to_statement(), found.sha256,
         )
 
 
@@ -309,6 +314,7 @@ class RangeVerdict:
     evidence: tuple[Evidence, ...] = ()
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    sha256: Mapping[str, Any] | None = None
 
     @property
     def reason(self) -> str:
@@ -348,6 +354,8 @@ class RangeVerdict:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            **header("range"),
+            "sha256": None if self.sha256 is None else dict(self.sha256),
             "expression": self.expression,
             "closed": self.closed,
             "settled": self.settled,
@@ -369,4 +377,4 @@ class RangeVerdict:
         found = read_document(RangeDocument, text)
         low, high = RangeEnd.from_part(found.low), RangeEnd.from_part(found.high)
         return RangeVerdict(found.expression, low, high, found.reasons, found.evidence_data,
-                            found.seconds, found.notes)
+                            found.seconds, found.notes, found.sha256)

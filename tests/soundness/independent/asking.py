@@ -140,7 +140,7 @@ def _read(code: int, out: str, err: str) -> Answer:
                                                              for r in document["ranges"]]}
     margins, witness = document["worst_margin"], document["witness"]
     wanted = EXITS.get(code)
-    said = document["verdict"]
+    said = document["outcome"]
     if wanted != (said if said in EXITS.values() else None) or document["exit_code"] != code:
         return {"verdict": "crashed", "reason": f"exit code {code} with the verdict {said}"}
     return {

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
+from verifex.documents import SCHEMA
 from verifex.engine.findings.reasons import Evidence, Reason
 from verifex.errors import InputError
 from verifex.ir.fields import show, wrong
@@ -29,6 +30,15 @@ def _exact(value: object) -> Fraction:
 
 
 ExactText = Annotated[Fraction, PlainValidator(_exact)]
+
+
+def _known(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= SCHEMA:
+        raise wrong(show(value), f"{SCHEMA}, the version of documents that is read here")
+    return value
+
+
+Schema = Annotated[int, PlainValidator(_known)]
 
 
 class _Part(BaseModel):
@@ -109,8 +119,16 @@ class VerdictDocument(_Part):
 
     model_config = ConfigDict(extra="allow")
 
+    schema_: Schema = Field(SCHEMA, alias="schema")
+    kind: Literal["verdict"] = "verdict"
+    verifex: str = ""
+    sha256: dict[str, Any] | None = None
     name: str
-    verdict: Literal["proved", "claimed", "refuted", "unknown"]
+    # Documents without a `schema` are older than it, and called it the verdict.
+    outcome: Annotated[
+        Literal["proved", "claimed", "refuted", "unknown"],
+        Field(validation_alias=AliasChoices("outcome", "verdict")),
+    ]
     reason: str
     reasons: tuple[Reason, ...]
     evidence: tuple[str, ...]
@@ -140,6 +158,9 @@ class EndPart(_Part):
 class RangeDocument(_Part):
     """See `verdict.RangeVerdict`."""
 
+    schema_: Schema = Field(SCHEMA, alias="schema")
+    kind: Literal["range"] = "range"
+    sha256: dict[str, Any] | None = None
     expression: str
     low: EndPart
     high: EndPart
