@@ -19,7 +19,18 @@ from verifex.ir.exact import as_exact
 from verifex.ir.formula import Cell
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import entries
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.solvers._simplex import Tableau
 
 Line: TypeAlias = tuple[int, list[int]]
@@ -203,6 +214,8 @@ class _Compiler:
                 return self.emit(Code("mul", tuple(args), cell=cell))
             case Concat():
                 return args[0]
+            case TreeLeaves():
+                raise UnsupportedError("decision trees: there are no regions to enumerate")
             case Univariate():
                 return self.emit(Code("univariate", tuple(args), name=op.name, cell=cell))
 

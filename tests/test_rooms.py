@@ -13,7 +13,7 @@ from tests.helpers.layering import MOST_FILES, REGISTRIES, ROOT, imported, shipp
 # "*" holds whatever has no other one: the entries of a registry.
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.ir": (
-        "decimals exact", "fields formula linmap model region", "ops", "graph",
+        "decimals exact", "fields formula linmap model region trees", "ops", "graph",
         "fingerprints graft lift problem", "text",
     ),
     "verifex.semantics": (
@@ -28,7 +28,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "call", "constants elementwise linear logic resize shape", "einsum indexing pooling",
         "heads", "ml", "rules",
     ),
-    "verifex.frontend.onnx.operators.ml": ("columns",),
+    "verifex.frontend.onnx.operators.ml": ("columns tree_nodes", "trees"),
     "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (
         "csv_file linear messages", "model", "builders data region schema", "build",
@@ -55,7 +55,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "attained nearer single",
     ),
     "verifex.engine.search": (
-        "counts record start", "exact_claim replant", "gates inputs", "handover workers",
+        "counts record start", "exact_claim replant", "gates inputs trees", "handover workers",
         "claims extrema",
     ),
     "verifex.engine.search.gates": (
@@ -83,17 +83,17 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "elementwise identities indexing logic normalization products rectifiers resize scatters",
         "shapes smooth window_places", "convolution einsum windows", "ml", "rules",
     ),
-    "verifex.certificate.checker.onnx.operators.ml": ("columns", "rules"),
+    "verifex.certificate.checker.onnx.operators.ml": ("columns trees", "rules"),
     "verifex.certificate.checker.graph": (
-        "element_types forms packed_rows sparse_rows", "network_graph", "elements fingerprints",
-        "symbolic", "moves",
+        "element_types forests forms packed_rows sparse_rows", "network_graph",
+        "elements fingerprints", "symbolic", "moves",
     ),
     "verifex.certificate.checker.bounds": (
-        "balls grid lanes multipliers planes whole_numbers", "domain", "at_point many plain",
-        "substitution",
+        "balls grid lanes multipliers planes terrain whole_numbers", "domain",
+        "at_point many plain", "substitution",
     ),
     "verifex.certificate.checker.proof": (
-        "lines names", "atoms header", "closing witnesses", "checker",
+        "lines names piecewise", "atoms header", "closing witnesses", "checker",
     ),
     "verifex.certificate.checker.spec": (
         "formulas toml_values", "data names", "constraints reference",

@@ -30,7 +30,8 @@ from verifex.ir.linmap import (
     identity,
     scale,
 )
-from verifex.ir.ops import Affine, Concat
+from verifex.ir.ops import Affine, Concat, TreeLeaves
+from verifex.ir.trees.forest import TreeNode, forest_of
 
 grid = st.one_of(st.sampled_from([0.0, -0.0, 1.0, -1.0]), st.integers(-24, 24).map(lambda k: k / 8))
 """Small multiples of 1/8."""
@@ -211,6 +212,8 @@ class _Grower:
                 return b.mul(v, v if draw(st.integers(0, 3)) == 0 else self.shaped(b.shape(v)))
             case "Concat":
                 return self.concat()
+            case "TreeLeaves":
+                return self.leaves()
             case _:
                 return self.univariate(draw(st.sampled_from(self.names)))
 
@@ -236,6 +239,32 @@ class _Grower:
         axis = draw(st.integers(0, len(shape) - 1))
         longer = (*shape[:axis], draw(st.integers(1, 2)), *shape[axis + 1:])
         return self.b.add(Concat(axis), first, self.shaped(longer))
+
+    def leaves(self) -> int:
+        """Random trees on a node, with thresholds that values are often equal to."""
+        x = self.any()
+        size = self.b.node(x).size
+        if not size:
+            x, size = self.b.const(np.zeros(1)), 1
+        trees = [self.tree(size) for _ in range(self.draw(st.integers(1, 2)))]
+        return self.b.add(TreeLeaves(forest_of(size, trees)[0]), x)
+
+    def tree(self, size: int) -> list[TreeNode]:
+        """A tree of up to four comparisons, grown at its leaves."""
+        draw = self.draw
+        nodes: list[TreeNode] = []
+        ends: list[tuple[int, str]] = [(-1, "")]
+        for _ in range(draw(st.integers(0, 4))):
+            parent, side = ends.pop(draw(st.integers(0, len(ends) - 1)))
+            if parent >= 0:
+                nodes[parent] = nodes[parent]._replace(**{side: len(nodes)})
+            ends += [(len(nodes), "left"), (len(nodes), "right")]
+            nodes.append(TreeNode(
+                draw(st.integers(0, size - 1)), draw(self.numbers), draw(st.booleans()), 0, 0))
+        for leaf, (parent, side) in enumerate(ends):
+            if parent >= 0:
+                nodes[parent] = nodes[parent]._replace(**{side: ~leaf})
+        return nodes
 
     def univariate(self, name: str) -> int:
         """A smooth function, of an argument that its domain holds."""

@@ -143,6 +143,9 @@ class _ProofWriter:
         if child.gate is None:
             if child.whole:
                 return {"whole": [child.dimension, int(child.at)]}
+            if child.cut is not None:
+                at, above = child.cut
+                return {"cut": [child.dimension, str(at), int(above)]}
             return {"input": [child.dimension, str(Fraction(child.at))]}
         z, k = layout.name(child.gate)
         return {"split": [self.names.group(z), k]}

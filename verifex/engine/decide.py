@@ -22,6 +22,7 @@ from verifex.engine.findings.reasons import (
     BOUNDS,
     INPUT_SEARCH,
     SEARCH,
+    TREE_SEARCH,
     Evidence,
     EvidenceKind,
     Reason,
@@ -32,6 +33,7 @@ from verifex.engine.findings.undefined import region_notes
 from verifex.engine.margin import lower_margin
 from verifex.engine.run import Run, has_smooth, node_bounds
 from verifex.engine.search.record import Closed, Proof
+from verifex.engine.search.trees.ground import depends_on_trees
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.engine.watch import Watch
@@ -78,6 +80,8 @@ def _found(run: Run, verdict: Verdict | None) -> Verdict:
     if verdict is None and _beyond_floats(problem):
         why = "the claim has a number beyond 1e300"
         return run.verdict(Outcome.UNKNOWN, [Reason(ReasonKind.UNSUPPORTED, SEARCH, why)])
+    if verdict is None and settings.searches and depends_on_trees(problem):
+        verdict = _by_trees(run)
     if verdict is None and settings.attack:
         verdict = _by_attack(run, quick=settings.searches)
     if verdict is None and settings.searches:
@@ -161,6 +165,29 @@ def _by_attack(run: Run, quick: bool) -> Verdict | None:
     if witness is None:
         return None
     return run.verdict(Outcome.REFUTED, evidence=replayed(ATTACK), witness=witness)
+
+
+def _by_trees(run: Run) -> Verdict | None:
+    """Branch and bound between the thresholds of decision trees; no other search knows them."""
+    from verifex.engine.search.trees.search import decide_trees
+
+    started = time.monotonic()
+    try:
+        found = decide_trees(run.problem, run.budget.part(0.9), run.watch.search())
+    except UnsupportedError as error:
+        run.reasons.append(Reason(ReasonKind.UNSUPPORTED, TREE_SEARCH, str(error)))
+        return None
+    run.stage("trees", started, f"{found.boxes} boxes, {found.leaves} leaves")
+    witness = found.witness or run.attained(found.nearest)
+    if witness is not None:
+        return run.verdict(Outcome.REFUTED, evidence=replayed(TREE_SEARCH), witness=witness)
+    if found.closed is not None:
+        run.proof = found.closed
+        closed = Evidence(EvidenceKind.BOXES_CLOSED, TREE_SEARCH, count=found.leaves)
+        return run.verdict(Outcome.CLAIMED, evidence=[closed])
+    run.reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, TREE_SEARCH) if not found.stuck else
+                       Reason(ReasonKind.LEAVES_UNDECIDED, TREE_SEARCH, count=found.stuck))
+    return None
 
 
 def _by_inputs(run: Run) -> Verdict | None:

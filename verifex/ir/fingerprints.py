@@ -18,7 +18,20 @@ from verifex.ir.exact import ExactArray, as_exact
 from verifex.ir.formula import Atom
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_exact
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Op, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Op,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
+from verifex.ir.trees.forest import Forest
 
 PRIME = (1 << 61) - 1
 WIDTH = 8
@@ -77,10 +90,23 @@ class GraphFingerprints:
                 ]
                 joined = np.concatenate(pieces, axis=node.op.axis)
                 return [int(v) for v in joined.ravel()]
+            case TreeLeaves():
+                return _leaves(node.op.forest, arguments[0])
             case Mul():
                 return [hashed("M", *sorted(pair)) for pair in zip(*arguments, strict=True)]
             case op:
                 return [hashed(_kind(op), *pair) for pair in zip(*arguments, strict=True)]
+
+
+def _leaves(forest: Forest, argument: list[int]) -> list[int]:
+    """A leaf is named by what has to hold for it, in any order: a hash of each comparison's
+    element, threshold and sides, summed and hashed once more."""
+    sums, paths = [0] * forest.leaves, forest.paths
+    thresholds = [residue(Fraction(t)) for t in forest.threshold.tolist()]
+    for leaf, node, right in zip(*(column.tolist() for column in paths), strict=True):
+        sides = 2 * bool(forest.strict[node]) + right
+        sums[leaf] += hashed("C", argument[forest.feature[node]], thresholds[node], sides)
+    return [hashed("T", total % PRIME) for total in sums]
 
 
 def _kind(op: Op) -> str:

@@ -36,6 +36,7 @@ from verifex.ir.ops import (
     Op,
     Relu,
     Step,
+    TreeLeaves,
     Univariate,
 )
 
@@ -304,7 +305,8 @@ class Builder:
             if not 0 <= a < len(self._nodes):
                 raise GraphError(f"argument {a} does not exist", expected="an earlier node")
         nodes = [self._nodes[a] for a in args]
-        arity = {Input: 0, Const: 0, Relu: 1, Step: 1, Gate: 2, Mul: 2, Univariate: 1}
+        arity = {Input: 0, Const: 0, Relu: 1, Step: 1, Gate: 2, Mul: 2, Univariate: 1,
+                 TreeLeaves: 1}
         wanted = arity.get(type(op))
         if wanted is not None and len(args) != wanted:
             raise self._fail(op, args, f"{len(args)} arguments", f"{wanted}")
@@ -328,6 +330,11 @@ class Builder:
                 return self._same_shape(op, args, nodes), nodes[1].boolean
             case Mul():
                 return self._same_shape(op, args, nodes), False
+            case TreeLeaves():
+                if nodes[0].size != op.forest.inputs:
+                    expected = f"{op.forest.inputs} elements"
+                    raise self._fail(op, args, "trees over another vector", expected)
+                return (op.forest.leaves,), False
             case Univariate() if not op.name.isidentifier():
                 raise self._fail(op, args, f"function '{op.name}'", "the name of a function")
             case _:

@@ -2,7 +2,8 @@
 
 The set is closed under differentiation: d Affine is an Affine of the transposed maps, d Relu(z) is
 Gate(Step(z), g), d Gate(d, v) is Gate(d, g), d Mul is two Mul, d Univariate is a Mul with the
-derivative. What an op *means* is in the tables of `verifex.semantics`, one page a meaning.
+derivative. Only TreeLeaves has none: what decision trees compute is constant between jumps.
+What an op *means* is in the tables of `verifex.semantics`, one page a meaning.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TypeAlias
 
 from verifex.ir.exact import Values, content_key
 from verifex.ir.linmap import LinearMap, Shape
+from verifex.ir.trees.forest import Forest
 
 
 @dataclass(frozen=True)
@@ -101,5 +103,22 @@ class Univariate:
     name: str
 
 
-Op: TypeAlias = Input | Const | Affine | Relu | Step | Gate | Mul | Concat | Univariate
-OPS: tuple[type, ...] = (Input, Const, Affine, Relu, Step, Gate, Mul, Concat, Univariate)
+@dataclass(frozen=True, eq=False)
+class TreeLeaves:
+    """Decision trees on a vector: 1 for the leaf of each tree that it falls into, 0 for all others.
+
+    On a threshold it is what the comparison says: unlike gates, leaves have no kinks.
+    """
+
+    forest: Forest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TreeLeaves) and self.forest.key == other.forest.key
+
+    def __hash__(self) -> int:
+        return hash(self.forest.key)
+
+
+Op: TypeAlias = Input | Const | Affine | Relu | Step | Gate | Mul | Concat | Univariate | TreeLeaves
+OPS: tuple[type, ...] = (
+    Input, Const, Affine, Relu, Step, Gate, Mul, Concat, Univariate, TreeLeaves)

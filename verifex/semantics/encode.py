@@ -24,7 +24,18 @@ from verifex.ir.formula import Cell
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import Dense, Gather, LinearMap, entries
 from verifex.ir.model.logical import Model, Product, Row
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
@@ -408,3 +419,6 @@ def _univariate(op: Univariate, encoder: Encoder, node: int, index: int) -> Expr
     if encoder.is_gated(x):
         return encoder.times_gated(value, encoder.bounds(x, index), x, index)
     return encoder.product(value, value, encoder.bounds(node, index), f"m{node}_{index}")
+
+
+encode.refuse(TreeLeaves, "decision trees go to no solver; the search decides them")

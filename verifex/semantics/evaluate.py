@@ -16,7 +16,19 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import ExactArray, FloatArray, Values, as_exact, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_exact, apply_numpy
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
+from verifex.ir.trees.forest import Flags, Forest
 from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
@@ -32,6 +44,7 @@ class Backend(Protocol):
     def step(self, preact: Any) -> Any: ...
     def concat(self, parts: Sequence[Any], axis: int) -> Any: ...
     def univariate(self, name: str, operand: Any) -> Any: ...
+    def leaves(self, forest: Forest, operand: Any) -> Any: ...
 
 
 evaluate: Table[Callable[..., Any]] = Table("evaluate")
@@ -78,6 +91,11 @@ def _concat(op: Concat, xp: Backend, *args: Any) -> Any:
 @evaluate.rule(Univariate)
 def _univariate(op: Univariate, xp: Backend, operand: Any) -> Any:
     return xp.univariate(op.name, operand)
+
+
+@evaluate.rule(TreeLeaves)
+def _leaves(op: TreeLeaves, xp: Backend, operand: Any) -> Any:
+    return xp.leaves(op.forest, operand)
 
 
 evaluate.refuse(Input, "an input has no value of its own; it is supplied by the caller")
@@ -132,6 +150,10 @@ class NumpyBackend:
 
     def univariate(self, name: str, operand: FloatArray) -> FloatArray:
         return find(name).value(operand)
+
+    def leaves(self, forest: Forest, operand: FloatArray) -> FloatArray:
+        beyond = forest.beyond(operand.reshape(operand.shape[0], -1))
+        return forest.reached(beyond, beyond).astype(np.float64)
 
 
 def split_input(graph: Graph, point: Any) -> dict[int, Any]:
@@ -193,6 +215,18 @@ class ExactBackend:
         if exact is None:
             raise UnsupportedError(f"{name} has no exact rational value", key="evaluate")
         return exact(operand)
+
+    def leaves(self, forest: Forest, operand: ExactArray) -> ExactArray:
+        beyond = exactly_beyond(forest, operand)
+        return ExactArray(forest.reached(beyond, beyond).astype(int).astype(object))
+
+
+def exactly_beyond(forest: Forest, operand: ExactArray) -> Flags:
+    """Whether each node goes right, (B, nodes), for exact vectors (B, ...)."""
+    own = operand.num.reshape(operand.num.shape[0], -1)[:, forest.feature]
+    threshold = ExactArray.from_float(forest.threshold)
+    left, right = own * threshold.den, threshold.num[None] * operand.den
+    return np.asarray((left > right) | ((left == right) & ~forest.strict), dtype=bool)
 
 
 def exact_inputs(graph: Graph, point: Sequence[Fraction]) -> dict[int, ExactArray]:

@@ -26,7 +26,18 @@ from verifex.ir.linmap import (
     apply_numpy,
     fan_in,
 )
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.semantics.evaluate import split_input
 from verifex.semantics.functions import find
 from verifex.semantics.support.outward import TINY, Interval, cleaned, down, square, up
@@ -192,6 +203,16 @@ interval.refuse(Input, "an input's interval is its region; it is supplied by the
 @interval.rule(Univariate)
 def _univariate(op: Univariate, operand: Interval) -> Interval:
     return find(op.name).interval(operand)
+
+
+@interval.rule(TreeLeaves)
+def _leaves(op: TreeLeaves, operand: Interval) -> Interval:
+    """[0, 1] for leaves that some vector of the box reaches, [1, 1] where a tree has no other."""
+    forest, lo, hi = op.forest, operand.lo, operand.hi
+    surely, possibly = (forest.beyond(v.reshape(v.shape[0], -1)) for v in (lo, hi))
+    reach = forest.reached(surely, possibly)
+    alone = np.add.reduceat(reach, forest.starts, axis=1, dtype=np.int64)[:, forest.tree] == 1
+    return Interval((reach & alone).astype(np.float64), reach.astype(np.float64))
 
 
 # --- running ----------------------------------------------------------------------------------

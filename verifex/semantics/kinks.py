@@ -22,8 +22,9 @@ from verifex.ir.exact import ExactArray, Values
 from verifex.ir.formula import Cell
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, absolute, apply_exact
-from verifex.ir.ops import Affine, Concat, Gate, Mul, Relu, Step, Univariate
-from verifex.semantics.evaluate import ExactBackend, exact_inputs, run
+from verifex.ir.ops import Affine, Concat, Gate, Mul, Relu, Step, TreeLeaves, Univariate
+from verifex.ir.trees.forest import Forest
+from verifex.semantics.evaluate import ExactBackend, exact_inputs, exactly_beyond, run
 from verifex.semantics.functions import find
 from verifex.semantics.interval import Interval
 
@@ -87,6 +88,17 @@ class HullBackend:
         if operand[1] is not None and operand[1].num.any():
             raise UnsupportedError(f"{name} of a value that depends on a gate on its kink")
         return ExactBackend().univariate(name, operand[0]), None
+
+    def leaves(self, forest: Forest, operand: Hull) -> Hull:
+        if operand[1] is None:
+            return ExactBackend().leaves(forest, operand[0]), None
+        low, high = operand[0] - operand[1], operand[0] + operand[1]
+        reach = forest.reached(exactly_beyond(forest, low), exactly_beyond(forest, high))
+        # Leaves that may be reached are 0 or 1, or 1 where a tree has no other.
+        alone = np.add.reduceat(reach, forest.starts, axis=1, dtype=int)[:, forest.tree] == 1
+        centre = np.where(reach, np.where(alone, 2, 1), 0)
+        return (ExactArray(centre.astype(object), 2),
+                ExactArray((reach & ~alone).astype(int).astype(object), 2))
 
 
 def _abs(left: ExactArray) -> ExactArray:
@@ -158,5 +170,7 @@ def _reached(
             return np.asarray((came[0] & ~zero[1]) | (came[1] & ~zero[0]))
         case Univariate():
             return came[0]
+        case TreeLeaves():
+            return np.full(node.shape, bool(came[0].any()))
         case _:
             return np.zeros(node.shape, dtype=bool)

@@ -20,7 +20,18 @@ import torch
 
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch, transpose
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.semantics.functions import find
 from verifex.semantics.parameters import WEIGHT_HIGH, WEIGHT_LOW, Parameter, ParameterKind
 from verifex.semantics.support.balls import FloatBall, cut
@@ -282,6 +293,18 @@ def _concat(op: Concat, walk: Pass, node: int, coefs: Tensor) -> None:
     parts = torch.split(coefs.reshape(coefs.shape[0], *n.shape), sizes, dim=op.axis + 1)
     for a, part in zip(n.args, parts, strict=True):
         walk.give(a, part.reshape(coefs.shape[0], -1))
+
+
+@linear.rule(TreeLeaves)
+def _leaves(op: TreeLeaves, walk: Pass, node: int, coefs: Tensor) -> None:
+    # Sound: exactly one leaf of each tree is 1, and it is one that can be reached.
+    _, reach = walk.rows.box(node)
+    out = torch.where(reach > 0, coefs, torch.inf)
+    tree = torch.from_numpy(op.forest.tree).to(coefs.device).expand_as(out)
+    least = torch.full((out.shape[0], len(op.forest.roots)), torch.inf).to(coefs)
+    least = least.scatter_reduce(1, tree, out, "amin")
+    # No leaf at all: the domain has no point.
+    walk.offset(torch.where(torch.isfinite(least), least, 0.0))
 
 
 linear.refuse(Input, "an input ends the substitution; its coefficients are the result")

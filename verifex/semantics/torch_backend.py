@@ -11,6 +11,7 @@ import torch
 from verifex.ir.exact import ExactArray, as_float
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, apply_torch
+from verifex.ir.trees.forest import Forest
 from verifex.semantics.evaluate import run, split_input
 from verifex.semantics.functions import find
 
@@ -74,6 +75,13 @@ class TorchBackend:
 
     def univariate(self, name: str, operand: torch.Tensor) -> torch.Tensor:
         return find(name).tensor(operand)
+
+    def leaves(self, forest: Forest, operand: torch.Tensor) -> torch.Tensor:
+        flat = operand.reshape(operand.shape[0], -1)
+        beyond = forest.beyond(flat.detach().cpu().double().numpy())
+        found = torch.from_numpy(forest.reached(beyond, beyond)).to(flat)
+        # Constant between jumps: the derivative is zero, but there is one to ask for.
+        return found + 0 * flat.sum(dim=1, keepdim=True)
 
 
 def evaluate_torch(

@@ -12,7 +12,18 @@ import numpy as np
 
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather, transpose
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
@@ -74,6 +85,10 @@ def _univariate(
     op: Univariate, builder: Builder, args: tuple[int, ...], out: int, grad: int
 ) -> Cotangents:
     return [builder.mul(find(op.name).derivative(builder, args[0], out), grad)]
+
+
+vjp.refuse(TreeLeaves, "decision trees have no gradient: it is zero wherever it exists. "
+                   "Claims about outputs are decided")
 
 
 def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:

@@ -14,7 +14,18 @@ from verifex.ir.exact import FloatArray, as_float
 from verifex.ir.formula import Dominance, Form, Formula, Junction, fold
 from verifex.ir.graph import Graph
 from verifex.ir.linmap import absolute, apply_numpy
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.semantics.claim import NodeBounds
 
 UNITS = 2.0**-46
@@ -58,7 +69,7 @@ class Rounding:
                 return np.asarray(sum(parts, bias))
             case Relu():
                 return args[0]
-            case Step():
+            case Step() | TreeLeaves():
                 return np.ones(shape)
             case Gate():
                 return args[1]

@@ -20,6 +20,7 @@ from verifex.ir.exact import ExactArray, FloatArray, Values, as_float
 from verifex.ir.formula import holds
 from verifex.ir.linmap import Conv, Dense, Diag, LinearMap, Scaled, ScatterAdd, apply_numpy
 from verifex.ir.problem import Problem
+from verifex.ir.trees.forest import Forest
 from verifex.semantics.evaluate import evaluate_float, run, split_input
 from verifex.semantics.functions import find
 
@@ -55,6 +56,13 @@ class SingleBackend:
     def univariate(self, name: str, operand: Single) -> Single:
         # Rounded to float32 from float64: libraries differ in the last bits of these anyway.
         return find(name).value(operand.astype(np.float64)).astype(np.float32)
+
+    def leaves(self, forest: Forest, operand: Single) -> Single:
+        # As runtimes do it: both sides in float32.
+        own = operand.reshape(operand.shape[0], -1)[:, forest.feature]
+        threshold = forest.threshold.astype(np.float32)
+        beyond = (own > threshold) | ((own == threshold) & ~forest.strict)
+        return forest.reached(beyond, beyond).astype(np.float32)
 
 
 def _linear(linear_map: LinearMap, operand: Single) -> Single:

@@ -14,6 +14,7 @@ from typing import Any
 SEARCH = "search"
 """The source of what the search over activation patterns says, in proofs and ranges."""
 INPUT_SEARCH = "search over inputs"
+TREE_SEARCH = "search between thresholds"
 ATTACK = "attack"
 BOUNDS = "interval bounds"
 BY_CHECKER = "checker"

@@ -25,7 +25,7 @@ from verifex.engine.search.record import AtomBound
 from verifex.engine.verdict import Witness
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Atom
-from verifex.ir.ops import Univariate
+from verifex.ir.ops import TreeLeaves, Univariate
 from verifex.ir.problem import Problem
 from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
 
@@ -89,7 +89,7 @@ class ExactClaim:
         nodes, region = layout.graph.nodes, problem.region
         free = sum(a < b for a, b in zip(region.lo, region.hi, strict=True))
         size = sum(nodes[i].size for i in layout.order)
-        smooth = any(isinstance(nodes[i].op, Univariate) for i in layout.order)
+        smooth = any(isinstance(nodes[i].op, Univariate | TreeLeaves) for i in layout.order)
         return not smooth and size * (1 + free) <= _NUMBERS
 
     def end(self, lo: FloatArray, hi: FloatArray, signs: Signs, false: Flags) -> ExactEnd:

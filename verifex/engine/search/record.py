@@ -68,6 +68,9 @@ class ProofNode:
     facts: list[LocalFacts] = field(default_factory=list)
     plain: NDArray[np.int32] | None = None
     """(k, 3): node, element, sign of facts by bounds without multipliers; they hold below."""
+    cut: tuple[Fraction, bool] | None = None
+    """Of a child of a split at a cut (q, above) of the input `dimension`: the first child has
+    x > q, or x >= q unless `above`, the second all other numbers."""
     whole: bool = False
     """Whether a whole number was split: `at` is n, the first child has x >= n + 1, the second
     x <= n."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from verifex.errors import InputError
+from verifex.errors import InputError, UnsupportedError
 from verifex.ir.exact import Values, as_float
 from verifex.ir.graph import Graph, Node
 from verifex.ir.linmap import (
@@ -24,7 +24,18 @@ from verifex.ir.linmap import (
     Shape,
     is_identity,
 )
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.semantics.functions import find
 
 OPSET, IR_VERSION = 17, 8
@@ -159,6 +170,9 @@ class _Writer:
                 return self.emit("Concat", args, axis=node.op.axis)
             case Univariate():
                 return self.univariate(node.op.name, args[0])
+            case TreeLeaves():
+                raise UnsupportedError("decision trees are not written as ONNX",
+                                       expected="the model's own file")
             case Input():
                 raise ValueError("inputs are named, not computed")
 

@@ -346,7 +346,9 @@ class Importer:
             raise InputError(f"{node.op_type} with an input left out", expected="all inputs")
         return rule
 
-    def _apply(self, node: Any, rule: Rule, inputs: Sequence[Value | None]) -> list[Value]:
+    def _apply(
+        self, node: Any, rule: Rule, inputs: Sequence[Value | None]
+    ) -> list[Value | None]:
         attributes = {a.name: a for a in node.attribute}
         if len(attributes) != len(node.attribute):
             raise InputError(f"{node.op_type} repeats an attribute", expected="each once")
@@ -365,9 +367,9 @@ class Importer:
                                    expected="attributes known at this opset")
         return results
 
-    def _store(self, node: Any, results: list[Value]) -> None:
+    def _store(self, node: Any, results: list[Value | None]) -> None:
         for name, value in zip(node.output, results, strict=False):
-            if not name:
+            if not name or value is None:
                 continue
             self.values[name] = value
             if isinstance(value, Tensor | Truth):
@@ -398,7 +400,7 @@ class Importer:
             )
 
 
-def _results(low: Lowering, call: Call, result: Result) -> list[Value]:
+def _results(low: Lowering, call: Call, result: Result) -> list[Value | None]:
     if isinstance(result, int):
         result = low.wrap(result, call.dtype)
     if isinstance(result, Constant | Whole | Tensor | Truth):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from verifex.ir.exact import ExactArray
 from verifex.ir.graph import Graph, Node
 from verifex.ir.linmap import Conv, Dense, Diag, Gather, LinearMap, Scaled, ScatterAdd
-from verifex.ir.ops import Affine, Concat, Const, Input, Univariate
+from verifex.ir.ops import Affine, Concat, Const, Input, TreeLeaves, Univariate
 
 if TYPE_CHECKING:
     import networkx
@@ -126,6 +126,8 @@ def op_text(node: Node) -> str:
             return f"Concat axis {node.op.axis}"
         case Univariate():
             return node.op.name
+        case TreeLeaves():
+            return f"Leaves of {len(node.op.forest.roots)} trees"
         case _:
             return type(node.op).__name__
 

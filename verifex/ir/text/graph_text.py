@@ -14,7 +14,19 @@ from verifex.errors import InputError
 from verifex.ir.exact import ExactArray, Values
 from verifex.ir.graph import HEADS, Builder, Graph, Head
 from verifex.ir.linmap import Conv, Dense, Diag, Gather, LinearMap, Scaled, ScatterAdd, Shape
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Op, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Op,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 from verifex.ir.text.checked import (
     fields,
     read_bool,
@@ -28,6 +40,7 @@ from verifex.ir.text.checked import (
     show,
     wrong,
 )
+from verifex.ir.text.forest_text import forest_from_json, forest_to_json
 
 MAX_DEPTH = 100
 """Linear maps nested deeper than this are refused when reading."""
@@ -235,6 +248,8 @@ def _op_to_json(op: Op) -> Json:
             return {"op": name, "axis": op.axis}
         case Univariate():
             return {"op": name, "name": op.name}
+        case TreeLeaves():
+            return {"op": name, "forest": forest_to_json(op.forest)}
         case _:
             return {"op": name}
 
@@ -258,6 +273,9 @@ def _op_from_json(data: Json, where: str) -> Op:
         case "univariate":
             *_, name = fields(data, where, head + "name")
             return Univariate(read_text(name, where))
+        case "treeleaves":
+            *_, forest = fields(data, where, head + "forest")
+            return TreeLeaves(forest_from_json(forest, where))
         case str(name) if name in _PLAIN:
             fields(data, where, head)
             return _PLAIN[name]

@@ -11,9 +11,10 @@ from operator import add, gt, sub
 from typing import NamedTuple
 
 from ..failures import Empty
-from ..graph.network_graph import AFFINE, INPUT, PRODUCT, RELU, STEP, GraphNode
+from ..graph.network_graph import AFFINE, INPUT, LEAVES, PRODUCT, RELU, STEP, GraphNode
 from ..graph.packed_rows import Box
 from .grid import Grid
+from .terrain import Reach, terrain
 from .whole_numbers import choose
 
 ExactBox = tuple[list[Fraction], list[Fraction]]
@@ -38,20 +39,28 @@ class Domain:
 
     def __init__(
         self, grid: Grid, box: ExactBox, groups: Sequence[Sequence[int]] = (),
-        parent: Domain | None = None,
+        parent: Domain | None = None, open_ends: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:
         self.grid, self.graph, self.groups = grid, grid.graph, groups
         self.path: tuple[Domain, ...] = (*parent.path, self) if parent else (self,)
         self.splits: tuple[Split, ...] = parent.splits if parent else ()
         self.box: ExactBox = box
+        # Ends of the box that are no numbers of it: (input, 1) the lower, (input, -1) the upper.
+        self.open_ends = open_ends
         self.moved: bool = parent is None or box is not parent.box
         self.empty = False
         self.facts: dict[int, dict[tuple[int, int], int]] = {}  # by node: (element, sign) -> bound
         self._cache: dict[int, Box] = {}
         self._homes: dict[int, Domain] = {}
+        self._reached: dict[int, Reach] = {}
 
-    def _child(self, box: ExactBox) -> Domain:
-        return Domain(self.grid, box, self.groups, self)
+    def _child(
+        self, box: ExactBox, opened: frozenset[tuple[int, int]] = frozenset()
+    ) -> Domain:
+        """A part of the domain. Sound: an end stays open where it is the same number."""
+        same = {(flat, sign) for flat, sign in self.open_ends
+                if box[sign < 0][flat] == self.box[sign < 0][flat]}
+        return Domain(self.grid, box, self.groups, self, opened | same)
 
     def split(self, split: Split) -> Domain:
         """The part where the split's constraint holds."""
@@ -60,17 +69,35 @@ class Domain:
         child.learn(split.node, split.element, split.sign, self.grid.below(split.sign * split.at))
         return child
 
-    def cut(self, flat: int, sign: int, at: Fraction) -> Domain:
-        """The part where sign * (input - at) >= 0; what one-hot groups then say is taken in."""
+    def cut(self, flat: int, sign: int, at: Fraction, strict: bool = False) -> Domain:
+        """The part where sign * (input - at) >= 0, or > 0 if `strict`; what one-hot groups then say
+        is taken in."""
         low, high = list(self.box[0]), list(self.box[1])
         if sign > 0:
             low[flat] = max(low[flat], at)
         else:
             high[flat] = min(high[flat], at)
         fits = low[flat] <= high[flat] and choose(low, high, self.groups)
-        child = self._child((low, high))
-        child.empty = not fits
+        # Sound: an end that has been moved further than the cut, or by a group, is not open.
+        end = (low if sign > 0 else high)[flat]
+        opened = frozenset({(flat, sign)} if strict and end == at else set[tuple[int, int]]())
+        child = self._child((low, high), opened)
+        child.empty = not fits or (low[flat] == high[flat] and not child.open_ends.isdisjoint(
+            {(flat, 1), (flat, -1)}))
         return child
+
+    def reach(self, node: int) -> Reach | None:
+        """The leaves of a node of trees that the box reaches; None where the trees compare other
+        things than scaled inputs."""
+        ground = terrain(self.graph, node)
+        if ground is None:
+            return None
+        if node not in self._reached:
+            # What contains this domain reaches at least as much.
+            around = next((d._reached[node] for d in self.path[-2::-1] if node in d._reached),
+                          ground.whole())
+            self._reached[node] = ground.reach(around, *self.box, self.open_ends)
+        return self._reached[node]
 
     def within(self, bounds: dict[tuple[int, int], Fraction]) -> Domain:
         """The part where sign * (flat input) >= bound, for all (flat input, sign) given."""
@@ -147,6 +174,8 @@ class Domain:
             return [max(v, 0) for v in low], [max(v, 0) for v in high]
         if node.kind == STEP:
             return self._step(node.args[0], boxes[0])
+        if node.kind == LEAVES:
+            return self._leaves(position, boxes[0])
         square = node.kind == PRODUCT and node.args[0] == node.args[1]
         return self._product(boxes[0], boxes[1], square)
 
@@ -188,6 +217,29 @@ class Domain:
             [unit * (v > 0 or signs.get(i, 0) > 0) for i, v in enumerate(low)],
             [unit * (v >= least and signs.get(i, 0) >= 0) for i, v in enumerate(high)],
         )
+
+    def _leaves(self, position: int, box: Box) -> Box:
+        """[0, 1] for leaves that the domain reaches, 1 where a tree has no other; Empty where a
+        tree has none.
+
+        Sound: every vector reaches exactly one leaf of each tree.
+        """
+        unit, forest = self.grid.unit, self.graph.nodes[position].forest
+        reach = self.reach(position)
+        if reach is not None:
+            possible = [bool(reach.leaves >> k & 1) for k in range(len(forest.paths))]
+        else:
+            low, high = ([Fraction(v, unit) for v in side] for side in box)
+            possible = [all(c.possible(low[c.element], high[c.element]) for c in path)
+                        for path in forest.paths]
+        least = [0] * len(possible)
+        for tree in forest.trees():
+            left = [k for k in tree if possible[k]]
+            if not left:
+                raise Empty
+            if len(left) == 1:
+                least[left[0]] = unit
+        return least, [unit * p for p in possible]
 
     def _product(self, first: Box, second: Box, square: bool) -> Box:
         """The least and greatest of the four products of ends; a square is never below 0."""

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from ..failures import Empty
 from ..graph.forms import Form
-from ..graph.network_graph import AFFINE, GATE, INPUT, PRODUCT, RELU, STEP, GraphNode
+from ..graph.network_graph import AFFINE, GATE, INPUT, LEAVES, PRODUCT, RELU, STEP, GraphNode
 from .domain import Domain
 from .multipliers import ABOVE, ALPHA, BELOW, NOT_GIVEN, TIE, Multipliers, default_mix, steeper
 from .planes import (
@@ -83,6 +83,8 @@ class PlainBounds:
             return [(max(low, ZERO), max(high, ZERO)) for low, high in first]
         if node.kind == STEP:
             return self._step(node.args[0], first)
+        if node.kind == LEAVES:
+            return self._leaves(node, first)
         square = node.kind == PRODUCT and node.args[0] == node.args[1]
         return [
             _product(u, v, square) for u, v in zip(first, self._known[node.args[1]], strict=True)]
@@ -111,6 +113,18 @@ class PlainBounds:
             found.append((ONE if sure else ZERO, ONE if possible else ZERO))
         return found
 
+    def _leaves(self, node: GraphNode, intervals: list[Interval]) -> list[Interval]:
+        possible = [all(c.possible(*intervals[c.element]) for c in path)
+                    for path in node.forest.paths]
+        found = [(ZERO, ONE if one else ZERO) for one in possible]
+        for tree in node.forest.trees():
+            left = [k for k in tree if possible[k]]
+            if not left:
+                raise Empty
+            if len(left) == 1:
+                found[left[0]] = ONE, ONE
+        return found
+
     # backward substitution
 
     def lower_bound(self, forms: Iterable[tuple[Form, Fraction]], using: Multipliers) -> Fraction:
@@ -124,6 +138,7 @@ class PlainBounds:
         rules = {
             AFFINE: self._through_affine, RELU: self._through_relu, STEP: self._through_step,
             GATE: self._through_product, PRODUCT: self._through_product,
+            LEAVES: self._through_leaves,
         }
         while computed := [n for n in coefficients if self.graph.nodes[n].kind != INPUT]:
             last = max(computed)
@@ -199,6 +214,14 @@ class PlainBounds:
                 _add(into, relu, i, plane.second)
             constant += plane.constant
         return constant
+
+    def _through_leaves(
+        self, position: int, row: dict[int, Fraction], into: Coefficients, using: Multipliers
+    ) -> Fraction:
+        # Sound: each tree has one leaf that is 1, and it is one of those that can be reached.
+        intervals = self.bounds(position)
+        return sum((min(row.get(k, ZERO) for k in tree if intervals[k][1])
+                    for tree in self.graph.nodes[position].forest.trees()), ZERO)
 
     def _through_product(
         self, position: int, row: dict[int, Fraction], into: Coefficients, using: Multipliers

@@ -15,7 +15,7 @@ from itertools import repeat
 from operator import add, floordiv, mul
 
 from ..failures import Empty
-from ..graph.network_graph import AFFINE, GATE, INPUT, PRODUCT, RELU, STEP
+from ..graph.network_graph import AFFINE, GATE, INPUT, LEAVES, PRODUCT, RELU, STEP
 from ..graph.packed_rows import Box
 from .balls import shares
 from .domain import Domain
@@ -46,7 +46,7 @@ class Substitution:
             self._at(node)[element] += coefficient
         rules: dict[str, Callable[[int, list[int]], None]] = {
             AFFINE: self._affine, RELU: self._relu, STEP: self._step, GATE: self._product,
-            PRODUCT: self._product,
+            PRODUCT: self._product, LEAVES: self._leaves,
         }
         while computed := [n for n in self.coefficients if self.nodes[n].kind != INPUT]:
             last = max(computed)
@@ -146,6 +146,13 @@ class Substitution:
         self._add(argument, back)
         if relu != argument:
             self._add(relu, tied)
+
+    def _leaves(self, node: int, coefficients: list[int]) -> None:
+        """The least coefficient among the leaves that each tree can reach, as in `plain`."""
+        _, high = self.domain.bounds(node)
+        for tree in self.nodes[node].forest.trees():
+            # Not empty: the interval pass has seen to that.
+            self.constant += self.grid.unit * min(coefficients[k] for k in tree if high[k])
 
     def _product(self, position: int, coefficients: list[int]) -> None:
         """A gate or a product, or a square: `gate_below` and so on; exactly where one argument is

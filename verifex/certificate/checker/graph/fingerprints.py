@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from hashlib import blake2b
 
+from .forests import Path
 from .forms import Form
-from .network_graph import AFFINE, INPUT, PRODUCT, NetworkGraph
+from .network_graph import AFFINE, INPUT, LEAVES, PRODUCT, NetworkGraph
 
 PRIME = (1 << 61) - 1
 WIDTH = 8
@@ -41,6 +42,7 @@ class Fingerprints:
     def __init__(self, graph: NetworkGraph) -> None:
         self.graph = graph
         self._known: dict[int, list[int]] = {}
+        self._thresholds: dict[Fraction, int] = {}
 
     def of(self, position: int) -> list[int]:
         """One for each element of a node."""
@@ -63,10 +65,22 @@ class Fingerprints:
             return [hashed(INPUT, node.start + i) for i in range(node.size)]
         if node.kind == AFFINE:
             return self._affine(position)
+        if node.kind == LEAVES:
+            return [self._leaf(path, known[node.args[0]]) for path in node.forest.paths]
         arguments = zip(*(known[a] for a in node.args), strict=True)
         if node.kind == PRODUCT:
             return [hashed(PRODUCT, *sorted(pair)) for pair in arguments]
         return [hashed(node.kind, *elements) for elements in arguments]
+
+    def _leaf(self, path: Path, argument: list[int]) -> int:
+        """A hash of all comparisons on the way, in any order."""
+        total = 0
+        for element, threshold, strict, beyond in path:
+            if threshold not in self._thresholds:
+                self._thresholds[threshold] = residue(threshold)
+            sides = 2 * strict + beyond
+            total += hashed("C", argument[element], self._thresholds[threshold], sides)
+        return hashed(LEAVES, total % PRIME)
 
     def _affine(self, position: int) -> list[int]:
         step = self.graph.nodes[position].step

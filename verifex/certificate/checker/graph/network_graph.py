@@ -1,10 +1,11 @@
-"""The graph that a claim is about: inputs, affine steps, four kinds of relaxed nodes, derivatives.
+"""The graph that a claim is about: inputs, affine steps, five kinds of relaxed nodes, derivatives.
 
     relu     y = max(z, 0)                    step     the gate of z: 1 where z > 0, 0 where z < 0,
     gate     s * v for a gate s                        and either of them where z = 0
-    product  u * v
+    product  u * v                            leaves   of decision trees: 1 for those reached, 0
+                                                       for all others
 
-Bounds of affine steps are exact; only the four other kinds are *relaxed*, that is replaced by
+Bounds of affine steps are exact; only the other kinds are *relaxed*, that is replaced by
 planes (see `bounds`).
 """
 
@@ -13,9 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..failures import MAX_NODES, MAX_SIZE, need
+from .forests import NO_PATHS, LeafPaths
 from .forms import ONE, ZERO, Form, total
 from .packed_rows import PackedRows, packed
 from .sparse_rows import (
@@ -27,8 +29,9 @@ from .sparse_rows import (
     magnitudes,
 )
 
-INPUT, AFFINE, RELU, STEP, GATE, PRODUCT = "I", "A", "R", "S", "G", "M"
+INPUT, AFFINE, RELU, STEP, GATE, PRODUCT, LEAVES = "I", "A", "R", "S", "G", "M", "T"
 RELAXED = (RELU, STEP, GATE, PRODUCT)
+"""The kinds whose arguments certificates split on; leaves are split at values of inputs."""
 
 
 class AffinePart(NamedTuple):
@@ -58,7 +61,7 @@ class GraphNode(NamedTuple):
     """One node: its kind, its arguments' positions, the number of its elements.
 
     `start`: of an input, where it begins in the flat input. `step`: of an affine node, its matrix.
-    `cone`: the node and all that it depends on.
+    `forest`: the trees, of leaves. `cone`: the node and all that it depends on.
     """
 
     kind: str
@@ -67,6 +70,7 @@ class GraphNode(NamedTuple):
     cone: frozenset[int]
     start: int = 0
     step: AffineStep = NO_STEP
+    forest: LeafPaths = NO_PATHS
 
 
 class NetworkGraph:
@@ -78,16 +82,17 @@ class NetworkGraph:
         self.made = 0  # elements of all tensors so far
         self.gate_products = set[int]()  # products of gates with gates, which are 0 or 1 again
         self._elements = 0  # of all nodes so far
+        self.terrains: dict[int, Any] = {}  # of nodes of leaves: see bounds/terrain.py
 
     def _add(
         self, kind: str, args: tuple[int, ...], size: int, key: Hashable = 0, start: int = 0,
-        step: AffineStep = NO_STEP,
+        step: AffineStep = NO_STEP, forest: LeafPaths = NO_PATHS,
     ) -> int:
         """The position of this node, which is new or equal to one that is there."""
         position = self.index.setdefault((kind, args, key), len(self.nodes))
         if position == len(self.nodes):
             cone = frozenset({position}.union(*(self.nodes[a].cone for a in args)))
-            self.nodes.append(GraphNode(kind, args, size, cone, start, step))
+            self.nodes.append(GraphNode(kind, args, size, cone, start, step, forest))
             self._elements += size
             need(position < MAX_NODES and self._elements <= MAX_SIZE, "too many values")
         return position
@@ -100,6 +105,11 @@ class NetworkGraph:
     def op(self, kind: str, *args: int) -> int:
         """A relaxed node of these arguments."""
         return self._add(kind, args, self.nodes[args[-1]].size)
+
+    def leaves(self, argument: int, forest: LeafPaths) -> int:
+        """The node of the leaves of trees on this node."""
+        size = len(forest.paths)
+        return self._add(LEAVES, (argument,), size, forest, forest=forest)
 
     def refs(self, position: int) -> list[Form]:
         """The elements of a node, each as a form."""
@@ -170,6 +180,7 @@ class NetworkGraph:
         self, node: GraphNode, derivative: int, terms: dict[int, list[list[tuple[Form, Fraction]]]]
     ) -> None:
         """Add what a node's derivative adds to those of its arguments."""
+        need(node.kind != LEAVES, "unsupported gradient of decision trees")
         for part in node.step.parts:
             if part.argument in terms:
                 self._pass_affine(node, part, derivative, terms[part.argument])

@@ -229,6 +229,8 @@ class Network:
         found = rule(call)
         results = found if isinstance(found, list) else [found]
         for label, tensor in zip(node.texts(OUTPUT), results):
+            if tensor is None:  # a label, which no claim reads
+                continue
             long = node.text(OPERATOR) in LONG_PRODUCTS and not tensor.fixed
             need(long or not tensor.has_longer_numbers(MAX_BITS), "too many digits")
             self.values[label] = call.finished(tensor)

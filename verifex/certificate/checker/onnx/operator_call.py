@@ -80,8 +80,9 @@ class OperatorCall:
         return tensor.typed(kind, kind in (*INTEGERS, BOOL) and derived)
 
 
-Rule = Callable[[OperatorCall], SymbolicTensor | list[SymbolicTensor]]
-"""The result of an operator, or the list of its results where it may have several."""
+Rule = Callable[[OperatorCall], SymbolicTensor | list[SymbolicTensor] | list[SymbolicTensor | None]]
+"""The result of an operator, or the list of its results where it may have several (None for one
+that is not computed)."""
 
 
 class Operator(NamedTuple):

@@ -193,8 +193,14 @@ class Checker:
             return (partial(domain.split, Split(node, element, 1, at)),
                     partial(domain.split, Split(node, element, -1, at)))
         flat, at = values[0], exact(values[1])
-        need(len(values) == 2 and type(flat) is int and 0 <= flat < self.claim.size,
-             f"{kind}: no input {flat!r:.20}")
+        need(len(values) == 2 + (kind == "cut") and type(flat) is int
+             and 0 <= flat < self.claim.size, f"{kind}: no input {flat!r:.20}")
+        if kind == "cut":
+            # Sound: every number is above q or at most q, and at least q or below q.
+            above = values[2]
+            need(type(above) is int and above in (0, 1), "cut: neither 0 nor 1")
+            return (partial(domain.cut, flat, 1, at, above == 1),
+                    partial(domain.cut, flat, -1, at, above == 0))
         if kind == "input":
             return partial(domain.cut, flat, 1, at), partial(domain.cut, flat, -1, at)
         # Sound: a whole number is at most n or at least n + 1.

@@ -20,6 +20,7 @@ from ..spec.formulas import NumberedFormula, can_hold
 from .atoms import Atoms
 from .lines import Line, numerators, weighted
 from .names import ARGUMENT, FRACTION_ROLES, ElementIndex, Groups, Place
+from .piecewise import PiecewiseForms
 
 NOTHING = -1
 """The number, in `bound` lines, of the form 0: a bound of it above 0 shows that a domain has no
@@ -52,6 +53,7 @@ class Deriver:
         self.index = ElementIndex(graph, needed - {atoms.node})
         self.groups = Groups(self.index)
         self.named_atoms: list[list[int]] = []
+        self.piecewise = PiecewiseForms(graph, atoms.node)
         # A domain that the tree has left behind is forgotten with what is attached to it.
         self._derived = WeakKeyDictionary[Domain, Derived]()
 
@@ -199,6 +201,9 @@ class Deriver:
         the first is strict), and minus it at most 0. So where `refuted` says that the first is
         false by this bound, they do not hold together.
         """
+        form = None if atom is None else self.piecewise.minus(atom)
+        if form is not None and not (more or using.splits or using.rows):
+            return form.least(domain)
         weights = [] if atom is None else [(atom, Fraction(1)), *more]
         if line.get("exact"):
             forms: list[tuple[Form, Fraction]] = [

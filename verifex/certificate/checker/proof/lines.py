@@ -17,6 +17,7 @@ Line = dict[str, Any]
 MULTIPLIERS = ("fractions", "splits", "rows", "exact")
 KINDS: dict[str, tuple[str, ...]] = {
     "group": (), "parts": (), "leaf": (), "split": (), "input": (), "whole": (),
+    "cut": (),
     "fact": MULTIPLIERS, "bound": (*MULTIPLIERS, "atoms"),
 }
 LONGEST = 1 << 12

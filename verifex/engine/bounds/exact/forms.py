@@ -32,7 +32,18 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import ExactArray, Values, as_exact
 from verifex.ir.formula import Cell, Form
 from verifex.ir.linmap import LinearMap, absolute, apply_exact, apply_numpy, entries, transpose
-from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Relu, Step, Univariate
+from verifex.ir.ops import (
+    Affine,
+    Concat,
+    Const,
+    Gate,
+    Input,
+    Mul,
+    Relu,
+    Step,
+    TreeLeaves,
+    Univariate,
+)
 
 Summands = list[tuple[Cell, Fraction]]
 _HALF = Fraction(1, 2)
@@ -184,6 +195,8 @@ class ExactForms:
             op = layout.graph.nodes[i].op
             if isinstance(op, Univariate):
                 raise UnsupportedError(f"{op.name} has no exact affine form", key="exact leaf")
+            if isinstance(op, TreeLeaves):
+                raise UnsupportedError("trees have no exact affine form", key="exact leaf")
         self._absolute: dict[LinearMap, LinearMap] = {}
         self._consts: dict[int, ExactArray] = {}
         self._sums: dict[int, list[Summands]] = {}

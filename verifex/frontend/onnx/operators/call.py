@@ -24,8 +24,9 @@ from verifex.frontend.onnx.values import (
 from verifex.ir.exact import Values
 from verifex.ir.linmap import Shape
 
-Result: TypeAlias = int | Value | Sequence[Value]
-"""What a lowering returns: a float node, a value, or one value for each output."""
+Result: TypeAlias = int | Value | Sequence[Value | None]
+"""What a lowering returns: a float node, a value, or one value for each output (None for one that
+is not computed)."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,12 @@ class Call:
     def ints_(self, name: str) -> list[int] | None:
         found = self._attribute(name, 7, "integers")
         return None if found is None else [int(v) for v in found.ints]
+
+    def strs_(self, name: str) -> list[str] | None:
+        found = self._attribute(name, 8, "strings")
+        if found is None:
+            return None
+        return [bytes(v).decode("utf-8", "replace") for v in found.strings]
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.int_(name, int(default))

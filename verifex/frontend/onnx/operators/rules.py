@@ -17,7 +17,7 @@ from verifex.frontend.onnx.operators import (
     shape,
 )
 from verifex.frontend.onnx.operators.call import Rule
-from verifex.frontend.onnx.operators.ml import columns
+from verifex.frontend.onnx.operators.ml import columns, trees
 
 OPSETS = range(7, 24)
 ML_DOMAIN = "ai.onnx.ml"
@@ -27,6 +27,6 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         **linear.RULES, **elementwise.RULES, **pooling.RULES, **shape.RULES, **logic.RULES,
         **resize.RULES, **einsum.RULES, **heads.RULES,
     },
-    ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES, **columns.RULES},
+    ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES, **columns.RULES, **trees.RULES},
 }
 """How each op is lowered, by domain and op type."""

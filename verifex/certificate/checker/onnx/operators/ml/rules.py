@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ...operator_call import Operator
-from . import columns
+from . import columns, trees
 
-OPERATORS: dict[str, Operator] = {**columns.OPERATORS}
+OPERATORS: dict[str, Operator] = {**columns.OPERATORS, **trees.OPERATORS}

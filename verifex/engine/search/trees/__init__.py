@@ -1,0 +1,1 @@
+"""The search for claims about decision trees: boxes between their thresholds."""
