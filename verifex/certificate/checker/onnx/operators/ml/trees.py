@@ -37,6 +37,8 @@ from ...stored import DATA_TYPE, DIMS, INT32_DATA, RAW_DATA, stored_tensor
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
 LEAF, UINT8, DEEPEST, MOST_LEAVES = "LEAF", 2, 2_000, 1 << 18
 
+VECTOR = InputSlot((FLOAT32, FLOAT64), since=FIRST_ML)
+
 Ways = tuple[tuple[Path, ...], tuple[Path, ...]]
 """The ways to "true" and to "false"."""
 
@@ -315,7 +317,7 @@ def _trees(head: str, *more: AttributeSlot) -> Signature:
              *(ml_attribute(name, REAL_LIST) for name in real),
              *(ml_attribute(f"{name}_as_tensor", TENSOR, since=3) for name in real)]
     return Signature(
-        inputs=(InputSlot((FLOAT32, FLOAT64), since=FIRST_ML),), result=FLOAT32, since=FIRST_ML, until=4,
+        inputs=(VECTOR,), result=FLOAT32, since=FIRST_ML, until=4,
         attributes=(*slots, ml_attribute("nodes_modes", TEXT_LIST),
                     ml_attribute("post_transform", TEXT), *more))
 
@@ -332,7 +334,7 @@ OPERATORS = {
         "class", ml_attribute("classlabels_int64s", INTEGER_LIST),
         ml_attribute("classlabels_strings", TEXT_LIST))),
     "TreeEnsemble": Operator(ensemble, Signature(
-        inputs=(InputSlot((FLOAT32, FLOAT64), since=FIRST_ML),), since=5,
+        inputs=(VECTOR,), since=5,
         attributes=(*(ml_attribute(name, TENSOR) for name in _TENSORS),
                     *(ml_attribute(name, INTEGER_LIST) for name in _LISTS_5),
                     *(ml_attribute(name, INTEGER) for name in _NUMBERS_5)))),
