@@ -48,7 +48,9 @@ def point_in(problem: Problem, ground: Ground, here: CutBoxes, near: bool) -> li
     for k, one in enumerate(ground.inputs):
         ends = one.interval(int(here.surely[0, k]), int(here.possibly[0, k]))
         if one.flat in whole:
-            found[one.flat] = min(max(found[one.flat], ends[0]), ends[2])
+            # Cuts are at whole numbers there, and beyond one lie those from it on.
+            low, high = ends[0], ends[2] - int(ends[3])
+            found[one.flat] = min(max(Fraction(round(found[one.flat])), low), high)
         else:
             found[one.flat] = _inside(found[one.flat], *ends, near)
     for i in region.integers - set().union(*region.one_hot):

@@ -141,6 +141,7 @@ def _leaf_weights(
 
 def _sums(call: Call, found: Ensemble, base: FloatArray, factor: Fraction) -> int:
     """The node (1, targets) of `factor` times the sums of weights, plus `base`."""
+    _refuse_doubtful(found, base)
     low, shape = call.low, call.shape(0)
     if shape[:-1] not in ((), (1,)):
         raise UnsupportedError(f"trees on {list(shape)}", expected="one row of features")
@@ -154,6 +155,19 @@ def _sums(call: Call, found: Ensemble, base: FloatArray, factor: Fraction) -> in
     leaves = low.add(TreeLeaves(forest), call.node(0))
     weights = Dense((forest.leaves,), (1, found.targets), weight)
     return low.affine(scaled(weights, factor), leaves, base)
+
+
+def _refuse_doubtful(found: Ensemble, base: FloatArray) -> None:
+    """UnsupportedError where an input may reach no weight for an output with a base value.
+
+    The standard adds the base value; onnxruntime leaves it out there, if there are several outputs.
+    """
+    sure = {target for tree in found.trees for target in set.intersection(
+        *(set(found.weights.get(leaf, ())) for leaf in tree.leaves))}
+    for target in np.flatnonzero(base.ravel()).tolist() if found.targets > 1 else []:
+        if target not in sure:
+            raise UnsupportedError(f"a base value of output {target}, for which some leaves of "
+                                   "every tree have no weight", expected="a weight of 0 there")
 
 
 def _aggregate(name: str, trees: int) -> Fraction:
@@ -202,7 +216,10 @@ def classifier(call: Call) -> Result:
     transform = call.str_("post_transform", "NONE")
     trees = [unrolled(branches, root) for root in roots]
     columns = {target for own in weights.values() for target in own}
-    if len(labels) == 2 and len(columns) == 1:
+    if len(labels) == 2 and columns == {1}:
+        raise UnsupportedError("weights of the second of two classes alone",
+                               expected="weights for both, or for the first (as a shared score)")
+    if len(labels) == 2 and columns == {0}:
         return [None, _two_classes(call, trees, weights, base, transform)]
     if len(labels) == 2 and base:
         # Runtimes disagree: some take the second base value for both classes.

@@ -118,6 +118,11 @@ def sums(
     need(found.outputs > 0 and found.outputs * sum(map(len, trees)) <= MAX_SIZE, "too many weights")
     elements = [c.element for tree in trees for leaf in tree for c in leaf.path]
     need(all(0 <= element < vector.size for element in elements), "no such feature")
+    # Sound: the standard adds a base value always, some readers only where a weight is reached.
+    sure = {output for tree in trees for output in set.intersection(
+        *(set(found.weights.get(leaf.position, ())) for leaf in tree))}
+    need(found.outputs == 1 or all(output in sure for output, one in enumerate(base) if one),
+         "unsupported base value of an output for which some leaves have no weight")
     starts, paths = list[int](), list[Path]()
     by_output: list[dict[int, Fraction]] = [{} for _ in range(found.outputs)]
     for tree in trees:
@@ -235,7 +240,8 @@ def classifier(call: OperatorCall) -> list[SymbolicTensor | None]:
     columns_used = {output for own in found.weights.values() for output in own}
     transform = call.attributes.text("post_transform", "NONE")
     need(transform == "NONE", f"unsupported post_transform {transform[:20]!r}")
-    if classes == 2 and len(columns_used) == 1:
+    need(classes > 2 or columns_used != {1}, "unsupported weights of the second class alone")
+    if classes == 2 and columns_used == {0}:
         return [None, shared_score(call, found)]
     # Runtimes disagree about base values of two classes.
     need(classes > 2 or not numbers(call, "base_values"), "unsupported base values of two classes")

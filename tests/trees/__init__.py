@@ -1,0 +1,1 @@
+"""Decision trees, from files to certificates."""
