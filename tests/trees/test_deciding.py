@@ -18,7 +18,7 @@ from verifex.engine.verdict import Outcome, Verdict
 
 
 class Question(NamedTuple):
-    """A box, which features are whole, one-hot groups; an atom: output 0 minus the others' bound."""
+    """A box, which of its features are whole numbers, and one-hot groups."""
 
     low: list[Fraction]
     high: list[Fraction]
@@ -117,7 +117,8 @@ def test_a_witness_may_lie_on_a_threshold(tmp_path: Path, pool: SolverPool) -> N
     tree = ("BRANCH_EQ", 0, 0.5, [0.0, 1.0], [1.0, 0.0])
     asked = Question([Fraction(0)], [Fraction(1)], [], [])
     found = decide(tmp_path, Model([tree], 1, 2, [0.0, 0.0]), asked, Fraction(0), True, pool)
-    assert found.outcome is Outcome.REFUTED and found.witness is not None
+    assert found.outcome is Outcome.REFUTED
+    assert found.witness is not None
     assert found.witness.point == (Fraction(1, 2),)
 
 
