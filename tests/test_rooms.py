@@ -25,7 +25,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "importer", "read",
     ),
     "verifex.frontend.onnx.operators": (
-        "call", "constants elementwise linear logic resize shape", "einsum indexing pooling",
+        "call", "constants elementwise linear logic resize shape smooth", "einsum indexing pooling",
         "heads", "ml", "rules",
     ),
     "verifex.frontend.onnx.operators.ml": ("columns tree_nodes", "trees"),

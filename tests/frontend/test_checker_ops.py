@@ -22,7 +22,8 @@ from verifex.semantics.evaluate import evaluate_exact
 
 REFUSED = {
     "Scaler", "Reciprocal", "Elu", "Selu", "Celu", "Tanh", "Exp", "Erf", "Sin", "Cos", "Log",
-    "Sqrt", "ReduceL2", "ReduceSumSquare", "ArrayFeatureExtractor",
+    "Sqrt", "ReduceL2", "ReduceSumSquare", "Gelu", "Softplus", "LayerNormalization",
+    "ArrayFeatureExtractor",
 }
 HEADS = {"Softmax", "LogSoftmax", "Sigmoid"}
 PARTLY = {  # words of the refusal, for some of an op's cases

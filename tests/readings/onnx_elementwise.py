@@ -56,6 +56,22 @@ def smooth(op: str) -> Callable[[Maker], bytes]:
     return make
 
 
+def gelu(m: Maker) -> bytes:
+    m.opset = max(m.opset, 20)
+    how = m.pick(None, "none", "tanh", "other" if m.wrong() else "none")
+    return m.model([m.node("Gelu", m.input(m.shape()), approximate=how)])
+
+
+def layer_normalization(m: Maker) -> bytes:
+    m.opset = max(m.opset, 17)
+    shape = m.shape(1, 3)
+    axis = m.axis(len(shape))
+    inner = shape[axis:] if -len(shape) <= axis < len(shape) else shape
+    given = [m.const(m.dyadics(inner), m.kind) for _ in range(m.pick(1, 2, 2))]
+    return m.model([m.node("LayerNormalization", m.input(shape), *given, axis=axis,
+                           epsilon=m.pick(None, 0.25), stash_type=m.pick(None, 1))])
+
+
 def clip(m: Maker) -> bytes:
     """Bounds at the ends of the floats, out of order, left out, of several elements."""
     x = m.floats(m.shape(), known=0.1)
@@ -234,7 +250,8 @@ MAKERS: Mapping[str, Callable[[Maker], bytes]] = {
     **{op: many(op) for op in ("Max", "Min", "Sum", "Mean")},
     **{op: unary(op) for op in ("Relu", "Abs", "Neg", "Sign", "HardSwish", "Identity")},
     **{op: smooth(op) for op in ("Sigmoid", "Tanh", "Exp", "Erf", "Sin", "Cos", "Log", "Sqrt",
-                                 "Reciprocal", "Selu")},
+                                 "Reciprocal", "Selu", "Softplus")},
+    "Gelu": gelu, "LayerNormalization": layer_normalization,
     "LeakyRelu": unary("LeakyRelu", alpha=0.25), "Elu": unary("Elu", alpha=0.5),
     "HardSigmoid": unary("HardSigmoid", alpha=0.25, beta=0.5),
     "Celu": unary("Celu", alpha=0.5),

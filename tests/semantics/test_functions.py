@@ -53,6 +53,7 @@ ORACLES = {
     "reciprocal": Oracle(lambda x: 1 / x, 1e-3, 50),
     "sigmoid": Oracle(lambda x: 1 / (1 + mpmath.exp(-x)), -30, 30),
     "sin": Oracle(mpmath.sin, -9, 9),
+    "softplus": Oracle(lambda x: mpmath.log1p(mpmath.exp(x)), -30, 30),
     "sqrt": Oracle(mpmath.sqrt, 1e-6, 50),
     "square": Oracle(lambda x: x * x, -9, 9),
     "tanh": Oracle(mpmath.tanh, -20, 20),

@@ -14,6 +14,7 @@ from verifex.frontend.onnx.lowering import Lowering
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
 from verifex.frontend.onnx.operators.heads import final_head
 from verifex.frontend.onnx.operators.rules import OPSETS, RULES
+from verifex.frontend.onnx.operators.smooth import refusal
 from verifex.frontend.onnx.schemas import Schemas
 from verifex.frontend.onnx.structure import (
     NoSuchOutput,
@@ -331,9 +332,11 @@ class Importer:
                                    expected="a model with functions inlined")
         rule = RULES.get(domain, {}).get(node.op_type)
         if rule is None:
-            where = f" of domain '{printable(domain)}'" if domain else ""
-            raise UnsupportedError(f"op '{printable(node.op_type)}'{where} is not supported",
-                                   expected="a supported op")
+            if domain:
+                raise UnsupportedError(
+                    f"op '{printable(node.op_type)}' of domain '{printable(domain)}' is not "
+                    "supported", expected="a supported op (see `verifex support`)")
+            raise refusal(node.op_type, printable(node.op_type))
         if domain not in self.opsets:
             raise InputError(f"domain '{printable(domain)}' is used but not imported",
                              expected="an opset_import of it")

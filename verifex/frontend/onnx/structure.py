@@ -86,7 +86,7 @@ def input_shape(dims: list[int | None] | None, limits: Limits) -> Shape:
         raise InputError(f"{len(dims)} dimensions", expected=f"at most {limits.max_rank}")
     fixed = []
     for k, d in enumerate(dims):
-        if k == 0 and (d is None or d < 0):
+        if k == 0 and (d is None or d <= 0):
             d = 1
         # An open dimension could be any size; only the first is a batch, and a batch of one will
         # do.

@@ -49,7 +49,7 @@ class Declaration(NamedTuple):
         label = self.name[:40]
         need(self.kind in FLOATS, f"unsupported {typed_name(self.kind)} as input '{label}'")
         shape = list(self.shape or ())
-        if shape and shape[0] < 0:
+        if shape and shape[0] < 1:
             shape[0] = 1
         need(self.shape is not None and min(shape, default=1) > 0
              and math.prod(shape) <= MAX_SIZE, f"a wrong shape of input '{label}'")

@@ -164,12 +164,12 @@ def _cast_floats(value: Constant, to: int) -> Value:
 
 def _held(values: Any, to: int) -> Constant:
     """float64 values as constants of a float type; refused where it would round them."""
-    if to not in (FLOAT, FLOAT16, DOUBLE):
-        raise UnsupportedError(f"Cast of a constant to {dtype_name(to)}",
-                               expected="float32, float64 or float16")
-    kind = {FLOAT: np.float32, FLOAT16: np.float16, DOUBLE: np.float64}[to]
+    kind = {FLOAT: np.float32, BFLOAT16: np.float32, FLOAT16: np.float16, DOUBLE: np.float64}[to]
     with np.errstate(over="ignore"):
-        kept = values.astype(kind).astype(np.float64)
+        short = values.astype(kind)
+        if to == BFLOAT16:  # the upper half of the bits of a float32
+            short = (short.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+        kept = short.astype(np.float64)
     if not (kept == values).all():
         raise UnsupportedError(f"Cast to {dtype_name(to)} that rounds or overflows",
                                expected="constants that the type holds")

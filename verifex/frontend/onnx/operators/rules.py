@@ -15,6 +15,7 @@ from verifex.frontend.onnx.operators import (
     pooling,
     resize,
     shape,
+    smooth,
 )
 from verifex.frontend.onnx.operators.call import Rule
 from verifex.frontend.onnx.operators.ml import columns, trees
@@ -25,7 +26,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "": {
         **constants.RULES, **indexing.RULES,
         **linear.RULES, **elementwise.RULES, **pooling.RULES, **shape.RULES, **logic.RULES,
-        **resize.RULES, **einsum.RULES, **heads.RULES,
+        **resize.RULES, **einsum.RULES, **heads.RULES, **smooth.RULES,
     },
     ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES, **columns.RULES, **trees.RULES},
 }
