@@ -22,7 +22,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.frontend.onnx": (
         "export files structure values", "lowering schemas tensors", "runtime", "operators",
-        "importer", "read",
+        "importer support", "read",
     ),
     "verifex.frontend.onnx.operators": (
         "call", "constants elementwise linear logic resize shape smooth", "einsum indexing pooling",

@@ -119,6 +119,8 @@ def by_checker(data: bytes, feeds: Sequence[Feeds]) -> list[Outputs] | Refused:
         found = net.outputs
     except checker.Bad as error:
         return _one_line(str(error))
+    if not found and not net.smooth_outputs:
+        return Refused("no output of floats")
     out = []
     for feed in feeds:
         flat = [Fraction(float(v)) for k in net.inputs for v in feed[k].ravel()]

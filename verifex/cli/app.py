@@ -328,6 +328,20 @@ def export(
 
 
 @app.command()
+def support(
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="Write the table as a Markdown page."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the ONNX operators that are read, and what the checker of certificates reads of them."""
+    from verifex.cli import network as shown
+
+    raise typer.Exit(shown.support(markdown, json=json))
+
+
+@app.command()
 def solvers(json: Json = False) -> None:
     """List the solvers, and why one that is missing is missing."""
     from verifex.cli import environment

@@ -1,4 +1,4 @@
-"""`show`: the graph of a network as a table, and as a drawing."""
+"""`show`: the graph of a network as a table, and as a drawing; `support`: what is read of ONNX."""
 
 from __future__ import annotations
 
@@ -31,6 +31,29 @@ def show(
         emit("graph", _document(graph, opened))
     else:
         _table(graph, opened)
+    return 0
+
+
+def support(markdown: Path | None, *, json: bool) -> int:
+    """Print the table of operators, or write it as a page."""
+    from verifex.frontend.onnx.support import page, rows
+
+    if markdown is not None:
+        write_file(markdown, page())
+        return 0
+    heads = ("operator", "operator sets", "restricted to", "checker")
+    if json:
+        emit({"operators": [dict(zip(heads, row, strict=True)) for row in rows()]})
+        return 0
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows():
+        table.add_row(*map(Text, row))
+    console().print(table)
     return 0
 
 
