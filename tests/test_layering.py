@@ -20,7 +20,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         (
             {"errors", "statement", "version"},
             {"documents"},
-            {"ir", "settings", "source"},
+            {"expressions", "ir", "settings", "source"},
             {"semantics"},
             {"frontend"},
             {"attribution", "metrics"},

@@ -14,9 +14,14 @@ import verifex
 from tests.helpers import checker_parts
 from tests.helpers.spec_nets import text, write_network
 from verifex.certificate.checker.spec.formulas import numbered
+from verifex.certificate.checker.spec.properties import expression as checker_expressions
+from verifex.cli.app import app
+from verifex.cli.guard import run
+from verifex.engine.falsify.witness import replay
 from verifex.errors import InputError
+from verifex.expressions import EXPRESSIONS as EXPRESSIONS_LISTED
 from verifex.ir.formula import Atom, atoms
-from verifex.metrics.expression import BoundedExpression
+from verifex.metrics.expression import KINDS, OUTPUTS, BoundedExpression
 from verifex.problem.spec.build import load_problem
 from verifex.problem.spec.expression import load_expressions
 from verifex.semantics.evaluate import evaluate_exact
@@ -24,9 +29,12 @@ from verifex.semantics.evaluate import evaluate_exact
 parts: Any = checker_parts
 
 F = Fraction
+ROOT = Path(__file__).resolve().parents[2]
 EXPRESSIONS = (
     "component:0", " component: 1 ", "component:x[1]", "output", "logit:0", "margin: 0, 1",
-    "predicted", "sum", "logit:runner_up", "distance:l1", "distance:linf", "distance:l2_squared",
+    "predicted", "sum", "logit:runner_up", "class-margin",
+    "class-margin: 0", "class-margin:runner_up", "distance:l1", "distance:linf",
+    "distance:l2_squared",
     "norm:l1", "norm:linf", "norm:l2_squared", "mass:0", "mass: 0 ,x[2], ", "mass:*",
 )
 REDUCES = ("signed", "abs")
@@ -36,7 +44,10 @@ WRONG = (
     ("logit:0 ,", "not an output functional"), ("sum:", "not an output functional"),
     ("distance:l2", "not rational"), ("norm:l3", "unknown norm"), ("norm", "unknown norm"),
     ("mass:", "empty mask"), ("mass:7", "position 7"), ("loss:0", "unknown expression"),
-    ("\tnorm:l1", "unknown expression"), ("", "unknown expression"), ("norm :l1", "unknown"),
+    ("class-margin:9", "output 9"), ("class-margin:x", "no class"),
+    ("class-margin:0,1", "no class"), ("cosine", "no linear expression"),
+    ("overlap:3", "no linear expression"), ("\tnorm:l1", "unknown expression"),
+    ("", "unknown expression"), ("norm :l1", "unknown"),
 )
 
 
@@ -181,3 +192,33 @@ def test_the_builder_of_an_expression() -> None:
     assert (wanted.expression, wanted.at_least) == ("margin:0,1", 0)
     with pytest.raises(InputError, match="no bound"):
         verifex.expression("sum")
+
+
+def test_one_list_of_expressions(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is listed is what there is: on both sides, in the language, and in the help."""
+    kinds = [one.kind for one in EXPRESSIONS_LISTED]
+    assert sorted(kinds) == sorted({*KINDS, *OUTPUTS})
+    assert sorted(kinds) == sorted({*checker_expressions.FORMS, *checker_expressions.OUTPUTS})
+    language = (ROOT / "specs" / "LANGUAGE.md").read_text()
+    assert run(app, ["bound", "--help"]) == 0
+    shown = "".join(capsys.readouterr().out.split())
+    for one in EXPRESSIONS_LISTED:
+        written = ", ".join(f"`{example}`" for example in one.written)
+        assert f"| {written} | {one.value} |" in language
+        assert f'"{one.kind}"' in language
+        assert all(example in shown for example in one.written)
+    assert "norm:l1" in shown
+
+
+def test_the_class_margin_is_above_zero_where_the_class_is(tmp_path: Path) -> None:
+    for seed in range(4):
+        path = asked(tmp_path, seed, "signed", "class-margin:0", above=F(0))
+        margin = load_problem(path)
+        path = written(tmp_path, seed, "signed", require=[{"class": 0}])
+        claim = load_problem(path)
+        rng = random.Random(seed)
+        for _ in range(40):
+            x = tuple(a + (b - a) * F(rng.randint(0, 16), 16)
+                      for a, b in zip(claim.region.lo, claim.region.hi, strict=True))
+            assert replay(margin, x).violated == replay(claim, x).violated
+            assert replay(margin, x).margin == replay(claim, x).margin

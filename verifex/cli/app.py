@@ -12,6 +12,7 @@ import typer
 
 from verifex.cli.options import CLAIM, RANGE, SEARCH, with_settings
 from verifex.errors import UsageError
+from verifex.expressions import listed
 from verifex.settings import Settings, read_seconds
 
 app = typer.Typer(
@@ -93,8 +94,8 @@ def bound(
     files: Files,
     expression: Annotated[
         list[str],
-        typer.Option("--expression", "-e", metavar="EXPR", help="What to bound, repeatable: "
-                     "component:NAME, distance:l1, logit:0, margin:0,1, ..."),
+        typer.Option("--expression", "-e", metavar="EXPR", help=f"What to bound, repeatable: "
+                     f"{listed()} (specs/LANGUAGE.md)."),
     ],
     settings: Settings,
     log: Log = None,

@@ -1,12 +1,6 @@
 """`expression`: bounds of anything whose range `bound` finds, such as `norm:l1` or `margin:1,0`.
 
-    component:NAME        one component of the attribution (reduced as [explain] says)
-    logit:c  margin:c,j   outputs, and "predicted", "sum" as in [explain] output
-    output                the output functional of [explain]
-    distance:l1 | linf    the norm of A(x) - A(x0) over the chosen components
-    distance:l2_squared   the square of the L2 norm (the norm itself is not rational)
-    norm:l1 | linf | l2_squared   the same of A(x) itself
-    mass:NAME,NAME,...    the sum of |A_i| in the mask (not a share)
+What there is, is listed in `verifex/expressions.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from verifex.errors import InputError
 from verifex.ir.fields import functional, suggestion, under
 from verifex.ir.formula import Form, Formula
+from verifex.ir.linmap import gather
 from verifex.metrics.distance import l1_form, l2_squared_form, linf_form, maximum
 from verifex.metrics.mass import mask_positions
 from verifex.metrics.support.base import (
@@ -49,15 +44,19 @@ def expression_form(text: str, setting: Setting) -> tuple[Form, str]:
     """What an expression means, as a form over the growing graph, and in words."""
     whole = text.strip(" ")
     head, _, tail = whole.partition(":")
-    if head in _KINDS:
-        return _KINDS[head](tail.strip(" "), setting)
-    if head in _OUTPUTS:
+    if head in KINDS:
+        return KINDS[head](tail.strip(" "), setting)
+    if head in OUTPUTS:
         try:
             return setting.output_form(functional(whole)), whole
         except PydanticCustomError as error:
             context = error.context or {}
             raise InputError(context["what"], expected=context["expected"]) from None
-    raise InputError("unknown expression", expected=suggestion(head, [*_KINDS, *_OUTPUTS]))
+    properties = {"cosine": 'similarity = "cosine"', "overlap": "top_k with overlap_at_least"}
+    if head in properties:
+        raise InputError(f"{head} is no linear expression",
+                         expected=f"the property {properties[head]}, for `verify`")
+    raise InputError("unknown expression", expected=suggestion(head, [*KINDS, *OUTPUTS]))
 
 
 def _component(tail: str, setting: Setting) -> tuple[Form, str]:
@@ -70,6 +69,23 @@ def _output(tail: str, setting: Setting) -> tuple[Form, str]:
     if tail:
         raise InputError(f"'{tail}' after output", expected="nothing, or logit:c")
     return setting.output_form(setting.output), "the explained output"
+
+
+def _class_margin(tail: str, setting: Setting) -> tuple[Form, str]:
+    """f_c - max over the others: one form, so that its range is a search like any other."""
+    if setting.classes < 2:
+        raise InputError("the network has one output", expected="logit:0")
+    text = f"logit:{tail or 'predicted'}"
+    try:
+        ((c, _),) = setting.output_weights(functional(text)).items()
+    except PydanticCustomError:
+        raise InputError(f"'{tail}' is no class", expected="class-margin or class-margin:c"
+                         ) from None
+    builder, node = setting.builder, setting.logits
+    others = [j for j in range(setting.classes) if j != c]
+    rest = builder.affine(gather(builder.shape(node), others), node)
+    form = Form.of({(node, c): 1, (maximum(builder, rest), 0): -1})
+    return form, f"output {c} less the largest other"
 
 
 def _distance(tail: str, setting: Setting) -> tuple[Form, str]:
@@ -119,11 +135,11 @@ def _feature(text: str, setting: Setting) -> str | int:
     return int(text) if digits and text not in setting.explanation().names.given else text
 
 
-_KINDS: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
-    "component": _component, "output": _output, "distance": _distance, "norm": _norm,
-    "mass": _mass,
+KINDS: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
+    "component": _component, "class-margin": _class_margin, "output": _output,
+    "distance": _distance, "norm": _norm, "mass": _mass,
 }
-_OUTPUTS = ("logit", "margin", "predicted", "sum")
+OUTPUTS = ("logit", "margin", "predicted", "sum")
 
 def say(wanted: BoundedExpression, setting: Setting) -> Said:
     return Said(f"{wanted.expression.strip(' ')} is {bounds_text(wanted)}")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from ...failures import need
+from ...failures import need, pick
 from ...graph.forms import Form, gap, total
 from ...graph.network_graph import PRODUCT, NetworkGraph
 from ...graph.symbolic import SymbolicTensor
 from ..explanation import absolute
 from ..formulas import Formula
+from ..functionals import is_output, output_of
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, text_of
 from .base import BOUND_KEYS, PropertyKind, value_bounds, within
@@ -49,6 +50,17 @@ def component(setting: PropertySetting, argument: str) -> Form:
     found = setting.explained.names.find(feature(setting, argument))
     need(len(found) == 1, f"{argument!r:.40} picks {len(found)} components")
     return setting.explained.items[found[0]]
+
+
+def class_margin(setting: PropertySetting, argument: str) -> Form:
+    """Output c, without an argument the one that is predicted, less the largest other one."""
+    logits, word = setting.network.logits, argument or "predicted"
+    need(len(logits) > 1, "class-margin: the network has one output")
+    need(is_output(word), f"class-margin: no output {argument!r:.40}")
+    chosen = output_of(word, logits, setting.reference)
+    form = pick(logits, chosen, "output")
+    others = [other for place, other in enumerate(logits) if place != chosen]
+    return gap(form, maximum(setting.graph, others))
 
 
 def distance(setting: PropertySetting, argument: str) -> Form:
@@ -105,6 +117,7 @@ def feature(setting: PropertySetting, text: str) -> int | str:
 
 
 FORMS: Mapping[str, Callable[[PropertySetting, str], Form]] = {
-    "component": component, "output": output, "distance": distance, "norm": norm, "mass": mass,
+    "component": component, "class-margin": class_margin, "output": output, "distance": distance,
+    "norm": norm, "mass": mass,
 }
 KIND = PropertyKind("expression", BOUND_KEYS, build)
