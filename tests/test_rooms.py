@@ -22,7 +22,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.frontend.onnx": (
         "export files structure values", "lowering schemas tensors", "runtime", "operators",
-        "importer support", "read",
+        "importer outline support", "read",
     ),
     "verifex.frontend.onnx.operators": (
         "call", "constants elementwise linear logic resize shape smooth", "einsum indexing pooling",
@@ -31,7 +31,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.frontend.onnx.operators.ml": ("columns tree_nodes", "trees"),
     "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (
-        "csv_file linear messages", "model", "builders data region schema", "build",
+        "csv_file linear messages", "model", "words", "builders data region schema", "build",
         "difference expression",
     ),
     "verifex.problem.vnnlib": (
@@ -103,7 +103,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.certificate.checker.spec.properties": ("base", "*", "known"),
     "verifex.cli": (
         "common guard options plot vnnlib",
-        "check environment export network render witness_file", "decide radius_command", "app",
+        "check environment export first network render witness_file", "decide radius_command",
+        "app",
     ),
 }
 LARGE = 6

@@ -5,6 +5,7 @@ from .api import (
     bounds as bounds,
     build as build,
     difference as difference,
+    explanation as explanation,
     load as load,
     verify as verify,
 )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from verifex.errors import InputError, MissingSolverError, UsageError
 from verifex.reading import ModelLike, SpecLike
+from verifex.reading import explanation as explanation
 from verifex.reading import measure as measure
 from verifex.reading import read as read
 from verifex.settings import Changes, ClaimChanges, RangeChanges, Settings

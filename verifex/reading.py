@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
     from verifex.problem.document.variants.radius import RadiusQuestion
+    from verifex.problem.first.explained import ExplainedPoint
     from verifex.problem.read import ReadProblem
     from verifex.problem.spec.expression import Expression
     from verifex.problem.spec.model import Spec
@@ -101,6 +102,23 @@ def read_radius(
     found = radius_questions(graph, parsed, files, key, features)
     given = Given(network, said, files.sources)
     return [replace(one, given=given) for one in found]
+
+
+def explanation(model: ModelLike, spec: SpecLike) -> ExplainedPoint:
+    """The attribution of a spec at its reference, exactly: `names`, `values`, `ranked`, `ties`.
+
+    Raises InputError where the spec has no reference or no explanation, or where the attribution
+    depends on a gate that is on its kink there.
+    """
+    from verifex.ir.problem import Problem
+    from verifex.problem.first.explained import explained_point, load_explained
+
+    if isinstance(spec, Problem):
+        raise UsageError("an explanation needs a spec: a Problem no longer knows its features")
+    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
+        return load_explained(spec, model)
+    _, parsed, folder = _spec(spec)
+    return explained_point(_network(model, parsed, folder)[1], parsed, folder)
 
 
 def _spec(

@@ -1,6 +1,6 @@
 """What a spec claims, in words and exact numbers, so that a verdict can say what was proved.
 
-Plain data: nothing decides anything with it. `verifex/problem/words/` writes it.
+Plain data: nothing decides anything with it. `verifex/problem/spec/words/` writes it.
 """
 
 from __future__ import annotations

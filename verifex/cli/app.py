@@ -239,6 +239,77 @@ def check(
 
 
 @app.command()
+def init(
+    network: Network,
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="Data file (.csv, .csv.gz, .npy) in the units of the "
+                       "network's inputs.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Spec to write (NET.toml, here)."),
+    ] = None,
+    row: Annotated[
+        int | None, typer.Option("--row", min=0, help="Row of the data that the claim is about, "
+                                 "from 0 (an early one that is predicted right).")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="NAME", help="Column of the labels (guessed).")
+    ] = None,
+    network_output: Annotated[
+        str | None, typer.Option("--network-output", metavar="NAME", help="Output with the scores, "
+                                 "of several (guessed).")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a commented spec for a network, which `verify` takes as it stands."""
+    from verifex.cli.first import init as first
+
+    raise typer.Exit(first.init(
+        network, data, output, row=row, target=target, network_output=network_output, force=force,
+        json=json))
+
+
+@app.command()
+def spec(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A ready spec; all are listed without.",
+                                   show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Copy it to a file, with "
+                                  "the network and the data that it is about beside it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files.")] = False,
+    json: Json = False,
+) -> None:
+    """Ready specs: list them, print one, or copy one with what it is about."""
+    from verifex.cli.first import ready
+
+    raise typer.Exit(ready.spec(name, output, force=force, json=json))
+
+
+@app.command()
+def explain(
+    files: Files,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Drawing to write: bars, "
+                                  "or a map for images (.svg, .png, .pdf).")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Components to print (20).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The explanation of a spec at its reference: exact values by rank, ties and kinks told."""
+    from verifex.cli.first import explain as explained
+
+    raise typer.Exit(explained.explain(files, output, rows=rows, json=json))
+
+
+@app.command()
 def plot(
     log: Annotated[Path, typer.Argument(metavar="LOG", help="Log written with --log.")],
     output: Annotated[

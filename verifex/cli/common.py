@@ -68,6 +68,17 @@ def console() -> Console:
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
+LABEL = 15
+"""Columns of the labels before lines of text."""
+
+
+def line(out: Console, label: str, text: str) -> None:
+    """One line of an answer: a dim label, and what it says."""
+    from rich.text import Text
+
+    out.print(Text(f"  {label:<{LABEL - 1}} ", style="dim") + Text(text), soft_wrap=True)
+
+
 def emit(kind: str, document: Mapping[str, Any]) -> None:
     """One JSON document of this kind on stdout (see `verifex.documents`)."""
     print(json.dumps({**header(kind), **document}, indent=2, allow_nan=False))

@@ -83,7 +83,8 @@ def print_ranges(
         for text, r in zip(texts, found, strict=True):
             print(f"{text} {r.low.best_bound} {r.high.best_bound} {_state(r)}")
         return
-    from verifex.cli.render import end_text, line, ranges_table
+    from verifex.cli.common import line
+    from verifex.cli.render import end_text, ranges_table
 
     out = console()
     out.print(ranges_table(found))
@@ -169,7 +170,8 @@ def replay_file(files: Sequence[Path], *, json: bool, quiet: bool) -> int:
     if quiet:
         print("refuted" if found.refutes else "not refuted")
         return code
-    from verifex.cli.render import line, point_text
+    from verifex.cli.common import line
+    from verifex.cli.render import point_text
 
     out = console()
     out.print(f"{'REFUTED' if found.refutes else 'NOT REFUTED'}  {problem.name}")

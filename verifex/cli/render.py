@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from verifex.cli.common import feature_names, number, rounded
+from verifex.cli.common import feature_names, line, number, rounded
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, replayable
 from verifex.errors import UnsupportedError
 from verifex.ir.text.graph_text import fraction_to_json
@@ -32,7 +32,6 @@ MEANING = {
 }
 _ROWS = 20
 _INPUTS = 100
-_LABEL = 15
 
 ComparedRow: TypeAlias = tuple[str, Fraction | None, Fraction]
 """What it is, its value at the reference (None without one), its value at the witness."""
@@ -60,10 +59,6 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
             line(out, "note", note)
     steps = ", ".join(f"{s.stage} {s.seconds:.2f} s ({s.result})" for s in verdict.steps)
     line(out, "steps", steps)
-
-
-def line(out: Console, label: str, text: str) -> None:
-    out.print(Text(f"  {label:<{_LABEL - 1}} ", style="dim") + Text(text), soft_wrap=True)
 
 
 def certificate_text(told: Mapping[str, Any]) -> str:

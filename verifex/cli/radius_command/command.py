@@ -49,7 +49,7 @@ def radius(
     code = max(one.exit_code for one in found)
     code = max(code, 2) if len(found) < len(questions) else code
     if json:
-        emit({"radii": [one.to_json() for one in found], "exit_code": code})
+        emit("radii", {"radii": [one.to_json() for one in found], "exit_code": code})
     elif quiet:
         for one in found:
             words = [one.features] if one.features else []

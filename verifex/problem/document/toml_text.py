@@ -73,7 +73,7 @@ def _value(value: Any) -> str:
         case int():
             return str(value)
         case str():
-            return _quoted(value)
+            return quoted(value)
         case list():
             return f"[{', '.join(map(_value, value))}]"
         case dict():
@@ -84,10 +84,10 @@ def _value(value: Any) -> str:
 
 
 def _key(text: str) -> str:
-    return text if _BARE.fullmatch(text) else _quoted(text)
+    return text if _BARE.fullmatch(text) else quoted(text)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A basic string: quotes, backslashes and what is no printing character are escaped."""
     out = []
     for character in text:

@@ -31,8 +31,8 @@ from verifex.problem.spec.data import Point, load_point
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, spec_source
 from verifex.problem.spec.region import build_region, spread
+from verifex.problem.spec.words.statement import state
 from verifex.problem.vnnlib.read import is_vnnlib
-from verifex.problem.words.statement import state
 from verifex.source import QuestionFiles, Source
 from verifex.statement import ClaimStatement
 

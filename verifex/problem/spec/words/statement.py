@@ -13,7 +13,7 @@ from verifex.metrics import registry
 from verifex.metrics.support.base import Property, Said
 from verifex.metrics.support.setting import Setting
 from verifex.problem.spec.model import All, AnyOf, Not, Spec
-from verifex.problem.words.attributed import explained_text, stated_features
+from verifex.problem.spec.words.attributed import explained_text, stated_features
 from verifex.statement import ClaimStatement, Prediction, StatedFeature, StatedRegion
 
 ONE_INPUT = "no feature moves: the claim is about one input"
@@ -35,7 +35,7 @@ def state(
     missing, prediction, explained = "", None, ""
     features: tuple[StatedFeature, ...] = ()
     if setting.reference.known:
-        missing, prediction = _prediction(setting, label)
+        missing, prediction = prediction_at(setting, label)
     if spec.explain is not None:
         explained = explained_text(setting, spec.explain.attribution, spec.explain.reduce)
         ranked = dict.fromkeys(i for one in [*said, *assumed] for i in one.ranked)
@@ -49,7 +49,7 @@ def _features(setting: Setting, ranked: Sequence[int]) -> tuple[StatedFeature, .
     return stated_features(setting, ranked) if ranked else ()
 
 
-def _prediction(setting: Setting, label: str | None) -> tuple[str, Prediction | None]:
+def prediction_at(setting: Setting, label: str | None) -> tuple[str, Prediction | None]:
     """(why there is none, the class at x0)."""
     if setting.classes < 2:
         return "", None

@@ -1,0 +1,1 @@
+"""First steps with a network: the explanation at x0, and a first spec for one's own data."""
