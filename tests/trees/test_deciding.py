@@ -9,7 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
 from tests.trees.forests import MODES, Model, random_model, regressor, save
 from verifex import api
@@ -131,6 +133,34 @@ def test_the_end_of_the_region_on_a_threshold_is_not_beyond_it(
     assert decide(tmp_path, model, asked, Fraction(0), True, pool).outcome is Outcome.PROVED
     wider = asked._replace(high=[Fraction(1, 2) + Fraction(1, 10**12)])
     assert decide(tmp_path, model, wider, Fraction(0), True, pool).outcome is Outcome.REFUTED
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_scaled_before_trees_is_cut_exactly(
+    seed: int, tmp_path: Path, pool: SolverPool
+) -> None:
+    """Factors of both signs and no float for a quotient: thresholds are no floats of the input."""
+    rng = random.Random(seed)
+    model = random_model(rng, trees=3, features=2, outputs=2, modes=tuple(MODES))
+    model = model._replace(base=[0.0, 0.0])
+    factor, shift = [3.0, -7.0], [0.25, 0.5]
+    stored = {"f": factor, "s": shift}
+    before = [helper.make_node("Constant", [], [k], value=numpy_helper.from_array(
+        np.array([v], dtype=np.float32), k)) for k, v in stored.items()]
+    before += [helper.make_node("Mul", ["in", "f"], ["m"]),
+               helper.make_node("Add", ["m", "s"], ["x"])]
+    save(tmp_path / "t.onnx", regressor(model, 1), 2, 2, 1, before, start="in")
+    # The same question about what the trees see.
+    low, high = [Fraction(-1, 3), Fraction(-1, 7)], [Fraction(1, 3), Fraction(1, 4)]
+    ends = [sorted((a * Fraction(f) + Fraction(s), b * Fraction(f) + Fraction(s)))
+            for a, b, f, s in zip(low, high, factor, shift, strict=True)]
+    seen = Question([e[0] for e in ends], [e[1] for e in ends], [], [])
+    worst, asked = least(model, seen), Question(low, high, [], [])
+    for strict in (True, False):
+        (tmp_path / "s.toml").write_text(spec_text(asked, worst, strict))
+        found = api.verify(None, tmp_path / "s.toml", seconds=30.0, pool=pool,
+                           certificate=tmp_path / "c.vxc")
+        assert found.outcome is (Outcome.REFUTED if strict else Outcome.PROVED), found.reasons
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -168,12 +168,13 @@ def _by_attack(run: Run, quick: bool) -> Verdict | None:
 
 
 def _by_trees(run: Run) -> Verdict | None:
-    """Branch and bound between the thresholds of decision trees; no other search knows them."""
+    """Branch and bound between the thresholds of decision trees. Where it takes a claim, nothing
+    else is tried: no other search splits there, and solvers know no trees."""
     from verifex.engine.search.trees.search import decide_trees
 
     started = time.monotonic()
     try:
-        found = decide_trees(run.problem, run.budget.part(0.9), run.watch.search())
+        found = decide_trees(run.problem, run.budget.part(1.0), run.watch.search())
     except UnsupportedError as error:
         run.reasons.append(Reason(ReasonKind.UNSUPPORTED, TREE_SEARCH, str(error)))
         return None
@@ -185,9 +186,10 @@ def _by_trees(run: Run) -> Verdict | None:
         run.proof = found.closed
         closed = Evidence(EvidenceKind.BOXES_CLOSED, TREE_SEARCH, count=found.leaves)
         return run.verdict(Outcome.CLAIMED, evidence=[closed])
-    run.reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, TREE_SEARCH) if not found.stuck else
-                       Reason(ReasonKind.LEAVES_UNDECIDED, TREE_SEARCH, count=found.stuck))
-    return None
+    open_ = Reason(ReasonKind.SEARCH_OUT_OF_TIME, TREE_SEARCH)
+    if found.stuck:
+        open_ = Reason(ReasonKind.LEAVES_UNDECIDED, TREE_SEARCH, count=found.stuck)
+    return run.verdict(Outcome.UNKNOWN, [open_])
 
 
 def _by_inputs(run: Run) -> Verdict | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from verifex.errors import UnsupportedError
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather, transpose
 from verifex.ir.ops import (
@@ -107,6 +108,10 @@ def gradients(builder: Builder, output: int, wrt: Sequence[int]) -> list[int]:
             continue
         totals[i] = g = builder.sum(cotangent.pop(i))
         node = builder.node(i)
+        if isinstance(node.op, TreeLeaves):
+            raise UnsupportedError(
+                "the attribution depends on decision trees, whose gradient is zero wherever there "
+                "is one", expected="claims about outputs (class, output)")
         # An input ends the walk; a hidden node of `wrt` may lie before another one.
         if i in wrt and not node.args:
             continue

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ..failures import Bad, need
 from ..graph.symbolic import SymbolicTensor, combine, constants, stretched
-from .operator_call import Operator, OperatorCall
+from .operator_call import HeadTensor, Operator, OperatorCall
 from .operators.indexing import concat
 from .operators.ml.rules import OPERATORS as ML_OPERATORS
 from .operators.rules import ML_DOMAIN, OPERATORS
@@ -30,16 +30,6 @@ SOFTMAX, LOG_SOFTMAX, SIGMOID = "softmax", "log_softmax", "sigmoid"
 NORMALIZED = "normalized_sigmoid"
 # On the way to a head: 1 - sigmoid(z) of each element, and the sum of all sigmoid(z).
 COMPLEMENT, SUM = "1 - sigmoid", "sum of sigmoids"
-
-
-class HeadTensor(NamedTuple):
-    """A smooth function, by name, of logits: as many, in the same order, as it has elements.
-
-    The shape and element type of the logits are its own; of a sum alone the shape is another.
-    """
-
-    function: str
-    logits: SymbolicTensor
 
 
 Heads = Sequence[HeadTensor | None]

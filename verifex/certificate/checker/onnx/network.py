@@ -13,8 +13,17 @@ from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor, of_node
 from .declarations import NO_FLOATS, Declaration, declaration, output_declaration
 from .external import ExternalFiles
-from .heads import HEADS_BY_DOMAIN, MAKERS, HeadOperator, HeadTensor
-from .operator_call import DOMAIN, INPUT, OPERATOR, OUTPUT, OVERLOAD, Operator, OperatorCall
+from .heads import HEADS_BY_DOMAIN, MAKERS, HeadOperator
+from .operator_call import (
+    DOMAIN,
+    INPUT,
+    OPERATOR,
+    OUTPUT,
+    OVERLOAD,
+    HeadTensor,
+    Operator,
+    OperatorCall,
+)
 from .operators.rules import BY_DOMAIN, ML_DOMAIN
 from .operators.smooth import why_not
 from .protobuf import Message
@@ -230,6 +239,9 @@ class Network:
         results = found if isinstance(found, list) else [found]
         for label, tensor in zip(node.texts(OUTPUT), results):
             if tensor is None:  # a label, which no claim reads
+                continue
+            if isinstance(tensor, HeadTensor):
+                self.heads[label] = tensor._replace(logits=call.finished(tensor.logits))
                 continue
             long = node.text(OPERATOR) in LONG_PRODUCTS and not tensor.fixed
             need(long or not tensor.has_longer_numbers(MAX_BITS), "too many digits")

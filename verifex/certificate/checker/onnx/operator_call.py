@@ -80,7 +80,20 @@ class OperatorCall:
         return tensor.typed(kind, kind in (*INTEGERS, BOOL) and derived)
 
 
-Rule = Callable[[OperatorCall], SymbolicTensor | list[SymbolicTensor] | list[SymbolicTensor | None]]
+class HeadTensor(NamedTuple):
+    """A smooth function, by name, of logits: as many, in the same order, as it has elements.
+
+    The shape and element type of the logits are its own; of a sum alone the shape is another. What
+    functions there are is said in `heads`.
+    """
+
+    function: str
+    logits: SymbolicTensor
+
+
+Result = SymbolicTensor | HeadTensor | None
+
+Rule = Callable[[OperatorCall], SymbolicTensor | list[SymbolicTensor] | list[Result]]
 """The result of an operator, or the list of its results where it may have several (None for one
 that is not computed)."""
 

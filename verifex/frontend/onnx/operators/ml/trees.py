@@ -17,6 +17,7 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.lowering import floats_of, scaled
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
+from verifex.frontend.onnx.operators.heads import binary_head, sigmoid_head, softmax_head
 from verifex.frontend.onnx.operators.ml.tree_nodes import (
     MODES,
     Branch,
@@ -185,7 +186,8 @@ def _base(values: Sequence[float], targets: int) -> FloatArray:
 
 def _no_transform(name: str) -> None:
     if name != "NONE":
-        raise UnsupportedError(f"post_transform {name:.20}", expected="NONE")
+        raise UnsupportedError(f"post_transform {name:.20}", expected="NONE; for classifiers "
+                               "SOFTMAX, or LOGISTIC where some weight is negative")
 
 
 def regressor(call: Call) -> Result:
@@ -224,19 +226,26 @@ def classifier(call: Call) -> Result:
     if len(labels) == 2 and base:
         # Runtimes disagree: some take the second base value for both classes.
         raise UnsupportedError("base_values of two classes with weights for both", expected="none")
-    _no_transform(transform)
     sums = _sums(call, Ensemble(trees, weights, len(labels)), _base(base, len(labels)), Fraction(1))
+    if transform == "SOFTMAX":
+        return [None, softmax_head(call.low, sums, FLOAT)]
+    if transform == "LOGISTIC":
+        return [None, sigmoid_head(call.low, sums, FLOAT)]
+    _no_transform(transform)
     return [None, Tensor(sums, call.low.shape(sums), FLOAT)]
 
 
 def _two_classes(
     call: Call, trees: Sequence[Unrolled], weights: Weights, base: Sequence[float], transform: str
 ) -> Tensor:
-    """Two classes that share one score s: (-s, s), or (1 - s, s) where no weight is negative."""
+    """Two classes that share one score s: (-s, s), or (1 - s, s) where no weight is negative; with
+    LOGISTIC the sigmoids of (-s, s)."""
     one = {origin: dict.fromkeys([0], *own.values()) for origin, own in weights.items()}
     mixed = any(value < 0 for own in one.values() for value in own.values())
-    _no_transform(transform)
     score = _sums(call, Ensemble(trees, one, 1), _base(base, 1), Fraction(1))
+    if transform == "LOGISTIC" and mixed:
+        return binary_head(call.low, score, FLOAT)
+    _no_transform(transform)
     # As onnxruntime does it, by the signs of the weights alone.
     bias = np.array([[0.0 if mixed else 1.0, 0.0]])
     both = Dense((1, 1), (1, 2), np.array([[-1.0], [1.0]]))

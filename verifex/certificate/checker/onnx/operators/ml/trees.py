@@ -18,7 +18,7 @@ from ....graph.elements import affine
 from ....graph.forests import Comparison, LeafPaths, Path
 from ....graph.sparse_rows import packed_row
 from ....graph.symbolic import SymbolicTensor
-from ...operator_call import Operator, OperatorCall
+from ...operator_call import HeadTensor, Operator, OperatorCall, Result
 from ...signatures import (
     FIRST_ML,
     INTEGER,
@@ -36,6 +36,9 @@ from ...stored import DATA_TYPE, DIMS, INT32_DATA, RAW_DATA, stored_tensor
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
 LEAF, UINT8, DEEPEST, MOST_LEAVES = "LEAF", 2, 2_000, 1 << 18
+
+FUNCTIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}
+"""Heads (see `heads`): over all scores, and of each."""
 
 VECTOR = InputSlot((FLOAT32, FLOAT64), since=FIRST_ML)
 
@@ -229,7 +232,7 @@ def regressor(call: OperatorCall) -> SymbolicTensor:
     return sums(call, found, base_values(call, outputs), factor)
 
 
-def classifier(call: OperatorCall) -> list[SymbolicTensor | None]:
+def classifier(call: OperatorCall) -> list[Result]:
     """The scores of the classes. The label is not computed: no claim reads it."""
     labels = [call.attributes.integers("classlabels_int64s"),
               call.attributes.texts("classlabels_strings")]
@@ -239,25 +242,33 @@ def classifier(call: OperatorCall) -> list[SymbolicTensor | None]:
     found = listed(call, "class", classes)
     columns_used = {output for own in found.weights.values() for output in own}
     transform = call.attributes.text("post_transform", "NONE")
-    need(transform == "NONE", f"unsupported post_transform {transform[:20]!r}")
+    need(transform in ("NONE", *FUNCTIONS), f"unsupported post_transform {transform[:20]!r}")
     need(classes > 2 or columns_used != {1}, "unsupported weights of the second class alone")
     if classes == 2 and columns_used == {0}:
-        return [None, shared_score(call, found)]
+        return [None, shared_score(call, found, transform)]
     # Runtimes disagree about base values of two classes.
     need(classes > 2 or not numbers(call, "base_values"), "unsupported base values of two classes")
-    return [None, sums(call, found, base_values(call, classes), Fraction(1))]
+    scores = sums(call, found, base_values(call, classes), Fraction(1))
+    return [None, scores if transform == "NONE" else HeadTensor(FUNCTIONS[transform], scores)]
 
 
-def shared_score(call: OperatorCall, found: ListedTrees) -> SymbolicTensor:
-    """Two classes with one score s: (-s, s), or (1 - s, s) where no weight is negative.
+def shared_score(call: OperatorCall, found: ListedTrees, transform: str) -> Result:
+    """Two classes with one score s: (-s, s), or (1 - s, s) where no weight is negative; with
+    LOGISTIC the sigmoids of (-s, s), which are the softmax of (0, s).
 
-    The standard leaves it open; it is what onnxruntime computes.
+    The standard leaves it open; it is what onnxruntime computes. It takes no sigmoid where no
+    weight is negative: refused.
     """
     weights = {leaf: dict.fromkeys([0], *own.values()) for leaf, own in found.weights.items()}
     mixed = any(w < 0 for own in weights.values() for w in own.values())
     ((refs, constant),) = sums(
         call, ListedTrees(found.branches, found.roots, weights, 1), base_values(call, 1),
         Fraction(1)).items
+    if transform != "NONE":
+        need(transform == "LOGISTIC" and mixed, "unsupported post_transform of one score")
+        return HeadTensor(
+            FUNCTIONS["SOFTMAX"], SymbolicTensor(
+                call.graph, (1, 2), [({}, Fraction(0)), (refs, constant)]))
     other = {reference: -weight for reference, weight in refs.items()}
     return SymbolicTensor(
         call.graph, (1, 2), [(other, (0 if mixed else 1) - constant), (refs, constant)])
