@@ -161,7 +161,7 @@ def test_slices_that_all_take_alike(start: int, end: int, step: int, found: list
     (node_model("MaxPool", (1, 1, 5), 17, kernel_shape=[2], ceil_mode=1, auto_pad="VALID"),
      "MaxPool"),
     (node_model("Split", (5,), 13), "Split|x"),
-    (node_model("Relu", (0, 3), 13), "x"),
+    (node_model("Relu", (3, 0), 13), "x"),
 ], ids=lambda v: v.graph.node[0].op_type if isinstance(v, onnx.ModelProto) else "")
 def test_forms_that_readers_take_differently(model: onnx.ModelProto, words: str) -> None:
     model.graph.node[0].output.extend(["z"] * (model.graph.node[0].op_type == "Split"))
@@ -424,3 +424,39 @@ def test_attributes_of_other_operator_sets(
         "starts" not in attributes) else {"starts"}
     assert f"attribute '{key}' of {op}" in engine
     assert f"{op} for 'y': unsupported attribute '{key}' at opset {opset}" == mine
+
+
+@pytest.mark.parametrize("batch", ["N", -1, 0, None])
+def test_an_open_batch_is_a_batch_of_one(batch: Any) -> None:
+    data = bytes(node_model("Relu", (batch, 2), 13).SerializeToString())
+    assert values(data, [1, -1]) == [1, 0]
+
+
+@pytest.mark.parametrize("op", ["QuantizeLinear", "QLinearConv", "DynamicQuantizeLinear",
+                                "ConvInteger", "MatMulInteger", "QLinearSigmoid"])
+def test_quantised_models_are_refused_with_the_way_out(op: str) -> None:
+    for said in both_say(bytes(node_model(op, (1, 2), 13).SerializeToString())):
+        assert op in said
+        assert "quantised" in said
+        assert "float model" in said
+
+
+@pytest.mark.parametrize("op", ["Gelu", "Softplus", "LayerNormalization", "Mish", "Tan"])
+def test_smooth_functions_are_named_as_such(op: str) -> None:
+    data = bytes(node_model(op, (1, 2), 20, ["w"] if op == "LayerNormalization" else (),
+                            tensors={"w": single([1, 2])}).SerializeToString())
+    engine, mine = both_say(data)
+    assert "smooth function" in mine
+    assert engine == "" or "smooth function" in engine
+
+
+@pytest.mark.parametrize(("before", "after"), [(10, 16), (1, 10), (16, 10), (11, 1), (1, 16)])
+def test_casts_of_computed_floats_that_would_round_are_refused_by_name(
+    before: int, after: int
+) -> None:
+    model = text_model(f"(float[1,2] x) => (float[1,2] y) {{ y = Cast <to = {after}> (x) }}")
+    model.graph.input[0].type.tensor_type.elem_type = before
+    model.graph.output[0].type.tensor_type.elem_type = after
+    for said in both_say(bytes(model.SerializeToString())):
+        assert "Cast" in said
+        assert "computed" in said

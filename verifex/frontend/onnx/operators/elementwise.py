@@ -40,13 +40,14 @@ def mul(call: Call) -> Result:
 
 
 def div(call: Call) -> Result:
-    """Division. Between integers it is refused where it would round, in whichever direction."""
+    """Division. Between integers it rounds towards 0; refused where some readers round down."""
     if call.all_whole:
         a, b = call.whole(0), call.whole(1)
         if np.any(b == 0):
             raise InputError("an integer division by zero", expected="non-zero divisors")
-        if np.any(a % b != 0):
-            raise UnsupportedError("an integer division that rounds", expected="whole quotients")
+        if np.any((a % b != 0) & ((a < 0) != (b < 0))):
+            raise UnsupportedError("an integer division that rounds below 0",
+                                   expected="whole quotients, or none below 0")
         return call.integers(a // b)
     divisor = call.value(1)
     # Multiplying by an exact reciprocal is affine; only a computed divisor is a smooth function.

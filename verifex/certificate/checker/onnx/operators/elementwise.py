@@ -6,6 +6,7 @@ Computed numbers are taken as real numbers; what a float32 rounds is no part of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -39,8 +40,8 @@ def multiply(call: OperatorCall) -> SymbolicTensor:
 def divide(call: OperatorCall) -> SymbolicTensor:
     """The quotient by constants: the product with their exact reciprocals.
 
-    Sound: ONNX cuts quotients of integers towards 0, some readers round them down; a quotient that
-    is not whole is refused. So is a division by 0, or by what is computed.
+    Sound: ONNX cuts quotients of integers towards 0, some readers round them down; a quotient below
+    0 that is not whole is refused. So is a division by 0, or by what is computed.
     """
     dividend, divisor = call.tensor(0), call.tensor(1)
     need(divisor.fixed, "unsupported smooth function: division by a computed tensor")
@@ -48,7 +49,10 @@ def divide(call: OperatorCall) -> SymbolicTensor:
     reciprocals = [Fraction(1, number) for number in divisor.constants()]
     quotient = dividend * constants(call.graph, divisor.shape, reciprocals)
     if dividend.kind in INTEGERS:
-        quotient.whole_numbers()
+        numbers = quotient.constants()
+        need(all(number >= 0 or number.denominator == 1 for number in numbers),
+             "unsupported quotient of integers that rounds below 0")
+        return constants(call.graph, quotient.shape, map(math.floor, numbers))
     return quotient
 
 
