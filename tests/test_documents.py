@@ -57,10 +57,15 @@ CALLS: dict[str, list[str]] = {
     "export": ["export", "holds.toml", "--smtlib", "q.smt2"],
     "solvers": ["solvers"],
     "doctor": ["doctor"],
+    "explanation": ["explain", "holds.toml"],
+    "draft": ["init", "breast_cancer.onnx", "breast_cancer_test.csv"],
+    "ready specs": ["spec"],
+    "ready spec": ["spec", "top_features", "-o", "ready.toml"],
+    "printed": ["spec", "top_features"],
     "error": ["verify", "none.toml"],
 }
-KINDS = {"refuted": "verdict", "unknown": "verdict", "difference": "ranges",
-         "difference claim": "verdict"}
+KINDS = {"printed": "ready spec", "refuted": "verdict", "unknown": "verdict",
+         "difference": "ranges", "difference claim": "verdict"}
 ELSEWHERE: set[str] = set()
 """Commands whose documents are validated by tests of their own."""
 

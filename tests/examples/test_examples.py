@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -62,8 +63,20 @@ def test_demo_fails_when_an_answer_is_not_what_it_should_be(tmp_path: Path) -> N
     assert "not what the demo should show" in done.stderr
 
 
+def test_first_proof(tmp_path: Path) -> None:
+    """A newcomer's own scikit-learn model: three commands, and the answer is `proved`."""
+    tools = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        ["bash", str(EXAMPLES / "first_proof.sh"), str(tmp_path)], capture_output=True, text=True,
+        check=False, timeout=240, env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^PROVED  diabetes", done.stdout, re.MULTILINE), done.stdout
+    assert "10 of 10 features move" in done.stdout
+    assert (tmp_path / "diabetes.toml").is_file()
+
+
 def test_examples_are_short_and_all_are_run() -> None:
     scripts = {f.name for f in EXAMPLES.glob("*.py")}
-    assert scripts == {*SAYS, "demo.py", "train_breast_cancer.py"}
+    assert scripts == {*SAYS, "demo.py", "train_breast_cancer.py", "train_first.py"}
     for name in SAYS:
         assert len((EXAMPLES / name).read_text().splitlines()) < 40, name

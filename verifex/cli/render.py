@@ -76,7 +76,7 @@ def margin_text(verdict: Verdict) -> str:
     """What is known of the requirement's least margin: negative means violated."""
     parts = []
     if verdict.margin_low is not None:
-        shown = verdict.outcome in (Outcome.PROVED, Outcome.CLAIMED) and verdict.margin_low < 0
+        shown = verdict.outcome in (Outcome.PROVED, Outcome.CLAIMED) and verdict.margin_low <= 0
         # What the verdict says is more than what the first bounds do.
         parts.append(
             f"at least 0 ({verdict.outcome.value})" if shown

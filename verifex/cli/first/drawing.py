@@ -18,9 +18,12 @@ _BARS = 30
 _TOP, _REST, _AGAINST = "#0b5394", "#9fc5e8", "#e6b8a2"
 
 
-def draw(found: ExplainedPoint, output: Path) -> None:
-    """Write the drawing; raises MissingSolverError where matplotlib is not installed."""
-    figure = figure_of(found)
+def draw(found: ExplainedPoint, output: Path, rows: int | None = None) -> None:
+    """Write the drawing, of bars at most `rows`.
+
+    Raises MissingSolverError where matplotlib is not installed.
+    """
+    figure = figure_of(found, rows)
     try:
         figure.savefig(output)
     except OSError as error:
@@ -29,7 +32,7 @@ def draw(found: ExplainedPoint, output: Path) -> None:
         ) from None
 
 
-def figure_of(found: ExplainedPoint) -> Figure:
+def figure_of(found: ExplainedPoint, rows: int | None = None) -> Figure:
     """A map where the attribution has two or three dimensions, else bars by rank."""
     try:
         from matplotlib.figure import Figure
@@ -39,7 +42,7 @@ def figure_of(found: ExplainedPoint) -> Figure:
         ) from None
     if len(found.shape) in (2, 3):
         return _map(found, Figure)
-    return _bars(found, Figure)
+    return _bars(found, Figure, rows or _BARS)
 
 
 def _title(found: ExplainedPoint) -> str:
@@ -47,12 +50,12 @@ def _title(found: ExplainedPoint) -> str:
     return f"{found.name}: {found.explained}{at}"
 
 
-def _bars(found: ExplainedPoint, figure_type: type[Figure]) -> Figure:
+def _bars(found: ExplainedPoint, figure_type: type[Figure], rows: int) -> Figure:
     from matplotlib.patches import Patch
 
-    shown = found.ranked[:_BARS]
+    shown = found.ranked[:rows]
     values = [float(f.attribution) for f in shown]
-    figure = figure_type(figsize=(8, 1.3 + 0.24 * len(shown)), layout="constrained")
+    figure = figure_type(figsize=(8, 1.3 + 0.22 * len(shown)), layout="constrained")
     axes = figure.subplots()
     colours = [_AGAINST if v < 0 else _TOP if f.rank <= found.top else _REST
                for f, v in zip(shown, values, strict=True)]

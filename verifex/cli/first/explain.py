@@ -31,7 +31,7 @@ def explain(files: Sequence[Path], output: Path | None, *, rows: int | None, jso
     if output is not None:
         from verifex.cli.first.drawing import draw
 
-        draw(found, output)
+        draw(found, output, rows)
     if json:
         emit("explanation", {**found.to_json(), "exit_code": 0})
         return 0

@@ -40,15 +40,16 @@ def spec(name: str | None, output: Path | None, *, force: bool, json: bool) -> i
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"'{near[0]}' (did you mean that?)" if near else f"one of {', '.join(known)}"
         raise UsageError(f"no ready spec '{name}', expected {hint}")
+    about = {"name": name, "summary": summary(known[name]), "text": known[name]}
     if output is None:
         if json:
-            emit("ready spec", {"name": name, "summary": summary(known[name]), "text": known[name]})
+            emit("ready spec", {**about, "spec": None, "files": []})
         else:
             print(known[name], end="")
         return 0
     written = copied(known[name], output, force=force)
     if json:
-        emit("ready spec", {"name": name, "spec": str(output), "files": [str(p) for p in written]})
+        emit("ready spec", {**about, "spec": str(output), "files": [str(p) for p in written]})
     else:
         print(f"{output} is written, and beside it {', '.join(p.name for p in written)}")
         print(f"Next: verifex verify {output}")
