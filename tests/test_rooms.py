@@ -28,7 +28,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "call", "constants elementwise linear logic resize shape smooth", "einsum indexing pooling",
         "heads", "ml", "rules",
     ),
-    "verifex.frontend.onnx.operators.ml": ("columns tree_nodes", "trees"),
+    "verifex.frontend.onnx.operators.ml": (
+        "columns encoders linear_models tree_nodes", "trees",
+    ),
     "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (
         "csv_file linear messages", "model", "words", "builders data region schema", "build",
@@ -83,7 +85,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "elementwise identities indexing logic normalization products rectifiers resize scatters",
         "shapes smooth window_places", "convolution einsum windows", "ml", "rules",
     ),
-    "verifex.certificate.checker.onnx.operators.ml": ("columns trees", "rules"),
+    "verifex.certificate.checker.onnx.operators.ml": (
+        "columns encoders linear_models trees", "rules",
+    ),
     "verifex.certificate.checker.graph": (
         "element_types forests forms packed_rows sparse_rows", "network_graph",
         "elements fingerprints", "symbolic", "moves",

@@ -34,6 +34,7 @@ from verifex.certificate.checker.graph.network_graph import NetworkGraph as Netw
 from verifex.certificate.checker.graph.packed_rows import PackedRows as PackedRows
 from verifex.certificate.checker.graph.packed_rows import packed as packed
 from verifex.certificate.checker.onnx.network import Network as Network
+from verifex.certificate.checker.onnx.operators.ml import rules as _ml_rules
 from verifex.certificate.checker.onnx.operators.rules import OPERATORS as OPERATORS
 from verifex.certificate.checker.proof.checker import Checker as Checker
 from verifex.certificate.checker.proof.checker import Share as Share
@@ -43,6 +44,7 @@ from verifex.certificate.checker.proof.names import ElementIndex as ElementIndex
 from verifex.certificate.checker.proof.witnesses import check_witness as check_witness
 from verifex.certificate.checker.proof.witnesses import inside as inside
 from verifex.certificate.checker.spec.claim import Claim as Claim
+from verifex.certificate.checker.spec.claim import read_spec as read_spec
 from verifex.certificate.checker.spec.claim import spec_claim as spec_claim
 from verifex.certificate.checker.spec.data.data_files import DataFiles as DataFiles
 from verifex.certificate.checker.spec.formulas import AtLeastOf as AtLeastOf
@@ -50,3 +52,6 @@ from verifex.certificate.checker.spec.input_table import INPUT_KEYS as INPUT_KEY
 from verifex.certificate.checker.spec.input_table import read_input as read_input
 from verifex.certificate.checker.spec.toml_values import TomlTable as TomlTable
 from verifex.certificate.checker.spec.toml_values import exact as exact
+from verifex.certificate.checker.vnnlib.query import read_query as read_query
+
+ML_OPERATORS = _ml_rules.OPERATORS

@@ -212,7 +212,7 @@ INTEGERS = {
     "computed float32 to float16": ending("h = Cast <to = 10> (x) f = Cast <to = 1> (h)"),
     "computed boolean to integer": ending(f"b = Greater(x, c) m = Cast <to = 7> (b) {TO_FLOAT}",
                                           c=single([0, 0])),
-    "computed float to integer": ending(f"m = Cast <to = 6> (x) {TO_FLOAT}"),
+    "computed float to integer": ending(f"r = Relu(x) m = Cast <to = 6> (r) {TO_FLOAT}"),
     "constant beyond its type": ending("d = Mul(c, c) f = Min(d, x)", c=single([1e30, 1])),
     "integer and float": ending("f = Mul(x, c)", c=np.array([1, 2])),
     "float32 and float64": ending("f = Mul(x, c)", c=np.array([1.0, 2.0])),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from verifex.errors import InputError
+from verifex.errors import InputError, UnsupportedError
 from verifex.ir.graph import Builder, Graph, NamedNetwork, Node
 from verifex.ir.ops import Input
 
@@ -30,6 +30,9 @@ def graft(
     """
     if len(inputs) != len(graph.inputs):
         raise InputError(f"{len(inputs)} inputs", expected=f"{len(graph.inputs)}")
+    if graph.whole_inputs:
+        raise UnsupportedError("a network that takes whole numbers beside another, or in a query "
+                               "of VNN-LIB 2.0", expected="a spec about it alone")
     at = dict(zip(graph.inputs, inputs, strict=True))
     place = part(builder, graph, at, range(len(graph.nodes)), label)
     builder.notes += graph.notes

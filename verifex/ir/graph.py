@@ -82,6 +82,8 @@ class Graph:
     `labels` names nodes after the file they came from (for messages and drawings); `notes` are
     sentences that a verdict about this graph must repeat, such as a folded BatchNormalization.
     `heads` says of outputs, by name, that they are heads; their nodes are there all the same.
+    `whole_inputs` names elements of the flat input that are whole numbers, with the least and the
+    greatest that they may be: at others the graph is not what the file says.
     `onnx` holds the bytes of the ONNX file that this graph is the meaning of, if it is all of it.
     """
 
@@ -91,6 +93,7 @@ class Graph:
     labels: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     heads: Mapping[str, Head] = field(default_factory=dict)
+    whole_inputs: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     onnx: bytes | None = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -170,12 +173,14 @@ class Builder:
         self.notes: list[str] = []
         self.outputs: dict[str, int] = {}
         self.heads: dict[str, Head] = {}
+        self.whole_inputs: dict[int, tuple[int, int]] = {}
         if start is not None:
             self._nodes = list(start.nodes)
             self._index = {(n.op, n.args): i for i, n in enumerate(start.nodes)}
             self._inputs = list(start.inputs)
             self.labels, self.notes = dict(start.labels), list(start.notes)
             self.outputs, self.heads = dict(start.outputs), dict(start.heads)
+            self.whole_inputs = dict(start.whole_inputs)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -205,7 +210,14 @@ class Builder:
             dict(self.labels),
             tuple(dict.fromkeys(self.notes)),
             {name: head for name, head in self.heads.items() if name in outputs},
+            dict(self.whole_inputs),
         )
+
+    def hold_whole(self, place: int, least: int, greatest: int) -> None:
+        """An element of the flat input is a whole number within these ends, and within those that
+        it was held to before."""
+        low, high = self.whole_inputs.get(place, (least, greatest))
+        self.whole_inputs[place] = max(low, least), min(high, greatest)
 
     def add(self, op: Op, *args: int, label: str = "") -> int:
         """Add a node after checking that `op` fits its arguments (GraphError if not)."""

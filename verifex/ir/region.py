@@ -102,6 +102,21 @@ class Region:
                 return False
         return all(r.holds(point) for r in self.rows) and all(b.holds(point) for b in self.balls)
 
+    def require_whole(self, wanted: Mapping[int, tuple[int, int]]) -> None:
+        """InputError unless these elements are whole numbers within these ends, everywhere."""
+        sure = {*self.integers, *(i for group in self.one_hot for i in group)}
+        for i, (least, greatest) in wanted.items():
+            low, high = self.lo[i], self.hi[i]
+            if not (i in sure or (low == high and low.denominator == 1)):
+                raise InputError(
+                    f"the network takes whole numbers alone for {self.name(i)}", key="integer",
+                    expected=f"integer = [\"{self.name(i)}\"] in [region], a one_hot group, or a "
+                             "feature that is frozen at a whole number")
+            if low < least or high > greatest:
+                raise InputError(
+                    f"the network takes {least} to {greatest} for {self.name(i)}, which reaches "
+                    f"from {low} to {high}", expected="a region within", key="box")
+
     def float_box(self) -> tuple[FloatArray, FloatArray]:
         """Outward rounded float bounds of the box, each of shape (size,); InputError for those,
         and for linear constraints, that leave the range of floats."""

@@ -34,6 +34,9 @@ from verifex.frontend.onnx.structure import (
 from verifex.frontend.onnx.tensors import TensorReader
 from verifex.frontend.onnx.values import (
     FLOATS,
+    INT32,
+    INT64,
+    INTEGER_RANGES,
     UNDEFINED,
     Constant,
     Tensor,
@@ -189,11 +192,14 @@ class Importer:
                 continue
             try:
                 kind, dims = tensor_type(v)
-                if kind not in FLOATS:
-                    raise UnsupportedError(f"an input of type {dtype_name(kind)}",
-                                           expected="floats")
+                if kind not in (*FLOATS, INT32, INT64):
+                    raise UnsupportedError(
+                        f"an input of type {dtype_name(kind)}", expected="numbers (a model that "
+                        "encodes texts is to be exported without that step)")
                 fixed = input_shape(dims, self.limits)
                 node = self.low.add(Input(v.name, fixed))
+                if kind in INTEGER_RANGES:
+                    self.low.hold_whole(node, *INTEGER_RANGES[kind])
             except InputError as error:
                 raise keyed(error, printable(v.name)) from None
             self.low.builder.labels[node] = printable(v.name)
@@ -360,7 +366,7 @@ class Importer:
                              expected="attribute values")
         domain = standard(node.domain)
         self.schemas.check(node, domain, inputs)
-        call = Call(self.low, node.op_type, self.opsets[""], inputs, attributes,
+        call = Call(self.low, node.op_type, self.opsets[domain], inputs, attributes,
                     len(node.output), self.tensors.decode_inner)
         results = _results(self.low, call, rule.run(call))
         # An attribute that no rule has read may change the result, so it is refused, not ignored.

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.limits import Limits
@@ -42,7 +43,7 @@ from verifex.ir.linmap import (
     identity,
     is_identity,
 )
-from verifex.ir.ops import Affine, Const, Gate, Mul, Op, Relu, Step, Univariate
+from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Mul, Op, Relu, Step, Univariate
 
 Rearrangement = Callable[[Any], Any]
 
@@ -99,6 +100,39 @@ class Lowering:
             value = simplify(value)
         check_bits(value, self.limits)
         return Constant(value, dtype)
+
+    # --- whole numbers ----------------------------------------------------------------------
+
+    def sources(self, node: int) -> NDArray[np.int64]:
+        """The place in the flat input that each element of a node is, flat; -1 for an element that
+        is computed, or constant."""
+        op, args = self.builder.node(node).op, self.builder.node(node).args
+        if isinstance(op, Input):
+            inputs = self.builder.inputs
+            start = sum(self.builder.node(i).size for i in inputs[: inputs.index(node)])
+            return np.arange(start, start + self.builder.node(node).size)
+        if isinstance(op, Affine) and len(args) == 1 and op.bias is None:
+            if is_identity(op.maps[0]):
+                return self.sources(args[0])
+            if isinstance(op.maps[0], Gather):
+                index = op.maps[0].index.ravel()
+                return np.where(index < 0, -1, self.sources(args[0])[index])
+        if isinstance(op, Concat):
+            parts = [self.sources(a).reshape(self.shape(a)) for a in args]
+            return np.concatenate(parts, op.axis).ravel()
+        return np.full(self.builder.node(node).size, -1)
+
+    def hold_whole(self, node: int, least: int, greatest: int, *, computed: bool = False) -> None:
+        """The elements of a node that are elements of inputs are whole numbers within these ends.
+
+        Raises UnsupportedError where others are not known to be such (`computed`: they are).
+        """
+        found = self.sources(node)
+        if (found < 0).any() and not computed:
+            raise UnsupportedError("whole numbers that are computed from inputs",
+                                   expected="inputs as they are")
+        for place in found[found >= 0].tolist():
+            self.builder.hold_whole(place, least, greatest)
 
     # --- moving elements --------------------------------------------------------------------
 

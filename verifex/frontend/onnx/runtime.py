@@ -5,7 +5,7 @@ Nothing here decides anything; it tells whether a counterexample shows in the de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ from verifex.ir.ops import Input
 from verifex.semantics.evaluate import split_input
 from verifex.source import SiblingFiles, Source
 
-_KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+_KINDS: Mapping[str, type] = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64, "tensor(int32)": np.int32,
+}
 
 
 def available() -> bool:
@@ -90,7 +93,7 @@ class Runtime:
 
     def run(self, values: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs for flat inputs, one array an input of the file, each cast to its type."""
-        feed = {}
+        feed: dict[str, NDArray[Any]] = {}
         for given, flat in zip(self.inputs, values, strict=True):
             shape = [d if isinstance(d, int) and d > 0 else 1 for d in given.shape]
             kind = _KINDS.get(given.type)

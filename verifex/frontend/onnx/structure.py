@@ -113,7 +113,7 @@ def prune(builder: Builder, outputs: Mapping[str, int]) -> Graph:
         place[i] = small.add(op, *(place[a] for a in args))
         if i in full.labels:
             small.labels.setdefault(place[i], full.labels[i])
-    small.notes = list(full.notes)
+    small.notes, small.whole_inputs = list(full.notes), dict(full.whole_inputs)
     small.heads = {n: replace(head, logits=place[head.logits]) for n, head in full.heads.items()}
     return small.build({name: place[i] for name, i in outputs.items()})
 

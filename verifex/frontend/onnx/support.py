@@ -17,7 +17,6 @@ PLACES = "constant places"
 AXES = "constant axes; an empty list of axes is refused where readers differ"
 WINDOW = "auto_pad or pads, not both; pads smaller than the window"
 SMOOTH = "smooth: its planes are not exact, so a claim stays `claimed`"
-LATER = "not yet: no rule of its own so far"
 HEAD = "as a head: where the claim is decided on the logits; else smooth"
 
 
@@ -78,9 +77,19 @@ SUPPORT: Mapping[str, Mapping[str, Support]] = {
         **_smooth("one output", "LayerNormalization"),
     },
     "ai.onnx.ml": {
-        "ArrayFeatureExtractor": Support("columns that exist", LATER),
-        "Scaler": Support("one offset and one factor, or one a feature", LATER),
+        **_read("columns that exist", "ArrayFeatureExtractor"),
+        **_read("one offset and one factor, or one a feature", "Scaler"),
         **_read("read as the tensor of scores", "ZipMap"),
+        **_read(ALL, "FeatureVectorizer"),
+        **_read("a tie may count as either", "Binarizer"),
+        **_read("NaN alone is replaced, which no real number is", "Imputer"),
+        **_read("one row of features, no post_transform", "LinearRegressor"),
+        **_read("one row of features; NONE, LOGISTIC, SOFTMAX; labels are left out",
+                "LinearClassifier"),
+        **_read("whole numbers that are inputs; no texts", "OneHotEncoder", "LabelEncoder"),
+        "Normalizer": Support("L1 of a classifier's probabilities", HEAD),
+        **_read("gradients are refused; labels are left out", "TreeEnsembleRegressor",
+                "TreeEnsembleClassifier", "TreeEnsemble"),
     },
 }
 """By domain and operator."""
@@ -117,10 +126,11 @@ Written by `verifex support --markdown docs/support.md`.
 
 What is read of ONNX, by the frontend and by the checker of certificates. Element types are float32,
 float64, float16 and bfloat16 at their exact values; integers and booleans have to be known while
-reading, or come from comparisons. Constants may lie in files beside the model. A symbolic or open
-batch is a batch of one. Operators that are not in the table are refused by name; those of quantised
-models (`QuantizeLinear`, `DequantizeLinear`, `DynamicQuantizeLinear`, `QLinear...`, `ConvInteger`,
-`MatMulInteger`) with the way out, which is to export the float model.
+reading, come from comparisons, or be inputs that a spec declares as whole numbers. Constants may
+lie in files beside the model. A symbolic or open batch is a batch of one. Operators that are not in
+the table are refused by name; those of quantised models (`QuantizeLinear`, `DequantizeLinear`,
+`DynamicQuantizeLinear`, `QLinear...`, `ConvInteger`, `MatMulInteger`) with the way out, which is to
+export the float model.
 
 | operator | operator sets | restricted to | checker |
 |---|---|---|---|

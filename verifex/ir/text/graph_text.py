@@ -293,6 +293,8 @@ def graph_to_json(graph: Graph) -> Json:
         "notes": list(graph.notes),
         **({"heads": {name: [head.kind, head.logits] for name, head in sorted(graph.heads.items())}}
            if graph.heads else {}),
+        **({"whole_inputs": [[i, *ends] for i, ends in sorted(graph.whole_inputs.items())]}
+           if graph.whole_inputs else {}),
     }
 
 
@@ -302,8 +304,8 @@ def graph_from_json(data: Any) -> Graph:
     Nodes keep their positions. A graph that the `Builder` would not have made (equal nodes twice,
     an affine step of constants) is refused, because formulas name nodes by position.
     """
-    nodes, inputs_, outputs_, labels, notes, heads = fields(
-        data, "graph", "nodes inputs outputs labels notes", "heads"
+    nodes, inputs_, outputs_, labels, notes, heads, whole = fields(
+        data, "graph", "nodes inputs outputs labels notes", "heads whole_inputs"
     )
     builder = Builder()
     for i, node in enumerate(read_list(nodes, "graph.nodes")):
@@ -332,7 +334,19 @@ def graph_from_json(data: Any) -> Graph:
         {node_from_json(i, graph, "graph.labels"): read_text(t, "graph.labels") for i, t in named},
         tuple(read_text(t, "graph.notes") for t in read_list(notes, "graph.notes")),
         _heads_from_json({} if heads is None else heads, graph, outputs),
+        _whole_from_json([] if whole is None else whole, graph.input_size),
     )
+
+
+def _whole_from_json(data: Any, size: int) -> dict[int, tuple[int, int]]:
+    """Elements of the flat input that are whole numbers, each as `[element, least, greatest]`."""
+    where, found = "graph.whole_inputs", dict[int, tuple[int, int]]()
+    for entry in read_list(data, where):
+        numbers = read_ints(entry, where)
+        if len(numbers) != 3 or not 0 <= numbers[0] < size or numbers[0] in found:
+            raise wrong(entry, "an element of the input, once, and its ends", where)
+        found[numbers[0]] = numbers[1], numbers[2]
+    return found
 
 
 def _heads_from_json(

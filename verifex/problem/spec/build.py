@@ -160,6 +160,7 @@ def prepare(graph: Graph, spec: Spec, files: DataFolder) -> Prepared:
             features = Names(blocks, point.names)
     with under("region"):
         region, notes = build_region(spec.region, features, point.values)
+        region.require_whole(graph.whole_inputs)
     builder.notes += [*point.notes, *notes]
     setting = Setting(
         builder=builder,

@@ -288,9 +288,9 @@ def build(
     lo, hi, inhabited = box_of(hull(violated, flat), graph.input_size, names, reach)
     # On an empty box the ends are not those of the claim, so nothing may be left out.
     left = reduce(violated, flat, lo, hi) if inhabited else violated
-    return Problem(
-        graph, Region(lo, hi, names=tuple(names)), negate(left), name=title, notes=notes,
-    )
+    region = Region(lo, hi, names=tuple(names))
+    region.require_whole(graph.whole_inputs)
+    return Problem(graph, region, negate(left), name=title, notes=notes)
 
 
 def miscounted(size: int, what: str, declared: int) -> InputError:

@@ -80,6 +80,10 @@ class NetworkGraph:
         self.nodes: list[GraphNode] = []
         self.index: dict[Hashable, int] = {}
         self.made = 0  # elements of all tensors so far
+        # Elements of inputs that are whole numbers, with the ends between which they lie: the graph
+        # is the network at these alone. Nodes whose elements are whole then, up to MAX_CODE.
+        self.whole: dict[tuple[int, int], tuple[int, int]] = {}
+        self.codes: set[int] = set()
         self.gate_products = set[int]()  # products of gates with gates, which are 0 or 1 again
         self._elements = 0  # of all nodes so far
         self.terrains: dict[int, Any] = {}  # of nodes of leaves: see bounds/terrain.py
@@ -101,6 +105,11 @@ class NetworkGraph:
         """A new input, behind those that are there in the flat input."""
         start = sum(node.size for node in self.nodes if node.kind == INPUT)
         return self._add(INPUT, (), size, name, start)
+
+    def hold_whole(self, place: tuple[int, int], least: int, greatest: int) -> None:
+        """An element of an input is a whole number within these ends, and within earlier ones."""
+        low, high = self.whole.get(place, (least, greatest))
+        self.whole[place] = max(low, least), min(high, greatest)
 
     def op(self, kind: str, *args: int) -> int:
         """A relaxed node of these arguments."""

@@ -20,7 +20,10 @@ from .elements import (
     times_plus,
 )
 from .forms import ZERO, Form, digits, total
-from .network_graph import NetworkGraph
+from .network_graph import INPUT, NetworkGraph
+
+MAX_CODE = 1 << 24
+"""The greatest size of codes: whole numbers of which float32 holds each."""
 
 
 class SymbolicTensor:
@@ -76,13 +79,49 @@ class SymbolicTensor:
         """The tensor itself; refused where a constant is none of its element type.
 
         Sound: arithmetic on integers wraps around, on floats it ends in infinities. Only constants
-        can be compared with the range; computed floats are taken as real numbers.
+        can be compared with the range; computed floats are taken as real numbers. Integers are
+        constants, elements of inputs that are whole numbers in their range, or codes.
         """
         name, least, greatest = ELEMENT_TYPES[self.kind]
-        need(self.fixed or self.kind not in INTEGERS, f"unsupported computed {name}")
+        need(self.fixed or self.kind not in INTEGERS or self.is_of_inputs(),
+             f"unsupported computed {name}")
         need(not self.fixed or self.lies_between(least, greatest),
              f"a constant beyond the range of {name}")
         return self
+
+    def is_of_inputs(self) -> bool:
+        """Whether each element is whole: an element of an input that is held to be, or a code, or
+        a constant."""
+        graph = self.graph
+        places = [plain_place(form) for form in self.items]
+        return all(
+            (place in graph.whole or place[0] in graph.codes) if place is not None
+            else not form[0] and form[1].denominator == 1
+            for place, form in zip(places, self.items, strict=True))
+
+    def hold_whole(self, least: int, greatest: int) -> None:
+        """All elements are whole numbers within these ends.
+
+        Of elements of inputs the graph keeps that, and claims have to say it; constants and codes
+        are it, or are refused, as is whatever else is computed.
+        """
+        for form in self.items:
+            place = plain_place(form)
+            if place is not None and self.graph.nodes[place[0]].kind == INPUT:
+                self.graph.hold_whole(place, least, greatest)
+            elif place is not None and place[0] in self.graph.codes:
+                need(least <= -MAX_CODE and greatest >= MAX_CODE, "unsupported small integers")
+            else:
+                need(not form[0] and form[1].denominator == 1 and least <= form[1] <= greatest,
+                     "unsupported: whole numbers that are computed")
+
+    def typed_as_codes(self, kind: int) -> SymbolicTensor:
+        """The same elements as integers, which are whole and at most MAX_CODE in size by what the
+        caller knows of them."""
+        alone = self.solid()
+        if not alone.fixed:
+            self.graph.codes.add(alone.node())
+        return alone.typed(kind)
 
     def lies_between(self, least: int | Fraction, greatest: int | Fraction) -> bool:
         """Whether all constants of a constant tensor do."""
@@ -155,6 +194,15 @@ class SymbolicTensor:
         """|element| = 2 max(element, 0) - element."""
         alone = self.solid()
         return combine((alone.relu(), 2), (alone, -1))
+
+
+def plain_place(form: Form) -> tuple[int, int] | None:
+    """The element of a node that a form is, with nothing else in it."""
+    coefficients, constant = form
+    if constant or len(coefficients) != 1:
+        return None
+    ((place, factor),) = coefficients.items()
+    return place if factor == 1 else None
 
 
 def is_gate(graph: NetworkGraph, form: Form) -> bool:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ..failures import Bad, need
-from .protobuf import Message, reals
+from .protobuf import FixedWidth, Message, reals
 from .signatures import INTEGER, INTEGER_LIST, REAL, REAL_LIST, TEXT, TEXT_LIST, AttributeSlot
 
 # Fields of an AttributeProto.
@@ -28,13 +28,26 @@ class TextList(NamedTuple):
     texts: list[str]
 
 
-AttributeValue = Fraction | int | str | list[int] | RealList | TextList | Message
+class NanAttribute:
+    """A float32 that is a NaN."""
+
+
+AttributeValue = (
+    NanAttribute | Fraction | int | str | list[int] | RealList | TextList | Message)
+
+
+def is_nan(attribute: Message) -> bool:
+    """Whether the number of an attribute is a NaN: all bits of its exponent are set, and some of
+    the rest below the sign."""
+    given = attribute.single(REAL_VALUE)
+    bits = int.from_bytes(given.raw, "little") if isinstance(given, FixedWidth) else 0
+    return (bits & 0x7FFFFFFF) > 0x7F800000
 
 
 def value_of(attribute: Message, kind: int) -> AttributeValue:
     """What an attribute of this type holds."""
     if kind == REAL:
-        return attribute.float32(REAL_VALUE)
+        return NanAttribute() if is_nan(attribute) else attribute.float32(REAL_VALUE)
     if kind == INTEGER:
         return attribute.integer(INTEGER_VALUE)
     if kind == TEXT:
@@ -101,6 +114,10 @@ class Attributes:
         if not isinstance(value, Fraction):
             raise Bad(f"'{name}' is no number")
         return value
+
+    def is_nan(self, name: str) -> bool:
+        """Whether a number is given that is a NaN."""
+        return isinstance(self.take(name), NanAttribute)
 
     def text(self, name: str, default: str) -> str:
         value = self.take(name)

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from ..failures import MAX_SIZE, need
-from ..graph.element_types import FLOATS, UNTYPED, typed_name
+from ..graph.element_types import FLOATS, INTEGERS, UNTYPED, typed_name
 from ..graph.symbolic import SymbolicTensor
 from .protobuf import Message
 
@@ -45,9 +45,10 @@ class Declaration(NamedTuple):
             need(fits(self.shape, tensor.shape), f"'{label}' is declared with another shape")
 
     def input_shape(self) -> list[int]:
-        """The shape of an input of floats; a batch of any size is a batch of one."""
+        """The shape of an input of numbers; a batch of any size is a batch of one."""
         label = self.name[:40]
-        need(self.kind in FLOATS, f"unsupported {typed_name(self.kind)} as input '{label}'")
+        need(self.kind in (*FLOATS, *INTEGERS),
+             f"unsupported {typed_name(self.kind)} as input '{label}'")
         shape = list(self.shape or ())
         if shape and shape[0] < 1:
             shape[0] = 1

@@ -18,16 +18,32 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..failures import Bad, need
+from ..graph.element_types import FLOAT32
 from ..graph.symbolic import SymbolicTensor, combine, constants, stretched
-from .operator_call import HeadTensor, Operator, OperatorCall
+from .operator_call import (
+    LOG_SOFTMAX,
+    NORMALIZED,
+    SIGMOID,
+    SOFTMAX,
+    HeadTensor,
+    Operator,
+    OperatorCall,
+)
 from .operators.indexing import concat
 from .operators.ml.rules import OPERATORS as ML_OPERATORS
 from .operators.rules import ML_DOMAIN, OPERATORS
 from .operators.windows import reduced_axes
-from .signatures import FLOAT_INPUT, INTEGER, AttributeSlot, Signature
+from .signatures import (
+    FLOAT_INPUT,
+    INTEGER,
+    ML_INPUT,
+    TEXT,
+    AttributeSlot,
+    Signature,
+    ml_attribute,
+    ml_signature,
+)
 
-SOFTMAX, LOG_SOFTMAX, SIGMOID = "softmax", "log_softmax", "sigmoid"
-NORMALIZED = "normalized_sigmoid"
 # On the way to a head: 1 - sigmoid(z) of each element, and the sum of all sigmoid(z).
 COMPLEMENT, SUM = "1 - sigmoid", "sum of sigmoids"
 
@@ -148,6 +164,17 @@ def quotient(call: OperatorCall, heads: Heads) -> HeadTensor:
     return HeadTensor(NORMALIZED, head.logits)
 
 
+def normalizer(call: OperatorCall, heads: Heads) -> HeadTensor:
+    """Probabilities divided by their sum: a softmax adds up to 1 already."""
+    head = the_head(heads, SOFTMAX, SIGMOID)
+    need(call.attributes.text("norm", "MAX") == "L1", "unsupported: smooth, by another norm")
+    need(math.prod(head.logits.shape[:-1]) == 1, "unsupported: smooth, several rows")
+    if head.function == SOFTMAX:
+        return HeadTensor(SOFTMAX, call.finished(head.logits))
+    need(head.logits.size > 1, "unsupported: smooth, one sigmoid divided by itself")
+    return HeadTensor(NORMALIZED, call.finished(head.logits))
+
+
 def the_head(heads: Heads, *functions: str) -> HeadTensor:
     """The only head among the inputs, of one of these functions."""
     found = [head for head in heads if head is not None]
@@ -175,8 +202,10 @@ HEAD_OPERATORS = {
 """Operators of which an input, or the result, may be a head."""
 
 ML_HEAD_OPERATORS = {
-    name: HeadOperator(kept(ML_OPERATORS[name]), ML_OPERATORS[name].signature)
-    for name in ("ZipMap",)}
+    "ZipMap": HeadOperator(kept(ML_OPERATORS["ZipMap"]), ML_OPERATORS["ZipMap"].signature),
+    "Normalizer": HeadOperator(normalizer, ml_signature(
+        (ML_INPUT,), (ml_attribute("norm", TEXT),), FLOAT32)),
+}
 """The same of ai.onnx.ml."""
 
 HEADS_BY_DOMAIN = {"": HEAD_OPERATORS, ML_DOMAIN: ML_HEAD_OPERATORS}

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..failures import MAX_BITS, Bad, BadNetwork, need
-from ..graph.element_types import FLOATS
+from ..graph.element_types import ELEMENT_TYPES, FLOATS, INTEGERS
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor, of_node
 from .declarations import NO_FLOATS, Declaration, declaration, output_declaration
@@ -23,6 +23,7 @@ from .operator_call import (
     HeadTensor,
     Operator,
     OperatorCall,
+    Result,
 )
 from .operators.rules import BY_DOMAIN, ML_DOMAIN
 from .operators.smooth import why_not
@@ -158,6 +159,9 @@ class Network:
                 shape = one.input_shape()
                 node = self.graph.input(one.name, math.prod(shape))
                 made = of_node(self.graph, shape, node)
+                if one.kind in INTEGERS:
+                    _, least, greatest = ELEMENT_TYPES[one.kind]
+                    made.hold_whole(int(least), int(greatest))
                 self.values[one.name] = made.typed(one.kind)
                 self.inputs[one.name] = node
 
@@ -236,16 +240,14 @@ class Network:
         rule, signature = operator
         call = OperatorCall(self.graph, node, inputs, opset, signature)
         found = rule(call)
-        results = found if isinstance(found, list) else [found]
-        for label, tensor in zip(node.texts(OUTPUT), results):
-            if tensor is None:  # a label, which no claim reads
-                continue
-            if isinstance(tensor, HeadTensor):
-                self.heads[label] = tensor._replace(logits=call.finished(tensor.logits))
-                continue
-            long = node.text(OPERATOR) in LONG_PRODUCTS and not tensor.fixed
-            need(long or not tensor.has_longer_numbers(MAX_BITS), "too many digits")
-            self.values[label] = call.finished(tensor)
+        results: Sequence[Result] = found if isinstance(found, list) else [found]
+        for label, made in zip(node.texts(OUTPUT), results):
+            if isinstance(made, HeadTensor):
+                self.heads[label] = made._replace(logits=call.finished(made.logits))
+            elif made is not None:  # else a label, which no claim reads
+                long = node.text(OPERATOR) in LONG_PRODUCTS and not made.fixed
+                need(long or not made.has_longer_numbers(MAX_BITS), "too many digits")
+                self.values[label] = call.finished(made)
         call.attributes.finish()
 
     def compute_head(

@@ -7,9 +7,9 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from ..failures import Bad, need
-from ..graph.element_types import BOOL, INTEGERS, typed_name
+from ..graph.element_types import BOOL, FLOAT32, INTEGERS, typed_name
 from ..graph.network_graph import NetworkGraph
-from ..graph.symbolic import SymbolicTensor
+from ..graph.symbolic import MAX_CODE, SymbolicTensor
 from .attributes import Attributes
 from .protobuf import Message
 from .signatures import OF_FIRST_INPUT, InputSlot, Signature
@@ -42,6 +42,15 @@ class OperatorCall:
         if found is None:
             raise Bad(f"input {place + 1} is missing")
         return found
+
+    def as_float32(self, place: int = 0) -> SymbolicTensor:
+        """The input at this place as float32, as operators of ai.onnx.ml read it: whole numbers
+        have to be such that float32 holds them."""
+        found = self.tensor(place)
+        if found.kind in INTEGERS:
+            need(not found.derived, "unsupported: integers that arithmetic made")
+            found.hold_whole(-MAX_CODE, MAX_CODE)
+        return found.typed(FLOAT32)
 
     def tensors(self) -> list[SymbolicTensor]:
         """All inputs, none of them left out."""
@@ -80,11 +89,14 @@ class OperatorCall:
         return tensor.typed(kind, kind in (*INTEGERS, BOOL) and derived)
 
 
+SOFTMAX, LOG_SOFTMAX, SIGMOID = "softmax", "log_softmax", "sigmoid"
+NORMALIZED = "normalized_sigmoid"
+
+
 class HeadTensor(NamedTuple):
     """A smooth function, by name, of logits: as many, in the same order, as it has elements.
 
-    The shape and element type of the logits are its own; of a sum alone the shape is another. What
-    functions there are is said in `heads`.
+    The shape and element type of the logits are its own; of a sum alone the shape is another.
     """
 
     function: str
@@ -92,10 +104,10 @@ class HeadTensor(NamedTuple):
 
 
 Result = SymbolicTensor | HeadTensor | None
+"""A result; None for one that is not computed."""
 
-Rule = Callable[[OperatorCall], SymbolicTensor | list[SymbolicTensor] | list[Result]]
-"""The result of an operator, or the list of its results where it may have several (None for one
-that is not computed)."""
+Rule = Callable[[OperatorCall], SymbolicTensor | Sequence[Result]]
+"""The result of an operator, or the list of its results where it may have several."""
 
 
 class Operator(NamedTuple):

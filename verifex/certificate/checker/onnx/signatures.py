@@ -70,6 +70,10 @@ class AttributeSlot(NamedTuple):
 # Operators of ai.onnx.ml have operator sets of their own.
 FIRST_ML, LAST_ML = 1, 5
 FLOAT32_INPUT = InputSlot((FLOAT32,), since=FIRST_ML)
+ML_FLOAT_INPUT = InputSlot((FLOAT32, FLOAT64), since=FIRST_ML)
+ML_INPUT = InputSlot((FLOAT32, FLOAT64, *INTEGERS), since=FIRST_ML)
+ML_INT64_INPUT = InputSlot((INT64,), "int64", since=FIRST_ML)
+LABEL_INPUTS = (InputSlot((INT64,), since=1, until=1), InputSlot((FLOAT32, INT64), since=2))
 
 
 def ml_attribute(name: str, kind: int, since: int = FIRST_ML, until: int = LAST_ML
@@ -114,3 +118,11 @@ class Signature(NamedTuple):
     def computes_integers(self) -> bool:
         """Whether it does arithmetic on integers."""
         return any(slot.kinds == NUMBER_INPUT.kinds for slot in self.inputs)
+
+
+def ml_signature(
+    inputs: tuple[InputSlot, ...], attributes: tuple[AttributeSlot, ...] = (),
+    result: int | str = OF_FIRST_INPUT,
+) -> Signature:
+    """A signature of ai.onnx.ml, in whose operator sets none has ended."""
+    return Signature(inputs, attributes, result, FIRST_ML, LAST_ML)

@@ -22,7 +22,7 @@ from .formulas import AtLeastOf, ClaimAtom, Formula, all_of, negate
 from .input_table import INPUT_KEYS, read_input
 from .names import ElementNames
 from .reference import ReferencePoint
-from .region import REGION_KEYS, ClaimRegion, read_region
+from .region import REGION_KEYS, ClaimRegion, check_whole, read_region
 from .requirements import PropertyReader
 from .setting import PropertySetting
 from .toml_values import TomlTable, exact, filled_list, text_of
@@ -85,6 +85,7 @@ def spec_claim(spec: Mapping[str, object], folder: str, network: Network) -> Cla
     with at("region"):
         wanted = TomlTable(table.get("region", {}), REGION_KEYS)
         region = read_region(wanted, given.features, given.point, flat_inputs)
+        check_whole(region, network.graph)
     explanation = explanation_of(table, about, given.features, reference)
     names = class_names(table, len(about.logits))
     setting = PropertySetting(about, given.features, reference, files, explanation, names)

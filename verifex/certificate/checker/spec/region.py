@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ..failures import at, need
 from ..graph.forms import ONE, ZERO, Form, total
+from ..graph.network_graph import NetworkGraph
 from .constraints import ConstraintReader
 from .formulas import input_positions
 from .names import ElementNames, is_pattern
@@ -39,6 +40,18 @@ class ClaimRegion(NamedTuple):
     balls: list[NormBall]
     whole: frozenset[int]  # inputs that are whole numbers
     one_hot: list[list[int]]  # groups of inputs of 0 and 1, of which exactly one is 1
+
+
+def check_whole(region: ClaimRegion, graph: NetworkGraph) -> None:
+    """Refuses a region in which the network's whole inputs may be other numbers, or beyond the ends
+    between which the graph is the network."""
+    for (node, place), (least, greatest) in graph.whole.items():
+        flat = graph.nodes[node].start + place
+        low, high = region.low[flat], region.high[flat]
+        held = low == high and low.denominator == 1
+        need(flat in region.whole or held, f"input {flat} takes whole numbers alone")
+        need(least <= low and high <= greatest,
+             f"input {flat} is outside {least} to {greatest} for some points")
 
 
 class GrowingBox:

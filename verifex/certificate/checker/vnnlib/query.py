@@ -14,7 +14,7 @@ from ..graph.forms import Form, total
 from ..onnx.network import Network
 from ..spec.claim import Claim, flat_inputs_of
 from ..spec.formulas import AtLeastOf, ClaimAtom, Formula, all_of, hull, input_positions
-from ..spec.region import ClaimRegion
+from ..spec.region import ClaimRegion, check_whole
 from ..spec.toml_values import MAX_CHARACTERS, exact
 from .text import Expression, QueryCommand, commands
 
@@ -41,6 +41,7 @@ def read_query(source: str, network: Network) -> Claim:
     asserted = all_of(reader.assertions)
     assumed: Formula = AtLeastOf(0, ())  # nothing: a query has no `assume`
     region = box_of(asserted, flat_inputs)
+    check_whole(region, network.graph)
     return Claim(network.graph, flat_inputs, region, (), assumed, asserted, {})
 
 

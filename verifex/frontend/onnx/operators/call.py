@@ -12,6 +12,10 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.lowering import Lowering, floats_of, whole_numbers
 from verifex.frontend.onnx.values import (
+    BFLOAT16,
+    DOUBLE,
+    FLOAT,
+    FLOAT16,
     FLOATS,
     INTEGER_RANGES,
     Constant,
@@ -77,11 +81,21 @@ class Call:
 
     def as_node(self, value: Value, what: str = "an input") -> int:
         """A value as a float node of the graph."""
+        if isinstance(value, Tensor) and value.dtype not in FLOATS:
+            raise UnsupportedError(f"{what} has type {dtype_name(value.dtype)}: {self.op} of whole "
+                                   "numbers that are inputs", expected="a Cast to floats before it")
         if isinstance(value, Tensor):
             return value.node
         if isinstance(value, Constant):
             return self.low.const(value.value)
         raise InputError(f"{what} has type {dtype_name(value.dtype)}", expected="floats")
+
+    def number(self, index: int) -> int:
+        """Input `index` as a float node; whole numbers become float32 of the same value, as
+        operators of ai.onnx.ml take them."""
+        value = self.value(index)
+        return self.as_node(whole_as_float(self.low, value, FLOAT) if isinstance(value, Tensor)
+                            and value.dtype in INTEGER_RANGES else value)
 
     def const(self, index: int) -> Values:
         """Input `index` as constant floats."""
@@ -174,6 +188,11 @@ class Call:
             raise InputError(f"attribute '{name}' of {self.op} is {value}", expected="a number")
         return Fraction(value)
 
+    def any_float(self, name: str, default: float) -> float:
+        """A float attribute that may be a NaN or an infinity."""
+        found = self._attribute(name, 1, "a float")
+        return default if found is None else float(found.f)
+
     def str_(self, name: str, default: str) -> str:
         found = self._attribute(name, 3, "a string")
         return default if found is None else bytes(found.s).decode("utf-8", "replace")
@@ -208,6 +227,16 @@ class Call:
 
     def unread(self) -> list[str]:
         return [name for name in self.attributes if name not in self.read]
+
+
+def whole_as_float(low: Lowering, value: Tensor, to: int) -> Tensor:
+    """Whole numbers as floats of the same value: of a size that the type holds.
+
+    Sound: those that are computed come from a LabelEncoder, whose values are float32.
+    """
+    most = {FLOAT: 1 << 24, DOUBLE: 1 << 53, FLOAT16: 1 << 11, BFLOAT16: 1 << 8}[to]
+    low.hold_whole(value.node, -most, most, computed=to in (FLOAT, DOUBLE))
+    return Tensor(value.node, value.shape, to)
 
 
 def normal_axis(axis: int, rank: int, *, end: bool = False) -> int:

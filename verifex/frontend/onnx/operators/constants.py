@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
-from verifex.frontend.onnx.operators.call import Call, Result, Rule
+from verifex.frontend.onnx.operators.call import Call, Result, Rule, whole_as_float
 from verifex.frontend.onnx.values import (
     BFLOAT16,
     BOOL,
@@ -18,6 +18,7 @@ from verifex.frontend.onnx.values import (
     FLOAT,
     FLOAT16,
     FLOATS,
+    INT32,
     INT64,
     INTEGER_RANGES,
     Constant,
@@ -124,7 +125,15 @@ def cast_value(call: Call, value: Value, to: int) -> Value:
         if not value.negated:
             return Tensor(value.node, value.shape, to)
         return call.low.wrap(call.low.combine([(value.node, -1)], np.ones(())), to)
-    if isinstance(value, Tensor) and to in WIDER[value.dtype]:
+    if isinstance(value, Tensor) and value.dtype in INTEGER_RANGES and to in FLOATS:
+        return whole_as_float(call.low, value, to)
+    if isinstance(value, Tensor) and to in (INT32, INT64):
+        # Of whole numbers that the type holds the Cast keeps each; what floats it cuts off, or
+        # makes of those beyond, is no part of the network.
+        call.low.hold_whole(value.node, *INTEGER_RANGES[to],
+                            computed=value.dtype in INTEGER_RANGES and to in (INT32, INT64))
+        return Tensor(value.node, value.shape, to)
+    if isinstance(value, Tensor) and to in WIDER.get(value.dtype, ()):
         return replace(value, dtype=to)
     if isinstance(value, Tensor | Truth):
         raise UnsupportedError(f"Cast of a computed {dtype_name(value.dtype)} to {dtype_name(to)}",

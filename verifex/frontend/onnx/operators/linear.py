@@ -12,6 +12,7 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
 from verifex.frontend.onnx.values import (
+    FLOAT,
     exact_scale,
     nearest_scale_over_root,
     rearrange,
@@ -357,11 +358,11 @@ def scaler(call: Call) -> Result:
     for name, values in (("offset", offset), ("scale", factor)):
         if not all(map(math.isfinite, values)):
             raise InputError(f"attribute '{name}' of Scaler is not finite", expected="numbers")
-    shifted = call.low.combine([(call.node(0), 1)], -np.array(offset, dtype=np.float64))
+    shifted = call.low.combine([(call.number(0), 1)], -np.array(offset, dtype=np.float64))
     out = call.low.times(shifted, ExactArray.from_float(np.array(factor, dtype=np.float64)))
     if call.low.shape(out) != call.shape(0):
         raise InputError("Scaler parameters do not fit the data", expected="one a feature")
-    return out
+    return call.low.wrap(out, FLOAT)
 
 
 RULES: Mapping[str, Rule] = {

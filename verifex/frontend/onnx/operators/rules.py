@@ -18,7 +18,7 @@ from verifex.frontend.onnx.operators import (
     smooth,
 )
 from verifex.frontend.onnx.operators.call import Rule
-from verifex.frontend.onnx.operators.ml import columns, trees
+from verifex.frontend.onnx.operators.ml import columns, encoders, linear_models, trees
 
 OPSETS = range(7, 24)
 ML_DOMAIN = "ai.onnx.ml"
@@ -28,6 +28,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         **linear.RULES, **elementwise.RULES, **pooling.RULES, **shape.RULES, **logic.RULES,
         **resize.RULES, **einsum.RULES, **heads.RULES, **smooth.RULES,
     },
-    ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES, **columns.RULES, **trees.RULES},
+    ML_DOMAIN: {**linear.ML_RULES, **indexing.ML_RULES, **columns.RULES, **encoders.RULES,
+                **linear_models.RULES, **trees.RULES},
 }
 """How each op is lowered, by domain and op type."""

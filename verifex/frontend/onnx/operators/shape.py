@@ -11,7 +11,14 @@ import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.operators.call import Call, Result, Rule, normal_axes, normal_axis
-from verifex.frontend.onnx.values import Constant, Tensor, Truth, Value, Whole
+from verifex.frontend.onnx.values import (
+    INTEGER_RANGES,
+    Constant,
+    Tensor,
+    Truth,
+    Value,
+    Whole,
+)
 from verifex.ir.exact import ExactArray, as_exact, as_float
 from verifex.ir.ops import Concat
 
@@ -138,7 +145,11 @@ def _join(call: Call, values: list[Value], axis: int) -> Value:
             raise UnsupportedError("Concat of mixed conditions", expected="a Cast before it")
         node = call.low.add(Concat(axis), *(t.node for t in truths))
         return Truth(node, call.low.shape(node), truths[0].negated)
-    node = call.low.add(Concat(axis), *(call.as_node(v) for v in values))
+    if values[0].dtype in INTEGER_RANGES and all(isinstance(v, Tensor) for v in values):
+        nodes = [v.node for v in values if isinstance(v, Tensor)]
+    else:
+        nodes = [call.as_node(v) for v in values]
+    node = call.low.add(Concat(axis), *nodes)
     return Tensor(node, call.low.shape(node), values[0].dtype)
 
 

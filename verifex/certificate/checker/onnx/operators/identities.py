@@ -11,6 +11,7 @@ from ...failures import MAX_SIZE, need
 from ...graph.element_types import (
     BFLOAT16,
     BOOL,
+    ELEMENT_TYPES,
     FLOAT16,
     FLOAT32,
     FLOAT64,
@@ -104,6 +105,11 @@ def cast_to(tensor: SymbolicTensor, kind: int) -> SymbolicTensor:
     words = f"{typed_name(tensor.kind)} to {typed_name(kind)}"
     if kind == tensor.kind:
         return tensor
+    if kind in INTEGERS and not tensor.fixed and tensor.kind != BOOL:
+        # Sound: of whole numbers in the range of the type every Cast keeps each.
+        _, least, greatest = ELEMENT_TYPES[kind]
+        tensor.hold_whole(int(least), int(greatest))
+        return tensor.typed(kind, tensor.derived)
     if kind in (*INTEGERS, BOOL):
         need(tensor.fixed and tensor.kind in (*INTEGERS, BOOL), f"unsupported Cast of {words}")
         if kind == BOOL:
@@ -112,6 +118,10 @@ def cast_to(tensor: SymbolicTensor, kind: int) -> SymbolicTensor:
         return tensor.typed(kind, tensor.derived)
     need(kind in PRECISION and not tensor.derived, f"unsupported Cast of {words}")
     exact = kind in HOLDS.get(tensor.kind, ())
+    if tensor.kind in INTEGERS and not tensor.fixed:
+        most = 1 << PRECISION[kind][0]  # whole numbers of at most this size are floats of the type
+        tensor.hold_whole(-most, most)
+        exact = True
     need(tensor.fixed or exact, f"unsupported Cast of computed {words}, which would round")
     need(not tensor.fixed or all(
         number == nearest(number, *PRECISION[kind]) for number in tensor.constants()),

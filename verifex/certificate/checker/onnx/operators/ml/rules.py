@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from ...operator_call import Operator
-from . import columns, trees
+from . import columns, encoders, linear_models, trees
 
-OPERATORS: dict[str, Operator] = {**columns.OPERATORS, **trees.OPERATORS}
+OPERATORS: dict[str, Operator] = {
+    **columns.OPERATORS,
+    **encoders.OPERATORS,
+    **linear_models.OPERATORS,
+    **trees.OPERATORS,
+}
