@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -484,7 +485,7 @@ def test_version_and_help(cli: Cli) -> None:
         (("verfy",), 64, "No such command 'verfy'.*verify"),
         (("verify",), 64, "Missing argument"),
         (("verify", "--frob", "holds.toml"), 64, "No such option.*--frob"),
-        (("verify", NET), 64, "is a network, expected a network and a spec"),
+        (("verify", NET), 64, "is a network, expected a network"),
         (("verify", "a", "b", "c"), 64, "3 files, expected"),
         (("verify", "holds.toml", "-t", "0"), 64, "--timeout 0"),
         (("verify", "holds.toml", "-t", "nan"), 64, "--timeout nan"),
@@ -498,7 +499,7 @@ def test_version_and_help(cli: Cli) -> None:
         (("verify", "holds.toml", "--engine", "milp", "-s", "z3"), 64, "z3 is no MILP solver"),
         (("verify", "holds.toml", "--engine", "smt", "-s", "highs"), 64, "highs is no SMT solver"),
         (("verify", "holds.toml", "--jobs", "0"), 64, "jobs = 0, expected 1 to 64"),
-        (("check", "holds.toml"), 64, "1 files, expected .* and a certificate"),
+        (("check", "holds.toml"), 64, "1 file, expected .* and a certificate"),
         (("check", "holds.toml", "none.vxc"), 65, "none.vxc: cannot be read"),
         (("check", "holds.toml", "none.vxc", "--jobs", "0"), 64, "--jobs 0"),
         (("check", "holds.toml", "none.vxc", "-t", "0"), 64, "--timeout 0"),
@@ -509,11 +510,11 @@ def test_version_and_help(cli: Cli) -> None:
         (("verify", "holds.toml", "-s", "highs,"), 64, "empty name"),
         (("bound", "holds.toml"), 64, "Missing option.*expression"),
         (("export", "holds.toml"), 64, "nothing to write"),
-        (("replay", "holds.toml"), 64, "1 files, expected"),
+        (("replay", "holds.toml"), 64, "1 file, expected"),
         (("verify", "none.onnx", "holds.toml"), 65, "none.onnx: cannot be read"),
         (("verify", NET, "none.toml"), 65, "none.toml:file: cannot be read"),
         (("verify", "holds.toml", "holds.toml"), 65, "holds.toml"),
-        (("verify", NET, NET), 65, f"{NET}:"),
+        (("verify", NET, NET), 64, f"{NET} after {NET} is a network"),
         (("show", "holds.toml"), 65, "holds.toml"),
         (("replay", "holds.toml", "none.json"), 65, "none.json: cannot be read"),
         (("bound", "holds.toml", "-e", "component:nose"), 65, "unknown feature 'nose'"),
@@ -642,8 +643,101 @@ def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
         out, err = process.communicate()  # otherwise it would end with a verdict
     finally:
         process.kill()
-    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert (process.returncode, err) == (130, "interrupted\n")
+    assert re.search(r"reason +interrupted after [0-9.]+ s\n", out)
+    assert "worst margin   at least -" in out  # what bounds have proven
     assert until(lambda: not any(alive(pid) for pid in workers))
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    """Press Ctrl-C when a function of a module is called, which then does its work."""
+    here = importlib.import_module(module)
+    work = getattr(here, name)
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return work(*given, **named)
+
+    monkeypatch.setattr(here, name, interrupted)
+
+
+def test_ctrl_c_tells_what_is_known_as_a_whole_document(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the attack, the search is not begun; the document says what bounds have proven."""
+    interrupt_at(monkeypatch, "verifex.engine.decide", "attack")
+    code, out, err = cli("verify", "hard.toml", "--json")
+    document = json.loads(out)
+    assert (code, document["exit_code"], err) == (130, 130, "interrupted\n")
+    assert document["verdict"] == "unknown"
+    assert [reason["kind"] for reason in document["reasons"]] == ["interrupted"]
+    assert document["worst_margin"]["proven_at_least"] < 0
+    assert [step[0] for step in document["steps"]] == ["bounds", "attack"]
+    assert cli("verify", "hard.toml", "--quiet") == (130, "unknown\n", "interrupted\n")
+
+
+def test_ctrl_c_while_a_range_is_searched_tells_its_bounds(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, "verifex.engine.ranges", "node_bounds")
+    words = ("bound", "hard.toml", "-e", "component:mean_area", "-e", "logit:0", "--json")
+    code, out, err = cli(*words)
+    document = json.loads(out)
+    assert (code, document["exit_code"], err) == (130, 130, "interrupted\n")
+    for found in document["ranges"]:
+        assert found["reason"].startswith("interrupted after ")
+        assert found["low"]["proven"] < found["high"]["proven"]
+
+
+def test_ctrl_c_before_anything_is_known_is_one_line(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("verifex.api.read", read)
+    code, out, err = cli("verify", "hard.toml", "--json")
+    assert (code, err) == (130, "interrupted\n")
+    assert json.loads(out) == {"error": "interrupted", "exit_code": 130}
+
+
+def test_a_decided_claim_stands_when_its_check_is_interrupted(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, "verifex.certificate.grant", "run_checker")
+    code, out, _ = cli("verify", "component.toml", "--json")
+    document = json.loads(out)
+    assert (code, document["verdict"]) == (130, "claimed")
+    assert "not checked: interrupted" in document["notes"][-1]
+
+
+def test_ctrl_c_during_a_long_call_prints_what_is_known(place: Path) -> None:
+    """Where the work does not hear of it, somebody else says what is known so far."""
+    code = (
+        "import hashlib, typer\n"
+        "from verifex.cli.guard import interruptible, run_process\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def work() -> None:\n"
+        "    with interruptible(print) as ended:\n"
+        "        ended.stop.so_far = lambda: 'half of it'\n"
+        "        print('ready', flush=True)\n"
+        "        hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)\n"
+        "run_process(app)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=hear_interrupts,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    try:
+        out, err = process.communicate()
+    finally:
+        process.kill()
+    assert (process.returncode, out, err) == (130, "half of it\n", "interrupted\n")
 
 
 def test_ctrl_c_is_heard_during_a_long_call_of_a_library(place: Path) -> None:

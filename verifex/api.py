@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from verifex.engine.solve.pool import SolverPool
     from verifex.engine.verdict import RangeVerdict, Verdict
-    from verifex.engine.watch import Watch
+    from verifex.engine.watch import Stop, Watch
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
     from verifex.problem.read import ReadProblem
@@ -72,8 +72,10 @@ def verify(
 def answer(
     asked: ReadProblem, settings: Settings, *, progress: Progress | None = None,
     log: Log | None = None, pool: SolverPool | None = None, keep: bool = False,
+    stop: Stop | None = None,
 ) -> Verdict:
-    """`verify` for a problem that is read already. `keep`: the verdict can be saved."""
+    """`verify` for a problem that is read already; it ends soon after `stop` is set. `keep`: the
+    verdict can be saved."""
     from verifex.certificate.grant import decide_and_check
     from verifex.certificate.keeping import Keeper
 
@@ -87,7 +89,7 @@ def answer(
     log = clocked(log)
     keeper = Keeper(asked, fitting(settings), keep=keep)
     verdict = keeper.told(decide_and_check(
-        asked.problem, keeper.files, keeper.settings, pool, watching(log, progress),
+        asked.problem, keeper.files, keeper.settings, pool, watching(log, progress, stop),
         keeper.scratch))
     if log is not None:
         document = verdict.to_json()
@@ -127,20 +129,21 @@ def bounds(
 
 def ranges(
     asked: Sequence[Expression], settings: Settings, *, progress: Progress | None = None,
-    log: Log | None = None, pool: SolverPool | None = None,
+    log: Log | None = None, pool: SolverPool | None = None, stop: Stop | None = None,
 ) -> list[RangeVerdict]:
     """`bounds` for expressions that are built already, over the graph of one problem."""
     from verifex.certificate.ranges import certified, recorded
     from verifex.engine.ranges import RangeQuestion, find_each
 
-    settings, log = fitting(settings), clocked(log)
+    settings, log, watch = fitting(settings), clocked(log), watching(None, None, stop)
     logs = [_tagged(log, one.text) for one in asked]
-    watches = [watching(mine, progress) for mine in logs]
+    watches = [watching(mine, progress, watch.stop) for mine in logs]
     questions = [RangeQuestion(one.form, one.label, watch)
                  for one, watch in zip(asked, watches, strict=True)]
     if not asked:
         return []
-    found = find_each(asked[0].problem, questions, settings, pool, watching(log, progress),
+    together = watching(log, progress, watch.stop)
+    found = find_each(asked[0].problem, questions, settings, pool, together,
                       record=recorded(asked[0], settings))
     found = certified(asked, found, settings, pool, watches)
     for mine, one in zip(logs, found, strict=True):
@@ -173,14 +176,14 @@ def difference(
 
 def compare(
     asked: Difference, settings: Settings, *, progress: Progress | None = None,
-    log: Log | None = None,
+    log: Log | None = None, stop: Stop | None = None,
 ) -> Verdict | list[RangeVerdict]:
     """`difference` for one that is built already: the verdict of its claim, or its ranges."""
     from verifex.engine.decide import decide
     from verifex.engine.ranges import find_range, find_ranges
 
     log = clocked(log)
-    settings, watch = fitting(settings), watching(log, progress)
+    settings, watch = fitting(settings), watching(log, progress, stop)
     if asked.claim:
         verdict = decide(asked.problem, settings, None, watch)
         if log is not None:
@@ -220,10 +223,12 @@ def fitting(settings: Settings) -> Settings:
     return replace(settings, device=_device(settings.device))
 
 
-def watching(log: Log | None, progress: Progress | None) -> Watch:
+def watching(
+    log: Log | None, progress: Progress | None, stop: Stop | None = None
+) -> Watch:
     from verifex.engine.watch import Watch as Told
 
-    return Told(log, progress)
+    return Told(log, progress, stop=stop)
 
 
 def clocked(log: Log | None) -> Log | None:

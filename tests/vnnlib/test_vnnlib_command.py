@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from fractions import Fraction
@@ -20,6 +22,7 @@ from verifex.cli.vnnlib.main import run
 from verifex.cli.vnnlib.supports import CAPABILITIES
 from verifex.cli.vnnlib.vnncomp import networks
 from verifex.engine.budget import Budget
+from verifex.engine.falsify.attack import attack
 from verifex.engine.falsify.deployed import Deployed
 from verifex.engine.falsify.single import nearest_single, single_box, survivor
 from verifex.engine.falsify.witness import replay
@@ -115,6 +118,28 @@ def outputs(net: Path, x: list[Fraction]) -> list[Fraction]:
     given = session.get_inputs()[0]
     return [Fraction(float(v)) for v in
             session.run(None, {given.name: fed.reshape(given.shape)})[0].ravel()]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_interrupted_query_is_unknown_with_what_is_known(
+    version: int, net: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the attack, which ends with the points that it has."""
+    def interrupted(*given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return attack(*given, **named)
+
+    monkeypatch.setattr("verifex.engine.decide.attack", interrupted)
+    query = (first(tmp_path, "(>= Y_0 1.5)") if version == 1 else
+             second(tmp_path, "(>= Y[0] 1.5)"))
+    before = signal.getsignal(signal.SIGINT)
+    assert run(["verify", str(query), "--network", f"f={net}"]) == 130
+    out, err = capsys.readouterr()
+    assert out == "unknown\n"
+    assert "interrupted after" in err
+    assert "\nmargin at least -" in err
+    assert err.endswith("interrupted\n")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_sat_writes_the_assignment(net: Path, tmp_path: Path, capsys: Output) -> None:

@@ -31,8 +31,8 @@ from verifex.engine.findings.reasons import (
 )
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.verdict import Outcome, StageRecord, Verdict
-from verifex.engine.watch import Watch
+from verifex.engine.verdict import Closest, Outcome, StageRecord, Verdict
+from verifex.engine.watch import Stop, Watch
 from verifex.errors import InputError
 from verifex.ir.problem import Problem
 from verifex.settings import Settings
@@ -84,7 +84,7 @@ def run_checker(
     seconds: float | None = None,
     jobs: int = 1,
     memory: int = MEMORY,
-    stop: Event | None = None,
+    stop: Stop | Event | None = None,
 ) -> CheckerAnswer:
     """Run the checker as a process of its own, isolated from the environment and site packages.
 
@@ -100,6 +100,8 @@ def run_checker(
     if done is None:
         limit = 0.0 if seconds is None else round(seconds, 1)
         text = f"not checked: out of time after {limit:g} s"
+        if stop is not None and stop.is_set():
+            text = "not checked: interrupted"
         return CheckerAnswer(text, None, passed, size, True)
     code, out, err = done
     text = (out.strip().splitlines() or [""])[-1]
@@ -111,7 +113,7 @@ def run_checker(
 
 
 def _finish(
-    command: Sequence[str], seconds: float | None, memory: int, stop: Event | None = None
+    command: Sequence[str], seconds: float | None, memory: int, stop: Stop | Event | None = None
 ) -> tuple[int, str, str] | None:
     """(exit code, stdout, stderr), or None after the time limit; nothing is left running."""
     process = subprocess.Popen(
@@ -138,7 +140,7 @@ def _finish(
 
 
 def _output(
-    process: subprocess.Popen[str], seconds: float | None, stop: Event | None
+    process: subprocess.Popen[str], seconds: float | None, stop: Stop | Event | None
 ) -> tuple[str, str]:
     """What a process has written until its end; TimeoutExpired where that does not come in time."""
     if stop is None:
@@ -173,6 +175,9 @@ def decide_and_check(
     verdict = decide(problem, settings, pool, watch)
     if not kept and not settings.check:
         return verdict
+    if watch.stop.is_set():
+        decided = verdict.outcome is not Outcome.UNKNOWN
+        return _with_note(verdict, INTERRUPTED) if decided else verdict
     if verdict.outcome is Outcome.UNKNOWN:
         verdict = replace(verdict, proof=None)  # a tree with open leaves, of no use to anybody
         return _with_note(verdict, "no certificate is written") if kept else verdict
@@ -184,12 +189,14 @@ def decide_and_check(
     if verdict.outcome is Outcome.CLAIMED and _open(verdict) != 0:
         verdict = _search_proof(problem, verdict, settings, pool, watch)
     seconds = max(settings.check_seconds, settings.seconds - verdict.seconds)
-    checked = certify(problem, verdict, files, seconds, settings, scratch)
+    watch.stop.so_far = lambda: _with_note(verdict, INTERRUPTED)
+    checked = certify(problem, verdict, files, seconds, settings, scratch, watch.stop)
     for step in checked.steps[len(verdict.steps) :]:
         watch.stage(step.stage, step.seconds, step.result)
     return checked
 
 
+INTERRUPTED = "no certificate: it was interrupted before one was written"
 SEVERAL = "no certificate: the checker reads one network"
 
 UNNAMED = "proof.vxc"
@@ -233,6 +240,7 @@ def certify(
     seconds: float,
     settings: Settings | None = None,
     scratch: Path | None = None,
+    stop: Stop | None = None,
 ) -> Verdict:
     """The verdict with its certificate written (to the path, if one is wanted) and checked.
 
@@ -241,11 +249,11 @@ def certify(
     is written and checked all the same. A refutation whose witness the checker refuses is withdrawn
     (`unknown`), although it was replayed; one that the checker could not read stays, with a note.
     A problem of several networks gets no certificate.
-    Writing and checking together take at most so many seconds. Without a path the certificate lies
-    in the folder `scratch`, or in one that does not last. Raises InputError where the path cannot
-    be written.
+    Writing and checking together take at most so many seconds, and end soon after `stop` is set.
+    Without a path the certificate lies in the folder `scratch`, or in one that does not last.
+    Raises InputError where the path cannot be written.
     """
-    settings = settings or Settings()
+    settings, asked = settings or Settings(), stop or Stop()
     if len(problem.networks) > 1:
         # Sound: the files name one network, so what the checker would read is another problem.
         return _told_several(verdict)
@@ -264,18 +272,19 @@ def certify(
         ended = time.monotonic() + seconds
 
         def left() -> float:
-            return ended - time.monotonic()
+            return 0.0 if asked.is_set() else ended - time.monotonic()
 
         try:
             return _first_accepted(
-                attempts(problem, verdict, files, settings, left), files, target, settings, left)
+                attempts(problem, verdict, files, settings, left), files, target, settings, left,
+                asked)
         except ValueError as error:
             return _with_note(verdict, f"no certificate: {error}")
 
 
 def _first_accepted(
     tries: Iterable[Attempt], files: QuestionFiles, target: Path, settings: Settings,
-    left: Callable[[], float],
+    left: Callable[[], float], stop: Stop,
 ) -> Verdict:
     """What the checker says of the first way to write a certificate that it does not refuse, or
     else of the last."""
@@ -290,7 +299,7 @@ def _first_accepted(
         if settings.check:
             found = run_checker(
                 files.network.path, files.spec.path, target, max(0.1, left()), settings.jobs,
-                settings.memory)
+                settings.memory, stop)
         told = _told(attempt.verdict, settings.certificate, size, written, found)
         judged = _judged(told, found)
         if found is None or not found.refused:
@@ -353,8 +362,10 @@ def _refused(verdict: Verdict, found: CheckerAnswer) -> Verdict:
         return _with_note(
             verdict, f"the checker refused the proof ({found.text}): a defect, please report it")
     reason = Reason(ReasonKind.WITNESS_REFUSED, BY_CHECKER, found.text)
-    return replace(
-        verdict, outcome=Outcome.UNKNOWN, reasons=(reason,), evidence=(), witness=None)
+    at = verdict.witness
+    closest = None if at is None else Closest(at.point, at.margin, on_kink=False)
+    return replace(verdict, outcome=Outcome.UNKNOWN, reasons=(reason,), evidence=(), witness=None,
+                   closest=closest)
 
 
 def _told(

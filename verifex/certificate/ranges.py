@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from verifex.certificate.claim_spec import EndClaim, claim_files
-from verifex.certificate.grant import IN_MEMORY, SEVERAL, certify
+from verifex.certificate.grant import IN_MEMORY, INTERRUPTED, SEVERAL, certify
 from verifex.certificate.written import write_given
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.decide import decide
@@ -108,6 +108,8 @@ def _certified(case: _Case, found: RangeVerdict) -> RangeVerdict:
         return replace(found, notes=(*found.notes, SEVERAL))
     if files is None or not files.checkable:
         return replace(found, notes=(*found.notes, IN_MEMORY)) if kept else found
+    if case.watch.stop.is_set():
+        return replace(found, notes=(*found.notes, INTERRUPTED))
     started = time.monotonic()
     case.until = started + max(case.settings.check_seconds, case.settings.seconds - found.seconds)
     low = _OneEnd(case, files, maximum=False).run(found.low, share=0.5)
@@ -139,7 +141,7 @@ class _Case:
     @property
     def left(self) -> float:
         """Seconds that are left."""
-        return max(0.0, self.until - time.monotonic())
+        return 0.0 if self.watch.stop.is_set() else max(0.0, self.until - time.monotonic())
 
 
 class _OneEnd:
@@ -296,7 +298,8 @@ class _OneEnd:
             raise InputError(f"cannot be written: {error.strerror}", expected="a writable folder",
                              file=str(spec)) from None
         problem = self._problem(claim.bound)
-        done = certify(problem, replace(verdict, notes=(), extra={}), files, seconds, settings)
+        done = certify(problem, replace(verdict, notes=(), extra={}), files, seconds, settings,
+                       stop=case.watch.stop)
         told = done.extra.get("certificate")
         self.told, self.note = None, "; ".join(done.notes)
         if told is not None:

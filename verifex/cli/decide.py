@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from verifex import api
 from verifex.cli.common import console, emit, json_lines, progress, split_files
+from verifex.cli.guard import EXIT_INTERRUPTED, interruptible
 from verifex.errors import UsageError
 from verifex.ir.decimals import parse_exact
 
@@ -28,24 +29,34 @@ def verify(
     settings = api.fitting(settings)
     asked = api.read(network, spec)
     problem = asked.problem
-    with json_lines(log) as write, progress(problem.name, quiet) as report:
-        verdict = api.answer(asked, settings, progress=report, log=write)
-    if save is not None and verdict.witness is not None:
-        from verifex.cli.witness_file import write_witness
 
-        write_witness(save, verdict.witness.point, asked)
-    print_verdict(verdict, problem, json, quiet)
-    return verdict.exit_code
+    def say(verdict: Verdict) -> None:
+        print_verdict(verdict, problem, json, quiet, EXIT_INTERRUPTED)
+
+    with interruptible(say) as ended:
+        with json_lines(log) as write, progress(problem.name, quiet) as report:
+            verdict = api.answer(asked, settings, progress=report, log=write, stop=ended.stop)
+        ended.take_turn()
+        code = ended.exit_code or verdict.exit_code
+        if save is not None and verdict.witness is not None:
+            from verifex.cli.witness_file import write_witness
+
+            write_witness(save, verdict.witness.point, asked)
+        print_verdict(verdict, problem, json, quiet, code)
+        ended.require_uninterrupted()
+    return code
 
 
-def print_verdict(verdict: Verdict, problem: Problem, json: bool, quiet: bool) -> None:
-    """Print a verdict in the form that was asked for."""
+def print_verdict(
+    verdict: Verdict, problem: Problem, json: bool, quiet: bool, code: int
+) -> None:
+    """Print a verdict in the form that was asked for; `code` is the exit code."""
     if json:
         document = verdict.to_json()
         document["features"] = list(problem.region.names)
         if problem.point is not None:
             document["reference"] = [float(v) for v in problem.point]
-        emit("verdict", {**document, "exit_code": verdict.exit_code})
+        emit("verdict", {**document, "exit_code": code})
     elif quiet:
         print(verdict.outcome.value)
     else:
@@ -64,20 +75,30 @@ def bound(
     # All expressions are built before the log is opened: a typing error costs nothing.
     asked = api.measure(network, spec, expressions)
     title = expressions[0] if len(expressions) == 1 else f"{len(expressions)} expressions"
-    with json_lines(log) as write, progress(title, quiet) as report:
-        found = api.ranges(asked, settings, progress=report, log=write)
-    print_ranges(found, expressions, asked[0].problem.region.names, json, quiet)
-    return max(r.exit_code for r in found)
+    names = asked[0].problem.region.names
+
+    def say(found: Sequence[RangeVerdict]) -> None:
+        print_ranges(found, expressions, names, json, quiet, EXIT_INTERRUPTED)
+
+    with interruptible(say) as ended:
+        with json_lines(log) as write, progress(title, quiet) as report:
+            found = api.ranges(asked, settings, progress=report, log=write, stop=ended.stop)
+        ended.take_turn()
+        code = ended.exit_code or max(r.exit_code for r in found)
+        print_ranges(found, expressions, names, json, quiet, code)
+        ended.require_uninterrupted()
+    return code
 
 
 def print_ranges(
     found: Sequence[RangeVerdict], texts: Sequence[str], names: Sequence[str], json: bool,
-    quiet: bool,
+    quiet: bool, code: int,
 ) -> None:
-    """Print ranges in the form that was asked for; `names` are those of the inputs."""
+    """Print ranges in the form that was asked for; `names` are those of the inputs, `code` is the
+    exit code."""
     if json:
         parts = [{"asked": t, **r.to_json()} for t, r in zip(texts, found, strict=True)]
-        emit("ranges", {"ranges": parts, "exit_code": max(r.exit_code for r in found)})
+        emit("ranges", {"ranges": parts, "exit_code": code})
         return
     if quiet:
         for text, r in zip(texts, found, strict=True):
@@ -126,14 +147,23 @@ def difference(
         write_translation(asked.problem, *(
             save_as.with_name(save_as.name + end) for end in (".onnx", ".vnnlib")))
     title = f"{first.stem} and {second.stem}"
-    with json_lines(log) as write, progress(title, quiet) as report:
-        found = api.compare(asked, settings, progress=report, log=write)
-    if isinstance(found, list):
-        names = asked.problem.region.names
-        print_ranges(found, [r.expression for r in found], names, json, quiet)
-        return max(r.exit_code for r in found)
-    print_verdict(found, asked.problem, json, quiet)
-    return found.exit_code
+
+    def show(found: Verdict | list[RangeVerdict], code: int) -> None:
+        if isinstance(found, list):
+            names = asked.problem.region.names
+            print_ranges(found, [r.expression for r in found], names, json, quiet, code)
+        else:
+            print_verdict(found, asked.problem, json, quiet, code)
+
+    with interruptible(lambda found: show(found, EXIT_INTERRUPTED)) as ended:
+        with json_lines(log) as write, progress(title, quiet) as report:
+            found = api.compare(asked, settings, progress=report, log=write, stop=ended.stop)
+        ended.take_turn()
+        codes = [r.exit_code for r in (found if isinstance(found, list) else [found])]
+        code = ended.exit_code or max(codes)
+        show(found, code)
+        ended.require_uninterrupted()
+    return code
 
 
 def _number(text: str) -> Fraction:

@@ -11,7 +11,8 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from verifex.documents import header
@@ -20,9 +21,12 @@ from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, EXIT_USAGE, VerifexError
 if TYPE_CHECKING:
     import typer
 
+    from verifex.engine.watch import Stop
+
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
-_PATIENCE = 0.8  # seconds an interrupted run may take to clean up
+_PATIENCE = 0.5  # seconds an interrupted run may take to clean up
+_PRINTING = 5.0  # seconds for which an answer may be printed then
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +46,8 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "verifex"
         return fail(words, f"usage: {text.removesuffix('.')} (see {path} --help)", EXIT_USAGE)
+    except Interrupted:
+        return fail([], "interrupted", EXIT_INTERRUPTED)  # the document is printed
     except (KeyboardInterrupt, typer.Abort):
         return fail(words, "interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -96,7 +102,7 @@ def run_process(app: typer.Typer) -> NoReturn:
     # the number that --threads says.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    _watch_interrupts()
+    watch_interrupts()
     _own_stdout()
     if os.environ.get("VERIFEX_DEBUG") != "1":
         warnings.simplefilter("ignore")
@@ -127,7 +133,69 @@ def _own_stdout() -> None:
         errors=sys.stdout.errors)
 
 
-def _watch_interrupts() -> None:
+class Interrupted(Exception):
+    """Work was interrupted, and what was known has been printed."""
+
+
+class Interruption:
+    """The handler of Ctrl-C while a question is worked on, and who has the last word about it.
+
+    The first Ctrl-C asks the work to end, so that what is known so far is printed; a second one
+    ends it at once. `say` prints what is known, where the work cannot end in time.
+    """
+
+    def __init__(self, stop: Stop, say: Callable[[], None]) -> None:
+        self.stop, self._say = stop, say
+        self._turn = threading.Lock()
+
+    def __call__(self, number: int, frame: object) -> None:
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        self.stop.set()
+
+    def take_turn(self) -> None:
+        """Before printing the answer: nobody else will. Waits for ever where somebody already
+        does, who then ends the process."""
+        self._turn.acquire()
+
+    @property
+    def exit_code(self) -> int | None:
+        """That of interrupted work; None where it was not interrupted."""
+        return EXIT_INTERRUPTED if self.stop.is_set() else None
+
+    def require_uninterrupted(self) -> None:
+        """Raise Interrupted, once what is known is printed, where Ctrl-C was pressed."""
+        if self.stop.is_set():
+            raise Interrupted
+
+    def say_instead(self) -> None:
+        """Print what is known so far, unless the answer is being printed."""
+        if not self._turn.acquire(blocking=False):
+            time.sleep(_PRINTING)
+        elif self.stop.so_far is not None:
+            self._say()
+            sys.stdout.flush()
+
+
+@contextmanager
+def interruptible(say: Callable[[Any], None]) -> Iterator[Interruption]:
+    """While this lasts, Ctrl-C asks the work to end by the `stop` that is given; `say` prints what
+    it knows so far, for work that does not hear of it in time."""
+    from verifex.engine.watch import Stop
+
+    stop = Stop()
+    handler = Interruption(stop, lambda: say(stop.so_far() if stop.so_far else None))
+    if threading.current_thread() is not threading.main_thread():
+        yield handler
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def watch_interrupts() -> None:
     """Leave soon after Ctrl-C even while a library's long call keeps Python from noticing it.
 
     Python handles a signal between two of its own steps. The wake-up pipe is written at once, so
@@ -143,7 +211,12 @@ def _watch_interrupts() -> None:
     def wait() -> None:
         while os.read(read, 1) != bytes([signal.SIGINT]):
             pass
+        handler = signal.getsignal(signal.SIGINT)
+        if isinstance(handler, Interruption):
+            handler.stop.set()  # for work that looks there while Python does not handle signals
         time.sleep(_PATIENCE)
+        if isinstance(handler, Interruption):
+            handler.say_instead()
         os.write(2, b"interrupted\n")
         os._exit(EXIT_INTERRUPTED)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verifex.cli.common import feature_names, line, number, rounded
-from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict, replayable
+from verifex.engine.verdict import Closest, Outcome, RangeEnd, RangeVerdict, Verdict, replayable
 from verifex.errors import UnsupportedError
 from verifex.ir.text.graph_text import fraction_to_json
 
@@ -32,6 +32,7 @@ MEANING = {
 }
 _ROWS = 20
 _INPUTS = 100
+_KINKS = 3
 
 ComparedRow: TypeAlias = tuple[str, Fraction | None, Fraction]
 """What it is, its value at the reference (None without one), its value at the witness."""
@@ -53,6 +54,8 @@ def verdict_text(out: Console, verdict: Verdict, problem: Problem) -> None:
     line(out, "worst margin", margin_text(verdict))
     if verdict.witness is not None:
         point_text(out, verdict.witness.point, verdict.witness.replays, problem)
+    if verdict.closest is not None:
+        closest_text(out, verdict.closest, problem)
     known = () if verdict.statement is None else verdict.statement.trivial
     for note in verdict.notes:
         if note not in known:
@@ -88,26 +91,48 @@ def margin_text(verdict: Verdict) -> str:
     return ", ".join(parts) or "no bound"
 
 
+def closest_text(out: Console, closest: Closest, problem: Problem) -> None:
+    """The point that came closest to a violation, and where it lies on a kink."""
+    if closest.on_kink:
+        line(out, "on a kink", f"exactly 0 at the closest point: {_kinks(closest.point, problem)}")
+    point_text(out, closest.point, {}, problem, "Closest point")
+
+
+def _kinks(point: Sequence[Fraction], problem: Problem) -> str:
+    """The first pre-activations that are exactly 0 at a point."""
+    from verifex.semantics.kinks import zeros
+
+    try:
+        found = zeros(problem.graph, point, problem.kinks())
+    except UnsupportedError:  # a smooth network: its values are not rational
+        return "a pre-activation, as far as intervals tell"
+    more = f" and {len(found) - _KINKS} more" if len(found) > _KINKS else ""
+    return ", ".join(found[:_KINKS]) + more
+
+
 def point_text(
-    out: Console, point: Sequence[Fraction], replays: Mapping[str, str], problem: Problem
+    out: Console, point: Sequence[Fraction], replays: Mapping[str, str], problem: Problem,
+    name: str = "Witness",
 ) -> None:
-    """The changed inputs, what they do to outputs and attribution, and the replays."""
+    """The changed inputs, what they do to outputs and attribution, and the replays, if any."""
     changed = changes(problem, point)
     size = problem.region.size
     if problem.point is None:
-        title = f"Witness ({size} inputs)"
+        title = f"{name} ({size} inputs)"
     else:
-        title = f"Witness: {len(changed)} of {size} inputs differ from the reference"
+        title = f"{name}: {len(changed)} of {size} inputs differ from the reference"
     names = feature_names(problem.region.names, size)
     reference = problem.point
     rows: list[ComparedRow] = [
         (names[i], None if reference is None else reference[i], point[i]) for i in changed
     ]
-    out.print(_compare(title, "input", rows))
+    out.print(_compare(title, "input", rows, name.lower()))
     rows = effects(problem, point)
     if rows:
-        out.print(_compare("What becomes of outputs and attribution", "value", rows))
-    line(out, "replays", replays_text(replays))
+        effect = "What becomes of outputs and attribution"
+        out.print(_compare(effect, "value", rows, name.lower()))
+    if replays:
+        line(out, "replays", replays_text(replays))
 
 
 def replays_text(replays: Mapping[str, str]) -> str:
@@ -154,11 +179,11 @@ def _element_names(problem: Problem, output: str, size: int) -> list[str]:
     return [f"{output}[{i}]" for i in range(size)]
 
 
-def _compare(title: str, first: str, rows: Sequence[ComparedRow]) -> Table:
-    """A table of values at the reference and at the witness."""
+def _compare(title: str, first: str, rows: Sequence[ComparedRow], there: str) -> Table:
+    """A table of values at the reference and at a point, which the column `there` is called by."""
     table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 2))
     table.add_column(first, no_wrap=True)
-    for head in ("reference", "witness", "change"):
+    for head in ("reference", there, "change"):
         table.add_column(head, justify="right", no_wrap=True)
     for name, before, after in rows[:_ROWS]:
         change = "-" if before is None else f"{float(after - before):+.6g}"

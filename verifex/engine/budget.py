@@ -7,17 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Budget:
     """Seconds of a clock from the moment of creation, and bytes of memory for a solver's process.
 
-    The clock is that of the wall, unless another one is given: tests count steps with it.
+    The clock is that of the wall, unless another one is given: tests count steps with it. Once
+    `stopped` says so, no time is left.
     """
 
     seconds: float
     memory: int = 4 << 30
     threads: int = 1
     clock: Callable[[], float] = time.monotonic
+    stopped: Callable[[], bool] = _never
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -30,7 +36,7 @@ class Budget:
     @property
     def left(self) -> float:
         """Seconds that remain, never negative."""
-        return max(0.0, self.seconds - self.elapsed)
+        return 0.0 if self.stopped() else max(0.0, self.seconds - self.elapsed)
 
     @property
     def spent(self) -> bool:
@@ -39,4 +45,4 @@ class Budget:
     def part(self, share: float, at_least: float = 0.0) -> Budget:
         """A budget of a share of what is left, but at least `at_least` seconds of it."""
         seconds = min(self.left, max(self.left * share, at_least))
-        return Budget(seconds, self.memory, self.threads, self.clock)
+        return Budget(seconds, self.memory, self.threads, self.clock, self.stopped)

@@ -87,7 +87,10 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
             return None
         said = heard(answers[-1])
         if said.infeasible and run.margin_high is None:
-            _attain_some(run)
+            witness = attain_some(run)
+            if witness is not None:
+                broken.append(witness)
+                return None
         return replace(said, against=margin.against(said, run.margin_high))
 
     told: list[Reason] = []
@@ -108,10 +111,13 @@ def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
     return None
 
 
-def _attain_some(run: Run) -> None:
-    """Replay the reference or a corner, and another corner: some point of the region is known."""
-    for point in (run.problem.point or run.problem.region.lo, run.problem.region.hi):
-        run.attain(snap(run.problem.region, point))
+def attain_some(run: Run) -> Witness | None:
+    """Replay the reference or a corner, and another corner: some point of the region is known. A
+    witness, if one of them is."""
+    region = run.problem.region
+    found = (run.attain(snap(region, point))
+             for point in (run.problem.point or region.lo, region.hi))
+    return next((witness for witness in found if witness is not None), None)
 
 
 def _float_claim(run: Run, name: str, margin: WorstMargin, said: Statement) -> Verdict | None:

@@ -11,9 +11,9 @@ import math
 import time
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.budget import Budget
 from verifex.engine.by_solver import by_solver
 from verifex.engine.falsify.attack import attack
 from verifex.engine.falsify.witness import replay
@@ -43,6 +43,9 @@ from verifex.ir.problem import Problem
 from verifex.ir.region import LARGEST
 from verifex.settings import Settings
 
+if TYPE_CHECKING:
+    from verifex.engine.search.claims import FormulaResult
+
 
 def decide(
     problem: Problem, settings: Settings | None = None, pool: SolverPool | None = None,
@@ -56,18 +59,20 @@ def decide(
     settings, watch = settings or Settings(), watch or Watch()
     if pool is not None:
         return _decide(problem, settings, pool, watch, like)
-    with SolverPool() as own:
+    with SolverPool(stopped=watch.stop.is_set) as own:
         return _decide(problem, settings, own, watch, like)
 
 
 def _decide(
     problem: Problem, settings: Settings, pool: SolverPool, watch: Watch, like: Closed | None
 ) -> Verdict:
-    budget = Budget(settings.seconds, settings.memory, settings.threads)
+    budget = watch.budget(settings)
     started = time.monotonic()
     run = Run(
         problem, settings, budget, pool, node_bounds(problem), watch, notes=region_notes(problem),
         like=like)
+    if watch.stop.so_far is None:  # else this is part of a greater question
+        watch.stop.so_far = lambda: run.verdict(Outcome.UNKNOWN, run.reasons)
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
     found = _found(run, verdict)
@@ -84,8 +89,9 @@ def _found(run: Run, verdict: Verdict | None) -> Verdict:
         verdict = _by_trees(run)
     if verdict is None and settings.attack:
         verdict = _by_attack(run, quick=settings.searches)
-    if verdict is None and settings.searches:
-        verdict = _by_inputs(run) or _by_search(run)
+    for search in (_by_inputs, _by_search) if settings.searches else ():
+        if verdict is None and not run.watch.stop.is_set():
+            verdict = search(run)
     for name in settings.asked:
         if verdict is not None or budget.spent:
             break
@@ -116,7 +122,7 @@ def _told_vacuous(run: Run, verdict: Verdict) -> Verdict:
     if not run.budget.spent:
         nowhere = replace(problem, require=negate(problem.assume), assume=TRUE, defined=())
         limits = replace(run.settings, seconds=min(_LOOK_FOR_INPUT, run.budget.left))
-        outcome = decide(nowhere, limits, run.pool).outcome
+        outcome = decide(nowhere, limits, run.pool, Watch(stop=run.watch.stop)).outcome
     run.stage("assumption", started, "met" if outcome is Outcome.REFUTED else "not met so far")
     if outcome is Outcome.CLAIMED:
         run.trivial.append(VACUOUS)
@@ -248,6 +254,14 @@ def _by_search(run: Run) -> Verdict | None:
         run.rest = found.rest.bounds(run.bounds)
     run.reasons += [Reason(ReasonKind.PROCESS_LOST, SEARCH, why) for why in stats.lost]
     run.reasons.append(
-        Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH) if share.spent else
+        _out_of_time(run.problem, found) if share.spent else
         Reason(ReasonKind.LEAVES_UNDECIDED, SEARCH, count=stats.unresolved + stats.ties))
     return None
+
+
+def _out_of_time(problem: Problem, found: FormulaResult) -> Reason:
+    """How far the search came, by its own bounds, which nobody has checked."""
+    # With an assumption the rows of the search are not only those of the margin.
+    known = problem.assume == TRUE and math.isfinite(found.lower)
+    bound = min(found.lower, 0.0) if known else None
+    return Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH, count=found.stats.domains, bound=bound)

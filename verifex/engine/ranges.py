@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verifex.engine.budget import Budget
 from verifex.engine.falsify.attained import Best, tighter
 from verifex.engine.findings.reasons import (
     BOUNDS,
@@ -23,6 +22,7 @@ from verifex.engine.findings.reasons import (
     EvidenceKind,
     Reason,
     ReasonKind,
+    as_interrupted,
 )
 from verifex.engine.findings.undefined import region_notes
 from verifex.engine.range_end import End, EndProof, Left
@@ -108,13 +108,22 @@ def find_each(
     With `record`, ends keep what the search recorded of them, from which certificates are written.
     """
     settings = settings or Settings()
-    known = _together(problem, questions, settings, watch or Watch(), record)
-    own = pool or SolverPool()
+    stop = (watch or (questions[0].watch if questions else Watch())).stop
+    own = pool or SolverPool(stopped=stop.is_set)
+    done: list[RangeVerdict] = []
+    known: dict[int, SearchedEnds] = {}
+
+    def one(place: int) -> _OneRange:
+        found = known.get(place)
+        return _OneRange(problem, questions[place], settings, own, found, record)
+
+    stop.so_far = lambda: [
+        *done, *(one(k).unknown() for k in range(len(done), len(questions)))]
     try:
-        return [
-            _OneRange(problem, question, settings, own, known.get(k), record).find()
-            for k, question in enumerate(questions)
-        ]
+        known |= _together(problem, questions, settings, watch or Watch(stop=stop), record)
+        for k in range(len(questions)):
+            done.append(one(k).find())
+        return done
     finally:
         if pool is None:
             own.close()
@@ -157,7 +166,7 @@ class _OneRange:
     ) -> None:
         self.problem, self.question = _about(problem, [question.form]), question
         self.known, self.pool = known, pool
-        self.settings, self.record = settings, record
+        self.settings, self.record, self.stop = settings, record, question.watch.stop
         self.proofs = {} if known is None else dict(known.proofs)
         self.started = time.monotonic() - (0.0 if known is None else known.seconds)
         self.evidence = [Evidence(EvidenceKind.INTERVALS, BOUNDS)]
@@ -167,14 +176,22 @@ class _OneRange:
     def find(self) -> RangeVerdict:
         """Both ends with their evidence."""
         found = self.known
-        if self.settings.searches and not (found is not None and (found.closed or found.ended)):
+        ended = found is not None and (found.closed or found.ended)
+        if self.settings.searches and not ended and not (found and self.stop.is_set()):
             found = self._searched()
         if found is None:
             return self._verdict(self._solved(SearchedEnds({})))
         if any(end.claimed is not None for end in found.ends.values()):
             self.evidence.append(Evidence(EvidenceKind.SEARCH_BOUND, SEARCH))
-        ends = found.ends if found.closed else self._solved(found)
+        ends = found.ends if found.closed or self.stop.is_set() else self._solved(found)
         return self._verdict(ends if _searchable(self.problem) else self._narrowed(ends))
+
+    def unknown(self) -> RangeVerdict:
+        """What is known of the range without a search, or by one for several forms."""
+        if self.known is not None:
+            return self._verdict(dict(self.known.ends))
+        proven = self.question.form.bounds(*node_bounds(self.problem))
+        return self._verdict({s: RangeEnd(proven[s], None, None, None) for s in SIDES})
 
     def _narrowed(self, ends: dict[bool, RangeEnd]) -> dict[bool, RangeEnd]:
         """The ends that are still open after claims about them: a search for a claim takes what a
@@ -184,7 +201,7 @@ class _OneRange:
             seconds = self._left() * (1.0 if side else 0.5)
             if SearchedEnds({one: out[side] for one in SIDES}).closed or seconds <= 0:
                 continue
-            budget = Budget(seconds, self.settings.memory, self.settings.threads)
+            budget = self.question.watch.budget(self.settings, seconds)
             narrowing = Narrowing(
                 self.problem, Objective(self.question.form, side), self.settings, self.pool, budget,
                 self.question.watch)
@@ -227,8 +244,8 @@ class _OneRange:
             both = SearchedEnds({s: ends[side] for s in SIDES if side in ends})
             if left and left.domains is None and both.closed:
                 continue  # the search has closed this end
-            budget = Budget(self._left() * (1.0 if side else 0.5), self.settings.memory,
-                            self.settings.threads)
+            budget = self.question.watch.budget(
+                self.settings, self._left() * (1.0 if side else 0.5))
             end = End(self.problem, Objective(form, side), bounds, self.settings, self.pool, budget,
                       left, self.question.watch)
             ends[side] = end.run(proven[side], ends.get(side))
@@ -238,13 +255,17 @@ class _OneRange:
 
     def _left(self) -> float:
         """Seconds that are left."""
+        if self.stop.is_set():
+            return 0.0
         return max(0.0, self.settings.seconds - (time.monotonic() - self.started))
 
     def _verdict(self, ends: dict[bool, RangeEnd]) -> RangeVerdict:
         low, high = (replace(ends[side], proof=self.proofs.get(side)) for side in SIDES)
+        seconds, reasons = time.monotonic() - self.started, tuple(dict.fromkeys(self.reasons))
+        if self.stop.is_set():
+            reasons = as_interrupted(reasons, seconds)
         return RangeVerdict(
-            self.question.name, low, high, tuple(dict.fromkeys(self.reasons)),
-            tuple(dict.fromkeys(self.evidence)), time.monotonic() - self.started,
+            self.question.name, low, high, reasons, tuple(dict.fromkeys(self.evidence)), seconds,
             tuple(dict.fromkeys((*_notes(self.problem), *self.notes))),
         )
 
@@ -288,7 +309,7 @@ def _search(
     from verifex.engine.search.gates.search import SearchOptions
 
     # Loading torch, just now, does not count.
-    budget = Budget(seconds, settings.memory, settings.threads)
+    budget = watch.budget(settings, seconds)
     bounds = node_bounds(problem)
     proven = [form.bounds(*bounds) for form in forms]
     empty = [SearchedEnds({s: RangeEnd(b[s], None, None, None) for s in SIDES}) for b in proven]

@@ -9,11 +9,11 @@ from fractions import Fraction
 
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import Point, make_witness, replay, snap
-from verifex.engine.findings.reasons import Evidence, Reason, ReasonKind
+from verifex.engine.findings.reasons import Evidence, Reason, ReasonKind, as_interrupted
 from verifex.engine.findings.undefined import point_notes
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.verdict import Outcome, StageRecord, Verdict, Witness
+from verifex.engine.verdict import Closest, Outcome, StageRecord, Verdict, Witness
 from verifex.engine.watch import Watch
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Univariate
@@ -50,6 +50,9 @@ class Run:
     """Whether a point on a kink was replayed that breaks the claim: then nothing can be claimed."""
     like: Closed | None = None
     """The record of a claim on another region of the same graph, whose splits are tried."""
+    closest: Closest | None = None
+    """The point that came closest to a violation; one that violates the claim on a kink before any
+    other."""
     rest: NodeBounds | None = None
     """Bounds of the nodes where the search is not finished: elsewhere it has closed the claim."""
 
@@ -62,13 +65,25 @@ class Run:
         """Replay a point of the region: its margin is kept if no kink makes it doubtful, and a
         violation is a witness, whatever a search or a solver says."""
         at = replay(self.problem, point)
-        if at.inside and at.assumed and at.margin is not None and not at.on_kink:
-            known = self.margin_high
-            self.margin_high = at.margin if known is None else min(known, at.margin)
         if at.refutes:
+            self._lower(at.margin)
             return make_witness(self.problem, point, at)
-        self.violated = self.violated or (at.inside and at.assumed and at.violated)
+        if not (at.inside and at.assumed):
+            return None
+        if at.violated and not self.violated:
+            self.violated, self.closest = True, Closest(point, at.margin, True)
+        if at.margin is not None and not at.on_kink and self._lower(at.margin) and (
+                not self.violated):
+            self.closest = Closest(point, at.margin, False)
         return None
+
+    def _lower(self, margin: Fraction | None) -> bool:
+        """Keep the margin of a point off the kinks; whether it is the least so far."""
+        known = self.margin_high
+        if margin is None or (known is not None and known <= margin):
+            return False
+        self.margin_high = margin
+        return True
 
     def attained(self, point: FloatArray | None) -> Witness | None:
         """The same of what a search saw come nearest, if it saw anything."""
@@ -90,7 +105,12 @@ class Run:
             said = "; ".join(map(str, evidence))
             reasons = [Reason(ReasonKind.CLAIM_CONTRADICTED, detail=said)]
             outcome, evidence = Outcome.UNKNOWN, ()
-        doubts = [] if outcome is Outcome.UNKNOWN else map(str, self.doubts)
+        unknown = outcome is Outcome.UNKNOWN
+        if unknown and self.closest is not None and self.closest.on_kink:
+            reasons = [*reasons, Reason(ReasonKind.CLOSEST_ON_KINK)]
+        if unknown and self.watch.stop.is_set():
+            reasons = as_interrupted(reasons, self.budget.elapsed)
+        doubts = [] if unknown else map(str, self.doubts)
         told = () if witness is None else point_notes(self.problem, witness.point)
         return Verdict(
             outcome,
@@ -106,6 +126,7 @@ class Run:
                 (*self.problem.graph.notes, *self.problem.notes, *self.notes, *doubts, *told))),
             self.problem.name,
             statement=self.statement,
+            closest=self.closest if unknown else None,
             proof=None if outcome is Outcome.REFUTED else self.proof,
         )
 

@@ -62,6 +62,28 @@ class Witness:
 
 
 @dataclass(frozen=True)
+class Closest:
+    """The point, replayed exactly, that came closest to a violation, of an unknown verdict.
+
+    `margin` is the requirement's there (None: it has no exact value). With `on_kink` a value that
+    the claim reads depends on a gate that is exactly at 0 there: a violation is no counterexample.
+    """
+
+    point: tuple[Fraction, ...]
+    margin: Fraction | None
+    on_kink: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "point": [float(v) for v in self.point],
+            "point_exact": [fraction_to_json(v) for v in self.point],
+            "margin": _float(self.margin),
+            "margin_exact": _text(self.margin),
+            "on_kink": self.on_kink,
+        }
+
+
+@dataclass(frozen=True)
 class StageRecord:
     """One stage on the way: what ran, for how long, what it found."""
 
@@ -80,7 +102,8 @@ class Verdict:
     search that closed a claim, from which a certificate can be written; no JSON holds it, nor
     the files that `save` keeps.
     `statement` says what was claimed; None where the problem did not come of a spec. `sha256` are
-    the hashes of the files that say what is claimed; None where there are none.
+    the hashes of the files that say what is claimed; None where there are none. `closest` is the
+    point of an unknown verdict that came closest to a violation.
     """
 
     outcome: Outcome
@@ -97,6 +120,7 @@ class Verdict:
     extra: Mapping[str, Any] = field(default_factory=dict)
     statement: ClaimStatement | None = None
     sha256: Mapping[str, Any] | None = None
+    closest: Closest | None = None
     proof: Any = field(default=None, repr=False, compare=False)
     kept: KeptFiles | None = field(default=None, repr=False, compare=False)
 
@@ -167,6 +191,7 @@ class Verdict:
             "steps": [[s.stage, round(s.seconds, 4), s.result] for s in self.steps],
             "notes": list(self.notes),
             "statement": None if self.statement is None else self.statement.to_json(),
+            "closest": None if self.closest is None else self.closest.to_json(),
             **dict(self.extra),
         }
 
@@ -183,7 +208,7 @@ class Verdict:
         found = read_document(VerdictDocument, text)
         worst, extra = found.worst_margin, dict(found.model_extra or {})
         extra.pop("exit_code", None)
-        at = found.witness
+        at, near = found.witness, found.closest
         witness = None if at is None else Witness(
             at.point_exact, at.margin_exact,
             {k: tuple(map(Fraction, values)) for k, values in at.values.items()}, at.replays)
@@ -192,6 +217,7 @@ class Verdict:
             worst.claimed_at_least, worst.attained_exact, found.seconds,
             tuple(StageRecord(*step) for step in found.steps), found.notes, found.name, extra,
             None if found.statement is None else found.statement.to_statement(), found.sha256,
+            None if near is None else Closest(near.point_exact, near.margin_exact, near.on_kink),
         )
 
 

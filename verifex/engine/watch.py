@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Event
 from typing import Any
+
+from verifex.engine.budget import Budget
+from verifex.settings import Settings
 
 Log = Callable[[dict[str, Any]], None]
 Progress = Callable[[str, str], None]
@@ -13,18 +17,44 @@ INTERVAL = 0.5
 """Seconds between two lines of progress of one stage."""
 
 
+class Stop:
+    """Asks the work on a question to end, as if its time were over, from a signal or a thread.
+
+    `so_far` gives what is known until then, for whoever cannot wait for the end: the verdict, or
+    the ranges.
+    """
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self.so_far: Callable[[], Any] | None = None
+
+    def set(self) -> None:
+        """Ask the work to end."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether it was asked to end."""
+        return self._event.is_set()
+
+
 class Watch:
     """Takes the entries of a search; a `log` gets them all, `progress` a line twice a second.
 
-    It stands beside the settings and not among them: callbacks are no data.
+    It stands beside the settings and not among them: callbacks are no data. `stop` ends the work.
     """
 
     def __init__(
         self, log: Log | None = None, progress: Progress | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, stop: Stop | None = None,
     ) -> None:
         self.log, self.progress, self._clock = log, progress, clock
+        self.stop = stop or Stop()
         self._next = clock() + INTERVAL
+
+    def budget(self, settings: Settings, seconds: float | None = None) -> Budget:
+        """The budget that settings give, or one of so many seconds: over once `stop` is set."""
+        limit = settings.seconds if seconds is None else seconds
+        return Budget(limit, settings.memory, settings.threads, stopped=self.stop.is_set)
 
     def entry(self, entry: dict[str, Any]) -> None:
         """One entry of a search."""

@@ -24,7 +24,13 @@ from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, absolute, apply_exact
 from verifex.ir.ops import Affine, Concat, Gate, Mul, Relu, Step, TreeLeaves, Univariate
 from verifex.ir.trees.forest import Forest
-from verifex.semantics.evaluate import ExactBackend, exact_inputs, exactly_beyond, run
+from verifex.semantics.evaluate import (
+    ExactBackend,
+    evaluate_exact,
+    exact_inputs,
+    exactly_beyond,
+    run,
+)
 from verifex.semantics.functions import find
 from verifex.semantics.interval import Interval
 
@@ -121,6 +127,16 @@ def varying(graph: Graph, point: Sequence[Fraction], cells: Iterable[Cell]) -> s
     hulls = run(graph, HullBackend(), inputs, sorted({node for node, _ in asked}))
     radii = {node: hulls[node][1] for node, _ in asked}
     return {(n, i) for n, i in asked if (r := radii[n]) is not None and r.num.flat[i] != 0}
+
+
+def zeros(graph: Graph, point: Sequence[Fraction], preactivations: Sequence[int]) -> list[str]:
+    """The elements of these nodes that are exactly 0 at the flat input `point`, by the names of
+    the file. UnsupportedError where a smooth function has no exact value."""
+    values = evaluate_exact(graph, point, preactivations)
+    return [
+        f"element {i} of {graph.labels.get(z) or f'node {z}'}"
+        for z in preactivations for i in np.flatnonzero(values[z].num.ravel() == 0)
+    ]
 
 
 # --- by intervals, where nothing is exact -------------------------------------------------------

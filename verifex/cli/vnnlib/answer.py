@@ -17,6 +17,7 @@ from verifex.settings import MOST_JOBS, Settings
 
 if TYPE_CHECKING:
     from verifex.engine.verdict import Verdict
+    from verifex.engine.watch import Stop
     from verifex.ir.graph import Graph
     from verifex.problem.read import ReadProblem
     from verifex.problem.vnnlib.read import QueryFile
@@ -64,9 +65,12 @@ class QueryAnswer:
     said: tuple[str, ...] = ()
 
 
-def answer(query: Path, networks: Mapping[str, Path] | Path, rules: Rules, started: float
-           ) -> QueryAnswer:
-    """Decide a query; `started` is when the time limit began (`time.monotonic`)."""
+def answer(
+    query: Path, networks: Mapping[str, Path] | Path, rules: Rules, started: float,
+    stop: Stop | None = None,
+) -> QueryAnswer:
+    """Decide a query; `started` is when the time limit began (`time.monotonic`). The work ends soon
+    after `stop` is set."""
     from verifex import api
     from verifex.engine.verdict import Outcome
     from verifex.problem.read import ReadProblem as Found
@@ -82,7 +86,7 @@ def answer(query: Path, networks: Mapping[str, Path] | Path, rules: Rules, start
         asked = Found(stated.problem, None)
         if rules.settings.check:
             asked, why = _certifiable(stated, source, Path(folder))
-        verdict = api.answer(asked, replace(rules.settings, seconds=left))
+        verdict = api.answer(asked, replace(rules.settings, seconds=left), stop=stop)
     steps = (f"{step.stage}: {step.result} ({step.seconds:.2f} s)" for step in verdict.steps)
     said = (*why, *steps)
     said += verdict.notes
@@ -145,7 +149,15 @@ def _closed(verdict: Verdict, rules: Rules, started: float) -> tuple[str, tuple[
             return "unsat", (f"claimed, not proved: rests on {rests}",)
         return "unknown", (f"claimed, not proved: rests on {rests} (--accept claimed: unsat)",)
     late = time.monotonic() - started >= rules.settings.seconds - 2 * RESERVE
-    return ("timed-out" if late else "unknown"), (verdict.reason,)
+    return ("timed-out" if late else "unknown"), known(verdict)
+
+
+def known(verdict: Verdict) -> tuple[str, ...]:
+    """Why a verdict is unknown, and how near to a counterexample it came."""
+    low, high = verdict.margin_low, verdict.margin_high
+    ends = [] if low is None else [f"at least {float(low):.6g}"]
+    ends += [] if high is None else [f"{float(high):.6g} attained"]
+    return (verdict.reason, f"margin {', '.join(ends)}") if ends else (verdict.reason,)
 
 
 def _satisfied(

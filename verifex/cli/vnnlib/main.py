@@ -24,11 +24,15 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from verifex.cli.guard import EXIT_INTERRUPTED, Interrupted, interruptible, watch_interrupts
 from verifex.engine.solve.processes import descendants
 from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, UsageError, VerifexError
 from verifex.settings import read_seconds
+
+if TYPE_CHECKING:
+    from verifex.engine.verdict import Verdict
 
 _DEFAULT_TIME = "1h"
 _LAST = 0.15
@@ -101,6 +105,7 @@ def main() -> NoReturn:
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    watch_interrupts()
     code = run(sys.argv[1:], time.monotonic() - _age())
     try:
         sys.stdout.flush()
@@ -135,8 +140,8 @@ def run(words: Sequence[str], started: float | None = None) -> int:
         return _run(list(words), started)
     except VerifexError as error:
         return _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except (KeyboardInterrupt, Interrupted):
+        return _fail("interrupted", EXIT_INTERRUPTED)
     except OSError as error:
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}", EXIT_INPUT)
     except Exception as error:
@@ -192,17 +197,28 @@ def _verify(arguments: argparse.Namespace, started: float) -> int:
     folder: Path | None = arguments.serialise_assignments
     if folder is not None:
         _require_folder(folder)
-    with _Deadline(settings.seconds, started, lambda: print("timed-out", flush=True)):
-        found = answer(arguments.query, networks, rules, started)
-        said = found.said
-        lines = [found.word]
-        if found.values is not None and folder is not None:
-            said += serialise(found, folder, arguments.query)
-        elif found.values is not None:
-            lines += assignment_lines(found)
-    print("\n".join(lines), flush=True)
-    _say(said)
+    with interruptible(_say_unknown) as ended:
+        with _Deadline(settings.seconds, started, lambda: print("timed-out", flush=True)):
+            found = answer(arguments.query, networks, rules, started, ended.stop)
+            said = found.said
+            lines = [found.word]
+            if found.values is not None and folder is not None:
+                said += serialise(found, folder, arguments.query)
+            elif found.values is not None:
+                lines += assignment_lines(found)
+        ended.take_turn()
+        print("\n".join(lines), flush=True)
+        _say(said)
+        ended.require_uninterrupted()
     return 0
+
+
+def _say_unknown(verdict: Verdict) -> None:
+    """What is known of a query whose work was interrupted."""
+    from verifex.cli.vnnlib.answer import known
+
+    print("unknown", flush=True)
+    _say(known(verdict))
 
 
 def _say(lines: Sequence[str]) -> None:

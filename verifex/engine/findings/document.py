@@ -56,6 +56,14 @@ class WitnessPart(_Part):
     replays: dict[str, str]
 
 
+class ClosestPart(_Part):
+    """See `verdict.Closest`."""
+
+    point_exact: tuple[ExactText, ...]
+    margin_exact: ExactText | None
+    on_kink: bool
+
+
 class MarginPart(_Part):
     """What is known of a requirement's worst margin."""
 
@@ -139,6 +147,7 @@ class VerdictDocument(_Part):
     steps: tuple[tuple[str, float, str], ...]
     notes: tuple[str, ...]
     statement: StatementPart | None = None
+    closest: ClosestPart | None = None
 
 
 class EndPart(_Part):

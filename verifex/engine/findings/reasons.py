@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -30,12 +30,15 @@ class ReasonKind(Enum):
     NO_ANSWER = "no answer"  # the solver ended without one: `detail` says how
     TIE = "tie"  # the solver's point is within its tolerance of a tie
     ON_KINK = "on a kink"  # violated only where a gate has no value
+    CLOSEST_ON_KINK = "closest on a kink"  # so is the point that came closest
     NOT_OFF_KINKS = "not off the kinks"  # the solver finds no violation off the kinks
     CONTRADICTED = "contradicted"  # what it stated is contradicted by `detail`
     NOT_CONFIRMED = "not confirmed"  # two runs were needed, and `detail` came of the second
     CLAIM_CONTRADICTED = "claim contradicted"  # by a replayed point on a kink
     OUT_OF_TIME = "out of time"  # the time limit, `seconds`, is over
-    SEARCH_OUT_OF_TIME = "search out of time"  # after `count` domains, if that is known
+    INTERRUPTED = "interrupted"  # somebody ended it, after `seconds`
+    SEARCH_OUT_OF_TIME = "search out of time"  # after `count` domains, by which margins are `bound`
+    SEARCH_STOPPED = "search stopped"  # the same where somebody ended it
     BOXES_OPEN = "boxes open"  # `count` of them, in the search over inputs
     LEAVES_UNDECIDED = "leaves undecided"  # `count` of them, in the search
     PROCESS_LOST = "process lost"  # a process of the search died: `detail` says why
@@ -51,12 +54,17 @@ _REASONS: Mapping[ReasonKind, str] = {
     ReasonKind.NO_ANSWER: "{source}: {detail}",
     ReasonKind.TIE: "{source}: within its tolerance of a tie, or only on a kink",
     ReasonKind.ON_KINK: "violated only on a kink, where a gate has no value",
+    ReasonKind.CLOSEST_ON_KINK: (
+        "the closest point violates the claim, but it lies on a kink, where a gate has no value: "
+        "it is no counterexample, and it stands against a proof"),
     ReasonKind.NOT_OFF_KINKS: "{source}: no violation off the kinks",
     ReasonKind.CONTRADICTED: "{source}: its {stated} contradicts {detail}: discarded",
     ReasonKind.NOT_CONFIRMED: "{source}: its {stated} is not claimed: {detail}",
     ReasonKind.CLAIM_CONTRADICTED: "{detail}: contradicted by a replayed point on a kink",
     ReasonKind.OUT_OF_TIME: "out of time after {seconds:g} s",
+    ReasonKind.INTERRUPTED: "interrupted after {seconds:.3g} s",
     ReasonKind.SEARCH_OUT_OF_TIME: "{source}: out of time{after}",
+    ReasonKind.SEARCH_STOPPED: "{source}: stopped{after}",
     ReasonKind.BOXES_OPEN: "{source}: {count} boxes open",
     ReasonKind.LEAVES_UNDECIDED: "{source}: {count} leaves undecided",
     ReasonKind.PROCESS_LOST: "{source}: {detail}, with what it held",
@@ -86,6 +94,7 @@ class Reason:
     def __str__(self) -> str:
         stated = "answer 'infeasible'" if self.bound is None else f"bound {self.bound:.9g}"
         after = "" if self.count is None else f" after {self.count} domains"
+        after += "" if self.bound is None else f", margin at least {self.bound:.4g} so far"
         return _REASONS[self.kind].format(
             source=self.source, detail=self.detail, stated=stated, after=after, count=self.count,
             seconds=self.seconds or 0.0)
@@ -165,6 +174,20 @@ def _plain(said: Reason | Evidence) -> dict[str, Any]:
 def sentence(reasons: Iterable[Reason]) -> str:
     """All reasons in one line, each once."""
     return "; ".join(dict.fromkeys(map(str, reasons)))
+
+
+_TIME_IS_OVER = {ReasonKind.OUT_OF_TIME, ReasonKind.NOTHING}
+
+
+def as_interrupted(reasons: Iterable[Reason], seconds: float) -> tuple[Reason, ...]:
+    """The reasons of work that somebody ended after so many seconds: no time was over then."""
+    told = [Reason(ReasonKind.INTERRUPTED, seconds=round(seconds, 3))]
+    for reason in reasons:
+        if reason.kind is ReasonKind.SEARCH_OUT_OF_TIME:
+            told.append(replace(reason, kind=ReasonKind.SEARCH_STOPPED))
+        elif not (reason.kind in _TIME_IS_OVER or reason.detail.startswith("interrupted")):
+            told.append(reason)
+    return tuple(dict.fromkeys(told))
 
 
 def replayed(source: str) -> tuple[Evidence, Evidence]:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import IO, Any
@@ -96,9 +96,13 @@ class SolverProcess:
         else:
             self.kill()
 
-    def solve(self, question: Model | Mapping[str, Any], limits: SolveLimits) -> Answer:
+    def solve(
+        self, question: Model | Mapping[str, Any], limits: SolveLimits,
+        stopped: Callable[[], bool] | None = None,
+    ) -> Answer:
         """The solver's answer to a model, or to a problem in its JSON form. Never raises but for
-        KeyboardInterrupt, on which the child is killed first."""
+        KeyboardInterrupt, on which the child is killed first. It is interrupted once `stopped` says
+        so."""
         start = time.monotonic()
         memory = min(limits.memory, self.memory)
         request: dict[str, Any] = {
@@ -112,7 +116,7 @@ class SolverProcess:
             request["problem"] = dict(question)
             highest = sys.maxsize
         try:
-            reply = self._exchange(request, start + limits.seconds, memory)
+            reply = self._exchange(request, start + limits.seconds, memory, stopped)
             answer = answer_from_json(reply)
             if answer.point and max(answer.point) >= highest:
                 raise ValueError("a point with a variable that does not exist")
@@ -198,7 +202,10 @@ class SolverProcess:
                 os.set_blocking(pipe.fileno(), False)
         return self._process
 
-    def _exchange(self, request: dict[str, Any], deadline: float, memory: int) -> dict[str, Any]:
+    def _exchange(
+        self, request: dict[str, Any], deadline: float, memory: int,
+        stopped: Callable[[], bool] | None = None,
+    ) -> dict[str, Any]:
         """Send a request and read the answer; `_Stopped` (child dead) where none comes."""
         self._serial += 1
         self._interrupted = False
@@ -206,7 +213,7 @@ class SolverProcess:
         line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
         try:
             with _Conversation(self._start(), line, self._max_output) as talk:
-                reply = self._talk(talk, deadline + self._grace, memory)
+                reply = self._talk(talk, deadline + self._grace, memory, stopped or _never)
             if not isinstance(reply, dict) or reply.get("id") != self._serial:
                 raise _Stopped(Stop.CRASH, "malformed answer: not a reply to this request")
             return reply
@@ -217,14 +224,16 @@ class SolverProcess:
             self.kill()
             raise
 
-    def _talk(self, talk: _Conversation, kill_at: float, memory: int) -> Any:
+    def _talk(
+        self, talk: _Conversation, kill_at: float, memory: int, stopped: Callable[[], bool]
+    ) -> Any:
         process = talk.process
         while True:
             left = kill_at - time.monotonic()
             if left <= 0:
                 raise _Stopped(Stop.TIME, "killed at the deadline")
             talk.step(min(left, _TICK))
-            if self._interrupted:
+            if self._interrupted or stopped():
                 raise _Stopped(Stop.INTERRUPTED, "interrupted")
             if talk.flooded:
                 raise _Stopped(Stop.OUTPUT, f"more than {self._max_output} bytes of output")
@@ -234,6 +243,10 @@ class SolverProcess:
                 raise _Stopped(*_cause(process, talk.complaints))
             if (used := resident(process.pid)) > memory:
                 raise _Stopped(Stop.MEMORY, f"killed at {used >> 20} MiB of memory")
+
+
+def _never() -> bool:
+    return False
 
 
 class _Conversation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -17,13 +18,16 @@ class SolverPool:
     """Opens solvers on first use and closes them all at the end. Not for use by two threads.
 
     `replacements` maps a name to a process and its capabilities, for tests that plant a solver.
+    Once `stopped` says so, a solver that works is ended, and no other is asked.
     """
 
     def __init__(
-        self, replacements: dict[str, tuple[SolverProcess, Capabilities]] | None = None
+        self, replacements: dict[str, tuple[SolverProcess, Capabilities]] | None = None,
+        stopped: Callable[[], bool] | None = None,
     ) -> None:
         self._open: dict[str, SolverProcess] = {}
         self._planted = replacements or {}
+        self._stopped = stopped
 
     def __enter__(self) -> SolverPool:
         return self
@@ -60,7 +64,7 @@ class SolverPool:
             return Answer(Status.UNKNOWN, Stop.TIME, note="no time left")
         started = time.monotonic()
         process = self._planted[name][0] if name in self._planted else self._process(name, limits)
-        answer = process.solve(question, limits)
+        answer = process.solve(question, limits, self._stopped)
         if answer.seconds:
             return answer
         return Answer(
