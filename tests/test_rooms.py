@@ -41,7 +41,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "raw_query",
     ),
     "verifex.engine": (
-        "budget findings margin solve watch", "execute testimony verdict",
+        "budget findings margin solve", "watch", "execute testimony verdict",
         "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
         "radius thresholds", "ranges",
     ),
@@ -106,7 +106,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.certificate.checker.spec.properties": ("base", "*", "known"),
     "verifex.cli": (
-        "common guard options plot vnnlib",
+        "guard", "common options plot vnnlib",
         "check environment export first network render witness_file", "decide radius_command",
         "app",
     ),
