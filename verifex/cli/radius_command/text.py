@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from verifex.cli.common import console, number, rounded
-from verifex.cli.render import certificate_text, line, point_text
+from verifex.cli.common import console, line, number, rounded
+from verifex.cli.render import certificate_text, point_text
 
 if TYPE_CHECKING:
     from rich.console import Console
