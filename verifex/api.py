@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from verifex.engine.solve.pool import SolverPool
     from verifex.engine.verdict import RangeVerdict, Verdict
-    from verifex.engine.watch import Stop, Watch
+    from verifex.engine.watch import StopRequest, Watch
     from verifex.ir.graph import Graph
     from verifex.ir.problem import Problem
     from verifex.problem.read import ReadProblem
@@ -72,7 +72,7 @@ def verify(
 def answer(
     asked: ReadProblem, settings: Settings, *, progress: Progress | None = None,
     log: Log | None = None, pool: SolverPool | None = None, keep: bool = False,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
 ) -> Verdict:
     """`verify` for a problem that is read already; it ends soon after `stop` is set. `keep`: the
     verdict can be saved."""
@@ -129,7 +129,7 @@ def bounds(
 
 def ranges(
     asked: Sequence[Expression], settings: Settings, *, progress: Progress | None = None,
-    log: Log | None = None, pool: SolverPool | None = None, stop: Stop | None = None,
+    log: Log | None = None, pool: SolverPool | None = None, stop: StopRequest | None = None,
 ) -> list[RangeVerdict]:
     """`bounds` for expressions that are built already, over the graph of one problem."""
     from verifex.certificate.ranges import certified, recorded
@@ -176,7 +176,7 @@ def difference(
 
 def compare(
     asked: Difference, settings: Settings, *, progress: Progress | None = None,
-    log: Log | None = None, stop: Stop | None = None,
+    log: Log | None = None, stop: StopRequest | None = None,
 ) -> Verdict | list[RangeVerdict]:
     """`difference` for one that is built already: the verdict of its claim, or its ranges."""
     from verifex.engine.decide import decide
@@ -224,7 +224,7 @@ def fitting(settings: Settings) -> Settings:
 
 
 def watching(
-    log: Log | None, progress: Progress | None, stop: Stop | None = None
+    log: Log | None, progress: Progress | None, stop: StopRequest | None = None
 ) -> Watch:
     from verifex.engine.watch import Watch as Told
 

@@ -18,7 +18,7 @@ from verifex.engine.ranges import RangeQuestion, find_each
 from verifex.engine.run import Run, node_bounds
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, RangeVerdict, Verdict
-from verifex.engine.watch import Stop, Watch
+from verifex.engine.watch import StopRequest, Watch
 from verifex.ir.formula import Atom, Form, atoms
 from verifex.ir.problem import Problem
 from verifex.settings import Settings
@@ -44,7 +44,7 @@ def problem() -> Problem:
     return open_problem()
 
 
-def stopping(stop: Stop) -> Watch:
+def stopping(stop: StopRequest) -> Watch:
     """Stops at the first entry of a search."""
 
     def log(entry: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def stopping(stop: Stop) -> Watch:
 
 
 def test_no_budget_is_left_once_it_is_stopped() -> None:
-    stop = Stop()
+    stop = StopRequest()
     whole = Watch(stop=stop).budget(Settings(seconds=50.0))
     part = whole.part(0.5)
     assert 0 < part.left <= 25.0
@@ -65,7 +65,7 @@ def test_no_budget_is_left_once_it_is_stopped() -> None:
 
 
 def test_a_stopped_search_tells_bounds_and_the_closest_point(problem: Problem) -> None:
-    verdict = decide(problem, ALONE, watch=stopping(Stop()))
+    verdict = decide(problem, ALONE, watch=stopping(StopRequest()))
     assert verdict.outcome is Outcome.UNKNOWN
     kinds = [reason.kind for reason in verdict.reasons]
     assert kinds == [ReasonKind.INTERRUPTED, ReasonKind.SEARCH_STOPPED]
@@ -83,7 +83,7 @@ def test_a_stopped_search_tells_bounds_and_the_closest_point(problem: Problem) -
 
 
 def test_what_is_known_so_far_can_be_asked_at_any_time(problem: Problem) -> None:
-    stop, seen = Stop(), list[Verdict]()
+    stop, seen = StopRequest(), list[Verdict]()
 
     def log(entry: dict[str, Any]) -> None:
         if entry["event"] == "search" and not seen and stop.so_far is not None:
@@ -99,7 +99,7 @@ def test_a_stopped_range_keeps_what_is_proven(problem: Problem) -> None:
     forms = [next(iter(atoms(problem.require))).form]
     forms.append(-forms[0])
     for count in (1, 2):
-        stop = Stop()
+        stop = StopRequest()
         watch = stopping(stop)
         asked = [RangeQuestion(form, "f", Watch(watch.log, stop=stop)) for form in forms[:count]]
         found = find_each(problem, asked, ALONE, watch=watch)

@@ -32,7 +32,7 @@ from verifex.engine.findings.reasons import (
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Closest, Outcome, StageRecord, Verdict
-from verifex.engine.watch import Stop, Watch
+from verifex.engine.watch import StopRequest, Watch
 from verifex.errors import InputError
 from verifex.ir.problem import Problem
 from verifex.settings import Settings
@@ -84,7 +84,7 @@ def run_checker(
     seconds: float | None = None,
     jobs: int = 1,
     memory: int = MEMORY,
-    stop: Stop | Event | None = None,
+    stop: StopRequest | Event | None = None,
 ) -> CheckerAnswer:
     """Run the checker as a process of its own, isolated from the environment and site packages.
 
@@ -113,7 +113,8 @@ def run_checker(
 
 
 def _finish(
-    command: Sequence[str], seconds: float | None, memory: int, stop: Stop | Event | None = None
+    command: Sequence[str], seconds: float | None, memory: int,
+    stop: StopRequest | Event | None = None,
 ) -> tuple[int, str, str] | None:
     """(exit code, stdout, stderr), or None after the time limit; nothing is left running."""
     process = subprocess.Popen(
@@ -140,7 +141,7 @@ def _finish(
 
 
 def _output(
-    process: subprocess.Popen[str], seconds: float | None, stop: Stop | Event | None
+    process: subprocess.Popen[str], seconds: float | None, stop: StopRequest | Event | None
 ) -> tuple[str, str]:
     """What a process has written until its end; TimeoutExpired where that does not come in time."""
     if stop is None:
@@ -240,7 +241,7 @@ def certify(
     seconds: float,
     settings: Settings | None = None,
     scratch: Path | None = None,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
 ) -> Verdict:
     """The verdict with its certificate written (to the path, if one is wanted) and checked.
 
@@ -253,7 +254,7 @@ def certify(
     Without a path the certificate lies in the folder `scratch`, or in one that does not last.
     Raises InputError where the path cannot be written.
     """
-    settings, asked = settings or Settings(), stop or Stop()
+    settings, asked = settings or Settings(), stop or StopRequest()
     if len(problem.networks) > 1:
         # Sound: the files name one network, so what the checker would read is another problem.
         return _told_several(verdict)
@@ -284,7 +285,7 @@ def certify(
 
 def _first_accepted(
     tries: Iterable[Attempt], files: QuestionFiles, target: Path, settings: Settings,
-    left: Callable[[], float], stop: Stop,
+    left: Callable[[], float], stop: StopRequest,
 ) -> Verdict:
     """What the checker says of the first way to write a certificate that it does not refuse, or
     else of the last."""

@@ -21,7 +21,7 @@ from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, EXIT_USAGE, VerifexError
 if TYPE_CHECKING:
     import typer
 
-    from verifex.engine.watch import Stop
+    from verifex.engine.watch import StopRequest
 
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
@@ -144,7 +144,7 @@ class Interruption:
     ends it at once. `say` prints what is known, where the work cannot end in time.
     """
 
-    def __init__(self, stop: Stop, say: Callable[[], None]) -> None:
+    def __init__(self, stop: StopRequest, say: Callable[[], None]) -> None:
         self.stop, self._say = stop, say
         self._turn = threading.Lock()
 
@@ -181,9 +181,9 @@ class Interruption:
 def interruptible(say: Callable[[Any], None]) -> Iterator[Interruption]:
     """While this lasts, Ctrl-C asks the work to end by the `stop` that is given; `say` prints what
     it knows so far, for work that does not hear of it in time."""
-    from verifex.engine.watch import Stop
+    from verifex.engine.watch import StopRequest
 
-    stop = Stop()
+    stop = StopRequest()
     handler = Interruption(stop, lambda: say(stop.so_far() if stop.so_far else None))
     if threading.current_thread() is not threading.main_thread():
         yield handler

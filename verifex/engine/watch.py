@@ -17,7 +17,7 @@ INTERVAL = 0.5
 """Seconds between two lines of progress of one stage."""
 
 
-class Stop:
+class StopRequest:
     """Asks the work on a question to end, as if its time were over, from a signal or a thread.
 
     `so_far` gives what is known until then, for whoever cannot wait for the end: the verdict, or
@@ -45,10 +45,10 @@ class Watch:
 
     def __init__(
         self, log: Log | None = None, progress: Progress | None = None,
-        clock: Callable[[], float] = time.monotonic, stop: Stop | None = None,
+        clock: Callable[[], float] = time.monotonic, stop: StopRequest | None = None,
     ) -> None:
         self.log, self.progress, self._clock = log, progress, clock
-        self.stop = stop or Stop()
+        self.stop = stop or StopRequest()
         self._next = clock() + INTERVAL
 
     def budget(self, settings: Settings, seconds: float | None = None) -> Budget:

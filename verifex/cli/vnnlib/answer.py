@@ -17,7 +17,7 @@ from verifex.settings import MOST_JOBS, Settings
 
 if TYPE_CHECKING:
     from verifex.engine.verdict import Verdict
-    from verifex.engine.watch import Stop
+    from verifex.engine.watch import StopRequest
     from verifex.ir.graph import Graph
     from verifex.problem.read import ReadProblem
     from verifex.problem.vnnlib.read import QueryFile
@@ -67,7 +67,7 @@ class QueryAnswer:
 
 def answer(
     query: Path, networks: Mapping[str, Path] | Path, rules: Rules, started: float,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
 ) -> QueryAnswer:
     """Decide a query; `started` is when the time limit began (`time.monotonic`). The work ends soon
     after `stop` is set."""
