@@ -111,6 +111,12 @@ class Source(Generic[Parsed]):
         return self.parse(self.data)
 
     @property
+    def sibling_contents(self) -> Mapping[str, bytes]:
+        """The bytes of every file beside this one that its bytes name."""
+        _ = self.sibling_hashes  # which sees to it that all are read
+        return {} if self.siblings is None else self.siblings.contents
+
+    @property
     def sibling_hashes(self) -> dict[str, str]:
         """The SHA-256 of every file beside this one that its bytes name."""
         if self.siblings is None:

@@ -7,7 +7,8 @@ of a spec is read again and compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
+from itertools import count
 from pathlib import Path, PurePath
 
 from verifex.errors import InputError, UnsupportedError, VerifexError
@@ -40,19 +41,22 @@ def write_given(given: Given, folder: Path) -> QuestionFiles:
     name = NETWORK
     if isinstance(given.network, Source) and given.network.name.endswith(".gz"):
         name += ".gz"
+    siblings = given.network.siblings if isinstance(given.network, Source) else None
     files = {name: network}
+    if isinstance(given.network, Source):
+        files |= given.network.sibling_contents
     if isinstance(given.spec, Source):
         spec: Source[object] = given.spec
         data = {key: source.sha256 for key, source in given.data.items()}
     else:
-        names = _new_names(given.data)
+        names = _new_names(given.data, files)
         text = spec_text(given.spec, name, names).encode()
         spec = Source(folder / SPEC, str(folder / SPEC), text, bytes)
         files[SPEC] = text
         files |= {names[key]: source.data for key, source in given.data.items()}
         data = {names[key]: source.sha256 for key, source in given.data.items()}
     _write_all(folder, files)
-    return QuestionFiles(Source(folder / name, name, network, bytes), spec, data)
+    return QuestionFiles(Source(folder / name, name, network, bytes, siblings), spec, data)
 
 
 def spec_text(spec: Spec, network: str, names: Mapping[str, str]) -> str:
@@ -66,15 +70,14 @@ def spec_text(spec: Spec, network: str, names: Mapping[str, str]) -> str:
         key: value for key, value in document.items() if key not in ("verifex", "network")}})
 
 
-def _new_names(data: Mapping[str, Source[bytes]]) -> dict[str, str]:
+def _new_names(data: Iterable[str], others: Container[str] = ()) -> dict[str, str]:
     """A name beside the spec for every data file; its ending stays, which says how it is read."""
     found: dict[str, str] = {}
     for name in data:
         plain = PurePath(name).name
         taken = {NETWORK, f"{NETWORK}.gz", SPEC, *found.values()}
-        found[name] = next(
-            one for k in range(len(taken) + 1)
-            if (one := f"{k}-{plain}" if k else plain) not in taken)
+        numbered = (f"{k}-{plain}" if k else plain for k in count())
+        found[name] = next(one for one in numbered if one not in taken and one not in others)
     return found
 
 
