@@ -217,8 +217,26 @@ def test_data_files_are_written_beside_the_spec(place: Path) -> None:
 
 
 def test_two_data_files_of_one_name(place: Path) -> None:
-    names = written._new_names({"a/d.csv": None, "b/d.csv": None, "spec.toml": None})
+    names = written._new_names(["a/d.csv", "b/d.csv", "spec.toml"])
     assert names == {"a/d.csv": "d.csv", "b/d.csv": "1-d.csv", "spec.toml": "1-spec.toml"}
+
+
+def test_external_data_is_kept_with_the_network(place: Path) -> None:
+    """It lies beside the network in what is written, and in what is saved."""
+    import onnx
+
+    model = onnx.load_model_from_string(MODELS["bytes"]())
+    (place / "m").mkdir()
+    onnx.save(model, "m/n.onnx", save_as_external_data=True, location="weights.bin",
+              size_threshold=0)
+    verdict = verifex.verify("m/n.onnx", spec("1/1000"))
+    assert verdict.outcome is Outcome.PROVED, verdict
+    assert verdict.sha256["external"].keys() == {"weights.bin"}
+    for name, digest in verdict.sha256["external"].items():
+        assert hashlib.sha256((verdict.folder / name).read_bytes()).hexdigest() == digest
+    assert verifex.load("m/n.onnx").onnx is None
+    verdict.save("kept")
+    assert run(app, ["check", "kept"]) == 0
 
 
 def test_questions_of_files_are_kept_too(place: Path) -> None:
