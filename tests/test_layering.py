@@ -19,7 +19,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         frozenset,
         (
             {"errors", "statement", "version"},
-            {"documents"},
+            {"pictures"},
             {"expressions", "ir", "settings", "source"},
             {"semantics"},
             {"frontend"},

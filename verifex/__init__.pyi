@@ -67,6 +67,7 @@ from .problem.spec.model import Spec as Spec, load_spec as load_spec
 from .questions import (
     AnsweredQuestion as AnsweredQuestion,
     ClaimQuestion as ClaimQuestion,
+    assert_proved as assert_proved,
     verify_each as verify_each,
 )
 from .radius_questions import radius as radius, radius_of_each as radius_of_each

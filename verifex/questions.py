@@ -15,11 +15,12 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from verifex import api
 from verifex.errors import UsageError, VerifexError
-from verifex.settings import Settings
+from verifex.reading import ModelLike, SpecLike
+from verifex.settings import ClaimChanges, Settings
 
 if TYPE_CHECKING:
     from verifex.engine.execute.executor import Executor, Task
@@ -132,3 +133,51 @@ def answer_question(payload: Mapping[str, Any]) -> dict[str, Any]:
     network = payload["network"] if said is None else base64.b64decode(said)
     settings = Settings.from_json(payload["settings"])
     return api.answer(api.read(network, payload["spec"]), settings).to_json()
+
+
+# --- claims in test suites ---------------------------------------------------------------------
+
+_TOLD = 5
+"""Features of a witness in a message."""
+
+
+def assert_proved(
+    model: ModelLike, spec: SpecLike, settings: Settings | None = None,
+    **changes: Unpack[ClaimChanges],
+) -> Verdict:
+    """The verdict of `verify`, which must be `proved`; else AssertionError with the verdict in
+    short. Arguments and other errors are those of `verifex.verify`."""
+    from verifex.engine.verdict import Outcome
+
+    verdict = api.verify(model, spec, settings, **changes)
+    if verdict.outcome is not Outcome.PROVED:
+        raise AssertionError(in_short(verdict))
+    return verdict
+
+
+def in_short(verdict: Verdict) -> str:
+    """A verdict that is not `proved`, as the few lines that a test report shows."""
+    lines = [f"not proved but {verdict.outcome.value}" + (
+        f": {verdict.name}" if verdict.name else "")]
+    if verdict.statement is not None:
+        lines += [f"  {label}: {text}" for label, text in verdict.statement.lines()]
+    if verdict.evidence:
+        lines.append(f"  rests on: {verdict.rests_on}")
+    if verdict.reason:
+        lines.append(f"  reason: {verdict.reason}")
+    if verdict.witness is not None:
+        lines.append(f"  witness: {_witness(verdict)}")
+        if verdict.witness.margin is not None:
+            lines.append(f"  margin there: {float(verdict.witness.margin):.6g}")
+    lines += [f"  note: {note}" for note in verdict.notes]
+    return "\n".join(lines)
+
+
+def _witness(verdict: Verdict) -> str:
+    """The first features of the witness, by name."""
+    point = () if verdict.witness is None else verdict.witness.point
+    names = verdict.extra.get("features") or ()
+    told = [f"{names[i] if i < len(names) else f'x[{i}]'} = {float(v):.6g}"
+            for i, v in enumerate(point[:_TOLD])]
+    more = len(point) - len(told)
+    return ", ".join(told) + (f", and {more} more" if more else "")

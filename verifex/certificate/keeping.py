@@ -26,6 +26,7 @@ class Keeper:
         self.files: QuestionFiles | None = asked.files
         self._folder: TemporaryFolder | None = None
         self._refusal = ""
+        self._features = list(asked.problem.region.names)
         wanted = settings.check or settings.certificate is not None
         if wanted and settings.certificate is None and (keep or asked.given is not None):
             self._folder = TemporaryFolder()
@@ -65,6 +66,7 @@ class Keeper:
             return verdict
         if self.files is None:
             return verdict
+        verdict = replace(verdict, extra={**verdict.extra, "features": self._features})
         usable = certificate is not None and verdict.outcome is not Outcome.UNKNOWN
         return replace(verdict, kept=KeptFiles(
             self.files, self._target if usable else None, self._folder))

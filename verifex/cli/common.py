@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verifex.documents import header
 from verifex.errors import InputError, UsageError
+from verifex.version import header
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +80,7 @@ def line(out: Console, label: str, text: str) -> None:
 
 
 def emit(kind: str, document: Mapping[str, Any]) -> None:
-    """One JSON document of this kind on stdout (see `verifex.documents`)."""
+    """One JSON document of this kind on stdout (see `verifex.version`)."""
     print(json.dumps({**header(kind), **document}, indent=2, allow_nan=False))
 
 

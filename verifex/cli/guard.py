@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from verifex.documents import header
 from verifex.errors import EXIT_INPUT, EXIT_INTERNAL, EXIT_USAGE, VerifexError
+from verifex.version import header
 
 if TYPE_CHECKING:
     import typer

@@ -11,13 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verifex.documents import header
 from verifex.engine.findings.reasons import BOUNDS, BY_CHECKER, Evidence, Reason, sentence
 from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN, UsageError
 from verifex.ir.formula import Cell
 from verifex.ir.text.graph_text import fraction_to_json
 from verifex.source import KeptFiles
 from verifex.statement import ClaimStatement
+from verifex.version import header
 
 if TYPE_CHECKING:
     from verifex.engine.findings.document import EndPart
@@ -160,6 +160,16 @@ class Verdict:
     def rests_on(self) -> str:
         """The evidence as one sentence."""
         return "; ".join(map(str, self.evidence))
+
+    def __repr__(self) -> str:
+        about = f"{self.name!r}: " if self.name else ""
+        return f"Verdict({about}{self.outcome.value}, {self.rests_on or self.reason})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what was claimed and found, with a picture."""
+        from verifex.engine.findings.html import verdict_html
+
+        return verdict_html(self)
 
     def __str__(self) -> str:
         """The outcome and what it is about, as several lines."""
@@ -351,6 +361,19 @@ class RangeVerdict:
     def rests_on(self) -> str:
         """The evidence as one sentence."""
         return "; ".join(map(str, self.evidence))
+
+    def __repr__(self) -> str:
+        ends = ", ".join(
+            "?" if end.best_bound is None else f"{end.best_bound:.6g}"
+            for end in (self.low, self.high))
+        state = "closed" if self.closed else "settled" if self.settled else "open"
+        return f"RangeVerdict({self.expression!r} in [{ends}], {state})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: both ends, with a picture."""
+        from verifex.engine.findings.html import range_html
+
+        return range_html(self)
 
     @property
     def closed(self) -> bool:

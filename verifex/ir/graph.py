@@ -39,6 +39,7 @@ from verifex.ir.ops import (
     TreeLeaves,
     Univariate,
 )
+from verifex.pictures import DrawnNode, graph_picture
 
 
 class GraphError(InputError):
@@ -95,6 +96,15 @@ class Graph:
     heads: Mapping[str, Head] = field(default_factory=dict)
     whole_inputs: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     onnx: bytes | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        return (f"Graph({len(self.nodes)} nodes, {self.input_size} inputs, outputs "
+                f"{', '.join(self.outputs)})")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the graph drawn from left to right."""
+        drawn = [DrawnNode(type(n.op).__name__, n.args, n.shape) for n in self.nodes]
+        return graph_picture(drawn, self.outputs, self.input_size, self.notes)
 
     @cached_property
     def input_size(self) -> int:

@@ -51,6 +51,10 @@ class Problem:
     networks: tuple[NamedNetwork, ...] = ()
     statement: ClaimStatement | None = field(default=None, compare=False)
 
+    def __repr__(self) -> str:
+        about = f"{self.name!r}, " if self.name else ""
+        return f"Problem({about}{len(self.graph.nodes)} nodes, {self.region.size} inputs)"
+
     def network(self, name: str) -> NamedNetwork:
         """The network of this name; InputError lists the names that there are."""
         return named_network(self.networks, name)

@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
-from verifex.documents import SCHEMA
 from verifex.engine.findings.reasons import Evidence, Reason
 from verifex.errors import InputError
 from verifex.ir.fields import show, wrong
 from verifex.ir.text.checked import read_fraction
 from verifex.problem.spec.messages import spec_error
 from verifex.statement import ClaimStatement, Prediction, StatedFeature, StatedRegion
+from verifex.version import SCHEMA
 
 
 def _exact(value: object) -> Fraction:

@@ -309,6 +309,10 @@ class Spec(Fields):
         return value
 
 
+    def __repr__(self) -> str:
+        about = f"{self.name!r}, " if self.name else ""
+        return f"Spec({about}{len(self.require)} to require, {len(self.assume)} to assume)"
+
     def to_toml(self) -> str:
         """The text of a spec file that reads back as this spec, number by number.
 
