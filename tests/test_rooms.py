@@ -100,7 +100,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "lines names piecewise", "atoms header", "closing witnesses", "checker",
     ),
     "verifex.certificate.checker.spec": (
-        "formulas toml_values", "data names", "constraints reference",
+        "formulas log_odds toml_values", "data names outputs", "constraints reference",
         "functionals input_table region", "explanation", "setting", "properties", "requirements",
         "claim",
     ),

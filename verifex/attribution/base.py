@@ -120,7 +120,11 @@ class NoOptions(Fields):
 
 @dataclass(frozen=True)
 class Attribution:
-    """`kind` is "exact" (the nodes are the attribution) or "bounded" (they enclose it)."""
+    """`kind` is "exact" (the nodes are the attribution) or "bounded" (they enclose it).
+
+    `local`: it is linear in the gradient at x alone, so that where the gradient is multiplied by a
+    positive number that depends on x, it is too. So it can explain a probability by its logit.
+    """
 
     name: str
     build: Build
@@ -128,3 +132,4 @@ class Attribution:
     kind: str = "exact"
     aliases: tuple[str, ...] = ()
     options: type[Fields] = NoOptions
+    local: bool = False

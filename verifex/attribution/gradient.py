@@ -14,4 +14,5 @@ ATTRIBUTION = Attribution(
     name="gradient",
     build=build,
     source="Simonyan, Vedaldi and Zisserman, Deep Inside Convolutional Networks, arXiv:1312.6034",
+    local=True,
 )

@@ -15,4 +15,5 @@ ATTRIBUTION = Attribution(
     aliases=("input*gradient", "gradient*input"),
     build=build,
     source="Shrikumar, Greenside, Shcherbina and Kundaje, Not Just a Black Box, arXiv:1605.01713",
+    local=True,
 )

@@ -146,7 +146,8 @@ def restrict(problem: Problem, leaf: Leaf) -> Problem:
         lo, hi = list(problem.region.lo), list(problem.region.hi)
     region = replace(problem.region, lo=tuple(lo), hi=tuple(hi))
     require = problem.require if leaf.parts is None else _part(problem, leaf)
-    return replace(problem, region=region, assume=And(tuple(known)), require=require)
+    return replace(problem, region=region, assume=And(tuple(known)), require=require,
+                   refutation=None)
 
 
 def _elements(problem: Problem) -> dict[int, tuple[int, int]]:

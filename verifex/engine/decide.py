@@ -120,7 +120,8 @@ def _told_vacuous(run: Run, verdict: Verdict) -> Verdict:
             return verdict
     outcome, started = Outcome.UNKNOWN, time.monotonic()
     if not run.budget.spent:
-        nowhere = replace(problem, require=negate(problem.assume), assume=TRUE, defined=())
+        nowhere = replace(problem, require=negate(problem.assume), assume=TRUE, defined=(),
+                          refutation=None)
         limits = replace(run.settings, seconds=min(_LOOK_FOR_INPUT, run.budget.left))
         outcome = decide(nowhere, limits, run.pool, Watch(stop=run.watch.stop)).outcome
     run.stage("assumption", started, "met" if outcome is Outcome.REFUTED else "not met so far")

@@ -172,6 +172,18 @@ FALSE: Formula = Or(())
 T = TypeVar("T")
 
 
+def shifted(form: Form, by: Fraction) -> Form:
+    """The form plus a constant."""
+    return Form(form.terms, form.const + by)
+
+
+def compare(form: Form, key: str, value: Fraction) -> Atom:
+    """The atom `form KEY value`; KEY is at_least, above, at_most or below."""
+    if key in ("at_least", "above"):
+        return Atom(shifted(form, -value), strict=key == "above")
+    return Atom(shifted(-form, value), strict=key == "below")
+
+
 def fold(
     formula: Formula,
     atom: Callable[[Atom], T],

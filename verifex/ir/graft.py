@@ -14,6 +14,7 @@ depend on what was replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.graph import Builder, Graph, NamedNetwork, Node
@@ -55,7 +56,9 @@ def merged(
         except InputError as error:
             raise error.at(key=f"network {name}") from None
         outputs = {output: place[i] for output, i in graph.outputs.items()}
-        out.append(NamedNetwork(name, tuple(inputs), outputs))
+        heads = {output: replace(head, logits=place[head.logits])
+                 for output, head in graph.heads.items()}
+        out.append(NamedNetwork(name, tuple(inputs), outputs, heads))
     return tuple(out)
 
 

@@ -149,6 +149,7 @@ class NamedNetwork:
     name: str
     inputs: tuple[int, ...]
     outputs: Mapping[str, int]
+    heads: Mapping[str, Head] = field(default_factory=dict)
 
 
 def _ancestors(

@@ -37,6 +37,8 @@ class Problem:
 
     `networks` names the networks that the graph holds if they are several; a problem of one network
     names none. Certificates know one network so far: no claim about several is ever `proved`.
+    `refutation` is what a witness has to make true, where numbers of the claim are only known
+    between two rationals: it implies `violation`, which a proof excludes. None: it is the same.
     `statement` is what a verdict says of the claim in words; nothing reads it, no text form has it.
     """
 
@@ -50,6 +52,7 @@ class Problem:
     defined: tuple[Defined, ...] = ()
     networks: tuple[NamedNetwork, ...] = ()
     statement: ClaimStatement | None = field(default=None, compare=False)
+    refutation: Formula | None = None
 
     def __repr__(self) -> str:
         about = f"{self.name!r}, " if self.name else ""
@@ -62,6 +65,10 @@ class Problem:
     def violation(self) -> Formula:
         """What a counterexample makes true: the assumption and the negated requirement."""
         return And((self.assume, negate(self.require)))
+
+    def refuted(self) -> Formula:
+        """What a witness makes true."""
+        return self.violation() if self.refutation is None else self.refutation
 
     def targets(self) -> list[int]:
         """The nodes that the claim reads; the inputs for a constant claim, which reads none."""

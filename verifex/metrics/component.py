@@ -21,6 +21,9 @@ class Component(BoundedProperty):
 
     component: Selection
 
+    def scale_free(self) -> bool:
+        return all(value == 0 for _, value in self.bounds())
+
 
 def build(wanted: Component, setting: Setting) -> Formula:
     """Every selected component within the bounds."""

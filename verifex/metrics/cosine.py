@@ -33,6 +33,9 @@ class Similarity(Ratio):
             raise wrong(f"{show(coef)} is no cosine", "a number from -1 to 1")
         return coef
 
+    def scale_free(self) -> bool:
+        return True
+
     def at_zero(self) -> bool:
         """Cross-multiplied, everything is zero there: dot > 0 fails, dot >= 0 holds."""
         return self.at_least <= 0

@@ -9,7 +9,7 @@ from pydantic import StrictBool
 
 from verifex.errors import InputError
 from verifex.ir.fields import show
-from verifex.ir.formula import And, Atom, Form, Formula, negate
+from verifex.ir.formula import And, Atom, Form, Formula, negate, shifted
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import gather
 from verifex.ir.ops import Concat
@@ -19,7 +19,6 @@ from verifex.metrics.support.base import (
     Said,
     bounds_text,
     conjunction,
-    shifted,
 )
 from verifex.metrics.support.setting import Setting, sum_form
 

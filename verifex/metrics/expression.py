@@ -11,7 +11,7 @@ from pydantic import StrictStr
 from pydantic_core import PydanticCustomError
 
 from verifex.errors import InputError
-from verifex.ir.fields import functional, suggestion, under
+from verifex.ir.fields import Functional, functional, suggestion, under
 from verifex.ir.formula import Form, Formula
 from verifex.ir.linmap import gather
 from verifex.metrics.distance import l1_form, l2_squared_form, linf_form, maximum
@@ -32,26 +32,41 @@ class BoundedExpression(BoundedProperty):
 
     expression: StrictStr
 
+    def scale_free(self) -> bool:
+        return True  # or refused by `expression_form`
+
 
 def build(wanted: BoundedExpression, setting: Setting) -> Formula:
     """The expression against its bounds."""
     with under("expression"):
-        form, _ = expression_form(wanted.expression, setting)
+        output = _output_named(wanted.expression.strip(" "), setting)
+        if output is not None:
+            weights = setting.output_weights(output)
+            return setting.output_bounds(weights, wanted.bounds())
+        zero = all(value == 0 for _, value in wanted.bounds())
+        form, _ = expression_form(wanted.expression, setting, bounded_by_zero=zero)
     return conjunction(within(form, wanted))
 
 
-def expression_form(text: str, setting: Setting) -> tuple[Form, str]:
-    """What an expression means, as a form over the growing graph, and in words."""
+def expression_form(
+    text: str, setting: Setting, *, bounded_by_zero: bool = False
+) -> tuple[Form, str]:
+    """What an expression means, as a form over the growing graph, and in words.
+
+    Refused is what depends on the scale of a probability's attribution; a single component does
+    not where all that is asked is its sign.
+    """
     whole = text.strip(" ")
     head, _, tail = whole.partition(":")
-    if head in KINDS:
-        return KINDS[head](tail.strip(" "), setting)
-    if head in OUTPUTS:
-        try:
-            return setting.output_form(functional(whole)), whole
-        except PydanticCustomError as error:
-            context = error.context or {}
-            raise InputError(context["what"], expected=context["expected"]) from None
+    output = _output_named(whole, setting)
+    if output is not None:
+        return setting.output_form(output), "the explained output" if head == "output" else whole
+    if head == "class-margin":
+        return _class_margin(tail.strip(" "), setting, bounded_by_zero)
+    if head in _ATTRIBUTED:
+        if head != "component" or not bounded_by_zero:
+            setting.need_scale(head)
+        return _ATTRIBUTED[head](tail.strip(" "), setting)
     properties = {"cosine": 'similarity = "cosine"', "overlap": "top_k with overlap_at_least"}
     if head in properties:
         raise InputError(f"{head} is no linear expression",
@@ -65,14 +80,28 @@ def _component(tail: str, setting: Setting) -> tuple[Form, str]:
     return Form.of({(explained.attribution, i): 1}), f"component {explained.names.name(i)}"
 
 
-def _output(tail: str, setting: Setting) -> tuple[Form, str]:
-    if tail:
-        raise InputError(f"'{tail}' after output", expected="nothing, or logit:c")
-    return setting.output_form(setting.output), "the explained output"
+def _output_named(text: str, setting: Setting) -> Functional | None:
+    """The functional of the outputs that an expression is, if it is one."""
+    head, _, tail = text.partition(":")
+    if head == "output":
+        if tail.strip(" "):
+            raise InputError(f"'{tail.strip(' ')}' after output", expected="nothing, or logit:c")
+        return setting.output
+    if head not in OUTPUTS:
+        return None
+    try:
+        return functional(text)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        raise InputError(context["what"], expected=context["expected"]) from None
 
 
-def _class_margin(tail: str, setting: Setting) -> tuple[Form, str]:
-    """f_c - max over the others: one form, so that its range is a search like any other."""
+def _class_margin(tail: str, setting: Setting, zero: bool) -> tuple[Form, str]:
+    """f_c - max over the others: one form, so that its range is a search like any other.
+
+    Of a head it is that of the logits where only its sign is asked (`zero`), and where it is a
+    difference of logarithms, which is the same number.
+    """
     if setting.classes < 2:
         raise InputError("the network has one output", expected="logit:0")
     text = f"logit:{tail or 'predicted'}"
@@ -81,7 +110,8 @@ def _class_margin(tail: str, setting: Setting) -> tuple[Form, str]:
     except PydanticCustomError:
         raise InputError(f"'{tail}' is no class", expected="class-margin or class-margin:c"
                          ) from None
-    builder, node = setting.builder, setting.logits
+    same = zero or (setting.head is not None and setting.head.kind == "log_softmax")
+    builder, node = setting.builder, setting.logits if same else setting.outputs
     others = [j for j in range(setting.classes) if j != c]
     rest = builder.affine(gather(builder.shape(node), others), node)
     form = Form.of({(node, c): 1, (maximum(builder, rest), 0): -1})
@@ -135,11 +165,14 @@ def _feature(text: str, setting: Setting) -> str | int:
     return int(text) if digits and text not in setting.explanation().names.given else text
 
 
-KINDS: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
-    "component": _component, "class-margin": _class_margin, "output": _output,
-    "distance": _distance, "norm": _norm, "mass": _mass,
+_ATTRIBUTED: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
+    "component": _component, "distance": _distance, "norm": _norm, "mass": _mass,
 }
+"""The expressions that read the attribution."""
+
+KINDS = ("component", "class-margin", "output", "distance", "norm", "mass")
 OUTPUTS = ("logit", "margin", "predicted", "sum")
+
 
 def say(wanted: BoundedExpression, setting: Setting) -> Said:
     return Said(f"{wanted.expression.strip(' ')} is {bounds_text(wanted)}")

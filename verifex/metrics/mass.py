@@ -54,6 +54,9 @@ class Mass(BoundedProperty, Ratio):
 
     mass: Annotated[Any, PlainValidator(_mask), WithJsonSchema(_MASK_SCHEMA)]
 
+    def scale_free(self) -> bool:
+        return True
+
     def at_zero(self) -> bool:
         """Cross-multiplied, bounds that are not strict are true there and strict ones are not."""
         return self.above is None and self.below is None

@@ -8,20 +8,23 @@ from verifex.errors import InputError
 from verifex.ir.fields import OutputFunctional, Selection, listed, under
 from verifex.ir.formula import Atom, Form, Formula
 from verifex.metrics.support.base import Family, Property, Said, conjunction
-from verifex.metrics.support.setting import Setting, functional_node
+from verifex.metrics.support.setting import Setting
 from verifex.semantics.vjp import gradients
 
 
 class Monotone(Property):
     """`monotone = "increasing", feature = "age"`: the partial derivative is >= 0 everywhere.
 
-    The output is that of [explain], or "predicted", unless `output` names another. Not strict: a
-    flat output is both increasing and decreasing.
+    The output is that of [explain], or "predicted", unless `output` names another; of a head, the
+    output of the file, not its logit. Not strict: a flat output is both increasing and decreasing.
     """
 
     monotone: Literal["increasing", "decreasing"]
     feature: Selection
     output: OutputFunctional | None = None
+
+    def scale_free(self) -> bool:
+        return True
 
 
 def build(wanted: Monotone, setting: Setting) -> Formula:
@@ -32,11 +35,7 @@ def build(wanted: Monotone, setting: Setting) -> Formula:
             raise InputError("no feature is named", expected="at least one")
     with under("output"):
         weights = setting.output_weights(wanted.output or setting.output)
-        slopes = gradients(
-            setting.builder,
-            functional_node(setting.builder, setting.logits, weights),
-            setting.inputs,
-        )
+        slopes = gradients(setting.builder, setting.gradient_of(weights), setting.inputs)
     sense = 1 if wanted.monotone == "increasing" else -1
     cells = [(node, k) for node in slopes for k in range(setting.builder.node(node).size)]
     return conjunction([Atom(Form.of({cells[i]: sense})) for i in picked])

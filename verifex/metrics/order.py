@@ -11,7 +11,6 @@ from verifex.errors import InputError
 from verifex.ir.fields import selection, under, wrong
 from verifex.ir.formula import Atom, Form, Formula
 from verifex.metrics.support.base import Family, Property, Said, conjunction
-from verifex.metrics.support.reference import same_value, top
 from verifex.metrics.support.setting import Setting
 
 
@@ -35,6 +34,9 @@ class Order(Property):
         WithJsonSchema({"anyOf": [{"const": "unchanged"}, {"type": "array", "minItems": 2}]}),
     ]
 
+    def scale_free(self) -> bool:
+        return True
+
 
 def build(wanted: Order, setting: Setting) -> Formula:
     """One strict comparison between neighbours in the order."""
@@ -54,15 +56,17 @@ def build(wanted: Order, setting: Setting) -> Formula:
 
 
 def _reference_order(setting: Setting) -> list[int]:
-    explained, values = setting.explanation(), setting.component_reference()
-    order = top(values, range(len(values)))
-    if len(order) < 2:
+    explained, found = setting.explanation(), setting.reference.ranked(setting.components)
+    if len(found.order) < 2:
         raise InputError("one component", expected="at least two", key="order")
-    for a, b in pairwise(order):
-        if values[a] == values[b]:
-            what = same_value(values, a, b, lambda i: explained.names.name(explained.chosen[i]))
-            raise InputError(what, expected="a strict ranking", key="order")
-    return order
+
+    def pair(first: int, second: int) -> str:
+        names = [explained.names.name(explained.chosen[i]) for i in (first, second)]
+        return " and ".join(names)
+
+    for place in range(1, len(found.order)):
+        found.told_apart(place, pair, "a strict ranking", key="order")
+    return list(found.order)
 
 
 def say(wanted: Order, setting: Setting) -> Said:

@@ -9,8 +9,6 @@ from verifex.metrics.support.base import (
     Family,
     Said,
     bounds_text,
-    conjunction,
-    within,
 )
 from verifex.metrics.support.setting import Setting
 
@@ -20,12 +18,15 @@ class Output(BoundedProperty):
 
     output: OutputFunctional
 
+    def scale_free(self) -> bool:
+        return True
+
 
 def build(wanted: Output, setting: Setting) -> Formula:
     """The functional of the outputs against its bounds."""
     with under("output"):
-        form = setting.output_form(wanted.output)
-    return conjunction(within(form, wanted))
+        weights = setting.output_weights(wanted.output)
+        return setting.output_bounds(weights, wanted.bounds())
 
 
 def say(wanted: Output, setting: Setting) -> Said:

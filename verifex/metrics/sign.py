@@ -26,6 +26,9 @@ class Sign(Property):
     zero: Literal["error", "ignore", "keep"] = "error"
     at_least: Count | None = None
 
+    def scale_free(self) -> bool:
+        return self.threshold == 0
+
 
 def build(wanted: Sign, setting: Setting) -> Formula:
     """One strict atom a component with a sign, joined by and or by at-least."""
@@ -62,15 +65,20 @@ def _positions(wanted: Sign, setting: Setting) -> list[int]:
 
 def _kept(wanted: Sign, setting: Setting, index: int) -> Formula | None:
     """The atom that component `index` keeps its sign; None where it is left out."""
-    value, cell = setting.component_reference()[index], (setting.components, index)
-    if abs(value) < wanted.threshold:
+    (low, high), cell = setting.reference.ends(setting.components)[index], (
+        setting.components, index)
+    explained = setting.explanation()
+    name = explained.names.name(explained.chosen[index])
+    if max(abs(low), abs(high)) < wanted.threshold:
         return None
-    if value == 0 and wanted.zero == "error":
-        explained = setting.explanation()
+    if low != high and (low <= 0 <= high or min(abs(low), abs(high)) < wanted.threshold):
         raise InputError(
-            f"component '{explained.names.name(explained.chosen[index])}' is 0 at the reference",
-            expected='zero = "ignore" or "keep"', key="sign",
-        )
+            f"component '{name}' has no certain sign, or size, at the reference: its value there "
+            "is only known between bounds", expected="another point or threshold", key="sign")
+    value = low
+    if value == 0 and wanted.zero == "error":
+        raise InputError(f"component '{name}' is 0 at the reference",
+                         expected='zero = "ignore" or "keep"', key="sign")
     # Zero has no sign to keep, but it can be kept at zero.
     if value == 0:
         both = (Atom(Form.of({cell: 1})), Atom(Form.of({cell: -1})))

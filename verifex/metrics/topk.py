@@ -10,7 +10,6 @@ from verifex.errors import InputError
 from verifex.ir.fields import Count
 from verifex.ir.formula import TRUE, Dominance, Formula
 from verifex.metrics.support.base import Family, Property, Said
-from verifex.metrics.support.reference import same_value, top
 from verifex.metrics.support.setting import Setting
 
 
@@ -25,6 +24,9 @@ class TopK(Property):
     top_k: Count
     overlap_at_least: Count | None = None
     tie: Literal["error", "index"] = Field(default="error")
+
+    def scale_free(self) -> bool:
+        return True
 
 
 def build(wanted: TopK, setting: Setting) -> Formula:
@@ -54,18 +56,18 @@ def build(wanted: TopK, setting: Setting) -> Formula:
 
 def reference_top(wanted: TopK, setting: Setting) -> tuple[list[int], list[int]]:
     """The positions in the reference top-k, and all others."""
-    values = setting.component_reference()
-    order = top(values, range(len(values)))
-    winners, losers = order[: wanted.top_k], order[wanted.top_k :]
-    # Two sets are the reference top-k then; which is meant must be said.
-    if losers and values[winners[-1]] == values[losers[0]]:
-        explained = setting.explanation()
-        if wanted.tie == "error":
-            what = same_value(
-                values, winners[-1], losers[0], lambda i: explained.names.name(explained.chosen[i])
-            )
-            raise InputError(what, expected='another k, or tie = "index"', key="top_k")
+    found, explained = setting.reference.ranked(setting.components), setting.explanation()
+
+    def pair(first: int, second: int) -> str:
+        names = [explained.names.name(explained.chosen[i]) for i in (first, second)]
+        return " and ".join(names)
+
+    # With a tie two sets are the reference top-k; which is meant must be said.
+    if found.told_apart(
+        wanted.top_k, pair, 'another k, or tie = "index"', cut=wanted.tie == "index", key="top_k"
+    ):
         setting.builder.notes.append("a tie at the edge of the reference top-k was cut by position")
+    winners, losers = found.order[: wanted.top_k], found.order[wanted.top_k :]
     return sorted(winners), sorted(losers)
 
 
@@ -78,12 +80,12 @@ def say(wanted: TopK, setting: Setting) -> Said:
         text = f"the {k} largest components at x0 stay the {k} largest, in any order"
     else:
         text = f"at least {m} of the {k} largest components at x0 stay among the {k} largest"
-    values = setting.component_reference()
+    order = setting.reference.ranked(setting.components).order
     # Any two sets of k among n share 2k - n elements.
     sure = f"any {k} of {n} components share {m} with any others" if n - k <= k - m else ""
     if k == n:
         sure = f"k = n: there are only {n} components"
-    return Said(text, tuple(top(values, range(n))[:k]), sure)
+    return Said(text, order[:k], sure)
 
 
 FAMILY = Family("top_k", TopK, build, say)

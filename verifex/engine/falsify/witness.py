@@ -55,8 +55,9 @@ def replay(problem: Problem, point: Point) -> Replay:
     except UnsupportedError:
         return _interval_replay(problem, point, inside)
     on_kink = any((values[z].num == 0).any() for z in kinks) and _varies(problem, point)
+    violated = not holds(problem.require, values) and holds(problem.refuted(), values)
     return Replay(
-        inside, holds(problem.assume, values), not holds(problem.require, values), on_kink,
+        inside, holds(problem.assume, values), violated, on_kink,
         exact_margin(problem.require, values), values,
     )
 
@@ -79,10 +80,10 @@ def _interval_replay(problem: Problem, point: Point, inside: bool) -> Replay:
     low, high = {i: b.lo[0] for i, b in box.items()}, {i: b.hi[0] for i, b in box.items()}
     near = any(((low[z] <= 0) & (high[z] >= 0)).any() for z in kinks)
     on_kink = near and bool(varying_in(problem.graph, box, problem.cells()))
+    violated = (simplify(negate(problem.require), low, high) == TRUE
+                and simplify(problem.refuted(), low, high) == TRUE)
     return Replay(
-        inside, simplify(problem.assume, low, high) == TRUE,
-        simplify(negate(problem.require), low, high) == TRUE, on_kink, None, {},
-    )
+        inside, simplify(problem.assume, low, high) == TRUE, violated, on_kink, None, {})
 
 
 def snap(region: Region, point: Sequence[Number]) -> Point:

@@ -254,6 +254,8 @@ def problem_to_json(problem: Problem, objective: Objective | None = None) -> Jso
         "objective": None if objective is None
         else {**form_to_json(objective.form), "maximise": objective.maximise},
         **(networks if problem.networks else {}),
+        **({} if problem.refutation is None
+           else {"refutation": formula_to_json(problem.refutation)}),
     }
 
 
@@ -286,9 +288,10 @@ def _each(write: Callable[[Fraction], str], values: Sequence[Fraction]) -> list[
 
 def problem_from_json(data: Any) -> tuple[Problem, Objective | None]:
     """The inverse of `problem_to_json`; raises InputError naming the place that is wrong."""
-    version, name, notes, graph_, region_, assume, require, point_, objective_, networks = fields(
+    (version, name, notes, graph_, region_, assume, require, point_, objective_, networks,
+     refutation) = fields(
         data, "problem", "version name notes graph region assume require point objective",
-        "networks",
+        "networks refutation",
     )
     if version != VERSION:
         raise InputError(f"version {show(version)}", expected=str(VERSION), key="problem.version")
@@ -309,6 +312,8 @@ def problem_from_json(data: Any) -> tuple[Problem, Objective | None]:
         formula_from_json(assume, graph, "problem.assume"), point, read_text(name, "problem.name"),
         tuple(read_text(n, "problem.notes") for n in read_list(notes, "problem.notes")),
         networks=() if networks is None else _networks_from_json(networks, graph),
+        refutation=None if refutation is None else formula_from_json(
+            refutation, graph, "problem.refutation"),
     )
     return problem, objective
 

@@ -10,12 +10,17 @@ from typing import ClassVar, Generic, Literal, TypeVar
 from pydantic import model_validator
 
 from verifex.ir.fields import Exact, Fields, show, wrong
-from verifex.ir.formula import And, Atom, Form, Formula
+from verifex.ir.formula import And, Form, Formula, compare
 from verifex.metrics.support.setting import Setting
 
 
 class Property(Fields):
     """Base of the models of `[[require]]` and `[[assume]]` entries."""
+
+    def scale_free(self) -> bool:
+        """Whether it stays true, or false, when the attribution is multiplied by a positive number
+        that depends on x; so it is of a property that does not read the attribution."""
+        return False
 
 
 class Ratio(Property):
@@ -93,18 +98,6 @@ _BOUND_WORDS = {"at_least": "at least", "at_most": "at most", "above": "above", 
 def bounds_text(model: BoundedProperty, unit: str = "") -> str:
     """The bounds in words: `at least 0.5 and below 1`."""
     return " and ".join(f"{_BOUND_WORDS[key]} {show(value)}{unit}" for key, value in model.bounds())
-
-
-def shifted(form: Form, by: Fraction) -> Form:
-    """The form plus a constant."""
-    return Form(form.terms, form.const + by)
-
-
-def compare(form: Form, key: str, value: Fraction) -> Atom:
-    """The atom `form KEY value` for a key of `BoundedProperty`."""
-    if key in ("at_least", "above"):
-        return Atom(shifted(form, -value), strict=key == "above")
-    return Atom(shifted(-form, value), strict=key == "below")
 
 
 def within(form: Form, model: BoundedProperty) -> list[Formula]:

@@ -1,15 +1,19 @@
-"""Exact values at the reference point, and whether they are defined there.
+"""Values at the reference point, exact or enclosed, and whether they are defined there.
 
 At a reference on a kink a gate has no value of its own. Before that is called an error, the values
 are evaluated with every such gate free in [0, 1]: where the result is one point all the same (a
 max-pool over zeros, a gate behind a closed one), the reference does not depend on the gate.
+
+A smooth function has no exact value. What is only compared (classes, ranks, signs) is decided by
+outward-rounded intervals then, where these tell the values apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +23,47 @@ from verifex.ir.fields import show
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.ops import Input, Step
 from verifex.semantics.evaluate import Backend, ExactBackend, evaluate, exact_inputs
+from verifex.semantics.interval import bound_nodes
 from verifex.semantics.kinks import Hull, HullBackend
+
+Ends: TypeAlias = tuple[Fraction, Fraction]
+"""Two bounds of a value, which are equal where it is known exactly."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The elements of a node by falling value at the reference, and bounds of each value."""
+
+    order: tuple[int, ...]
+    ends: tuple[Ends, ...]
+
+    def told_apart(
+        self, first: int, pair: Callable[[int, int], str], expected: str, *, cut: bool = False,
+        key: str = "",
+    ) -> bool:
+        """InputError unless the `first` elements of the order are above all others.
+
+        An exact tie may be `cut` by position; the result says whether one was. `pair` names two
+        elements in messages.
+        """
+        winners, losers = self.order[:first], self.order[first:]
+        if not winners or not losers:
+            return False
+        # Equal bounds: the last of the order before the edge, and the first behind it.
+        low = min(reversed(winners), key=lambda i: self.ends[i][0])
+        high = max(losers, key=lambda i: self.ends[i][1])
+        if self.ends[low][0] > self.ends[high][1]:
+            return False
+        tied = self.ends[low][0] == self.ends[low][1] == self.ends[high][0] == self.ends[high][1]
+        if tied and cut:
+            return True
+        words = f"tie at the reference (both {show(self.ends[low][0])})" if tied else (
+            "are not told apart at the reference: its values are only known between bounds")
+        raise InputError(f"{pair(low, high)} {words}", expected=expected, key=key)
+
+
+class SmoothReferenceError(UnsupportedError):
+    """A value at the reference that is no rational number."""
 
 
 class Reference:
@@ -38,6 +82,7 @@ class Reference:
         self._exact: dict[int, ExactArray] = {}
         self._hull: dict[int, Hull] = {}
         self._values: dict[int, tuple[Fraction, ...]] = {}
+        self._ends: dict[int, tuple[Ends, ...]] = {}
 
     @property
     def known(self) -> bool:
@@ -56,6 +101,31 @@ class Reference:
         if node not in self._values:
             self._values[node] = self._checked(node)
         return self._values[node]
+
+    def ends(self, node: int) -> tuple[Ends, ...]:
+        """Bounds of the elements of a node at the reference, flat: the exact values, or, where
+        functions are smooth, outward-rounded intervals."""
+        if node not in self._ends:
+            try:
+                self._ends[node] = tuple((value, value) for value in self.values(node))
+            except SmoothReferenceError:
+                self._ends[node] = self._enclosed(node)
+        return self._ends[node]
+
+    def ranked(self, node: int) -> Ranking:
+        """The elements of a node by falling value; equal values by rising position."""
+        ends = self.ends(node)
+        order = sorted(range(len(ends)), key=lambda i: (-(ends[i][0] + ends[i][1]), i))
+        return Ranking(tuple(order), ends)
+
+    def _enclosed(self, node: int) -> tuple[Ends, ...]:
+        low, high = ExactArray.from_numbers(self.point).float_bounds()
+        box = bound_nodes(self._builder.build({"": node}), low[None], high[None], [node])[node]
+        ends = [(a, b) for a, b in zip(box.lo[0].ravel(), box.hi[0].ravel(), strict=True)]
+        if not np.isfinite(ends).all():
+            raise UnsupportedError("the reference has no bounds",
+                                   expected="smaller numbers, or a claim that needs no reference")
+        return tuple((Fraction(float(a)), Fraction(float(b))) for a, b in ends)
 
     def _checked(self, node: int) -> tuple[Fraction, ...]:
         """Evaluate the node, and refuse it where it depends on a kink without a rule."""
@@ -86,10 +156,11 @@ class Reference:
                 cache[i] = evaluate[op](op, xp, *(cache[a] for a in args))
             except UnsupportedError as error:
                 label = self._builder.labels.get(i, "")
-                raise UnsupportedError(
+                raise SmoothReferenceError(
                     f"the reference has no exact value: {error.what}"
                     + (f" ({label})" if label else ""),
-                    expected="a piecewise linear network, or a claim that needs no reference",
+                    expected="a piecewise linear network, or a claim of class, sign, order or "
+                             "top-k, which bounds of the reference decide",
                 ) from None
 
     def _kinks(self, node: int) -> list[int]:
@@ -133,15 +204,3 @@ class Reference:
                 return i
             reached.add(i)
         return None
-
-
-def top(values: Sequence[Fraction], among: Sequence[int]) -> list[int]:
-    """`among` sorted by falling value; equal values by rising position."""
-    return sorted(among, key=lambda i: (-values[i], i))
-
-
-def same_value(
-    values: Sequence[Fraction], first: int, second: int, names: Callable[[int], str]
-) -> str:
-    """The message that two elements tie at the reference."""
-    return f"{names(first)} and {names(second)} tie at the reference (both {show(values[first])})"

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from verifex.attribution import Attribution, NetworkFunction, find
-from verifex.errors import InputError
+from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.structure import NoSuchOutput
 from verifex.ir.fields import functional, under
 from verifex.ir.formula import TRUE, And, Formula, Or, negate
@@ -25,7 +25,7 @@ from verifex.metrics.support.base import Property, Ratio
 from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names, blocks_of
 from verifex.metrics.support.reference import Reference
-from verifex.metrics.support.setting import Explanation, Setting, functional_node
+from verifex.metrics.support.setting import Explanation, OutputHead, Setting, decided_on
 from verifex.problem.read import ReadProblem, read_query
 from verifex.problem.spec.data import Point, load_point
 from verifex.problem.spec.messages import spec_error
@@ -48,7 +48,8 @@ class Prepared:
     point: Point
 
     def problem(
-        self, require: Formula, assume: Formula = TRUE, statement: ClaimStatement | None = None
+        self, require: Formula, assume: Formula = TRUE, statement: ClaimStatement | None = None,
+        refutation: Formula | None = None,
     ) -> Problem:
         """The problem with this claim, over the graph as it has grown."""
         b, explained = self.setting.builder, self.setting.explained
@@ -58,7 +59,8 @@ class Prepared:
         graph = b.build(outputs)
         return Problem(graph, self.region, require, assume, self.point.values, self.spec.name,
                        graph.notes, defined=tuple(dict.fromkeys(self.setting.defined)),
-                       networks=self.setting.networks, statement=statement)
+                       networks=self.setting.networks, statement=statement,
+                       refutation=refutation)
 
     def statement(self) -> ClaimStatement:
         """What the spec claims, in words; asked after its formulas were built."""
@@ -82,7 +84,8 @@ def build_with(graph: Graph, spec: Spec, files: DataFolder) -> Problem:
     prepared = prepare(graph, spec, files)
     require = required(spec, prepared.setting)
     assume = assumption(spec, prepared.setting)
-    return prepared.problem(require, assume, prepared.statement())
+    return prepared.problem(
+        require, assume, prepared.statement(), refutation(spec, prepared.setting))
 
 
 def load_problem(spec_path: str | Path, network_path: str | Path | None = None) -> Problem:
@@ -162,11 +165,13 @@ def prepare(graph: Graph, spec: Spec, files: DataFolder) -> Prepared:
         region, notes = build_region(spec.region, features, point.values)
         region.require_whole(graph.whole_inputs)
     builder.notes += [*point.notes, *notes]
+    logits, head = _output_node(graph, spec.network_output)
     setting = Setting(
         builder=builder,
         inputs=graph.inputs,
         features=features,
-        logits=_output_node(graph, spec.network_output),
+        logits=logits,
+        head=head,
         output=spec.explain.output if spec.explain else functional("predicted"),
         reference=Reference(builder, graph, point.values, spec.kink),
         files=files,
@@ -181,25 +186,25 @@ def prepare(graph: Graph, spec: Spec, files: DataFolder) -> Prepared:
 
 
 def _fitting_names(names: tuple[str, ...], setting: Setting) -> tuple[str, ...]:
-    if len(names) != setting.classes:
-        raise InputError(f"{len(names)} names", expected=f"{setting.classes}, one an output")
+    if len(names) != setting.class_count:
+        raise InputError(f"{len(names)} names", expected=f"{setting.class_count}, one a class")
     return names
 
 
-def _output_node(graph: Graph, name: str | None) -> int:
+def _output_node(graph: Graph, name: str | None) -> tuple[int, OutputHead | None]:
+    """The node that claims are decided on, and what the output is of it where that is a head."""
     known = list(graph.outputs)
-    if name is None and len(known) == 1:
-        return graph.outputs[known[0]]
-    if name is None:
+    if name is None and len(known) != 1:
         raise InputError(
             f"the network has {len(known)} outputs",
             expected=f"one of {', '.join(known)}", key="network_output",
         )
-    if name not in graph.outputs:
+    chosen = known[0] if name is None else name
+    if chosen not in graph.outputs:
         raise InputError(
-            f"no output '{name}'", expected=f"one of {', '.join(known)}", key="network_output"
+            f"no output '{chosen}'", expected=f"one of {', '.join(known)}", key="network_output"
         )
-    return graph.outputs[name]
+    return decided_on(graph.outputs[chosen], graph.heads.get(chosen))
 
 
 def explained_setting(setting: Setting, spec: ExplainSpec) -> Setting:
@@ -218,7 +223,10 @@ def explained_by(attribution: Attribution, setting: Setting, spec: ExplainSpec) 
         except ValidationError as error:
             raise spec_error(error) from None
     with under("output"):
-        output = functional_node(b, setting.logits, setting.output_weights(spec.output))
+        output, scaled = setting.explained_node(spec.output)
+    if scaled and not attribution.local:
+        raise UnsupportedError(f"attribution '{attribution.name}' of a probability",
+                               expected=setting.way_to_logits(), key="attribution")
     point = setting.reference.point if setting.reference.known else None
     network = NetworkFunction(b, output, tuple(setting.inputs), point)
     maps = attribution.build(network, options)
@@ -236,7 +244,8 @@ def explained_by(attribution: Attribution, setting: Setting, spec: ExplainSpec) 
             if not chosen:
                 raise InputError("no feature is named", expected="at least one")
     return replace(
-        setting, explained=Explanation(node, names, tuple(chosen), spec.reduce not in _SIGNED)
+        setting,
+        explained=Explanation(node, names, tuple(chosen), spec.reduce not in _SIGNED, scaled),
     )
 
 
@@ -279,10 +288,12 @@ def _free_name(wanted: str, taken: dict[str, int]) -> str:
 # --- formulas -------------------------------------------------------------------------------
 
 
-def required(spec: Spec, setting: Setting) -> Formula:
-    """Every `[[require]]`."""
+def required(spec: Spec, setting: Setting, strong: bool = True) -> Formula:
+    """Every `[[require]]`; where bounds of probabilities are rounded, as a proof needs them, or as
+    a refutation does."""
     entries = enumerate(spec.require)
-    return conjoin([formula_of(p, setting, f"require[{i}]") for i, p in entries])
+    return conjoin([formula_of(p, replace(setting, strong=strong), f"require[{i}]")
+                    for i, p in entries])
 
 
 def require_something(spec: Spec) -> None:
@@ -291,10 +302,30 @@ def require_something(spec: Spec) -> None:
         raise InputError("nothing to prove", expected="at least one [[require]]", key="require")
 
 
-def assumption(spec: Spec, setting: Setting) -> Formula:
-    """Every `[[assume]]`; what is undefined excludes nothing."""
+def assumption(spec: Spec, setting: Setting, strong: bool = False) -> Formula:
+    """Every `[[assume]]`; what is undefined excludes nothing, and nor does what is rounded."""
     entries = enumerate(spec.assume)
-    return conjoin([formula_of(p, setting, f"assume[{i}]", undefined="holds") for i, p in entries])
+    return conjoin([formula_of(p, replace(setting, strong=strong), f"assume[{i}]",
+                               undefined="holds") for i, p in entries])
+
+
+def exact_assumption(spec: Spec, setting: Setting) -> Formula:
+    """Every `[[assume]]`, for ranges: UnsupportedError where a bound is only known between two
+    rationals, since what is attained has to satisfy it, and what is proven to cover it."""
+    found = assumption(spec, setting)
+    if setting.rounded:
+        raise UnsupportedError("an assumption about a probability that is irrational on the logits",
+                               expected=f"a bound of 1/2, or {setting.way_to_logits()}",
+                               key="assume")
+    return found
+
+
+def refutation(spec: Spec, setting: Setting) -> Formula | None:
+    """What a witness has to make true, where that is more than to violate what a proof shows."""
+    if not setting.rounded:
+        return None
+    return And((assumption(spec, setting, strong=True),
+                negate(required(spec, setting, strong=False))))
 
 
 def formula_of(
@@ -303,11 +334,14 @@ def formula_of(
     """The formula of a property, or of its negation where it is not to `keep`.
 
     `not` is pushed down to the properties, so that what is undefined can count as `undefined` says
-    ("fails" or "holds") in either polarity. Errors carry the property's place in the spec.
+    ("fails" or "holds") in either polarity, and so that a bound that is rounded makes what is
+    asked stronger, or weaker, in either (`Setting.strong`). Errors carry the property's place in
+    the spec.
     """
     match wanted:
         case Not():
-            return formula_of(wanted.not_, setting, f"{key}.not", not keep, undefined)
+            turned = replace(setting, strong=not setting.strong)
+            return formula_of(wanted.not_, turned, f"{key}.not", not keep, undefined)
         case All() | AnyOf():
             word, inner = ("all", wanted.all) if isinstance(wanted, All) else ("any", wanted.any)
             parts = [formula_of(q, setting, f"{key}.{word}[{i}]", keep, undefined)
@@ -317,6 +351,8 @@ def formula_of(
             return Or(tuple(parts))
     family = next(f for f in registry().values() if isinstance(wanted, f.model))
     with under(key):
+        if not wanted.scale_free():
+            setting.need_scale(family.keyword)
         built = family.build(wanted, setting)
         literal = built if keep else negate(built)
         if not isinstance(wanted, Ratio):

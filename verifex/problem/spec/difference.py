@@ -27,8 +27,8 @@ from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.setting import Setting, sum_form
 from verifex.problem.spec.build import (
     Prepared,
-    assumption,
     conjoin,
+    exact_assumption,
     explained_setting,
     find_network,
     graph_of,
@@ -84,7 +84,7 @@ class _Pair:
         return b.sum([one, moved], [1, -1])
 
     def _outputs(self, text: str, tail: str) -> Measure:
-        node = self._difference(self.a.logits, self.b.logits, "outputs")
+        node = self._difference(self.a.outputs, self.b.outputs, "outputs")
         size = self.a.builder.node(node).size
         if tail and not (tail.isascii() and tail.isdigit() and int(tail) < size):
             raise InputError(f"'{text[:40]}'", expected=f"output:0 to output:{size - 1}",
@@ -94,6 +94,8 @@ class _Pair:
                        tuple(f"a - b, output {c}" for c in chosen))
 
     def _attributions(self, text: str, tail: str) -> Measure:
+        self.a.need_scale("attribution")
+        self.b.need_scale("attribution")
         node = self._difference(self.a.components, self.b.components, "components")
         size, builder = self.a.builder.node(node).size, self.a.builder
         if tail == "l1":
@@ -151,7 +153,7 @@ def build_difference(
     parts: list[Formula] = [pair.same_class()] if claims else []
     if at_most is not None:
         parts += [_within(form, at_most) for m in measures for form in m.forms]
-    assume = assumption(spec, pair.a)
+    assume = exact_assumption(spec, pair.a)
     problem = prepared.problem(conjoin(parts) if parts else TRUE, assume)
     return Difference(
         replace(problem, notes=(*problem.notes, NOTE)), measures, bool(parts)
@@ -177,7 +179,7 @@ def _pair(
         for i, j in zip(first.inputs, second.inputs, strict=True)
     ]
     networks = (
-        NamedNetwork("first", first.inputs, first.outputs),
+        NamedNetwork("first", first.inputs, first.outputs, first.heads),
         *merged(builder, {"second": (second, inputs)}),
     )
     name = spec.network_output or (next(iter(second.outputs)) if len(second.outputs) == 1 else "")

@@ -17,7 +17,7 @@ from verifex.ir.problem import Problem
 from verifex.metrics.expression import expression_form
 from verifex.metrics.support.files import DataFolder
 from verifex.problem.read import Given
-from verifex.problem.spec.build import assumption, find_network, graph_of, named, prepare
+from verifex.problem.spec.build import exact_assumption, find_network, graph_of, named, prepare
 from verifex.problem.spec.model import Spec, spec_source
 from verifex.source import QuestionFiles
 
@@ -72,5 +72,5 @@ def build_expressions_with(
     for text in texts:
         with under(f"expression '{text[:60]}'"):
             forms.append((text, *expression_form(text, prepared.setting)))
-    problem = prepared.problem(TRUE, assumption(spec, prepared.setting))
+    problem = prepared.problem(TRUE, exact_assumption(spec, prepared.setting))
     return [Expression(problem, text, form, label) for text, form, label in forms]

@@ -96,7 +96,9 @@ class Checker:
         agree(self.header, self.claim)
         if "witness" in self.header:
             need(not list(islice(lines, 1)), "lines after a witness")
-            check_witness(self.claim, self.atoms, self.cuts, witness(self.header))
+            atoms = self.atoms if self.claim.refuting is None else (
+                Atoms(self.graph, self.claim.refuted))
+            check_witness(self.claim, atoms, self.cuts, witness(self.header))
             return "valid (refutation)"
         return self._proof(lines)
 

@@ -21,6 +21,7 @@ from .explanation import EXPLAIN_KEYS, ClaimNetwork, ExplainedComponents, read_e
 from .formulas import AtLeastOf, ClaimAtom, Formula, all_of, negate
 from .input_table import INPUT_KEYS, read_input
 from .names import ElementNames
+from .outputs import Outputs, outputs_of
 from .reference import ReferencePoint
 from .region import REGION_KEYS, ClaimRegion, check_whole, read_region
 from .requirements import PropertyReader
@@ -43,6 +44,7 @@ class Claim(NamedTuple):
     assumed: Formula
     not_required: Formula
     data_hashes: Mapping[str, str]  # SHA-256 of each data file, by its name in the spec
+    refuting: Formula | None = None  # what a witness has to satisfy, if not `violation`
 
     @property
     def size(self) -> int:
@@ -52,6 +54,11 @@ class Claim(NamedTuple):
     def violation(self) -> AtLeastOf[ClaimAtom]:
         """What holds at a counterexample: both of two parts."""
         return AtLeastOf(2, (self.assumed, self.not_required))
+
+    @property
+    def refuted(self) -> Formula:
+        """What shows that a point is a counterexample."""
+        return self.violation if self.refuting is None else self.refuting
 
 
 def flat_inputs_of(network: Network) -> list[Form]:
@@ -87,16 +94,32 @@ def spec_claim(spec: Mapping[str, object], folder: str, network: Network) -> Cla
         region = read_region(wanted, given.features, given.point, flat_inputs)
         check_whole(region, network.graph)
     explanation = explanation_of(table, about, given.features, reference)
-    names = class_names(table, len(about.logits))
-    setting = PropertySetting(about, given.features, reference, files, explanation, names)
+    names = class_names(table, max(2, len(about.logits)))
+    setting = PropertySetting(
+        about, given.features, reference, files, explanation, names, True, [])
+    not_required, assumed = violation_of(table, setting)
+    refuting = None
+    if setting.rounded:
+        refuting = AtLeastOf(2, violation_of(table, setting._replace(strong=False)))
+    return Claim(network.graph, flat_inputs, region, given.point, assumed, not_required,
+                 files.hashes, refuting)
+
+
+def violation_of(table: TomlTable, setting: PropertySetting) -> tuple[Formula, Formula]:
+    """The negated requirement, and the assumption: together they violate the claim.
+
+    Sound: with `strong` the requirement is rounded to imply what is written, and the assumption to
+    be implied by it, so that every violation satisfies both; without, it is the other way round,
+    so that what satisfies both is a violation.
+    """
     with at("require"):
         tables = filled_list(table.get("require"))
         required = all_of(PropertyReader(setting, undefined="fails").formulas(tables))
+    weak = setting._replace(strong=not setting.strong)
     with at("assume"):
-        reader = PropertyReader(setting, undefined="holds")
+        reader = PropertyReader(weak, undefined="holds")
         assumed = all_of(reader.formulas(table.get("assume", [])))
-    return Claim(network.graph, flat_inputs, region, given.point, assumed, negate(required),
-                 files.hashes)
+    return negate(required), assumed
 
 
 def claim_network(table: TomlTable, network: Network) -> ClaimNetwork:
@@ -104,10 +127,10 @@ def claim_network(table: TomlTable, network: Network) -> ClaimNetwork:
     shapes = {name: network.values[name].shape for name in network.inputs}
     label = claimed_output(table, network)
     head = network.heads.get(label)
-    need(head is None, f"unsupported: output {label!r:.40} is smooth")
-    logits = network.output(label).solid().items
-    function = "" if head is None else head.function
-    return ClaimNetwork(network.graph, network.inputs, shapes, logits, function)
+    about = Outputs("", network.output(label).solid().items) if head is None else (
+        outputs_of(head))
+    return ClaimNetwork(
+        network.graph, network.inputs, shapes, list(about.logits), about.head)
 
 
 def class_names(table: TomlTable, outputs: int) -> tuple[str, ...]:

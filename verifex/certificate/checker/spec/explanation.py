@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from ..failures import need
@@ -10,8 +11,9 @@ from ..graph.forms import Form
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor
 from ..onnx.operators.windows import channels
-from .functionals import functional
+from .functionals import weights_of
 from .names import ElementNames
+from .outputs import Outputs
 from .reference import ReferencePoint
 from .toml_values import TomlTable, shown
 
@@ -33,9 +35,17 @@ class ClaimNetwork(NamedTuple):
     logits: list[Form]
     head: str = ""
 
-    def derivatives(self, output: object, reference: ReferencePoint) -> list[int]:
-        """For each input the node of the partial derivatives of a functional."""
-        form = functional(output, self.logits, reference)
+    @property
+    def outputs(self) -> Outputs:
+        """The outputs as claims read them."""
+        return Outputs(self.head, self.logits)
+
+    def weights(self, output: object, reference: ReferencePoint) -> list[Fraction]:
+        """The weight of each output in a functional."""
+        return weights_of(output, self.logits, reference)
+
+    def derivatives(self, form: Form) -> list[int]:
+        """For each input the node of the partial derivatives of a form."""
         return self.graph.gradient(self.graph.rows([form]), list(self.inputs.values()))
 
 
@@ -48,6 +58,7 @@ class ExplainedComponents(NamedTuple):
     chosen: list[int]
     nonnegative: bool
     output: object  # the functional that is explained, as written
+    scaled: bool  # the explanation is a positive multiple of the components, see outputs.py
 
     @property
     def components(self) -> list[Form]:
@@ -73,7 +84,8 @@ def read_explanation(
     TomlTable(table.get("options", {}), ())
     reduction = table.word("reduce", REDUCTIONS)
     output = table.get("output", "predicted")
-    maps = attribution_maps(table.get("attribution", "gradient"), output, network, reference)
+    form, scaled = network.outputs.explained(network.weights(output, reference))
+    maps = attribution_maps(table.get("attribution", "gradient"), form, network)
     names = features
     if "channel" in reduction:
         maps = channel_sums(maps, reduction == "channel_abs_sum")
@@ -85,17 +97,20 @@ def read_explanation(
     chosen = names.select(table.get("features", list(range(names.size))))
     need(chosen, "features: none is named")
     return ExplainedComponents(
-        network.graph, names, items, chosen, reduction in NONNEGATIVE, output)
+        network.graph, names, items, chosen, reduction in NONNEGATIVE, output, scaled)
 
 
 def attribution_maps(
-    attribution: object, output: object, network: ClaimNetwork, reference: ReferencePoint
+    attribution: object, form: Form, network: ClaimNetwork
 ) -> list[SymbolicTensor]:
-    """The attribution of each input, in its shape: df/dx_i, or x_i df/dx_i."""
+    """The attribution of each input, in its shape: df/dx_i, or x_i df/dx_i, of a form f.
+
+    Sound: both are multiplied by what the gradient of f is multiplied by.
+    """
     graph = network.graph
     need(attribution == "gradient" or attribution in PRODUCTS,
          f"unsupported attribution {shown(attribution)}")
-    nodes = network.derivatives(output, reference)
+    nodes = network.derivatives(form)
     if attribution != "gradient":
         pairs = zip(network.inputs.values(), nodes, strict=True)
         nodes = [graph.op("M", node, slopes) for node, slopes in pairs]

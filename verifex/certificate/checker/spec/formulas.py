@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
-from ..graph.forms import Form, total
+from ..graph.forms import ONE, Form, total
 
 Leaf = TypeVar("Leaf")
 
@@ -23,6 +23,25 @@ class AtLeastOf(NamedTuple, Generic[Leaf]):
 
     needed: int
     parts: tuple[Leaf | AtLeastOf[Leaf], ...]
+
+
+class ValueBound(NamedTuple):
+    """sign * (value - limit) >= 0, or > 0 if it is strict."""
+
+    sign: int
+    strict: bool
+    limit: Fraction
+
+    def atom(self, form: Form, unit: Form = ({}, ONE)) -> ClaimAtom:
+        """The bound on a form, the limit being in units of another form (which is not negative)."""
+        sign = Fraction(self.sign)
+        terms = [(form, sign), (unit, -sign * self.limit)]
+        return ClaimAtom(total(terms), self.strict)
+
+    def keeps(self, value: Fraction) -> bool:
+        """Whether a number keeps the bound."""
+        distance = self.sign * (value - self.limit)
+        return distance > 0 or (distance == 0 and not self.strict)
 
 
 Formula = ClaimAtom | AtLeastOf[ClaimAtom]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 from ..failures import need, pick
-from ..graph.forms import Form, total
+from ..graph.forms import ONE, Form
 from .reference import ReferencePoint
 from .toml_values import TomlTable, number_list, shown
 
@@ -16,22 +17,29 @@ PLACES = {"predicted": 0, "runner_up": 1}
 """The outputs by their place in the ranking at x0."""
 
 
-def functional(value: object, logits: Sequence[Form], reference: ReferencePoint) -> Form:
-    """The form of a functional as [explain], `output` and `monotone` write it."""
+def weights_of(
+    value: object, logits: Sequence[Form], reference: ReferencePoint
+) -> list[Fraction]:
+    """The weight of each output in a functional as [explain], `output` and `monotone` write it.
+
+    Order is that of the logits, which is that of the outputs (`outputs.py`).
+    """
     if isinstance(value, dict):
         weights = TomlTable(value, ("weights",)).required("weights")
-        return total(zip(logits, number_list(weights, len(logits)), strict=True))
+        return number_list(weights, len(logits))
     need(isinstance(value, str), f"{shown(value)} is no functional")
     if value == "sum":
-        return total((logit, 1) for logit in logits)
+        return [ONE] * len(logits)
     kind, _, tail = ("logit:predicted" if value == "predicted" else str(value)).partition(":")
     words = [word.strip(" ") for word in tail.split(",")]
     signs = SIGNS.get(kind, ())
     need(len(words) == len(signs) and all(map(is_output, words)), f"no functional {value!r:.40}")
     outputs = [output_of(word, logits, reference) for word in words]
     need(len(set(outputs)) == len(outputs), "the margin of an output with itself")
-    return total((pick(logits, output, "output"), sign)
-                 for output, sign in zip(outputs, signs, strict=True))
+    for output in outputs:
+        pick(logits, output, "output")
+    found = dict(zip(outputs, signs, strict=True))
+    return [Fraction(found.get(output, 0)) for output in range(len(logits))]
 
 
 def is_output(word: str) -> bool:

@@ -51,7 +51,9 @@ class PropertyReader(NamedTuple):
         keyword = keyword_of(table)
         with at(keyword):
             if keyword == "not":
-                opposite = self._replace(negated=not self.negated)
+                # What a negation asks is stronger where what it negates is weaker.
+                turned = self.setting._replace(strong=not self.setting.strong)
+                opposite = self._replace(negated=not self.negated, setting=turned)
                 return opposite.formula(TomlTable(table, (keyword,)).required(keyword))
             if keyword in COMBINATIONS:
                 entries = TomlTable(table, (keyword,)).required(keyword)
@@ -63,6 +65,9 @@ class PropertyReader(NamedTuple):
 
     def property_formula(self, kind: PropertyKind, table: TomlTable) -> Formula:
         """A property in the polarity that it has here."""
+        explanation = self.setting.explanation
+        need(explanation is None or not explanation.scaled or kind.scale_free(table),
+             "unsupported: it depends on the scale of a smooth output's explanation")
         built = kind.build(table, self.setting)
         built = negate(built) if self.negated else built
         if kind.true_at_zero is None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 from ..failures import Bad
-from ..graph.forms import Form
 from ..graph.network_graph import NetworkGraph
 from .data.data_files import DataFiles
 from .explanation import ClaimNetwork, ExplainedComponents
-from .functionals import functional
+from .formulas import Formula, ValueBound, all_of
 from .names import ElementNames
 from .reference import ReferencePoint
 
@@ -27,6 +27,8 @@ class PropertySetting(NamedTuple):
     files: DataFiles
     explanation: ExplainedComponents | None
     class_names: tuple[str, ...]
+    strong: bool  # how irrational bounds are rounded, see outputs.py
+    rounded: list[str]  # bounds of which the two roundings differ
 
     @property
     def graph(self) -> NetworkGraph:
@@ -48,5 +50,13 @@ class PropertySetting(NamedTuple):
         """The chosen components at x0, exact."""
         return self.reference.values(self.explained.components)
 
-    def functional(self, value: object) -> Form:
-        return functional(value, self.network.logits, self.reference)
+    def weights(self, output: object) -> list[Fraction]:
+        """The weight of each output in a functional."""
+        return self.network.weights(output, self.reference)
+
+    def output_bounds(self, output: object, bounds: Sequence[ValueBound]) -> Formula:
+        """Every bound of a functional of the outputs."""
+        outputs, weights = self.network.outputs, self.weights(output)
+        self.rounded.extend(
+            "a bound" for bound in bounds if outputs.is_rounded(weights, bound))
+        return all_of(outputs.bounded(weights, bound, self.strong) for bound in bounds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from verifex.metrics.support.reference import top
 from verifex.metrics.support.setting import Setting
 from verifex.statement import StatedFeature
 
@@ -24,7 +23,8 @@ def components_at_reference(setting: Setting) -> tuple[Fraction, ...]:
 def stated_features(setting: Setting, positions: Sequence[int]) -> tuple[StatedFeature, ...]:
     """These components (positions among the chosen ones) with their values and ranks at x0."""
     explained, values = setting.explanation(), components_at_reference(setting)
-    rank = {i: k + 1 for k, i in enumerate(top(values, range(len(values))))}
+    order = sorted(range(len(values)), key=lambda i: (-values[i], i))
+    rank = {i: k + 1 for k, i in enumerate(order)}
     # A component that sums the channels of a pixel is no feature, and has no value of its own.
     own = explained.names is setting.features
     point = setting.reference.point
@@ -44,5 +44,6 @@ def explained_text(setting: Setting, attribution: str, reduce: str) -> str:
     explained = setting.explanation()
     few = len(explained.chosen) < explained.names.size
     part = f", {len(explained.chosen)} of {explained.names.size} components" if few else ""
-    text = f"{how}{attribution.replace('_', ' ')} of {setting.output_text(setting.output)}"
+    name, output = attribution.replace("_", " "), setting.output_text(setting.output)
+    text = f"{how}{name} of {output}{setting.explained_as()}"
     return text + part

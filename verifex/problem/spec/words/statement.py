@@ -10,7 +10,9 @@ from verifex.ir.decimals import parse_exact
 from verifex.ir.fields import show
 from verifex.ir.region import Region
 from verifex.metrics import registry
+from verifex.metrics.class_ import Class, predicted
 from verifex.metrics.support.base import Property, Said
+from verifex.metrics.support.reference import SmoothReferenceError
 from verifex.metrics.support.setting import Setting
 from verifex.problem.spec.model import All, AnyOf, Not, Spec
 from verifex.problem.spec.words.attributed import explained_text, stated_features
@@ -35,11 +37,14 @@ def state(
     missing, prediction, explained = "", None, ""
     features: tuple[StatedFeature, ...] = ()
     if setting.reference.known:
-        missing, prediction = prediction_at(setting, label)
+        missing, prediction = prediction_at(setting, label, spec.require)
     if spec.explain is not None:
         explained = explained_text(setting, spec.explain.attribution, spec.explain.reduce)
         ranked = dict.fromkeys(i for one in [*said, *assumed] for i in one.ranked)
-        features = _features(setting, list(ranked))
+        try:
+            features = _features(setting, list(ranked))
+        except SmoothReferenceError as error:
+            missing = missing or f"no exact attribution: {error.what}"
     return ClaimStatement(
         tuple(one.text for one in said), where, tuple(one.text for one in assumed), explained,
         prediction, features, _trivial(said, where), missing)
@@ -49,12 +54,16 @@ def _features(setting: Setting, ranked: Sequence[int]) -> tuple[StatedFeature, .
     return stated_features(setting, ranked) if ranked else ()
 
 
-def prediction_at(setting: Setting, label: str | None) -> tuple[str, Prediction | None]:
-    """(why there is none, the class at x0)."""
-    if setting.classes < 2:
-        return "", None
+def prediction_at(
+    setting: Setting, label: str | None, claims: Sequence[Property] = ()
+) -> tuple[str, Prediction | None]:
+    """(why there is none, the class at x0); a threshold between classes is that of the claims."""
+    asked = [one for one in claims if isinstance(one, Class)]
+    if setting.classes < 2 and not asked and setting.head is None:
+        return "", None  # a single number may be no classifier's
+    threshold = asked[0].threshold if asked else None
     try:
-        position = setting.ranked_classes()[0]
+        position = predicted(setting, threshold=threshold)
     except (InputError, UnsupportedError) as error:
         return f"no class: {error.what}", None
     name = setting.class_names[position] if setting.class_names else ""

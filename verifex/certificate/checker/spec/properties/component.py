@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..formulas import Formula
 from ..setting import PropertySetting
 from ..toml_values import TomlTable
-from .base import BOUND_KEYS, PropertyKind, value_bounds, within
+from .base import BOUND_KEYS, PropertyKind, only_zero_bounds, value_bounds, within
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
@@ -14,4 +14,4 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
     return within([explained.items[component] for component in named], value_bounds(table))
 
 
-KIND = PropertyKind("component", BOUND_KEYS, build)
+KIND = PropertyKind("component", BOUND_KEYS, build, only_zero_bounds)

@@ -7,10 +7,10 @@ from fractions import Fraction
 from ...failures import need
 from ...graph.forms import Form, total
 from ..explanation import absolute
-from ..formulas import AtLeastOf, Formula, all_of
+from ..formulas import AtLeastOf, Formula, ValueBound, all_of
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, one_of
-from .base import BOUND_KEYS, PropertyKind, ValueBound, value_bounds, within
+from .base import BOUND_KEYS, PropertyKind, never, value_bounds, within
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
@@ -65,4 +65,4 @@ def largest_change(change: list[Form], limits: list[ValueBound]) -> Formula:
         for bound in limits)
 
 
-KIND = PropertyKind("distance", ("relative", *BOUND_KEYS), build)
+KIND = PropertyKind("distance", ("relative", *BOUND_KEYS), build, never)

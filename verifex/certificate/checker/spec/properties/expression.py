@@ -18,31 +18,35 @@ from ..formulas import Formula
 from ..functionals import is_output, output_of
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, text_of
-from .base import BOUND_KEYS, PropertyKind, value_bounds, within
+from .base import BOUND_KEYS, PropertyKind, only_zero_bounds, value_bounds, within
 
 POSITION = re.compile("[0-9]{1,9}")
 OUTPUTS = ("logit", "margin", "predicted", "sum")
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
-    text = text_of(table.required("expression"), "expression")
-    return within([expression_form(setting, text)], value_bounds(table))
-
-
-def expression_form(setting: PropertySetting, text: str) -> Form:
-    """The form that an expression means."""
-    whole = text.strip(" ")
-    kind, _, argument = whole.partition(":")
+    kind, whole, argument = parts_of(table)
+    bounds = value_bounds(table)
     if kind in OUTPUTS:
-        return setting.functional(whole)
-    need(kind in FORMS, f"no expression {text!r:.40}")
-    return FORMS[kind](setting, argument.strip(" "))
+        return setting.output_bounds(whole, bounds)
+    if kind == "output":
+        need(not argument, f"output with an argument {argument!r:.40}")
+        return setting.output_bounds(setting.explained_output, bounds)
+    need(kind in FORMS, f"no expression {whole!r:.40}")
+    return within([FORMS[kind](setting, argument)], bounds)
 
 
-def output(setting: PropertySetting, argument: str) -> Form:
-    """The functional that is explained."""
-    need(not argument, f"output with an argument {argument!r:.40}")
-    return setting.functional(setting.explained_output)
+def parts_of(table: TomlTable) -> tuple[str, str, str]:
+    """The kind of an expression, the whole text, and what stands behind the colon."""
+    whole = text_of(table.required("expression"), "expression").strip(" ")
+    kind, _, argument = whole.partition(":")
+    return kind, whole, argument.strip(" ")
+
+
+def scale_free(table: TomlTable) -> bool:
+    """Outputs are no attribution, and a component's sign no matter of scale."""
+    kind = parts_of(table)[0]
+    return kind not in FORMS or (kind == "component" and only_zero_bounds(table))
 
 
 def component(setting: PropertySetting, argument: str) -> Form:
@@ -117,7 +121,7 @@ def feature(setting: PropertySetting, text: str) -> int | str:
 
 
 FORMS: Mapping[str, Callable[[PropertySetting, str], Form]] = {
-    "component": component, "class-margin": class_margin, "output": output, "distance": distance,
-    "norm": norm, "mass": mass,
+    "component": component, "class-margin": class_margin, "distance": distance, "norm": norm,
+    "mass": mass,
 }
-KIND = PropertyKind("expression", BOUND_KEYS, build)
+KIND = PropertyKind("expression", BOUND_KEYS, build, scale_free)

@@ -8,7 +8,7 @@ from ..data.npy_file import NUMBERS_AND_TRUTHS, npy_numbers
 from ..formulas import Formula
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, text_of
-from .base import BOUND_KEYS, PropertyKind, value_bounds, within
+from .base import BOUND_KEYS, PropertyKind, always, value_bounds, within
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
@@ -44,4 +44,4 @@ def true_at_zero(table: TomlTable) -> bool:
     return not table.present("above", "below")
 
 
-KIND = PropertyKind("mass", ("undefined", *BOUND_KEYS), build, true_at_zero)
+KIND = PropertyKind("mass", ("undefined", *BOUND_KEYS), build, always, true_at_zero)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ..formulas import Formula
+from ..formulas import Formula, ValueBound
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, one_of
-from .base import SENSES, PropertyKind, ValueBound, within
+from .base import SENSES, PropertyKind, always, within
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
@@ -19,10 +19,11 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
     increasing = one_of(table.required("monotone"), "increasing decreasing") == "increasing"
     bound = ValueBound(*SENSES["at_least" if increasing else "at_most"], Fraction(0))
     output = table.get("output", setting.explained_output)
-    nodes = setting.network.derivatives(output, setting.reference)
+    form = setting.network.outputs.increasing_with(setting.weights(output))
+    nodes = setting.network.derivatives(form)
     slopes = [slope for node in nodes for slope in setting.graph.refs(node)]
     named = setting.features.select(table.required("feature"))
     return within([slopes[feature] for feature in named], [bound])
 
 
-KIND = PropertyKind("monotone", ("feature", "output"), build)
+KIND = PropertyKind("monotone", ("feature", "output"), build, always)

@@ -9,7 +9,7 @@ from ...graph.forms import Form, gap
 from ..formulas import ClaimAtom, Formula, all_of
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, filled_list
-from .base import PropertyKind
+from .base import PropertyKind, always
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
@@ -39,4 +39,4 @@ def named_order(keys: list[object], setting: PropertySetting) -> list[Form]:
     return [explained.items[place] for place in places]
 
 
-KIND = PropertyKind("order", (), build)
+KIND = PropertyKind("order", (), build, always)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from ..formulas import Formula
 from ..setting import PropertySetting
 from ..toml_values import TomlTable
-from .base import BOUND_KEYS, PropertyKind, value_bounds, within
+from .base import BOUND_KEYS, PropertyKind, always, value_bounds
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
-    return within([setting.functional(table.required("output"))], value_bounds(table))
+    """On a head's outputs the bounds are said of its logits, see `outputs.py`."""
+    return setting.output_bounds(table.required("output"), value_bounds(table))
 
 
-KIND = PropertyKind("output", BOUND_KEYS, build)
+KIND = PropertyKind("output", BOUND_KEYS, build, always)

@@ -38,4 +38,9 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
     return AtLeastOf(count, tuple(parts))
 
 
-KIND = PropertyKind("sign", ("which", "threshold", "zero", "at_least"), build)
+def compares_signs_alone(table: TomlTable) -> bool:
+    """Whether no component is left out for its size."""
+    return table.number("threshold") == 0
+
+
+KIND = PropertyKind("sign", ("which", "threshold", "zero", "at_least"), build, compares_signs_alone)

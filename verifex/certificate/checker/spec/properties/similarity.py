@@ -7,7 +7,7 @@ from ...graph.forms import total
 from ..formulas import ClaimAtom, Formula, all_of, any_of
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, exact, one_of
-from .base import PropertyKind
+from .base import PropertyKind, always
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
@@ -45,4 +45,4 @@ def true_at_zero(table: TomlTable) -> bool:
     return exact(table.required("at_least")) <= 0
 
 
-KIND = PropertyKind("similarity", ("at_least", "undefined"), build, true_at_zero)
+KIND = PropertyKind("similarity", ("at_least", "undefined"), build, always, true_at_zero)

@@ -7,7 +7,7 @@ from ...graph.forms import Form, gap
 from ..formulas import AtLeastOf, ClaimAtom, Formula
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, whole_number
-from .base import PropertyKind
+from .base import PropertyKind, always
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
@@ -44,4 +44,4 @@ def overlapping(
         for winner in winners))
 
 
-KIND = PropertyKind("top_k", ("overlap_at_least", "tie"), build)
+KIND = PropertyKind("top_k", ("overlap_at_least", "tie"), build, always)
