@@ -100,10 +100,11 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "lines names piecewise", "atoms header", "closing witnesses", "checker",
     ),
     "verifex.certificate.checker.spec": (
-        "formulas log_odds toml_values", "data names outputs", "constraints reference",
-        "functionals input_table region", "explanation", "setting", "properties", "requirements",
+        "formulas toml_values", "data names", "constraints reference",
+        "input_table outputs region", "explanation", "setting", "properties", "requirements",
         "claim",
     ),
+    "verifex.certificate.checker.spec.outputs": ("functionals log_odds", "claimed"),
     "verifex.certificate.checker.spec.properties": ("base", "*", "known"),
     "verifex.cli": (
         "guard", "common options plot vnnlib",

@@ -121,7 +121,7 @@ def test_the_network_of_a_spec_is_found_beside_it(tmp_path: Path) -> None:
 
 
 def test_smooth_networks_have_no_exact_reference() -> None:
-    claims = {"needs": v.top_k(1), "free": v.component(0, at_most=2)}
+    claims = {"needs": v.distance("l1", at_most=1), "free": v.component(0, at_most=2)}
     for name, claim in claims.items():
         spec = v.Spec(
             input=v.point([0, 0, 0]), region=v.linf(1), explain=v.explain(output="logit:0"),

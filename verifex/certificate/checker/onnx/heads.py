@@ -8,7 +8,7 @@
 Nothing smooth is ever computed. A tensor that is such a function of logits is kept apart from all
 other tensors, as the name of the function and the logits, and only the operators of this file may
 read one: others are refused. What a claim about it says of its logits is argued in
-`spec/outputs.py`.
+`spec/outputs/claimed.py`.
 """
 
 from __future__ import annotations

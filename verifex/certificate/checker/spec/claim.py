@@ -21,7 +21,7 @@ from .explanation import EXPLAIN_KEYS, ClaimNetwork, ExplainedComponents, read_e
 from .formulas import AtLeastOf, ClaimAtom, Formula, all_of, negate
 from .input_table import INPUT_KEYS, read_input
 from .names import ElementNames
-from .outputs import Outputs, outputs_of
+from .outputs.claimed import ClaimedOutputs, outputs_of
 from .reference import ReferencePoint
 from .region import REGION_KEYS, ClaimRegion, check_whole, read_region
 from .requirements import PropertyReader
@@ -127,7 +127,7 @@ def claim_network(table: TomlTable, network: Network) -> ClaimNetwork:
     shapes = {name: network.values[name].shape for name in network.inputs}
     label = claimed_output(table, network)
     head = network.heads.get(label)
-    about = Outputs("", network.output(label).solid().items) if head is None else (
+    about = ClaimedOutputs("", network.output(label).solid().items) if head is None else (
         outputs_of(head))
     return ClaimNetwork(
         network.graph, network.inputs, shapes, list(about.logits), about.head)

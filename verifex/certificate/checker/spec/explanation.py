@@ -11,9 +11,9 @@ from ..graph.forms import Form
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor
 from ..onnx.operators.windows import channels
-from .functionals import weights_of
 from .names import ElementNames
-from .outputs import Outputs
+from .outputs.claimed import ClaimedOutputs
+from .outputs.functionals import weights_of
 from .reference import ReferencePoint
 from .toml_values import TomlTable, shown
 
@@ -36,9 +36,9 @@ class ClaimNetwork(NamedTuple):
     head: str = ""
 
     @property
-    def outputs(self) -> Outputs:
+    def outputs(self) -> ClaimedOutputs:
         """The outputs as claims read them."""
-        return Outputs(self.head, self.logits)
+        return ClaimedOutputs(self.head, self.logits)
 
     def weights(self, output: object, reference: ReferencePoint) -> list[Fraction]:
         """The weight of each output in a functional."""
@@ -58,7 +58,7 @@ class ExplainedComponents(NamedTuple):
     chosen: list[int]
     nonnegative: bool
     output: object  # the functional that is explained, as written
-    scaled: bool  # the explanation is a positive multiple of the components, see outputs.py
+    scaled: bool  # the explanation is a positive multiple of the components, see outputs/claimed.py
 
     @property
     def components(self) -> list[Form]:

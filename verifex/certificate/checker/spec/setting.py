@@ -27,7 +27,7 @@ class PropertySetting(NamedTuple):
     files: DataFiles
     explanation: ExplainedComponents | None
     class_names: tuple[str, ...]
-    strong: bool  # how irrational bounds are rounded, see outputs.py
+    strong: bool  # how irrational bounds are rounded, see outputs/claimed.py
     rounded: list[str]  # bounds of which the two roundings differ
 
     @property

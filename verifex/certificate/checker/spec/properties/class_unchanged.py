@@ -9,8 +9,8 @@ from ...failures import need, pick
 from ...graph.forms import gap
 from ...onnx.heads import SIGMOID
 from ..formulas import ClaimAtom, Formula, ValueBound, all_of
-from ..log_odds import Ends, where_sigmoid_is
-from ..outputs import HALF
+from ..outputs.claimed import HALF
+from ..outputs.log_odds import Ends, where_sigmoid_is
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, whole_number
 from .base import SENSES, PropertyKind, always

@@ -9,7 +9,7 @@ from .base import BOUND_KEYS, PropertyKind, always, value_bounds
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
-    """On a head's outputs the bounds are said of its logits, see `outputs.py`."""
+    """On a head's outputs the bounds are said of its logits, see `outputs/claimed.py`."""
     return setting.output_bounds(table.required("output"), value_bounds(table))
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from ..failures import need, pick
-from ..graph.forms import ONE, Form
-from .reference import ReferencePoint
-from .toml_values import TomlTable, number_list, shown
+from ...failures import need, pick
+from ...graph.forms import ONE, Form
+from ..reference import ReferencePoint
+from ..toml_values import TomlTable, number_list, shown
 
 SIGNS = {"logit": (1,), "margin": (1, -1)}
 """logit:c is output c, margin:c,j is output c minus output j."""
@@ -22,7 +22,7 @@ def weights_of(
 ) -> list[Fraction]:
     """The weight of each output in a functional as [explain], `output` and `monotone` write it.
 
-    Order is that of the logits, which is that of the outputs (`outputs.py`).
+    Order is that of the logits, which is that of the outputs (`claimed.py`).
     """
     if isinstance(value, dict):
         weights = TomlTable(value, ("weights",)).required("weights")

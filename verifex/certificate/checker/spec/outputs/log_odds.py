@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from ..failures import need
+from ...failures import need
 
 GRID = 1 << 64
 LEAST = -1000
@@ -24,7 +24,7 @@ Ends = tuple[Fraction, Fraction]
 
 def where_sigmoid_is(share: Fraction) -> Ends:
     """The ends around m with sigmoid(m) = share, from 0 to 1."""
-    odds = share / (1 - share)
+    odds = Fraction(share, 1 - share)
     if odds == 1:
         return Fraction(0), Fraction(0)
     return around(lambda m: decided(lambda bits: less(exponential(m, bits), (odds, odds))))
@@ -86,12 +86,12 @@ def exponential(number: Fraction, bits: int) -> Ends:
     """
     if number < 0:
         low, high = exponential(-number, bits)
-        return 1 / high, 1 / low
+        return Fraction(1, high), Fraction(1, low)
     halvings = 0
     while number > Fraction(1 << halvings, 2):
         halvings += 1
     unit = 1 << (bits + 2 * halvings)
-    argument = number / (1 << halvings) * unit
+    argument = Fraction(number * unit, 1 << halvings)
     least, most = series(argument, unit, rounded_down)[0], sum(series(argument, unit, rounded_up))
     for _ in range(halvings):
         least, most = rounded_down(least * least, unit), rounded_up(most * most, unit)

@@ -37,10 +37,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from ..failures import Bad, need
-from ..graph.forms import Form, gap, total
-from ..onnx.heads import COMPLEMENT, LOG_SOFTMAX, NORMALIZED, SIGMOID, SOFTMAX, HeadTensor
-from .formulas import AtLeastOf, Formula, ValueBound
+from ...failures import Bad, need
+from ...graph.forms import Form, gap, total
+from ...onnx.heads import COMPLEMENT, LOG_SOFTMAX, NORMALIZED, SIGMOID, SOFTMAX, HeadTensor
+from ..formulas import AtLeastOf, Formula, ValueBound
 from .log_odds import Ends, where_log_sigmoid_is, where_sigmoid_is
 
 HALF = Fraction(1, 2)
@@ -59,10 +59,10 @@ class Curve(NamedTuple):
     def inner(self, bound: ValueBound) -> ValueBound:
         """The bound of s(form), or of its logarithm, that a bound of the curve is."""
         sign = bound.sign if self.factor > 0 else -bound.sign
-        return ValueBound(sign, bound.strict, (bound.limit - self.offset) / self.factor)
+        return ValueBound(sign, bound.strict, Fraction(bound.limit - self.offset, self.factor))
 
 
-class Outputs(NamedTuple):
+class ClaimedOutputs(NamedTuple):
     """The outputs that a claim is about: a head of logits, or the logits themselves ("")."""
 
     head: str
@@ -174,10 +174,10 @@ def place(value: Fraction, logarithm: bool) -> Ends:
     return where_log_sigmoid_is(value) if logarithm else where_sigmoid_is(value)
 
 
-def outputs_of(head: HeadTensor) -> Outputs:
+def outputs_of(head: HeadTensor) -> ClaimedOutputs:
     """The outputs that are a head; 1 - s(z) is s(-z)."""
     forms = head.logits.solid().items
     if head.function == COMPLEMENT:
-        return Outputs(SIGMOID, [total([(form, -1)]) for form in forms])
+        return ClaimedOutputs(SIGMOID, [total([(form, -1)]) for form in forms])
     need(head.function in (SOFTMAX, LOG_SOFTMAX, SIGMOID, NORMALIZED), "unsupported: smooth")
-    return Outputs(head.function, forms)
+    return ClaimedOutputs(head.function, forms)
