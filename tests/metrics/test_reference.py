@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.metric_nets import Net, points, truth
-from verifex.errors import InputError
-from verifex.ir.formula import Atom
+from verifex.errors import InputError, UnsupportedError
+from verifex.ir.formula import Atom, Dominance
+from verifex.ir.graph import Builder
+from verifex.ir.linmap import dense
 from verifex.problem.spec import builders as v
 from verifex.problem.spec.build import build_problem
 
@@ -160,3 +162,66 @@ def test_names_are_looked_up_in_all_ways() -> None:
         given.indices("job_aa")
     for a, b in combinations(given.given, 2):
         assert given.one(a) < given.one(b)
+
+
+# --- smooth references ----------------------------------------------------------------------
+
+
+def tanh_network(rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """x (4,) -> tanh -> y (3,), as a graph, and its values and gradients by numpy."""
+    first, second = rng.normal(size=(6, 4)), rng.normal(size=(3, 6))
+    b = Builder()
+    hidden = b.univariate("tanh", b.affine(dense(first), b.input("x", (4,))))
+    graph = b.build({"y": b.affine(dense(second), hidden)})
+
+    def outputs(x: Any) -> Any:
+        return second @ np.tanh(first @ x)
+
+    def gradient(x: Any, c: int) -> Any:
+        return (second[c] * (1 - np.tanh(first @ x) ** 2)) @ first
+
+    return graph, outputs, gradient
+
+
+def test_a_smooth_reference_decides_what_is_compared() -> None:
+    rng = np.random.default_rng(31)
+    for _ in range(5):
+        graph, outputs, gradient = tanh_network(rng)
+        x0 = rng.normal(size=4).round(3)
+        spec = {"input": v.point(x0.tolist()), "region": v.linf(1)}
+        best = int(np.argmax(outputs(x0)))
+        by_number = build_problem(graph, v.Spec(**spec, require=v.class_is(best)))
+        assert build_problem(graph, v.Spec(**spec, require=v.class_unchanged())).require \
+            == by_number.require
+        a = gradient(x0, best)
+        explain = v.explain(output="predicted")
+        signs = [v.component(i, above=0) if a[i] > 0 else v.component(i, below=0) for i in range(4)]
+        ranked = [int(i) for i in np.argsort(-a)]
+        for unchanged, known in ((v.sign(), v.all_of(*signs)), (v.order(), v.order(*ranked))):
+            found, wanted = (build_problem(graph, v.Spec(**spec, explain=explain, require=one))
+                             for one in (unchanged, known))
+            assert found.require == wanted.require
+        top = build_problem(graph, v.Spec(**spec, explain=explain, require=v.top_k(2)))
+        assert isinstance(top.require, Dominance)
+        assert set(top.require.winners) == set(ranked[:2])
+        with pytest.raises(UnsupportedError, match="no exact value"):
+            build_problem(graph, v.Spec(**spec, explain=explain,
+                                        require=v.distance("l1", at_most=1)))
+
+
+def test_what_a_smooth_reference_does_not_tell_apart_is_refused() -> None:
+    b = Builder()
+    up = b.univariate("tanh", b.input("x", (2,)))
+    graph = b.build({"y": up})
+    spec = {"input": v.point([0.3, 0.3]), "region": v.linf(1)}
+    for claim in (v.class_unchanged(), v.class_unchanged(tie="index")):
+        with pytest.raises(InputError, match="outputs 0 and 1 are not told apart"):
+            build_problem(graph, v.Spec(**spec, require=claim))
+    explained = v.explain(output="margin:0,1")
+    flat = v.Spec(**spec, explain=explained, require=v.top_k(1))
+    assert build_problem(graph, flat).require  # 1 - t^2 against -(1 - t^2)
+    b = Builder()
+    same = b.univariate("tanh", b.affine(dense(np.array([[1.0, 1.0]])), b.input("x", (2,))))
+    tied = v.Spec(**spec, explain=v.explain(output="logit:0"), require=v.top_k(1))
+    with pytest.raises(InputError, match=r"x\[0\] and x\[1\] are not told apart"):
+        build_problem(b.build({"y": same}), tied)

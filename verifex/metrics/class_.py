@@ -45,6 +45,7 @@ class Class(Property):
 
 def build(wanted: Class, setting: Setting) -> Formula:
     """f_c - f_j > 0 for all j != c; of a single output f > t for class 1, f < t for class 0."""
+    setting.need_one_row()
     if wanted.threshold is not None and setting.classes > 1:
         raise InputError(f"the network has {setting.classes} outputs, of which the largest counts",
                          expected="no threshold", key="threshold")

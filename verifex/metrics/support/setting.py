@@ -114,6 +114,14 @@ class Setting:
         """How many classes there are: one output alone divides two (see `class_.py`)."""
         return max(2, self.classes)
 
+    def need_one_row(self) -> None:
+        """InputError where the output has several axes, so that no one class is the largest."""
+        shape = self.builder.shape(self.logits)
+        if sum(side > 1 for side in shape) > 1:
+            raise InputError(
+                f"the output has shape {list(shape)}, which is several rows of classes",
+                expected='an output of one row, or output = "logit:c" by position')
+
     @property
     def outputs(self) -> int:
         """The node of the network's output as the file has it."""
@@ -122,6 +130,7 @@ class Setting:
     def ranked_classes(self, tie: str = "error", first: int = 1) -> list[int]:
         """The outputs by falling value at the reference; a tie that leaves one of the `first` open
         is an InputError."""
+        self.need_one_row()
         found = self.reference.ranked(self.logits)
         for place, word in enumerate(("largest", "second largest")[:first]):
             found.told_apart(place + 1, lambda a, b: f"outputs {a} and {b}", f"one {word} output",

@@ -204,7 +204,20 @@ def _output_node(graph: Graph, name: str | None) -> tuple[int, OutputHead | None
         raise InputError(
             f"no output '{chosen}'", expected=f"one of {', '.join(known)}", key="network_output"
         )
+    _refuse_batch(graph, chosen)
     return decided_on(graph.outputs[chosen], graph.heads.get(chosen))
+
+
+def _refuse_batch(graph: Graph, output: str) -> None:
+    """InputError where an output has a row for each row of an input: what a spec says of "the"
+    output would be read as one of a network with as many times more outputs."""
+    shape = graph.nodes[graph.outputs[output]].shape
+    rows = {graph.nodes[i].shape[0] for i in graph.inputs if len(graph.nodes[i].shape) > 1}
+    if len(shape) > 1 and shape[0] > 1 and shape[0] in rows:
+        raise InputError(
+            f"the network takes {shape[0]} rows at once, and '{output}' has one for each: a spec "
+            "is about one row", expected="a network exported with a batch of one (a VNN-LIB query "
+            "can name single elements)", key="network")
 
 
 def explained_setting(setting: Setting, spec: ExplainSpec) -> Setting:

@@ -127,10 +127,16 @@ def claim_network(table: TomlTable, network: Network) -> ClaimNetwork:
     shapes = {name: network.values[name].shape for name in network.inputs}
     label = claimed_output(table, network)
     head = network.heads.get(label)
+    sides = network.output(label).shape
+    # Sound: such a claim could be about one row, or about all of them as one: it is refused.
+    need(len(sides) < 2 or sides[0] < 2
+         or sides[0] not in [shape[0] for shape in shapes.values() if len(shape) > 1],
+         f"network: several rows at once, a batch of {sides[:1]}")
     about = ClaimedOutputs("", network.output(label).solid().items) if head is None else (
         outputs_of(head))
     return ClaimNetwork(
-        network.graph, network.inputs, shapes, list(about.logits), about.head)
+        network.graph, network.inputs, shapes, list(about.logits), about.head,
+        sum(side > 1 for side in sides) < 2)
 
 
 def class_names(table: TomlTable, outputs: int) -> tuple[str, ...]:

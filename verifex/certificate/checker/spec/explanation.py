@@ -13,7 +13,7 @@ from ..graph.symbolic import SymbolicTensor
 from ..onnx.operators.windows import channels
 from .names import ElementNames
 from .outputs.claimed import ClaimedOutputs
-from .outputs.functionals import weights_of
+from .outputs.functionals import PLACES, weights_of
 from .reference import ReferencePoint
 from .toml_values import TomlTable, shown
 
@@ -34,6 +34,7 @@ class ClaimNetwork(NamedTuple):
     shapes: Mapping[str, tuple[int, ...]]
     logits: list[Form]
     head: str = ""
+    one_row: bool = True  # the output is one row of classes
 
     @property
     def outputs(self) -> ClaimedOutputs:
@@ -42,6 +43,8 @@ class ClaimNetwork(NamedTuple):
 
     def weights(self, output: object, reference: ReferencePoint) -> list[Fraction]:
         """The weight of each output in a functional."""
+        need(self.one_row or not any(place in str(output) for place in PLACES),
+             "a class of an output of several rows")
         return weights_of(output, self.logits, reference)
 
     def derivatives(self, form: Form) -> list[int]:

@@ -28,6 +28,7 @@ from verifex.problem.spec.build import (
     graph_of,
     named,
     prepare,
+    refutation,
     require_something,
     required,
 )
@@ -162,7 +163,8 @@ def radius_questions(
     if prepared.point.values is None:
         raise InputError("a radius needs a reference point", expected="[input] point or data",
                          key="input")
-    problem = prepared.problem(required(spec, prepared.setting), assumption(spec, prepared.setting))
+    claim = required(spec, prepared.setting), assumption(spec, prepared.setting)
+    problem = prepared.problem(*claim, refutation=refutation(spec, prepared.setting))
     names, point = prepared.setting.features, prepared.point.values
     with under("region"):
         frozen = build_region(spec.region.model_copy(update={**dict.fromkeys(KEYS), "linf": _FAR}),

@@ -23,6 +23,7 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
     other word is a name of [classes], which stands at the place of its output.
     """
     logits = setting.network.logits
+    need(setting.network.one_row, "a class of an output of several rows")
     if len(logits) == 1:
         return build_of_one(table, setting)
     need(not table.present("threshold"), "threshold: of several outputs")

@@ -13,9 +13,10 @@ from ...failures import need, pick
 from ...graph.forms import Form, gap, total
 from ...graph.network_graph import PRODUCT, NetworkGraph
 from ...graph.symbolic import SymbolicTensor
+from ...onnx.heads import LOG_SOFTMAX
 from ..explanation import absolute
 from ..formulas import Formula
-from ..functionals import is_output, output_of
+from ..outputs.functionals import is_output, output_of
 from ..setting import PropertySetting
 from ..toml_values import TomlTable, text_of
 from .base import BOUND_KEYS, PropertyKind, only_zero_bounds, value_bounds, within
@@ -33,6 +34,10 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
         need(not argument, f"output with an argument {argument!r:.40}")
         return setting.output_bounds(setting.explained_output, bounds)
     need(kind in FORMS, f"no expression {whole!r:.40}")
+    # Sound: outputs of a head have the order of their logits, and log-softmax their differences.
+    head = setting.network.head
+    need(kind != "class-margin" or head in ("", LOG_SOFTMAX) or only_zero_bounds(table),
+         "unsupported: a bound of outputs that is smooth")
     return within([FORMS[kind](setting, argument)], bounds)
 
 
@@ -46,7 +51,8 @@ def parts_of(table: TomlTable) -> tuple[str, str, str]:
 def scale_free(table: TomlTable) -> bool:
     """Outputs are no attribution, and a component's sign no matter of scale."""
     kind = parts_of(table)[0]
-    return kind not in FORMS or (kind == "component" and only_zero_bounds(table))
+    return (kind not in FORMS or kind == "class-margin"
+            or (kind == "component" and only_zero_bounds(table)))
 
 
 def component(setting: PropertySetting, argument: str) -> Form:
