@@ -13,7 +13,6 @@ from verifex.errors import InputError
 from verifex.ir.graph import Graph
 from verifex.metrics.support.base import Property
 from verifex.metrics.support.files import DataFolder
-from verifex.metrics.support.reference import top
 from verifex.metrics.topk import TopK
 from verifex.problem.spec.build import find_network, named, prepare
 from verifex.problem.spec.model import All, AnyOf, Not, Spec, spec_source
@@ -91,7 +90,7 @@ def explained_point(graph: Graph, spec: Spec, folder: str | Path = ".") -> Expla
     prepared = prepare(graph, spec, DataFolder(Path(folder)))
     setting = prepared.setting
     features = stated_features(setting, range(len(setting.explanation().chosen)))
-    _, at = prediction_at(setting, prepared.point.label)
+    _, at = prediction_at(setting, prepared.point.label, spec.require)
     explained = setting.explanation()
     whole = len(explained.chosen) == explained.names.size and len(explained.names.blocks) == 1
     shape = explained.names.blocks[0].shape if whole and not explained.names.given else ()
@@ -110,7 +109,7 @@ def explained_point(graph: Graph, spec: Spec, folder: str | Path = ".") -> Expla
 def _ties(features: Sequence[StatedFeature]) -> tuple[tuple[str, str], ...]:
     """Neighbours in the ranking with equal attributions, those that are 0 left out."""
     values = [f.attribution for f in features]
-    ranked = [features[i] for i in top(values, range(len(values)))]
+    ranked = [features[i] for i in sorted(range(len(values)), key=lambda i: -values[i])]
     return tuple((a.name, b.name) for a, b in pairwise(ranked)
                  if a.attribution == b.attribution != 0)
 
