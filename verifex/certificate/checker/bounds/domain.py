@@ -227,7 +227,8 @@ class Domain:
         unit, forest = self.grid.unit, self.graph.nodes[position].forest
         reach = self.reach(position)
         if reach is not None:
-            possible = [bool(reach.leaves >> k & 1) for k in range(len(forest.paths))]
+            bits = f"{reach.leaves:0{len(forest.paths)}b}"[::-1]
+            possible = [bit == "1" for bit in bits]
         else:
             low, high = ([Fraction(v, unit) for v in side] for side in box)
             possible = [all(c.possible(low[c.element], high[c.element]) for c in path)
