@@ -106,7 +106,8 @@ class HeadTensor(NamedTuple):
 Result = SymbolicTensor | HeadTensor | None
 """A result; None for one that is not computed."""
 
-Rule = Callable[[OperatorCall], SymbolicTensor | Sequence[Result]]
+Rule = Callable[
+    [OperatorCall], SymbolicTensor | list[SymbolicTensor] | list[Result]]
 """The result of an operator, or the list of its results where it may have several."""
 
 
