@@ -136,3 +136,9 @@ def test_reasons_of_interrupted_work_name_no_time_limit() -> None:
     assert [str(reason) for reason in told] == [
         "interrupted after 2.5 s", "search: stopped after 7 domains, margin at least -0.25 so far",
         "highs: within its tolerance of a tie, or only on a kink"]
+
+
+def test_a_note_is_told_once() -> None:
+    verdict = Verdict(Outcome.CLAIMED, notes=("a", "b", "a"))
+    assert verdict.notes == ("a", "b")
+    assert replace(verdict, notes=(*verdict.notes, "b", "c")).notes == ("a", "b", "c")

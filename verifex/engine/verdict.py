@@ -124,6 +124,10 @@ class Verdict:
     proof: Any = field(default=None, repr=False, compare=False)
     kept: KeptFiles | None = field(default=None, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        # Whoever adds a note need not know the others: each is told once.
+        object.__setattr__(self, "notes", tuple(dict.fromkeys(self.notes)))
+
     @property
     def exit_code(self) -> int:
         return self.outcome.exit_code
