@@ -26,7 +26,7 @@ class Cvc5:
         try:
             import cvc5
         except ImportError as e:
-            return Availability(False, reason=str(e))
+            return Availability(False, reason=f"{e}: pip install 'verifex-nn[cvc5]'")
         version = cvc5.Solver(cvc5.TermManager()).getVersion()
         return Availability(True, version.decode() if isinstance(version, bytes) else version)
 

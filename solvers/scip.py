@@ -32,7 +32,7 @@ class Scip:
         try:
             import pyscipopt
         except ImportError as e:
-            return Availability(False, reason=str(e))
+            return Availability(False, reason=f"{e}: pip install 'verifex-nn[scip]'")
         return Availability(True, str(pyscipopt.Model().version()))
 
     def solve(self, model: Model, limits: SolveLimits) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -198,3 +199,12 @@ def test_nothing_that_a_library_writes_is_on_stdout(documents: dict[str, Any]) -
 def test_errors_are_described(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     run(app, words)
     VALIDATOR.validate(json.loads(capsys.readouterr().out))
+
+
+def test_shells_complete_commands() -> None:
+    """What `--install-completion` lets a shell ask."""
+    asked = os.environ | {
+        "_VERIFEX_COMPLETE": "complete_bash", "COMP_WORDS": "verifex ver", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-c", "from verifex.cli import main; main()"],
+                          env=asked, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["verify"]

@@ -21,7 +21,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 proved, 1 refuted, 2 unknown or claimed, 64 usage, 65 bad input, "
     "69 missing solver, 70 internal error, 130 interrupted.",
     no_args_is_help=False,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
