@@ -50,7 +50,7 @@ def test_the_page_is_what_the_command_writes(tmp_path: Path) -> None:
 def test_the_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert support(None, json=True) == 0
     found = json.loads(capsys.readouterr().out)["operators"]
-    assert {"operator": "Relu", "operator sets": "7 to 23", "restricted to": "as the standard says",
+    assert {"operator": "Relu", "operator_sets": "7 to 23", "restricted_to": "as the standard says",
             "checker": "read"} in found
     assert support(None, json=False) == 0
     assert "LayerNormalization" in capsys.readouterr().out

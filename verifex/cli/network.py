@@ -43,7 +43,8 @@ def support(markdown: Path | None, *, json: bool) -> int:
         return 0
     heads = ("operator", "operator sets", "restricted to", "checker")
     if json:
-        emit("operators", {"operators": [dict(zip(heads, row, strict=True)) for row in rows()]})
+        keys = [head.replace(" ", "_") for head in heads]
+        emit("operators", {"operators": [dict(zip(keys, row, strict=True)) for row in rows()]})
         return 0
     from rich.table import Table
     from rich.text import Text
