@@ -22,17 +22,17 @@ from ..toml_values import TomlTable, text_of
 from .base import BOUND_KEYS, PropertyKind, only_zero_bounds, value_bounds, within
 
 POSITION = re.compile("[0-9]{1,9}")
-OUTPUTS = ("logit", "margin", "predicted", "sum")
+OUTPUTS = ("output", "logit", "margin", "predicted", "sum")
 
 
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
     kind, whole, argument = parts_of(table)
     bounds = value_bounds(table)
-    if kind in OUTPUTS:
-        return setting.output_bounds(whole, bounds)
     if kind == "output":
         need(not argument, f"output with an argument {argument!r:.40}")
         return setting.output_bounds(setting.explained_output, bounds)
+    if kind in OUTPUTS:
+        return setting.output_bounds(whole, bounds)
     need(kind in FORMS, f"no expression {whole!r:.40}")
     # Sound: outputs of a head have the order of their logits, and log-softmax their differences.
     head = setting.network.head
