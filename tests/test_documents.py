@@ -50,13 +50,14 @@ CALLS: dict[str, list[str]] = {
     "difference": ["difference", "breast_cancer.onnx", "breast_cancer.onnx", "holds.toml"],
     "difference claim": ["difference", "breast_cancer.onnx", "breast_cancer.onnx", "holds.toml",
                          "--at-most", "1"],
+    "radii": ["radius", "holds.toml", "-t", "20", "--tolerance", "0.5"],
+    "features": ["radius", "holds.toml", "-t", "5", "-f", "worst_radius", "-f", "0"],
     "replay": ["replay", "fails.toml", "w.json"],
     "check": ["check", "holds.toml", "kept/proof.vxc"],
     "folder check": ["check", ".", "--files", "."],
     "checker": ["check", "--export", "checker.pyz"],
     "graph": ["show", "breast_cancer.onnx", "--spec", "holds.toml"],
     "export": ["export", "holds.toml", "--smtlib", "q.smt2"],
-    "radii": ["radius", "holds.toml", "-t", "3"],
     "operators": ["support"],
     "solvers": ["solvers"],
     "doctor": ["doctor"],
@@ -68,7 +69,7 @@ CALLS: dict[str, list[str]] = {
     "error": ["verify", "none.toml"],
 }
 KINDS = {"printed": "ready spec", "refuted": "verdict", "unknown": "verdict",
-         "difference": "ranges", "difference claim": "verdict"}
+         "difference": "ranges", "features": "radii", "difference claim": "verdict"}
 ELSEWHERE: set[str] = set()
 """Commands whose documents are validated by tests of their own."""
 

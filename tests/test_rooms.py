@@ -33,7 +33,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (
-        "csv_file linear messages", "model", "words", "builders data region schema", "build",
+        "csv_file linear messages", "model", "words", "builders data region schema",
+        "column_units", "build",
         "difference expression",
     ),
     "verifex.problem.vnnlib": (

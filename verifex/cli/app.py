@@ -123,7 +123,8 @@ def radius(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option("--of", metavar="linf|l1|l2", help="Which radius (that of the spec)."),
+        typer.Option("--of", metavar="KEY", help="Which radius: linf, "
+                     "linf_relative, l1, l2 (the one that the spec has)."),
     ] = None,
     tolerance: Annotated[
         str, typer.Option("--tolerance", metavar="NUMBER", help="The gap that may be left, as a "

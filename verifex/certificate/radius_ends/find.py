@@ -257,7 +257,8 @@ class _Certifying:
             claimed, search.refuted, search.witness, self.most, self.domain, self.tolerance, closed,
             interrupted, () if closed else tuple(dict.fromkeys(search.reasons)),
             tuple(self.evidence), tuple(dict.fromkeys(notes)), time.monotonic() - self.started,
-            tuple(search.trials), self.told, self.refuted_told)
+            tuple(search.trials), None if self.question.files is None else
+            self.question.files.hashes(), self.told, self.refuted_told)
 
 
 def radius_files(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from verifex.documents import header
 from verifex.engine.findings.reasons import Evidence, Reason, sentence
 from verifex.engine.radius.radius_search import RadiusTrial
 from verifex.engine.verdict import Witness
@@ -23,8 +24,8 @@ class RadiusVerdict:
     some 1e-15). None: not even at the least radius. `most` is where the search ended: the end of
     the domain, from which the region grows no more, where `domain` says so, or else a limit.
 
-    `closed`: nothing is left between, up to `tolerance` of the refuted radius; `ended` is the whole
-    numbers' (and the domain's) way to close it: no point comes into the region between the two.
+    `closed`: nothing is left between, up to `tolerance` of the refuted radius, or since no point
+    comes into the region between the two (whole numbers). `sha256` are the hashes of the files.
     `certificate` and `witness_certificate` say what became of the certificates and of their specs.
     """
 
@@ -45,6 +46,7 @@ class RadiusVerdict:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     trials: tuple[RadiusTrial, ...] = ()
+    sha256: Mapping[str, Any] | None = None
     certificate: Mapping[str, Any] | None = None
     witness_certificate: Mapping[str, Any] | None = None
 
@@ -74,8 +76,10 @@ class RadiusVerdict:
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`; rationals also as exact text."""
         return {
+            **header("radius"),
             "name": self.name,
-            "radius": self.key,
+            "sha256": None if self.sha256 is None else dict(self.sha256),
+            "key": self.key,
             "features": self.features or None,
             **_number("proved", self.proved),
             **_number("claimed", self.claimed),

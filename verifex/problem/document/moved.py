@@ -41,6 +41,12 @@ def moved_document(document: Mapping[str, Any], moved: Renaming) -> dict[str, An
         out["input"] = {
             key: moved(value) if key in ("data", "minmax_of") and isinstance(value, str) else value
             for key, value in given.items()}
+    region = out.get("region")
+    if isinstance(region, Mapping) and isinstance(region.get("linf_relative"), Mapping):
+        relative = dict(region["linf_relative"])
+        if isinstance(relative.get("data"), str):
+            relative["data"] = moved(relative["data"])
+        out["region"] = {**region, "linf_relative": relative}
     for key in ("require", "assume"):
         if key in out:
             out[key] = _masks_moved(out[key], moved)

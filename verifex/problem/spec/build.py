@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import prod
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from verifex.metrics.support.names import Names, blocks_of
 from verifex.metrics.support.reference import Reference
 from verifex.metrics.support.setting import Explanation, OutputHead, Setting, decided_on
 from verifex.problem.read import ReadProblem, read_query
+from verifex.problem.spec.column_units import column_units
 from verifex.problem.spec.data import Point, load_point
 from verifex.problem.spec.messages import spec_error
 from verifex.problem.spec.model import All, AnyOf, ExplainSpec, Not, Spec, spec_source
@@ -162,7 +164,8 @@ def prepare(graph: Graph, spec: Spec, files: DataFolder) -> Prepared:
         with under("names"):
             features = Names(blocks, point.names)
     with under("region"):
-        region, notes = build_region(spec.region, features, point.values)
+        units = region_units(spec, features, files)
+        region, notes = build_region(spec.region, features, point.values, units)
         region.require_whole(graph.whole_inputs)
     builder.notes += [*point.notes, *notes]
     logits, head = _output_node(graph, spec.network_output)
@@ -183,6 +186,14 @@ def prepare(graph: Graph, spec: Spec, files: DataFolder) -> Prepared:
         with under("explain"):
             setting = explained_setting(setting, spec.explain)
     return Prepared(spec, graph, setting, region, point)
+
+
+def region_units(spec: Spec, features: Names, files: DataFolder) -> tuple[Fraction, ...]:
+    """The units of `linf_relative`; none where the region has no such radius."""
+    if spec.region.linf_relative is None:
+        return ()
+    with under("linf_relative"):
+        return column_units(spec.region.linf_relative, spec.input, features, files)
 
 
 def _fitting_names(names: tuple[str, ...], setting: Setting) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def _from_npy(spec: InputSpec, source: Source[bytes], size: int) -> Vector:
 
 
 @dataclass(frozen=True)
-class _Table:
+class CsvTable:
     """A CSV file: its header (or none) and which columns are features."""
 
     source: Source[bytes]
@@ -147,7 +147,7 @@ class _Table:
             yield from islice(rows, self.skip, None)
 
 
-def _table(spec: InputSpec, source: Source[bytes], size: int, key: str) -> _Table:
+def csv_table(spec: InputSpec, source: Source[bytes], size: int, key: str) -> CsvTable:
     """Find the header and the feature columns of a file."""
     with under(key):
         _require_text(source)
@@ -159,7 +159,7 @@ def _table(spec: InputSpec, source: Source[bytes], size: int, key: str) -> _Tabl
     header = _header(spec, source, first, key)
     left_out = _left_out(spec, header, len(first))
     columns = tuple(i for i in range(len(first)) if i not in left_out)
-    table = _Table(source, header, 1 if header else 0, columns)
+    table = CsvTable(source, header, 1 if header else 0, columns)
     if len(columns) != size:
         what = f"{len(columns)} columns of features in '{source.name}'"
         raise InputError(what, expected=f"{size}, as many as the network takes"
@@ -197,7 +197,7 @@ def _require_commas(source: Source[bytes], first: Sequence[str], key: str) -> No
             key=key)
 
 
-def _hint(spec: InputSpec, table: _Table, size: int) -> str:
+def _hint(spec: InputSpec, table: CsvTable, size: int) -> str:
     """What may be the matter with a table of the wrong number of feature columns."""
     if len(table.columns) <= size:
         return ""
@@ -211,7 +211,7 @@ def _hint(spec: InputSpec, table: _Table, size: int) -> str:
     return "; others are left out with drop = [their names]"
 
 
-def _counts_rows(table: _Table, column: int) -> bool:
+def _counts_rows(table: CsvTable, column: int) -> bool:
     """Whether a column of the first hundred rows is 0, 1, 2, ... or 1, 2, 3, ..."""
     cells = [row[column].strip(" \t") for row in islice(table.rows(), _LOOK)]
     starts = (0, 1) if len(cells) > 1 else ()
@@ -273,7 +273,7 @@ def _from_csv(
     """The values of the row, the names of the features, and the row's label."""
     if spec.row is None:
         raise InputError("missing", expected="row = a row of the data, from 0", key="row")
-    table = _table(spec, source, size, "data")
+    table = csv_table(spec, source, size, "data")
     with under("data"):
         row = next(islice(table.rows(), spec.row, None), None)
     if row is None:
@@ -287,7 +287,7 @@ def _from_csv(
     return values, names, None if at is None else row[at].strip(" \t")
 
 
-def _cell(row: Sequence[str], index: int, table: _Table, at: int) -> Fraction:
+def _cell(row: Sequence[str], index: int, table: CsvTable, at: int) -> Fraction:
     column = f"'{table.header[index]}'" if table.header else str(index)
     try:
         return parse_exact(row[index])
@@ -302,20 +302,26 @@ def _cell(row: Sequence[str], index: int, table: _Table, at: int) -> Fraction:
 
 def _scaled(spec: InputSpec, point: Vector, files: DataFolder) -> Vector:
     """(point - min) / (max - min) exactly; where max = min, point - min (as scikit-learn does)."""
+    low, high = scaling_ends(spec, len(point), files)
+    return tuple((v - a) / ((b - a) or 1) for v, a, b in zip(point, low, high, strict=True))
+
+
+def scaling_ends(spec: InputSpec, size: int, files: DataFolder) -> tuple[Vector, Vector]:
+    """The min and max of every feature, by which the point is scaled."""
     if spec.scale is not None:
         low, high = spec.scale.min.values, spec.scale.max.values
         for key, side in (("scale.min", low), ("scale.max", high)):
-            if len(side) != len(point):
-                raise InputError(f"{len(side)} numbers", expected=f"{len(point)}", key=key)
+            if len(side) != size:
+                raise InputError(f"{len(side)} numbers", expected=f"{size}", key=key)
     else:
         with under("minmax_of"):
             source = files.read(spec.minmax_of or "")
-        low, high = _minmax(spec, source, len(point), files)
+        low, high = _minmax(spec, source, size, files)
     for i, (a, b) in enumerate(zip(low, high, strict=True)):
         if a > b:
             what = f"feature {i} has min {show(a)} above max {show(b)}"
             raise InputError(what, expected="min <= max", key="scale")
-    return tuple((v - a) / ((b - a) or 1) for v, a, b in zip(point, low, high, strict=True))
+    return low, high
 
 
 def _minmax(
@@ -324,14 +330,14 @@ def _minmax(
     """The least and greatest value of every feature column of a CSV file, in the data's order."""
     if (spec.data or "").endswith(".npy"):
         raise InputError("scaling by a CSV file of data in a .npy file", expected="scale = {...}")
-    given = _table(spec, files.read(spec.data or ""), size, "data")
+    given = csv_table(spec, files.read(spec.data or ""), size, "data")
     with under("minmax_of"):
-        table = _table(spec, scale, size, "")
+        table = csv_table(spec, scale, size, "")
         table = _matched(table, given)
         return _ends(table)
 
 
-def _matched(table: _Table, source: _Table) -> _Table:
+def _matched(table: CsvTable, source: CsvTable) -> CsvTable:
     """The table with its columns in the order of the data's: by name, or by place without names."""
     if bool(table.header) != bool(source.header):
         which = table if table.header else source
@@ -351,12 +357,12 @@ def _matched(table: _Table, source: _Table) -> _Table:
     return replace(table, columns=tuple(place[name] for name in names))
 
 
-def _ends(table: _Table) -> tuple[Vector, Vector]:
+def _ends(table: CsvTable) -> tuple[Vector, Vector]:
     """The least and the greatest value of every column."""
     low: list[Decimal] | None = None
     high: list[Decimal] = []
     for at, row in enumerate(table.rows()):
-        values = _decimals(row, at, table)
+        values = row_decimals(row, at, table)
         low = values if low is None else [min(a, b) for a, b in zip(low, values, strict=True)]
         high = [max(a, b) for a, b in zip(high, values, strict=True)] if high else values
     if low is None:
@@ -364,7 +370,7 @@ def _ends(table: _Table) -> tuple[Vector, Vector]:
     return tuple(map(Fraction, low)), tuple(map(Fraction, high))
 
 
-def _decimals(row: Sequence[str], at: int, table: _Table) -> list[Decimal]:
+def row_decimals(row: Sequence[str], at: int, table: CsvTable) -> list[Decimal]:
     """The features of a row as decimals: exact, and quick to compare."""
     cells = [row[i].strip(" \t") for i in table.columns]
     for i, cell in zip(table.columns, cells, strict=True):

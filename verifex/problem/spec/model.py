@@ -138,10 +138,20 @@ def _interval(value: object) -> object:
     return value
 
 
+class RelativeRadius(Fields):
+    """`linf_relative`: a radius in units of each feature's range, or its standard deviation, in a
+    CSV file with the columns of the features (`data`; else that of `[input]`)."""
+
+    value: Radii
+    of: Literal["range", "std"] = "range"
+    data: str | None = None
+
+
 class RegionSpec(Fields):
     """Which inputs a claim speaks about: everything given here at once (an intersection)."""
 
     linf: Radii = None
+    linf_relative: RelativeRadius | None = None
     l1: Radius | None = None
     l2: Radius | None = None
     box: Box | None = None
@@ -151,6 +161,13 @@ class RegionSpec(Fields):
     integer: Selection = ()
     one_hot: tuple[Selection, ...] = ()
     linear: tuple[str, ...] = ()
+
+    @field_validator("linf_relative", mode="before")
+    @classmethod
+    def _of_the_range(cls, value: object) -> object:
+        """A number alone is one of the range."""
+        plain = value is None or isinstance(value, Mapping | RelativeRadius)
+        return value if plain else {"value": value}
 
     @field_validator("box", "clip", mode="before")
     @classmethod

@@ -46,7 +46,8 @@ class _Bounds:
                 side = "lower" if a is None else "upper"
                 raise InputError(
                     f"'{self.names.name(i)}' has no {side} bound",
-                    expected="a radius (linf, l1, l2), box, clip or freeze that bounds it",
+                    expected="a radius (linf, linf_relative, l1, l2), box, clip or freeze that "
+                    "bounds it",
                 )
             lo.append(a)
             hi.append(b)
@@ -86,13 +87,18 @@ def _spread_table(value: Mapping[str, Fraction], names: Names) -> list[Fraction 
 
 
 def build_region(
-    spec: RegionSpec, names: Names, point: Sequence[Fraction] | None
+    spec: RegionSpec, names: Names, point: Sequence[Fraction] | None,
+    units: Sequence[Fraction] = (),
 ) -> tuple[Region, list[str]]:
-    """The region and sentences that a verdict should repeat; raises InputError."""
+    """The region and sentences that a verdict should repeat; raises InputError. `units` are those
+    of `linf_relative`, one a feature."""
     bounds = _Bounds(names)
     frozen = _frozen(spec, names)
     _cut_box(bounds, spec.box, "box")
     _cut_box(bounds, spec.clip, "clip")
+    if spec.linf_relative is not None:
+        with under("linf_relative.value"):
+            _cut_radii(bounds, spec.linf_relative.value, units, _needed(point, "linf_relative"))
     balls = _cut_balls(bounds, spec, frozen, point)
     for i in sorted(frozen):
         x = _needed(point, "freeze")[i]
@@ -148,9 +154,7 @@ def _cut_balls(
     if spec.linf is not None:
         x0 = _needed(point, "linf")
         with under("linf"):
-            for i, radius in enumerate(spread(spec.linf, names)):
-                r = radius or Fraction(0)  # a feature that a table leaves out does not move
-                bounds.cut(i, x0[i] - r, x0[i] + r)
+            _cut_radii(bounds, spec.linf, [Fraction(1)] * names.size, x0)
     free = tuple(i for i in range(names.size) if i not in frozen)
     balls = []
     for norm in ("l1", "l2"):
@@ -163,6 +167,15 @@ def _cut_balls(
             for i in free:
                 bounds.cut(i, x0[i] - radius, x0[i] + radius)
     return balls
+
+
+def _cut_radii(
+    bounds: _Bounds, radii: PerFeature, units: Sequence[Fraction], x0: Sequence[Fraction]
+) -> None:
+    """Every feature within its radius, in its unit, of x0."""
+    for i, radius in enumerate(spread(radii, bounds.names)):
+        r = (radius or Fraction(0)) * units[i]  # a feature that a table leaves out does not move
+        bounds.cut(i, x0[i] - r, x0[i] + r)
 
 
 def _ball_possible(ball: Ball, lo: Sequence[Fraction], hi: Sequence[Fraction]) -> None:

@@ -19,7 +19,7 @@ from ..onnx.network import Network
 from .data.data_files import DataFiles
 from .explanation import EXPLAIN_KEYS, ClaimNetwork, ExplainedComponents, read_explanation
 from .formulas import AtLeastOf, ClaimAtom, Formula, all_of, negate
-from .input_table import INPUT_KEYS, read_input
+from .input_table import INPUT_KEYS, feature_units, read_input
 from .names import ElementNames
 from .outputs.claimed import ClaimedOutputs, outputs_of
 from .reference import ReferencePoint
@@ -87,11 +87,14 @@ def spec_claim(spec: Mapping[str, object], folder: str, network: Network) -> Cla
     kinks_closed = table.word("kink", "error zero") == "zero"
     about, flat_inputs = claim_network(table, network), flat_inputs_of(network)
     with at("input"):
-        given = read_input(TomlTable(table.get("input", {}), INPUT_KEYS), about.shapes, files)
+        input_keys = TomlTable(table.get("input", {}), INPUT_KEYS)
+        given = read_input(input_keys, about.shapes, files)
     reference = ReferencePoint(network.graph, given.point, kinks_closed)
     with at("region"):
         wanted = TomlTable(table.get("region", {}), REGION_KEYS)
-        region = read_region(wanted, given.features, given.point, flat_inputs)
+        region = read_region(
+            wanted, given.features, given.point, flat_inputs,
+            lambda relative: feature_units(input_keys, relative, given.features, files))
         check_whole(region, network.graph)
     explanation = explanation_of(table, about, given.features, reference)
     names = class_names(table, max(2, len(about.logits)))

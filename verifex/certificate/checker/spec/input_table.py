@@ -35,6 +35,7 @@ from .toml_values import (
 
 INPUT_KEYS = ("point", "data", "row", "header", "target", "drop", "scale", "minmax_of", "round",
               "names")
+STD_DECIMALS = 30
 OF_CSV = ("header", "target", "drop", "minmax_of")
 
 
@@ -139,6 +140,74 @@ def tensor_numbers(value: object, shape: Sequence[int]) -> list[Fraction]:
     same = [side for side in written if side != 1] == [side for side in shape if side != 1]
     need(len(written) == 1 or same, "another shape than the input's")
     return found
+
+
+# --- units of columns ---------------------------------------------------------------------------
+
+
+def feature_units(
+    table: TomlTable, wanted: TomlTable, features: ElementNames, files: DataFiles
+) -> list[Fraction]:
+    """What `linf_relative` measures each feature in: the range or the standard deviation of its
+    column in a CSV file, scaled as the point is.
+
+    Columns are those of the features' names where both have names, else those of the same place.
+    """
+    stated_file = wanted.get("data", table.get("minmax_of", table.get("data")))
+    name = text_of(stated_file, "file")
+    need(not name.endswith(".npy"), "data: no CSV file")
+    with at(f"data {name!r:.40}"):
+        found = feature_table(files.content(name), table)
+        columns = decimal_columns(found)
+        need(len(columns) == features.size, "no rows, or another number of columns")
+        if found.names and features.given:
+            need(sorted(found.names) == sorted(features.given)
+                 and len(set(found.names)) == len(found.names), "other columns than the features")
+            columns = [columns[found.names.index(given)] for given in features.given]
+    spread = {"range": column_range, "std": standard_deviation}
+    units = [spread[wanted.word("of", "range std")](column) for column in columns]
+    if not table.present("scale", "minmax_of"):
+        return units
+    titles = list(data_titles(table, files))
+    ends = column_ends(table, titles, features.size, files)
+    need(all(low <= high for low, high in ends), "scale: min above max")
+    return [Fraction(unit, (high - low) or 1)
+            for unit, (low, high) in zip(units, ends, strict=True)]
+
+
+def data_titles(table: TomlTable, files: DataFiles) -> list[str]:
+    """The names of the columns of the CSV file that the point is a row of."""
+    name = table.get("data", "")
+    if not name or str(name).endswith(".npy"):
+        return []
+    return feature_table(files.content(text_of(name, "file")), table).names
+
+
+def column_range(column: list[Fraction]) -> Fraction:
+    """The greatest less the least number."""
+    return max(column) - min(column)
+
+
+def standard_deviation(column: list[Fraction]) -> Fraction:
+    """The root of the mean square distance from the mean, rounded down to 30 decimals.
+
+    Sound: it is this number that the language means, whatever a root is.
+    """
+    mean = Fraction(sum(column), len(column))
+    variance = Fraction(sum((value - mean) ** 2 for value in column), len(column))
+    whole = variance * 10 ** (2 * STD_DECIMALS)
+    return Fraction(math.isqrt(whole.numerator // whole.denominator), 10**STD_DECIMALS)
+
+
+def decimal_columns(table: FeatureTable) -> list[list[Fraction]]:
+    """All numbers of each column; quotients of two numbers are refused here."""
+    columns = []
+    for column in zip(*table.rows, strict=True):
+        cells = [cell.strip(BLANKS) for cell in column]
+        known = {cell: exact(cell) for cell in set(cells) if is_decimal(cell)}
+        need(len(known) == len(set(cells)), "a cell that is no decimal")
+        columns.append([known[cell] for cell in cells])
+    return columns
 
 
 # --- scaling ------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ use less than all of this (then it covers more points); a witness has to satisfy
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -20,7 +20,10 @@ from .formulas import input_positions
 from .names import ElementNames, is_pattern
 from .toml_values import TomlTable, as_list, exact, number_list, shown, text_of
 
-REGION_KEYS = ("linf", "l1", "l2", "box", "clip", "freeze", "only", "integer", "one_hot", "linear")
+REGION_KEYS = ("linf", "linf_relative", "l1", "l2", "box", "clip", "freeze", "only", "integer",
+               "one_hot", "linear")
+
+RELATIVE_KEYS = ("value", "of", "data")
 
 
 class NormBall(NamedTuple):
@@ -89,9 +92,10 @@ class GrowingBox:
 
 
 def read_region(
-    table: TomlTable, features: ElementNames, point: Sequence[Fraction], flat_inputs: list[Form]
+    table: TomlTable, features: ElementNames, point: Sequence[Fraction], flat_inputs: list[Form],
+    units: Callable[[TomlTable], list[Fraction]],
 ) -> ClaimRegion:
-    """The table [region] of a spec."""
+    """The table [region] of a spec; `units` gives those of `linf_relative`, one a feature."""
     moving = moving_features(table, features)
     balls = norm_balls(table, moving)
     groups = one_hot_groups(table, features)
@@ -100,6 +104,7 @@ def read_region(
     box = GrowingBox(features.size)
     add_written_boxes(box, table, features)
     add_distances(box, table, features, point, moving)
+    add_relative_distances(box, table, features, point, units)
     for ball in balls:
         # Sound: no coordinate is farther from the centre of a ball than its radius.
         box.near(point, dict.fromkeys(ball.free, ball.radius))
@@ -165,6 +170,24 @@ def add_distances(
         with at("linf"):
             radii = numbers_by_feature(table.get("linf"), features)
             box.near(point, {**dict.fromkeys(everywhere, ZERO), **radii})
+
+
+def add_relative_distances(
+    box: GrowingBox, table: TomlTable, features: ElementNames, point: Sequence[Fraction],
+    units: Callable[[TomlTable], list[Fraction]],
+) -> None:
+    """`linf_relative`: as `linf`, each radius in the unit of its feature; a table of them says the
+    number as `value`, what is written alone is that number."""
+    if "linf_relative" not in table:
+        return
+    with at("linf_relative"):
+        said = table.get("linf_relative")
+        wanted = TomlTable(said if isinstance(said, dict) else {"value": said}, RELATIVE_KEYS)
+        radii = numbers_by_feature(wanted.required("value"), features)
+        need(all(radius >= 0 for radius in radii.values()), "a negative radius")
+        sizes = units(wanted)
+        box.near(point, {feature: radii.get(feature, ZERO) * size
+                         for feature, size in enumerate(sizes)})
 
 
 def moving_features(table: TomlTable, features: ElementNames) -> list[int]:

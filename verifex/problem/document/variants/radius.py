@@ -29,15 +29,18 @@ from verifex.problem.spec.build import (
     named,
     prepare,
     refutation,
+    region_units,
     require_something,
     required,
 )
-from verifex.problem.spec.model import RegionSpec, Spec, spec_source
+from verifex.problem.spec.model import RegionSpec, RelativeRadius, Spec, spec_source
 from verifex.problem.spec.region import build_region
 from verifex.source import QuestionFiles
 
-KEYS = ("linf", "l1", "l2")
+KEYS = ("linf", "linf_relative", "l1", "l2")
 """The keys of [region] that say one radius."""
+
+RELATIVE = "linf_relative"
 
 ALL = "all"
 """Asks for the radius of each feature, one after the other."""
@@ -58,10 +61,14 @@ class Moving:
 
     def region(self, spec: RegionSpec, key: str, radius: Fraction) -> RegionSpec:
         """The table [region] with this radius; a feature alone has no other one."""
+        value: object = radius
+        if key == RELATIVE:
+            given = spec.linf_relative or RelativeRadius(value=radius)
+            value = given.model_copy(update={"value": radius})
         if not self.features:
-            return spec.model_copy(update={key: radius})
+            return spec.model_copy(update={key: value})
         none = dict.fromkeys(KEYS)
-        return spec.model_copy(update={**none, key: radius, "only": self.features})
+        return spec.model_copy(update={**none, key: value, "only": self.features})
 
     def document(self, given: Mapping[str, Any], key: str, radius: Fraction) -> dict[str, Any]:
         """The document of a spec with that table."""
@@ -69,7 +76,11 @@ class Moving:
         if self.features:
             region = {k: v for k, v in region.items() if k not in KEYS}
             region["only"] = list(self.features)
-        return {**given, "region": {**region, key: exact_number(radius)}}
+        value: object = exact_number(radius)
+        if key == RELATIVE:
+            said = given.get("region", {}).get(key)
+            value = {**(said if isinstance(said, Mapping) else {}), "value": value}
+        return {**given, "region": {**region, key: value}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +104,8 @@ class RadiusQuestion:
     region_at: Callable[[Fraction], Region] = field(repr=False)
     document: Callable[[Mapping[str, Any], Fraction], dict[str, Any]] = field(repr=False)
     moving: Moving = field(default_factory=Moving)
+    units: tuple[Fraction, ...] = ()
+    """Of `linf_relative`, one a feature; features with 0 are not `free`."""
     files: QuestionFiles | None = None
     given: Given | None = None
 
@@ -102,6 +115,9 @@ class RadiusQuestion:
 
     def distance(self, point: Sequence[Fraction]) -> Fraction:
         """The radius at which a point comes into the region: exact, of l2 rounded up."""
+        if self.key == RELATIVE:
+            change = [(point[i] - self.point[i]) / self.units[i] for i in self.free]
+            return distance("linf", change)
         return distance(self.key, [point[i] - self.point[i] for i in self.free])
 
 
@@ -171,8 +187,8 @@ def radius_questions(
                               names, point)[0]
     movings = [one for text in features for one in _movings(text, frozen, names)]
     with under("region"):
-        return [_question(problem, spec.region, chosen, names, tuple(point), moving)
-                for moving in movings or [Moving()]]
+        space = _Space(spec.region, chosen, names, tuple(point), region_units(wide, names, folder))
+        return [_question(problem, space, moving) for moving in movings or [Moving()]]
 
 
 def radius_key(region: RegionSpec, key: str | None, *, alone: bool = False) -> str:
@@ -187,10 +203,17 @@ def radius_key(region: RegionSpec, key: str | None, *, alone: bool = False) -> s
     chosen = key or given[0]
     if chosen not in KEYS:
         raise InputError(f"no radius is called {chosen[:40]}", expected=f"one of {', '.join(KEYS)}")
-    if not alone and not isinstance(getattr(region, chosen), Fraction | None):
+    if not alone and not isinstance(_said(region, chosen), Fraction | None):
         raise InputError("several radii", expected="one number, for the radius of all features",
                          key=chosen)
     return chosen
+
+
+def _said(region: RegionSpec, key: str) -> object:
+    """The radius that a spec says, or its radii."""
+    if key == RELATIVE:
+        return None if region.linf_relative is None else region.linf_relative.value
+    return getattr(region, key)
 
 
 def _movings(text: str, region: Region, names: Names) -> list[Moving]:
@@ -230,27 +253,40 @@ def _key(index: int, names: Names) -> str | int:
         return index
 
 
-def _question(
-    problem: Problem, spec: RegionSpec, key: str, names: Names, point: tuple[Fraction, ...],
-    moving: Moving,
-) -> RadiusQuestion:
+@dataclass(frozen=True)
+class _Space:
+    """What the regions of all radii are made of."""
+
+    spec: RegionSpec
+    key: str
+    names: Names
+    point: tuple[Fraction, ...]
+    units: tuple[Fraction, ...]
+
+
+def _question(problem: Problem, space: _Space, moving: Moving) -> RadiusQuestion:
+    spec, key, names, point = space.spec, space.key, space.names, space.point
+
     def region_at(radius: Fraction) -> Region:
         with under("region"):
-            return build_region(moving.region(spec, key, radius), names, point)[0]
+            return build_region(moving.region(spec, key, radius), names, point, space.units)[0]
 
     def document(given: Mapping[str, Any], radius: Fraction) -> dict[str, Any]:
         return moving.document(given, key, radius)
 
-    region = build_region(moving.region(spec, key, _FAR), names, point)[0]
+    region = region_at(_FAR)
     moves = moving.region(spec, key, _FAR)
     held = set(names.select(moves.freeze))
     if moves.only is not None:
         held |= set(range(names.size)) - set(names.select(moves.only))
+    if key == RELATIVE:
+        held |= {i for i, unit in enumerate(space.units) if unit == 0}
     free = tuple(i for i in range(names.size) if i not in held)
-    guess = getattr(spec, key) if not moving.features else spec.linf
+    guess = spec.linf if moving.features and key != RELATIVE else _said(spec, key)
     asked = RadiusQuestion(
         replace(problem, region=region), key, point, free, Fraction(0), None,
-        guess if isinstance(guess, Fraction) else None, region_at, document, moving)
+        guess if isinstance(guess, Fraction) else None, region_at, document, moving,
+        space.units)
     nearest = [min(max(v, a), b) for a, v, b in zip(region.lo, point, region.hi, strict=True)]
     return replace(asked, least=asked.distance(nearest), domain=_domain(asked, region))
 
@@ -261,7 +297,8 @@ def _domain(asked: RadiusQuestion, region: Region) -> Fraction | None:
     far: list[Fraction] = list(asked.point)
     for i in asked.free:
         below, above = asked.point[i] - region.lo[i], region.hi[i] - asked.point[i]
-        if max(below, above) > _FAR - 2:
+        reach = _FAR * asked.units[i] if asked.key == RELATIVE else _FAR
+        if max(below, above) > reach - 2:
             return None
         far[i] = region.lo[i] if below > above else region.hi[i]
     return asked.distance(far)
