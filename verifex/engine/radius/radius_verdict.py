@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from verifex.documents import header
 from verifex.engine.findings.reasons import Evidence, Reason, sentence
 from verifex.engine.radius.radius_search import RadiusTrial
 from verifex.engine.verdict import Witness
 from verifex.errors import EXIT_PROVED, EXIT_UNKNOWN
 from verifex.ir.text.graph_text import fraction_to_json
+from verifex.version import header
 
 
 @dataclass(frozen=True)
