@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.helpers import checker_parts as checker
+from verifex.errors import UnsupportedError
 from verifex.frontend import load
 from verifex.frontend.onnx.read import load_bytes
 from verifex.ir.graph import Graph
@@ -31,13 +32,15 @@ def model(nodes: Nodes, width: int, opset: int = 17, rows: int = 1) -> bytes:
         numpy_helper.from_array(np.array([1], dtype=np.int64), "axis1"),
         numpy_helper.from_array(np.array([width], dtype=np.int64), "flat"),
         numpy_helper.from_array(np.array([0], dtype=np.int64), "first"),
+        numpy_helper.from_array(np.array([width, 1], dtype=np.int64), "column"),
     ]
     gemm = helper.make_node("Gemm", ["x", "W", "b"], ["z"], transB=1)
     graph = helper.make_graph(
         [gemm, *nodes], "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 3])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], weights)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    made = helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 2)])
     return bytes(made.SerializeToString())
 
 
@@ -164,6 +167,33 @@ def test_two_sigmoids_of_other_logits_are_no_softmax() -> None:
              node("Sub", "one", "v", "q"), node("Concat", "q", "p", "y", axis=1)]
     head = load_bytes(model(nodes, 1), "net.onnx").heads["y"]
     assert head.kind == "sigmoid"  # each by itself, of -w and z
+
+
+@pytest.mark.parametrize("maker", ["Softmax", "Sigmoid", "LogSoftmax"])
+def test_probabilities_as_integers_are_no_head(maker: str) -> None:
+    """Also where the logits are whole, so that a Cast would keep them: it makes probabilities 0."""
+    nodes = [node(maker, "x", "p"), node("Cast", "p", "i", to=TensorProto.INT64),
+             node("Cast", "i", "y", to=TensorProto.FLOAT)]
+    with pytest.raises(checker.Bad, match="smooth, as integers"):
+        assert checker.Network(model(nodes, 3)).outputs
+    with pytest.raises(UnsupportedError, match="whole numbers that are computed"):
+        load_bytes(model(nodes, 3), "net.onnx")
+
+
+@pytest.mark.parametrize("maker", ["Softmax", "Sigmoid"])
+def test_a_normalizer_of_several_rows_divides_each_by_its_own_sum(maker: str) -> None:
+    nodes = [node("Reshape", "z", "column", "c"), node(maker, "c", "p", **(
+        {"axis": 0} if maker == "Softmax" else {})),
+        node("Normalizer", "p", "y", norm="L1", domain="ai.onnx.ml")]
+    data = model(nodes, 3)
+    import onnxruntime
+
+    x = np.ones((1, 3), dtype=np.float32)
+    assert (onnxruntime.InferenceSession(data).run(None, {"x": x})[0] == 1).all()
+    with pytest.raises(UnsupportedError, match="Normalizer of shape"):
+        load_bytes(data, "net.onnx")
+    with pytest.raises(checker.Bad, match="several rows"):
+        assert checker.Network(data).outputs
 
 
 def test_an_old_softmax_takes_all_axes_from_its_own_on() -> None:

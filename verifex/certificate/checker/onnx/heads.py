@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..failures import Bad, need
-from ..graph.element_types import FLOAT32
+from ..graph.element_types import FLOAT32, FLOATS
 from ..graph.symbolic import SymbolicTensor, combine, constants, stretched
 from .operator_call import (
     LOG_SOFTMAX,
@@ -108,7 +108,10 @@ def kept(operator: Operator) -> HeadRule:
         if isinstance(moved, list):
             raise Bad("unsupported: smooth, into several outputs")
         need(moved.node() == head.logits.node(), "unsupported: smooth, in another order")
-        return HeadTensor(head.function, call.finished(moved))
+        # Sound: a Cast to integers keeps logits that are whole, and cuts off what is made of them.
+        logits = call.finished(moved)
+        need(logits.kind in FLOATS, "unsupported: smooth, as integers")
+        return HeadTensor(head.function, logits)
 
     return rule
 

@@ -60,6 +60,9 @@ def normalizer(call: Call) -> Result:
     """
     norm, value = call.str_("norm", "MAX"), call.value(0)
     head = value.head if isinstance(value, Tensor) else None
+    if math.prod(value.shape[:-1]) != 1:
+        # Sound: each row is divided by its own norm, and a head is a function of all elements.
+        raise UnsupportedError(f"Normalizer of shape {list(value.shape)}", expected="one row")
     if norm == "L1" and isinstance(value, Tensor) and head is not None:
         if head.kind == "softmax":
             return replace(value, dtype=FLOAT)
