@@ -224,6 +224,8 @@ REFUSED = {
     "a norm": (alone("Normalizer", norm="L1"), "what is no probability"),
     "texts": (alone("OneHotEncoder", cats_strings=["a"]), "OneHotEncoder of texts"),
     "zeros replaced": (alone("Imputer", imputed_value_floats=[1.0]), "Imputer that replaces 0"),
+    "integers replaced": (alone("Imputer", kind=7, imputed_value_int64s=[7], replaced_value_int64=1,
+                                replaced_value_float=float("nan")), "Imputer of int64"),
     "a probit": (alone("LinearClassifier", ("l", "y"), **TWO_ROWS, post_transform="PROBIT"),
                  "post_transform PROBIT"),
     "zeros kept": (alone("LinearClassifier", ("l", "y"), **TWO_ROWS,

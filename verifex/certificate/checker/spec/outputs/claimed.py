@@ -39,8 +39,8 @@ from typing import NamedTuple
 
 from ...failures import Bad, need
 from ...graph.forms import Form, gap, total
-from ...onnx.heads import COMPLEMENT, LOG_SOFTMAX, NORMALIZED, SIGMOID, SOFTMAX
-from ...onnx.operator_call import HeadTensor
+from ...onnx.heads import COMPLEMENT
+from ...onnx.operator_call import LOG_SOFTMAX, NORMALIZED, SIGMOID, SOFTMAX, HeadTensor
 from ..formulas import AtLeastOf, Formula, ValueBound
 from .log_odds import Ends, where_log_sigmoid_is, where_sigmoid_is
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ...failures import need, pick
 from ...graph.forms import gap
-from ...onnx.heads import SIGMOID
+from ...onnx.operator_call import SIGMOID
 from ..formulas import ClaimAtom, Formula, ValueBound, all_of
 from ..outputs.claimed import HALF
 from ..outputs.log_odds import Ends, where_sigmoid_is

@@ -13,7 +13,7 @@ from ...failures import need, pick
 from ...graph.forms import Form, gap, total
 from ...graph.network_graph import PRODUCT, NetworkGraph
 from ...graph.symbolic import SymbolicTensor
-from ...onnx.heads import LOG_SOFTMAX
+from ...onnx.operator_call import LOG_SOFTMAX
 from ..explanation import absolute
 from ..formulas import Formula
 from ..outputs.functionals import is_output, output_of

@@ -11,7 +11,7 @@ import numpy as np
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
 from verifex.frontend.onnx.operators.heads import normalized_head
-from verifex.frontend.onnx.values import FLOAT, Tensor, Value
+from verifex.frontend.onnx.values import FLOAT, FLOATS, Tensor, Value, dtype_name
 from verifex.ir.ops import Concat
 
 
@@ -22,9 +22,13 @@ def zip_map(call: Call) -> Result:
 
 
 def imputer(call: Call) -> Result:
-    """The columns themselves: real numbers are never the NaN that is replaced."""
+    """The columns themselves: real numbers are never the NaN that is replaced. Among integers
+    `replaced_value_int64` is replaced, which is one of them."""
     call.ignored("imputed_value_floats", "imputed_value_int64s", "replaced_value_int64")
     value = call.value(0)
+    if value.dtype not in FLOATS:
+        raise UnsupportedError(f"Imputer of {dtype_name(value.dtype)}",
+                               expected="a Cast to floats before it")
     # The standard's default replaces zeros.
     replaced = call.any_float("replaced_value_float", 0.0)
     if not isinstance(value, Tensor) or not math.isnan(replaced):

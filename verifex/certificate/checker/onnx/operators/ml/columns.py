@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ....failures import need
-from ....graph.element_types import FLOAT32
+from ....graph.element_types import FLOAT32, FLOATS
 from ....graph.moves import along
 from ....graph.symbolic import SymbolicTensor, constants
 from ...operator_call import Operator, OperatorCall
@@ -57,8 +57,10 @@ def scaler(call: OperatorCall) -> SymbolicTensor:
 def imputer(call: OperatorCall) -> SymbolicTensor:
     """The tensor itself, where nothing but NaN is replaced.
 
-    Sound: a real number is no NaN. The standard's default, and any other number, would be replaced.
+    Sound: a real number is no NaN. The standard's default, and any other number, would be replaced,
+    as is `replaced_value_int64` among integers.
     """
+    need(call.tensor().kind in FLOATS, "unsupported: it replaces an integer")
     call.attributes.ignore("imputed_value_floats", "imputed_value_int64s", "replaced_value_int64")
     need(call.attributes.is_nan("replaced_value_float"), "unsupported: it replaces a number")
     return call.tensor()
