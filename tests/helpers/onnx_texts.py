@@ -45,6 +45,11 @@ MODELS: dict[str, tuple[int, str]] = {
     "CastLike": (17, """(float[2,3] x, double[1] l) => (double[2,3] y) {
         d = CastLike(x, l)
         y = Add(d, l) }"""),
+    "Mod": (17, """(double[4] x) => (double[4] y) {
+        a = Constant <value_ints = [3, -3, 3, -4]> ()
+        b = Constant <value_ints = [2, 2, -2, 3]> ()
+        r = Mod(a, b)
+        y = Gather(x, r) }"""),
     "Range": (17, """(double[4] x) => (double[2] y) {
         a = Constant <value_int = 3> ()
         b = Constant <value_int = -1> ()

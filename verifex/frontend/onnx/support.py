@@ -65,6 +65,7 @@ SUPPORT: Mapping[str, Mapping[str, Support]] = {
         **_read("constants", "Equal", "ConstantOfShape"),
         **_read("dense numbers", "Constant"),
         **_read("whole numbers, constant ends", "Range"),
+        **_read("whole numbers known while reading; fmod = 0", "Mod"),
         **_read("axes that are there", "Shape"),
         **_read("conditions of comparisons, or constants", "And", "Not", "Or", "Where"),
         **_read("to a type that holds every number of the first", "Cast", "CastLike"),

@@ -56,6 +56,18 @@ def div(call: Call) -> Result:
     return call.low.mul(call.node(0), call.low.univariate("reciprocal", call.node(1)))
 
 
+def modulo(call: Call) -> Result:
+    """The rest of an integer division, with the sign of the divisor; it serves shapes."""
+    if call.flag("fmod", False):
+        raise UnsupportedError("Mod with fmod = 1", expected="fmod = 0")
+    if not call.all_whole:
+        raise UnsupportedError("Mod of computed numbers", expected="integers known while reading")
+    divisor = call.whole(1)
+    if np.any(divisor == 0):
+        raise InputError("an integer division by zero", expected="non-zero divisors")
+    return call.integers(call.whole(0) % divisor)
+
+
 def neg(call: Call) -> Result:
     if call.all_whole:
         return call.integers(-call.whole(0))
@@ -300,8 +312,8 @@ SMOOTH: Mapping[str, Rule] = {
 RULES: Mapping[str, Rule] = {
     **SMOOTH,
     "Add": Rule(add, 2, 2), "Sub": Rule(sub, 2, 2), "Mul": Rule(mul, 2, 2),
-    "Div": Rule(div, 2, 2), "Neg": Rule(neg), "Sum": Rule(total, 1, None),
-    "Mean": Rule(mean, 1, None), "Pow": Rule(power, 2, 2),
+    "Div": Rule(div, 2, 2), "Mod": Rule(modulo, 2, 2), "Neg": Rule(neg),
+    "Sum": Rule(total, 1, None), "Mean": Rule(mean, 1, None), "Pow": Rule(power, 2, 2),
     "Relu": Rule(relu), "LeakyRelu": Rule(leaky_relu), "PRelu": Rule(prelu, 2, 2),
     "Abs": Rule(absolute), "Sign": Rule(sign), "Max": Rule(maximum, 1, None),
     "Min": Rule(minimum, 1, None), "Clip": Rule(clip, 1, 3),

@@ -1,4 +1,4 @@
-"""Arithmetic on elements: Add, Sub, Mul, Div, Neg, Sum, Mean, Sign, Pow.
+"""Arithmetic on elements: Add, Sub, Mul, Div, Mod, Neg, Sum, Mean, Sign, Pow.
 
 ONNX: inputs are stretched to a common shape as numpy does it, then each element is computed alone.
 Computed numbers are taken as real numbers; what a float32 rounds is no part of the claim.
@@ -14,7 +14,14 @@ from ...failures import need
 from ...graph.element_types import INTEGERS
 from ...graph.symbolic import SymbolicTensor, combine, constants
 from ..operator_call import Operator, OperatorCall, Rule
-from ..signatures import FLOAT_INPUT, NUMBER_INPUT, InputSlot, Signature
+from ..signatures import (
+    FLOAT_INPUT,
+    INTEGER,
+    NUMBER_INPUT,
+    AttributeSlot,
+    InputSlot,
+    Signature,
+)
 
 
 def add(call: OperatorCall) -> SymbolicTensor:
@@ -54,6 +61,21 @@ def divide(call: OperatorCall) -> SymbolicTensor:
              "unsupported quotient of integers that rounds below 0")
         return constants(call.graph, quotient.shape, map(math.floor, numbers))
     return quotient
+
+
+def modulo(call: OperatorCall) -> SymbolicTensor:
+    """The rest of a division of constant integers, which has the sign of the divisor.
+
+    Sound: it lies between 0 and the divisor, so that it always fits the type of both.
+    """
+    dividend, divisor = call.tensor(0), call.tensor(1)
+    need(not call.attributes.flag("fmod"), "unsupported fmod")
+    need(dividend.fixed and divisor.fixed, "unsupported Mod of what is computed")
+    need(all(divisor.constants()), "a division by zero")
+    # A tensor of zeros gives both the common shape.
+    zeros = combine((dividend, 0), (divisor, 0))
+    pairs = zip((dividend + zeros).whole_numbers(), (divisor + zeros).whole_numbers(), strict=True)
+    return constants(call.graph, zeros.shape, [one % two for one, two in pairs])
 
 
 def negate(call: OperatorCall) -> SymbolicTensor:
@@ -104,6 +126,9 @@ OPERATORS = {
     "Sub": Operator(subtract, _NUMBERS),
     "Mul": Operator(multiply, _NUMBERS),
     "Div": Operator(divide, _NUMBERS),
+    "Mod": Operator(modulo, Signature(
+        inputs=(NUMBER_INPUT, NUMBER_INPUT), attributes=(AttributeSlot("fmod", INTEGER),),
+        since=10)),
     "Neg": Operator(negate, Signature(inputs=(FLOAT_INPUT,))),
     "Sum": Operator(summed(lambda count: Fraction(1)), _MANY),
     "Mean": Operator(summed(lambda count: Fraction(1, count)), _MANY),
