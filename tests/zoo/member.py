@@ -17,7 +17,8 @@ class Trained:
 
     `rows` (n, d) are points of the flat input, `names` its features, `radius` how far each feature
     moves (0: it does not). `regression` says that there are no classes, `gradient` whether the
-    network has an explanation. `region` are further lines of the table [region].
+    network has an explanation, `explained` the features whose explanation is asked about (all, if
+    there are none). `region` are further lines of the table [region].
     """
 
     network: Path
@@ -28,6 +29,7 @@ class Trained:
     gradient: bool = True
     output: str | None = None
     region: tuple[str, ...] = ()
+    explained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ def spec_text(trained: Trained, row: int, question: str) -> str:
     """The spec of a question about a row: "class", "bounds" of a regression, "sign", "top-3"."""
     radii = ", ".join(f'"{name}" = {size!r}' for name, size in trained.radius.items() if size)
     lines = ["verifex = 1", f'network = "{trained.network.name}"']
+    if question in ("sign", "top-3"):
+        # Many rows of images lie on ties of a max-pool.
+        lines.append('kink = "zero"')
     if trained.output is not None:
         lines.append(f'network_output = "{trained.output}"')
     lines += ["[input]", 'data = "rows.csv"', f"row = {row}",
@@ -71,6 +76,8 @@ def spec_text(trained: Trained, row: int, question: str) -> str:
     if question in ("sign", "top-3"):
         reduce = "signed" if question == "sign" else "abs"
         lines += ["[explain]", f'reduce = "{reduce}"']
+        if trained.explained:
+            lines.append(f"features = {list(trained.explained)}")
     lines.append("[[require]]")
     lines += {"class": ['class = "unchanged"'], "sign": ['sign = "unchanged"', 'zero = "ignore"'],
               "top-3": ["top_k = 3"], "bounds": []}[question]

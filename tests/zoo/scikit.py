@@ -131,8 +131,10 @@ def _adult(make: Callable[[], Any], data: Path, folder: Path, **facts: Any) -> T
     lo = ", ".join(f'"{n}" = {int(v)}' for n, v in zip(table.features, table.values.min(axis=0)))
     hi = ", ".join(f'"{n}" = {int(v)}' for n, v in zip(table.features, table.values.max(axis=0)))
     region = (f"integer = [{whole}]", f"clip = {{ lo = {{ {lo} }}, hi = {{ {hi} }} }}")
+    # A category has no derivative; numbers that move have one.
+    explained = tuple(name for name in ADULT_NUMBERS if radius[name])
     return exported(make_pipeline(columns, make()), table, folder, radius=radius, region=region,
-                    **facts)
+                    explained=explained, **facts)
 
 
 def members(data: Path | None) -> list[Member]:
