@@ -35,6 +35,13 @@ ELEMENT_TYPES = {
 }
 
 
+OTHER_NAMES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 8: "string", 12: "uint32",
+               13: "uint64"}
+"""Of types that are not read."""
+
+
 def typed_name(kind: int) -> str:
     """The name of an element type, for messages."""
-    return ELEMENT_TYPES[kind].name if kind in ELEMENT_TYPES else f"element type {kind}"
+    if kind in ELEMENT_TYPES:
+        return ELEMENT_TYPES[kind].name
+    return OTHER_NAMES.get(kind, f"element type {kind}")

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..failures import MAX_BITS, Bad, BadNetwork, need
-from ..graph.element_types import ELEMENT_TYPES, FLOATS, INTEGERS
+from ..graph.element_types import ELEMENT_TYPES, FLOATS, INTEGERS, typed_name
 from ..graph.network_graph import NetworkGraph
 from ..graph.symbolic import SymbolicTensor, of_node
 from .declarations import NO_FLOATS, Declaration, declaration, output_declaration
@@ -29,8 +29,9 @@ from .operators.rules import BY_DOMAIN, ML_DOMAIN
 from .operators.smooth import why_not
 from .protobuf import Message
 from .signatures import FIRST_ML, FIRST_OPSET, LAST_ML, LAST_OPSET
+from .stored import DATA_TYPE, stored_tensor
 from .stored import NAME as TENSOR_NAME
-from .stored import stored_tensor
+from .stored import STORED as STORED_KINDS
 
 # Fields of a ModelProto: what it is, its graph, its operator sets, and what is not supported.
 IR_VERSION, GRAPH, OPERATOR_SETS = 1, 7, 8
@@ -69,7 +70,8 @@ class Network:
     that no stored tensor gives a value; `listed` what the file says of its outputs, of which
     `no_floats` cannot be read by a claim. A tensor is computed when it is asked for; what it does
     not need is not looked at. `heads` holds the smooth tensors that are known by their logits,
-    which are in no other table.
+    which are in no other table; `unread` the kinds of stored tensors that are no numbers, as the
+    names of classes are: a tensor that needs one is refused.
 
     `files` are those in the network's `folder` that its tensors name; without it they are refused.
 
@@ -89,6 +91,7 @@ class Network:
         declared = [declaration(info) for info in body.messages(INPUTS)]
         wanted = [output_declaration(info) for info in body.messages(OUTPUTS)]
         self.values: dict[str, SymbolicTensor] = {}
+        self.unread: dict[str, int] = {}
         self.heads: dict[str, HeadTensor] = {}
         self.makers: dict[str, Message] = {}
         self.inputs: dict[str, int] = {}
@@ -140,10 +143,13 @@ class Network:
     def store(self, tensors: list[Message]) -> None:
         """Read the stored tensors."""
         for tensor in tensors:
-            label = tensor.text(TENSOR_NAME)
-            need(label not in self.values, "two tensors of a name")
+            label, kind = tensor.text(TENSOR_NAME), tensor.integer(DATA_TYPE)
+            need(label not in self.values and label not in self.unread, "two tensors of a name")
             try:
                 self.files.open(tensor)
+                if kind not in STORED_KINDS:
+                    self.unread[label] = kind
+                    continue
                 self.values[label] = stored_tensor(self.graph, tensor, self.files)
             except Bad as error:
                 raise Bad(f"tensor '{label[:40]}': {error}") from None
@@ -152,6 +158,7 @@ class Network:
         """Make a node for each input, in order; a declared tensor that is stored is a constant."""
         need(len({one.name for one in declared}) == len(declared), "two inputs of a name")
         for one in declared:
+            need(one.name not in self.unread, f"unsupported stored input '{one.name[:40]}'")
             if one.name in self.values:
                 one.check(self.values[one.name], with_shape=True)
         for one in declared:
@@ -169,7 +176,7 @@ class Network:
         """Note what computes each tensor; an output without a name is not wanted by anybody."""
         for node in nodes:
             for label in filter(None, node.texts(OUTPUT)):
-                need(label not in self.values and label not in self.makers,
+                need(not any(label in known for known in (self.values, self.unread, self.makers)),
                      "two tensors of a name")
                 self.makers[label] = node
 
@@ -199,6 +206,8 @@ class Network:
     def opened(self, label: str) -> Pending:
         """The operator that computes a tensor. It is taken away, so that one which needs its own
         result is refused."""
+        need(label not in self.unread, f"tensor '{label[:40]}': unsupported tensor of "
+             f"{typed_name(self.unread.get(label, 0))}")
         need(label in self.makers, f"tensor '{label[:40]}' is not computed")
         node = self.makers.pop(label)
         return Pending(label, node, reversed(node.texts(INPUT)))
