@@ -16,6 +16,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "decimals exact", "fields formula linmap model region trees", "ops", "graph",
         "fingerprints graft lift problem", "text",
     ),
+    "verifex.ir.text": (
+        "checked draw toml_text", "forest_text spec_toml", "graph_text", "document",
+    ),
     "verifex.semantics": (
         "parameters support whole", "functions", "encode evaluate vjp",
         "interval steady torch_backend", "claim kinks linear",

@@ -14,7 +14,6 @@ import mpmath
 import numpy as np
 import onnx
 import pytest
-import tomli_w
 from onnx import TensorProto, helper, numpy_helper
 
 import verifex
@@ -29,6 +28,7 @@ from verifex.errors import InputError, UnsupportedError
 from verifex.frontend import load_bytes
 from verifex.ir.formula import holds
 from verifex.ir.problem import Problem
+from verifex.ir.text.toml_text import toml_text
 from verifex.problem.spec.build import build_problem
 from verifex.problem.spec.model import Spec
 from verifex.semantics.evaluate import evaluate_exact, evaluate_float
@@ -353,7 +353,7 @@ def test_a_point_between_the_ends_refutes_nothing() -> None:
 def written(folder: Path, spec: Mapping[str, Any], data: bytes, name: str = "spec") -> Path:
     (folder / "net.onnx").write_bytes(data)
     path = folder / f"{name}.toml"
-    path.write_text(tomli_w.dumps({"verifex": 1, "network": "net.onnx", **as_text(spec)}))
+    path.write_text(toml_text({"verifex": 1, "network": "net.onnx", **as_text(spec)}))
     return path
 
 

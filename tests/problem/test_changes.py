@@ -15,8 +15,8 @@ from tests.helpers.checker_nets import save_net
 from verifex.cli.app import app
 from verifex.cli.guard import run
 from verifex.errors import InputError, UsageError
+from verifex.ir.text.toml_text import read_table, toml_text
 from verifex.problem.document.changes import changed, parse_change
-from verifex.problem.document.toml_text import read_table, toml_text
 from verifex.problem.spec.build import load_problem
 from verifex.problem.spec.model import load_spec, parse_spec
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from verifex.ir.text.toml_text import exact_number, read_table, toml_text
 from verifex.problem.document.moved import Moved, moved_document
-from verifex.problem.document.toml_text import exact_number, read_table, toml_text
 from verifex.source import QuestionFiles, Source
 
 

@@ -17,8 +17,8 @@ from verifex.frontend.onnx.read import load_bytes
 from verifex.ir.fingerprints import GraphFingerprints
 from verifex.ir.graph import Graph
 from verifex.ir.ops import Input
+from verifex.ir.text.toml_text import read_table, toml_text
 from verifex.problem.document.moved import moved_document
-from verifex.problem.document.toml_text import read_table, toml_text
 from verifex.problem.read import Given
 from verifex.problem.spec.model import Spec, parse_spec
 from verifex.source import QuestionFiles, Source

@@ -25,8 +25,8 @@ from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError, UsageError
+from verifex.ir.text.toml_text import read_table, toml_text
 from verifex.problem.document.moved import Moved, moved_document
-from verifex.problem.document.toml_text import read_table, toml_text
 from verifex.problem.document.variants.changed_file import (
     beside,
     marked,

@@ -1,30 +1,25 @@
 """Specs written out: the TOML text that reads back as the same spec, every number exact.
 
-Written is what is given: keys at their default are left out. Numbers are whole, decimals where
-those are exact and short enough for a reader of specs, and else quotients as text.
+Written is what is given: keys at their default are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from fractions import Fraction
 from math import prod
 from typing import Any
 
-from verifex.errors import InputError
-from verifex.ir.decimals import MAX_CHARACTERS, MAX_EXPONENT, finite_decimal
 from verifex.ir.fields import PREDICTED, Array, Fields, Functional, NotANumber
+from verifex.ir.text.toml_text import Number, exact_number, toml_text
 
 _RAW = dict[str, Any]
 """The type of a field whose values nobody has read yet: there 2.0 is another thing than 2."""
 
 
-def toml_text(spec: Fields) -> str:
+def spec_toml(spec: Fields) -> str:
     """The TOML text of a spec; raises InputError for a number of which no spec file can be made."""
-    import tomli_w
-
-    return tomli_w.dumps(_table(spec))
+    return toml_text(_table(spec))
 
 
 def _table(model: Fields) -> dict[str, Any]:
@@ -45,37 +40,18 @@ def _value(value: Any, raw: bool = False) -> Any:
         case Fields():
             return _table(value)
         case Fraction():
-            return _number(value, raw)
+            return exact_number(value, counts=not raw)
         case Array():
-            return _nested(value.shape, [_number(v, False) for v in value.values])
+            return _nested(value.shape, [exact_number(v) for v in value.values])
         case Functional():
             return _functional(value)
         case NotANumber():
-            return Decimal(value.text.replace("_", ""))
+            return Number(value.text.replace("_", ""))
         case Mapping():
             return {str(key): _value(inner, raw) for key, inner in value.items()}
         case tuple() | list():
             return [_value(inner, raw) for inner in value]
     return value  # text, truth values and whole numbers; of raw values dates and times too
-
-
-def _number(value: Fraction, raw: bool) -> int | Decimal | str:
-    """A number of a spec; `raw`: never a whole one, since it was none."""
-    if value.denominator == 1 and not raw and len(str(value.numerator)) <= MAX_CHARACTERS:
-        return value.numerator
-    try:
-        # Without an exponent a decimal may be too long, which with one is not.
-        found = Decimal(finite_decimal(value))
-    except ValueError:
-        text = str(value)
-    else:
-        text = str(found)
-        if len(text) <= MAX_CHARACTERS and abs(found.adjusted()) <= MAX_EXPONENT:
-            return found
-        text = str(value)
-    if len(text) > MAX_CHARACTERS:
-        raise InputError(f"a number of {len(text)} characters", expected="a shorter one")
-    return text
 
 
 def _nested(shape: tuple[int, ...], values: list[Any]) -> list[Any]:
@@ -89,7 +65,7 @@ def _nested(shape: tuple[int, ...], values: list[Any]) -> list[Any]:
 def _functional(value: Functional) -> Any:
     match value.kind:
         case "weights":
-            return {"weights": [_number(v, False) for v in value.weights]}
+            return {"weights": [exact_number(v) for v in value.weights]}
         case "logit" if value.classes == (PREDICTED,):
             return PREDICTED
         case kind:

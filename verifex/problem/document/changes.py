@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from verifex.errors import InputError, UsageError
 from verifex.ir.fields import Fields
-from verifex.problem.document.toml_text import Number
+from verifex.ir.text.toml_text import Number
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys of tables, and places in lists."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from verifex.problem.document.toml_text import quoted
+from verifex.ir.text.toml_text import quoted
 from verifex.problem.first.columns import DataFile
 
 SHARE = Decimal("0.01")

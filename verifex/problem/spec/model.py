@@ -45,7 +45,7 @@ from verifex.ir.fields import (
     toml_float,
     wrong,
 )
-from verifex.ir.text.spec_toml import toml_text
+from verifex.ir.text.spec_toml import spec_toml
 from verifex.metrics import registry
 from verifex.metrics.support.base import Property
 from verifex.problem.document.changes import changed_data
@@ -335,7 +335,7 @@ class Spec(Fields):
 
         Raises InputError for a number of over 1,000 characters.
         """
-        return toml_text(self)
+        return spec_toml(self)
 
     @staticmethod
     def from_toml(text: str) -> Spec:

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from verifex.errors import InputError, UsageError
+from verifex.ir.text.toml_text import read_table, toml_text
 from verifex.problem.document.changes import Change, changed
 from verifex.problem.document.moved import Moved, moved_document
-from verifex.problem.document.toml_text import read_table, toml_text
 from verifex.problem.spec.model import spec_source
 from verifex.problem.vnnlib.read import is_vnnlib
 

@@ -18,9 +18,9 @@ from verifex.ir.fields import under
 from verifex.ir.graph import Graph
 from verifex.ir.problem import Problem
 from verifex.ir.region import Region
+from verifex.ir.text.toml_text import exact_number
 from verifex.metrics.support.files import DataFolder
 from verifex.metrics.support.names import Names
-from verifex.problem.document.toml_text import exact_number
 from verifex.problem.read import Given
 from verifex.problem.spec.build import (
     assumption,

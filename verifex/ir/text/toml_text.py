@@ -1,7 +1,9 @@
 """TOML tables with every number as it is written: read, changed and written without rounding.
 
 A spec that is written out anew (the claim of an end of a range, a spec with changed keys) keeps the
-text of all of its numbers, so that the checker reads the same rationals.
+text of all of its numbers, so that the checker reads the same rationals. Of a number that has no
+text yet a whole number, a decimal or a quotient is made, whichever is exact and short enough for
+readers of specs.
 """
 
 from __future__ import annotations
@@ -9,14 +11,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from verifex.errors import UnsupportedError
-from verifex.ir.decimals import finite_decimal
-
-_LONGEST = 400
-"""Characters of a decimal; numbers of a spec may have 1,000."""
+from verifex.errors import InputError, UnsupportedError
+from verifex.ir.decimals import MAX_CHARACTERS, MAX_EXPONENT, finite_decimal
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -33,18 +34,30 @@ def read_table(text: str) -> dict[str, Any]:
     return tomllib.loads(text, parse_float=Number)
 
 
-def exact_number(value: Fraction) -> str:
-    """A number of a spec: a decimal where a short one is exact, else a quotient as text."""
+def exact_number(value: Fraction, counts: bool = True) -> int | str:
+    """A number of a spec: whole, else a decimal (`Number`), else a quotient as text.
+
+    `counts` false: a whole number is written as a decimal, which no reader takes for a count.
+    Raises InputError for a number of which no spec file can be made.
+    """
+    if counts and value.denominator == 1 and len(str(value.numerator)) <= MAX_CHARACTERS:
+        return value.numerator
     try:
-        text = finite_decimal(value)
+        # Without an exponent a decimal may be too long, which with one is not.
+        found = Decimal(finite_decimal(value))
     except ValueError:
-        return str(value)
-    return Number(text) if len(text) <= _LONGEST else str(value)
+        pass
+    else:
+        if len(str(found)) <= MAX_CHARACTERS and abs(found.adjusted()) <= MAX_EXPONENT:
+            return Number(str(found).lower())
+    text = str(value)
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"a number of {len(text)} characters", expected="a shorter one")
+    return text
 
 
 def toml_text(table: Mapping[str, Any]) -> str:
-    """The text of a document, which `read_table` reads to the same tables; raises UnsupportedError
-    for what no spec holds (dates and times)."""
+    """The text of a document, which `read_table` reads to the same tables."""
     return "\n".join(_document(table)) + "\n"
 
 
@@ -74,13 +87,14 @@ def _value(value: Any) -> str:
             return str(value)
         case str():
             return quoted(value)
+        case date() | time():
+            return value.isoformat()
         case list():
             return f"[{', '.join(map(_value, value))}]"
         case dict():
             inside = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
             return f"{{ {inside} }}" if inside else "{}"
-    # Dates and times, which no key of a spec takes.
-    raise UnsupportedError(f"a {type(value).__name__} in a spec cannot be written as TOML")
+    raise UnsupportedError(f"a {type(value).__name__} cannot be written as TOML")
 
 
 def _key(text: str) -> str:
