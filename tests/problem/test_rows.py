@@ -51,6 +51,26 @@ def test_dictionaries_and_arrays() -> None:
         data="x.csv", row=3, target="y").model_dump()
 
 
+def test_numbers_in_lists_are_those_of_an_array() -> None:
+    """With a row or without; and whole numbers are kept that no float holds."""
+    rows = [[0.1, 2**60 + 1, True], [3, 4, False]]
+    wanted = (Fraction(0.1), Fraction(2**60 + 1), Fraction(1))
+    assert values(verifex.data(rows, 0)) == values(verifex.data(rows[0])) == wanted
+    assert values(verifex.data(tuple(rows[0]))) == wanted
+
+
+def test_a_series_with_labels_is_read_by_name() -> None:
+    """Whatever their order: here that of the features is b, a."""
+    radii = pd.Series([0.5, 0.25], index=["a", "b"])
+    graph = verifex.from_torch(torch.nn.Linear(2, 1), torch.zeros(1, 2))
+    for region in (verifex.linf(radii), verifex.box(-radii, radii)):
+        spec = Spec(input={"point": [0, 0], "names": ["b", "a"]}, region=region,
+                    require=[verifex.output("logit:0", at_least=0)])
+        assert verifex.build(graph, spec).region.hi == (Fraction(1, 4), Fraction(1, 2))
+    unnamed = verifex.linf(pd.Series([0.5, 0.25])).linf
+    assert unnamed == Array((2,), (Fraction(1, 2), Fraction(1, 4)))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -66,6 +86,11 @@ def test_dictionaries_and_arrays() -> None:
         (lambda: verifex.data(object(), 2), "a object, expected a file, or rows of numbers"),
         (lambda: verifex.data(pd.Series([1.0]), 0), "row: a row by itself, expected no row"),
         (lambda: verifex.data(FRAME, 0.5, target="label"), "row: "),
+        (lambda: verifex.data(pd.DataFrame({"a": np.array([0.1], np.longdouble)})),
+         "column 'a': a number of numpy's float128, expected a number of at most 64 bits"),
+        (lambda: verifex.data({"a": np.timedelta64(1, "s")}), "column 'a': a number of"),
+        (lambda: verifex.point([np.longdouble(0.1)]), r"point\[0\]: a number of numpy's float"),
+        (lambda: verifex.linf(pd.Series([1, 2], index=["a", "a"])), "linf: a label twice"),
     ],
 )
 def test_what_is_no_row_of_numbers_is_named(call: Any, message: str) -> None:
@@ -89,7 +114,7 @@ def test_numbers_of_every_library_are_numbers_of_a_spec() -> None:
     assert spec.input.names == ("a", "b")
     assert spec.input.point.values == (Fraction(torch.tensor(0.1).bfloat16().item()), 1)
     assert spec.region.clip is not None
-    assert spec.region.clip.lo.values[0] == Fraction(0.1 - 9)
+    assert spec.region.clip.lo == {"a": Fraction(0.1 - 9), "b": Fraction(0.2 - 9)}
     mixed = pd.Series([0.1, 2, "1/3"], dtype=object)
     assert Spec(input={"point": mixed}).input.point.values == (Fraction(0.1), 2, Fraction(1, 3))
 

@@ -135,6 +135,31 @@ def test_the_end_of_the_region_on_a_threshold_is_not_beyond_it(
     assert decide(tmp_path, model, wider, Fraction(0), True, pool).outcome is Outcome.REFUTED
 
 
+@pytest.mark.parametrize("leaves", [[1.0, 0.0], [0.0, 1.0]])
+def test_trees_that_compare_nothing_behind_a_scaling(
+    leaves: list[float], tmp_path: Path, pool: SolverPool
+) -> None:
+    before = [helper.make_node("Constant", [], ["s"], value=numpy_helper.from_array(
+        np.array([1.0], dtype=np.float32), "s")), helper.make_node("Add", ["in", "s"], ["x"])]
+    model = Model([leaves], 1, 2, [0.0, 0.0])
+    save(tmp_path / "t.onnx", regressor(model, 1), 1, 2, 1, before, start="in")
+    (tmp_path / "s.toml").write_text(
+        spec_text(Question([Fraction(0)], [Fraction(1)], [], []), Fraction(0), True))
+    found = api.verify(None, tmp_path / "s.toml", pool=pool, certificate=tmp_path / "c.vxc")
+    assert found.outcome is (Outcome.PROVED if leaves[0] else Outcome.REFUTED)
+
+
+def test_a_region_between_thresholds_with_a_row(tmp_path: Path, pool: SolverPool) -> None:
+    """Nothing is left to split, and the box alone does not close the claim."""
+    tree = ("BRANCH_LEQ", 0, 5.0, [0.0, 1.0], [1.0, 0.0])
+    model, asked = Model([tree], 1, 2, [0.0, 0.0]), Question([Fraction(0)], [Fraction(1)], [], [])
+    save(tmp_path / "t.onnx", regressor(model, 1), 1, 2, 1)
+    (tmp_path / "s.toml").write_text(
+        spec_text(asked, Fraction(0), True, 'linear = ["x[0] <= 0.5"]\n'))
+    found = api.verify(None, tmp_path / "s.toml", pool=pool, certificate=tmp_path / "c.vxc")
+    assert found.outcome is Outcome.REFUTED
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_scaled_before_trees_is_cut_exactly(
     seed: int, tmp_path: Path, pool: SolverPool

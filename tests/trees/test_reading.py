@@ -172,3 +172,17 @@ def test_what_is_no_tree_is_refused_by_both(name: str, tmp_path: Path) -> None:
     net = checker.Network(checker.read(str(path))[0])
     with pytest.raises(checker.Bad, match=said):
         net.output("y")
+
+
+@pytest.mark.parametrize("mode", [-1, 6, 256, 2**31])
+def test_a_mode_that_is_none_is_refused_by_both(mode: int, tmp_path: Path) -> None:
+    """As numbers of int32 in a tensor of uint8."""
+    node = ensemble(Model([("BRANCH_LEQ", 0, 0.5, [1.0], [2.0])], 1, 1, [0.0]))
+    (modes,) = (a.t for a in node.attribute if a.name == "nodes_modes")
+    modes.ClearField("raw_data")
+    modes.int32_data.append(mode if mode < 2**31 else -(2**31))
+    path = save(tmp_path / "t.onnx", node, 1, 1, 5)
+    with pytest.raises(VerifexError, match=r"nodes_modes|range of uint8|MEMBER"):
+        load(path)
+    with pytest.raises(checker.Bad, match="modes"):
+        checker.Network(checker.read(str(path))[0]).output("y")

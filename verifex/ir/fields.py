@@ -166,6 +166,9 @@ def exact(value: object) -> Fraction:
         raise wrong(value.reason, "a number (a bound that is none is left out)")
     if isinstance(value, bool | np.bool_):
         raise wrong(show(bool(value)).lower(), "a number")
+    if isinstance(value, np.timedelta64) or (
+            isinstance(value, np.floating) and value.dtype.itemsize > 8):
+        raise wrong(f"a number of numpy's {value.dtype}", "a number of at most 64 bits")
     if isinstance(value, int | np.integer):
         if int(value).bit_length() > MAX_BITS:
             raise wrong("a number of too many digits", "a finite number")
@@ -299,6 +302,7 @@ PerFeature: TypeAlias = Fraction | Array | Mapping[str, Fraction]
 
 def per_feature(value: object) -> PerFeature:
     """A number, a list of numbers, or a table of numbers by feature name."""
+    value = _labelled(value)
     if isinstance(value, Mapping):
         return {str(k): _element(v, f".{k}") for k, v in value.items()}
     value = as_numpy(value)
@@ -307,6 +311,21 @@ def per_feature(value: object) -> PerFeature:
     if isinstance(value, list | tuple | np.ndarray | Array):
         return array(value)
     return exact(value)
+
+
+def _labelled(value: object) -> object:
+    """A Series of pandas whose labels are names, as the table that it is; all else as it is.
+
+    Its order may be another one than that of the features.
+    """
+    labels: Any = getattr(value, "index", None)
+    if not hasattr(value, "to_numpy") or getattr(value, "ndim", 0) != 1 or (
+            list(labels) == list(range(len(labels)))):
+        return value
+    names = [str(label) for label in labels]
+    if len(set(names)) < len(names):
+        raise wrong("a label twice", "one number for each feature")
+    return dict(zip(names, as_numpy(value), strict=True))  # type: ignore[call-overload]
 
 
 def per_feature_radius(value: object) -> PerFeature:

@@ -40,10 +40,20 @@ def row_of(source: Any, number: Any, target: str | None, drop: Sequence[str | in
     if target is not None or drop:
         key = "target" if target is not None else "drop"
         raise InputError("an array has no names of columns", expected=f"no {key}", key=key)
-    rows = np.asarray(found) if isinstance(found, list | tuple) else found
-    if number is None:
-        return DataRow(_array(found))
-    return DataRow(_array(rows[_place(number, len(rows) if rows.ndim else 0)]))
+    if number is not None:
+        # A list is not made an array first: its whole numbers may have more than 53 bits.
+        alone = isinstance(found, np.ndarray) and not found.ndim
+        found = found[_place(number, 0 if alone else len(found))]
+    return DataRow(_array(_stored(found)))
+
+
+def _stored(value: Any) -> Any:
+    """Numbers in lists as those of an array: a float is data, true and false are 1 and 0."""
+    if isinstance(value, list | tuple):
+        return [_stored(one) for one in value]
+    if isinstance(value, bool):
+        return int(value)
+    return np.float64(value) if isinstance(value, float) else value
 
 
 def _named(source: Any, number: Any, target: str | None, drop: Sequence[str | int]) -> DataRow:

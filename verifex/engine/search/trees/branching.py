@@ -48,6 +48,8 @@ class Branching:
         self, domains: CutBoxes, atom: NDArray[np.intp], base: FloatArray
     ) -> NDArray[np.intp]:
         """A cut for every domain, by its position among all; -1 where every tree has one leaf."""
+        if not len(self.place):
+            return np.full(len(domains), -1, dtype=np.intp)
         found = bounds(self.ground, domains.alive, atom, base)
         beyond, within = self._lifts(domains, found)
         place = self.place

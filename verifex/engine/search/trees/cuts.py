@@ -92,6 +92,8 @@ def _give(coefs: dict[int, ExactArray], node: int, more: ExactArray) -> None:
 
 def scaled_inputs(graph: Graph, node: int, elements: Sequence[int]) -> dict[int, ScaledInput]:
     """Elements of a node as scaled inputs; UnsupportedError where one is no such thing."""
+    if not elements:
+        return {}
     unit = np.zeros((len(elements), graph.nodes[node].size), dtype=object)
     unit[np.arange(len(elements)), list(elements)] = 1
     rows = pulled_back(graph, {node: ExactArray(unit)}, [Fraction(0)] * len(elements), frozenset())

@@ -288,7 +288,8 @@ def ensemble(call: OperatorCall) -> SymbolicTensor:
     weights = real_tensor(call, "leaf_weights")
     (goals,) = columns(call, ["leaf_targetids"], len(weights))
     outputs, roots = attributes.integer("n_targets", 1), attributes.integers("tree_roots") or []
-    need(len(splits) == size and max(modes, default=9) < len(MODES), "unsupported modes of nodes")
+    need(len(splits) == size > 0 and all(0 <= mode < len(MODES) for mode in modes),
+         "unsupported modes of nodes")
     need(roots and all(0 <= root < size for root in roots), "roots that are no nodes")
     need(all(0 <= goal < outputs for goal in goals), "a weight for no output")
     need(not attributes.integer("post_transform", 0), "unsupported post_transform")
