@@ -689,6 +689,36 @@ def test_ctrl_c_while_a_range_is_searched_tells_its_bounds(
         assert found["low"]["proven"] < found["high"]["proven"]
 
 
+def test_ctrl_c_while_a_radius_is_searched_tells_both_ends(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole document, that says which radii were asked about until then."""
+    interrupt_at(monkeypatch, "verifex.engine.radius.radius_search", "nearer")
+    code, out, err = cli("radius", "holds.toml", "--json")
+    document = json.loads(out)
+    assert (code, document["exit_code"], err) == (130, 130, "interrupted\n")
+    (found,) = document["radii"]
+    assert (found["interrupted"], found["closed"]) == (True, False)
+    assert found["reason"].startswith("interrupted after ")
+    assert found["refuted"] > (found["proved"] or found["claimed"] or 0)
+    assert [trial["outcome"] for trial in found["trials"]].count("refuted") == 1
+    words = ("radius", "holds.toml", "-f", "worst_area", "-f", "1", "--quiet")
+    interrupt_at(monkeypatch, "verifex.engine.radius.radius_search", "decide")
+    code, out, err = cli(*words)
+    assert (code, err) == (130, "interrupted\n")
+    assert out.count("interrupted") == len(out.splitlines()) == 1
+
+
+def test_ctrl_c_during_an_explanation_is_one_document(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, "verifex.problem.first.explained", "stated_features")
+    code, out, err = cli("explain", "holds.toml", "--json")
+    document = json.loads(out)
+    assert (code, document["error"], document["exit_code"], err) == (
+        130, "interrupted", 130, "interrupted\n")
+
+
 def test_ctrl_c_before_anything_is_known_is_one_line(
     cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from verifex.settings import ClaimChanges, Settings
 if TYPE_CHECKING:
     from verifex.engine.radius.radius_verdict import RadiusVerdict
     from verifex.engine.solve.pool import SolverPool
+    from verifex.engine.watch import StopRequest
     from verifex.problem.document.variants.radius import RadiusQuestion
 
 Number: TypeAlias = Fraction | int | float | str
@@ -84,10 +85,10 @@ def radius_of_each(
 def find_radii(
     asked: Sequence[RadiusQuestion], settings: Settings, options: RadiusOptions, *,
     progress: api.Progress | None = None, log: api.Log | None = None,
-    pool: SolverPool | None = None,
+    pool: SolverPool | None = None, stop: StopRequest | None = None,
 ) -> list[RadiusVerdict]:
-    """The radii of questions that are built already. After Ctrl-C the answers so far are given; the
-    last of them says that it was interrupted."""
+    """The radii of questions that are built already. After Ctrl-C, or soon after `stop` is set, the
+    answers so far are given; the last of them says that it was interrupted."""
     from verifex.certificate.radius_ends.find import find_radius
 
     settings, log = api.fitting(settings), api.clocked(log)
@@ -102,7 +103,8 @@ def find_radii(
             mine = replace(mine, certificate=numbered(settings.certificate, k))
             save = numbered(save, k)
         verdict = find_radius(one, mine, tolerance=tolerance, most=most, pool=pool,
-                              watch=api.watching(log, progress), save=save)
+                              watch=api.watching(log, progress, stop), save=save,
+                              earlier=tuple(found))
         if log is not None:
             log({"event": "radius", **verdict.to_json()})
         found.append(verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import random
 import tomllib
@@ -22,12 +23,14 @@ from verifex.engine.bounds.layout import Layout
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.falsify.witness import replay
+from verifex.engine.findings.reasons import ReasonKind
 from verifex.engine.radius.radius_verdict import RadiusVerdict
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import Closed, Proof, ProofNode
 from verifex.engine.search.replant import replanted
 from verifex.engine.verdict import Outcome, Verdict
+from verifex.engine.watch import StopRequest
 from verifex.errors import InputError, UsageError
 from verifex.problem.document.variants.radius import (
     RadiusQuestion,
@@ -35,6 +38,9 @@ from verifex.problem.document.variants.radius import (
     load_radius,
     root_above,
 )
+from verifex.radius_questions import RadiusOptions, find_radii
+from verifex.reading import read_radius
+from verifex.settings import Settings
 
 F = Fraction
 Layers = list[tuple[list[list[Fraction]], list[Fraction]]]
@@ -265,6 +271,55 @@ def test_ctrl_c_gives_what_is_known(tmp_path: Path) -> None:
     assert found.interrupted
     assert found.proved is not None
     assert found.exit_code == 2
+
+
+@pytest.mark.parametrize("at", ["certify", "decide", "nearer"])
+def test_a_stop_gives_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Whatever is being done then; what was shown is claimed where it is no longer checked."""
+    module = importlib.import_module(
+        "verifex.certificate.radius_ends.find" if at == "certify"
+        else "verifex.engine.radius.radius_search")
+    stop, known, work = StopRequest(), list[RadiusVerdict](), getattr(module, at)
+
+    def stopping(*given: Any, **named: Any) -> Any:
+        if at != "decide" or known:
+            stop.set()
+        assert stop.so_far is not None
+        known[:] = stop.so_far()
+        return work(*given, **named)
+
+    monkeypatch.setattr(module, at, stopping)
+    asked = read_radius(None, line_spec(tmp_path, {"linf": 1}))
+    (found,) = find_radii(asked, Settings(), RadiusOptions(), stop=stop)
+    assert found.interrupted
+    assert found.reasons[0].kind is ReasonKind.INTERRUPTED
+    assert len([r for r in found.reasons if r.kind is ReasonKind.INTERRUPTED]) == 1
+    assert known[0].interrupted
+    shown = [t.radius for t in found.trials if t.outcome is Outcome.CLAIMED]
+    assert max(found.proved or 0, found.claimed or 0) == max(shown)
+    if at == "certify":
+        assert (found.proved, found.claimed) == (None, max(shown))
+    assert found.refuted is None or found.refuted >= 3
+    assert (found.refuted is not None) == (at == "nearer")
+
+
+def test_answers_before_a_stop_are_kept(tmp_path: Path) -> None:
+    stop, known, done = StopRequest(), list[RadiusVerdict](), list[str]()
+
+    def log(entry: dict[str, Any]) -> None:
+        if entry["event"] == "radius":
+            done.append(entry["features"])
+        elif done == ["x[0]"] and entry["event"] == "stage" and stop.so_far is not None:
+            known[:] = stop.so_far()
+            stop.set()
+
+    asked = read_radius(None, line_spec(tmp_path, {"linf": 1, "clip": [-9, 9]}), None, ["all"])
+    found = find_radii(asked, Settings(check=False), RadiusOptions(), log=log, stop=stop)
+    assert [one.features for one in found] == [one.features for one in known] == ["x[0]", "x[1]"]
+    assert [one.interrupted for one in found] == [one.interrupted for one in known] == [False, True]
+    assert found[0].refuted == known[0].refuted == 3
 
 
 def test_distances_of_l2_are_rounded_up() -> None:

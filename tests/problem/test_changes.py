@@ -155,6 +155,39 @@ def test_a_range_of_a_changed_spec(place: Path, capsys: pytest.CaptureFixture[st
     assert (found["low"]["attained_exact"], found["high"]["attained_exact"]) == ("1", "1")
 
 
+def test_an_explanation_and_a_graph_of_a_changed_spec(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gradient of the second output is (1, -1); a narrow region opens no gate."""
+    assert run(app, ["explain", "spec.toml", "--set", 'explain.output="logit:1"', "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [f["attribution_exact"] for f in document["features"]] == ["1", "-1"]
+    assert document["name"] == "spec: explain.output = \"logit:1\""
+    layers = [(np.array([[1.0, 2.0]]), np.zeros(1)), (np.array([[1.0]]), np.zeros(1))]
+    save_net(place / "gate.onnx", layers)
+    (place / "gate.toml").write_text("verifex = 1\n[input]\npoint = [0.5, 0.25]\n[region]\n"
+                                     "linf = 1\n[[require]]\noutput = \"logit:0\"\nabove = -9\n")
+    for change, count in ((), 1), (("--set", "region.linf=0.1"), 0):
+        words = ["show", "gate.onnx", "--spec", "gate.toml", *change, "--json"]
+        assert run(app, words) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["statistics"]["open_gates"] == count
+    assert run(app, ["show", "gate.onnx", "--set", "region.linf=0.1"]) == 64
+    assert "expected --spec" in capsys.readouterr().err
+
+
+def test_a_difference_over_a_changed_region(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """f = a + 2 b against g = a + b: they differ by b, which is 1/4 at x0."""
+    save_net(place / "g.onnx", [(np.array([[1.0, 1.0], [1.0, -1.0]]), np.zeros(2))])
+    words = ["difference", "net.onnx", "g.onnx", "spec.toml", "--of", "output:0", "--json"]
+    for change, low, high in ((), "0", "1/2"), (("--set", "region.linf=1/8"), "1/8", "3/8"):
+        run(app, [*words, *change])
+        (found,) = json.loads(capsys.readouterr().out)["ranges"]
+        assert (found["low"]["attained_exact"], found["high"]["attained_exact"]) == (low, high)
+
+
 def test_with_changes_a_spec_in_memory(place: Path) -> None:
     spec = load_spec("spec.toml")
     new = spec.with_({"region.linf.b": 0.1, "require[0].at_most": "1/3", "input.row": 1})

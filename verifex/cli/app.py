@@ -181,16 +181,20 @@ def difference(
                      "NAME.vnnlib, which `verify` proves with a certificate."),
     ] = None,
     log: Log = None,
+    set_keys: Set = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """How far two networks differ over a region: outputs, classes, attributions."""
     from verifex.cli import decide
+    from verifex.cli.common import with_changes
 
-    raise typer.Exit(decide.difference(
-        files, of or ["output"], at_most, settings, save_as=save_as, log=log, json=json,
-        quiet=quiet,
-    ))
+    networks, spec = files[:-1], files[-1:]
+    with with_changes(spec, set_keys) as asked:
+        code = decide.difference(
+            [*networks, *asked], of or ["output"], at_most, settings, save_as=save_as, log=log,
+            json=json, quiet=quiet)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -301,12 +305,16 @@ def explain(
     rows: Annotated[
         int | None, typer.Option("--rows", min=1, help="Components to print (20).")
     ] = None,
+    set_keys: Set = None,
     json: Json = False,
 ) -> None:
     """The explanation of a spec at its reference: exact values by rank, ties and kinks told."""
+    from verifex.cli.common import with_changes
     from verifex.cli.first import explain as explained
 
-    raise typer.Exit(explained.explain(files, output, rows=rows, json=json))
+    with with_changes(files, set_keys) as asked:
+        code = explained.explain(asked, output, rows=rows, json=json)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -352,12 +360,20 @@ def show(
     graphml: Annotated[
         Path | None, typer.Option("--graphml", metavar="FILE", help="Write the graph as GraphML.")
     ] = None,
+    set_keys: Set = None,
     json: Json = False,
 ) -> None:
     """Show the graph of a network."""
     from verifex.cli import network as shown
+    from verifex.cli.common import with_changes
 
-    raise typer.Exit(shown.show(network, spec, dot, graphml, json=json))
+    if spec is None:
+        if set_keys:
+            raise UsageError("--set changes keys of a spec, expected --spec FILE")
+        raise typer.Exit(shown.show(network, None, dot, graphml, json=json))
+    with with_changes([network, spec], set_keys) as (network, changed):
+        code = shown.show(network, changed, dot, graphml, json=json)
+    raise typer.Exit(code)
 
 
 @app.command()

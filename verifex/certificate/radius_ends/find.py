@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +17,14 @@ from typing import Any
 
 from verifex.certificate.grant import IN_MEMORY, SEVERAL, certify
 from verifex.certificate.written import folder_beside, write_given
-from verifex.engine.budget import Budget
-from verifex.engine.findings.reasons import BY_CHECKER, Evidence, EvidenceKind, ReasonKind
+from verifex.engine.findings.reasons import (
+    BY_CHECKER,
+    Evidence,
+    EvidenceKind,
+    Reason,
+    ReasonKind,
+    as_interrupted,
+)
 from verifex.engine.radius.radius_search import MOST, RadiusSearch
 from verifex.engine.radius.radius_verdict import RadiusVerdict
 from verifex.engine.solve.pool import SolverPool
@@ -45,24 +51,28 @@ one is, when the search is over."""
 def find_radius(
     question: RadiusQuestion, settings: Settings, *, tolerance: Fraction, most: Fraction | None,
     pool: SolverPool | None = None, watch: Watch | None = None, save: Path | None = None,
+    earlier: Sequence[RadiusVerdict] = (),
 ) -> RadiusVerdict:
     """Both ends of a radius, in `settings.seconds` of searching; checks may take the time that is
     left, at least `settings.check_seconds`.
 
     The certificate of the proved end is kept in `settings.certificate` (of the refuted one beside
     `save`, where the caller keeps its witness), each beside the spec that it is about. What is
-    known at Ctrl-C is returned, and says that it was interrupted.
+    known at Ctrl-C, or once `watch.stop` is set, is returned and says that it was interrupted;
+    `watch.stop.so_far` gives it after the `earlier` answers to the same call.
     """
     if not 0 < tolerance < 1:
         raise UsageError(f"tolerance = {float(tolerance):g}, expected between 0 and 1")
     if most is not None and most <= 0:
         raise UsageError(f"the greatest radius is {float(most):g}, expected more than 0")
-    own = pool or SolverPool()
+    watch = watch or Watch()
+    own = pool or SolverPool(stopped=watch.stop.is_set)
     try:
         with tempfile.TemporaryDirectory(prefix="verifex-") as made:
             asked, note = _as_files(question, settings, Path(made))
-            found = _Certifying(
-                asked, settings, tolerance, most, own, watch or Watch(), save).run()
+            one = _Certifying(asked, settings, tolerance, most, own, watch, save)
+            watch.stop.so_far = lambda: [*earlier, one.verdict(True)]
+            found = one.run()
         return replace(found, notes=(*found.notes, note)) if note else found
     finally:
         if pool is None:
@@ -111,7 +121,7 @@ class _Certifying:
         ends = [e for e in (self.limit, asked.domain) if e is not None]
         self.most = min(ends, default=MOST)
         self.domain = asked.domain is not None and self.most == asked.domain
-        budget = Budget(self.settings.seconds, self.settings.memory, self.settings.threads)
+        budget = self.watch.budget(self.settings)
         alone = replace(self.settings, certificate=None)
         self.search = RadiusSearch(
             asked, alone, budget, self.pool, self.watch, self.tolerance, self.most)
@@ -124,6 +134,10 @@ class _Certifying:
     def _witness_path(self) -> Path | None:
         """Where the certificate of the witness is kept: beside it."""
         return None if self.save is None else beside(self.save).with_suffix(".vxc")
+
+    @property
+    def _stopped(self) -> bool:
+        return self.watch.stop.is_set()
 
     @property
     def _checks(self) -> bool:
@@ -143,7 +157,7 @@ class _Certifying:
             self._finish()
         except KeyboardInterrupt:
             interrupted = True
-        return self._verdict(interrupted)
+        return self.verdict(interrupted or self._stopped)
 
     # --- checking -------------------------------------------------------------------------------
 
@@ -162,12 +176,13 @@ class _Certifying:
             if len(self.question.problem.networks) > 1:
                 self.notes.append(SEVERAL)
             return
-        while self.search.holds is not None and self.search.holds != self.proved:
+        while self.search.holds not in (None, self.proved) and not self._stopped:
             if not self._check_last() and not self.settings.check:
                 break
             if self.told is not None and self.told.get("check_exit") is None:
                 break  # it was not checked in time: another one would not be either
-        self._check_witness()
+        if not self._stopped:
+            self._check_witness()
 
     def _check_last(self) -> bool:
         """Have the largest radius at which the claim was shown checked; what is refused is no
@@ -183,7 +198,8 @@ class _Certifying:
                              Evidence(EvidenceKind.CERTIFICATE_ACCEPTED, BY_CHECKER)]
             return True
         self.notes += [n for n in done.notes if n not in verdict.notes]
-        if told is None or told.get("check_exit") is not None:
+        unchecked = told is not None and told.get("check_exit") is None
+        if not unchecked and not self._stopped:
             self.search.drop(radius)
         if self.proved is None:
             self.told = told
@@ -217,7 +233,7 @@ class _Certifying:
                 asked = radius_files(files, self.question, radius, beside(path))
                 done = certify(
                     self.question.at(radius), verdict, asked, self._seconds(),
-                    replace(self.settings, certificate=path))
+                    replace(self.settings, certificate=path), stop=self.watch.stop)
                 told = self._kept(done.extra.get("certificate"), path, kept, radius)
             except UnsupportedError as error:
                 note = f"no certificate: {error}"
@@ -243,7 +259,8 @@ class _Certifying:
 
     # --- the answer -----------------------------------------------------------------------------
 
-    def _verdict(self, interrupted: bool) -> RadiusVerdict:
+    def verdict(self, interrupted: bool) -> RadiusVerdict:
+        """What is known now."""
         search, claimed = self.search, self.search.holds
         if not self.accepted:
             search.witness = search.refuted = None
@@ -255,10 +272,16 @@ class _Certifying:
         return RadiusVerdict(
             self.question.problem.name, self.question.key, self.question.moving.label, self.proved,
             claimed, search.refuted, search.witness, self.most, self.domain, self.tolerance, closed,
-            interrupted, () if closed else tuple(dict.fromkeys(search.reasons)),
+            interrupted, () if closed else self._reasons(interrupted),
             tuple(self.evidence), tuple(dict.fromkeys(notes)), time.monotonic() - self.started,
             tuple(search.trials), None if self.question.files is None else
             self.question.files.hashes(), self.told, self.refuted_told)
+
+    def _reasons(self, interrupted: bool) -> tuple[Reason, ...]:
+        """Why the gap is not closed; each radius tells of an interruption by itself."""
+        told = dict.fromkeys(
+            r for r in list(self.search.reasons) if r.kind is not ReasonKind.INTERRUPTED)
+        return as_interrupted(told, time.monotonic() - self.started) if interrupted else tuple(told)
 
 
 def radius_files(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from verifex import api
 from verifex.cli.common import console, emit, json_lines, progress, split_files
+from verifex.cli.guard import EXIT_INTERRUPTED, interruptible
 from verifex.cli.radius_command.text import exact_text, print_one, print_table, state
-from verifex.errors import UsageError
+from verifex.errors import EXIT_UNKNOWN, UsageError
 from verifex.radius_questions import RadiusOptions, exact, find_radii, numbered
 from verifex.reading import read_radius
 
@@ -42,12 +43,30 @@ def radius(
         _number("--tolerance", asked.tolerance),
         None if asked.most is None else _number("--max", asked.most), asked.save_witness)
     questions = read_radius(network, spec, asked.key, asked.features)
-    with json_lines(log) as write, progress(f"radius of {spec.stem}", quiet) as report:
-        found = find_radii(questions, settings, options, progress=report, log=write)
-    if asked.save_witness is not None:
-        _save_witnesses(asked.save_witness, questions, found)
-    code = max(one.exit_code for one in found)
-    code = max(code, 2) if len(found) < len(questions) else code
+
+    def say(found: Sequence[RadiusVerdict]) -> None:
+        _print_radii(questions, found, json, quiet, EXIT_INTERRUPTED)
+
+    with interruptible(say) as ended:
+        with json_lines(log) as write, progress(f"radius of {spec.stem}", quiet) as report:
+            found = find_radii(
+                questions, settings, options, progress=report, log=write, stop=ended.stop)
+        ended.take_turn()
+        if asked.save_witness is not None:
+            _save_witnesses(asked.save_witness, questions, found)
+        code = max(one.exit_code for one in found)
+        code = max(code, EXIT_UNKNOWN) if len(found) < len(questions) else code
+        code = ended.exit_code or code
+        _print_radii(questions, found, json, quiet, code)
+        ended.require_uninterrupted()
+    return code
+
+
+def _print_radii(
+    questions: Sequence[RadiusQuestion], found: Sequence[RadiusVerdict], json: bool, quiet: bool,
+    code: int,
+) -> None:
+    """Print radii in the form that was asked for; `code` is the exit code."""
     if json:
         emit("radii", {"radii": [one.to_json() for one in found], "exit_code": code})
     elif quiet:
@@ -58,7 +77,6 @@ def radius(
         print_table(found)
     else:
         print_one(console(), questions[0], found[0])
-    return code
 
 
 def _number(option: str, text: str) -> str:
