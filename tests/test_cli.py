@@ -669,7 +669,7 @@ def test_ctrl_c_tells_what_is_known_as_a_whole_document(
     code, out, err = cli("verify", "hard.toml", "--json")
     document = json.loads(out)
     assert (code, document["exit_code"], err) == (130, 130, "interrupted\n")
-    assert document["verdict"] == "unknown"
+    assert document["outcome"] == "unknown"
     assert [reason["kind"] for reason in document["reasons"]] == ["interrupted"]
     assert document["worst_margin"]["proven_at_least"] < 0
     assert [step[0] for step in document["steps"]] == ["bounds", "attack"]
@@ -728,7 +728,9 @@ def test_ctrl_c_before_anything_is_known_is_one_line(
     monkeypatch.setattr("verifex.api.read", read)
     code, out, err = cli("verify", "hard.toml", "--json")
     assert (code, err) == (130, "interrupted\n")
-    assert json.loads(out) == {"error": "interrupted", "exit_code": 130}
+    document = json.loads(out)
+    assert (document["kind"], document["error"], document["exit_code"]) == (
+        "error", "interrupted", 130)
 
 
 def test_a_decided_claim_stands_when_its_check_is_interrupted(
@@ -737,7 +739,7 @@ def test_a_decided_claim_stands_when_its_check_is_interrupted(
     interrupt_at(monkeypatch, "verifex.certificate.grant", "run_checker")
     code, out, _ = cli("verify", "component.toml", "--json")
     document = json.loads(out)
-    assert (code, document["verdict"]) == (130, "claimed")
+    assert (code, document["outcome"]) == (130, "claimed")
     assert "not checked: interrupted" in document["notes"][-1]
 
 
