@@ -41,10 +41,10 @@ FORMAT = (ROOT / "verifex" / "certificate" / "format.md").read_text(encoding="ut
 # --- the text -----------------------------------------------------------------------------------
 
 ALLOWED = {
-    "__future__", "base64", "binascii", "collections", "concurrent", "contextlib", "decimal",
-    "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib", "io", "itertools",
-    "json", "math", "operator", "os", "pathlib", "re", "struct", "sys", "tomllib", "typing",
-    "weakref", "zlib",
+    "__future__", "base64", "binascii", "bisect", "collections", "concurrent", "contextlib",
+    "decimal", "fnmatch", "fractions", "functools", "gzip", "hashlib", "importlib", "io",
+    "itertools", "json", "math", "operator", "os", "pathlib", "re", "stat", "struct", "sys",
+    "tomllib", "typing", "weakref", "zlib",
 }
 FRACTIONS = {"Fraction(2)"}
 WHOLE_MATHS = {"ceil", "floor", "gcd", "isqrt", "lcm", "prod", "trunc"}
@@ -507,7 +507,7 @@ def test_unsupported_operators_are_named(tmp_path: Path) -> None:
     node = helper.make_node("Tanh", ["x"], ["y"])
     save_graph(files.network, [node], [], [1, 2], "y", [1, 2])
     files.write()
-    assert files.check() == (65, "invalid: net.onnx: unsupported operator Tanh for 'y'")
+    assert files.check() == (65, "invalid: net.onnx: unsupported smooth function Tanh for 'y'")
 
 
 # --- witnesses ----------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class Terrain:
                 if scaled is None:
                     continue
                 flat, factor, constant = scaled
-                cut = (comparison.threshold - constant) / factor
+                cut = Fraction(comparison.threshold - constant, factor)
                 # For a factor below 0, v > t where x < q: where x is not from q on.
                 upward = factor > 0
                 key = cut, int(comparison.strict == upward)

@@ -35,7 +35,7 @@ from .toml_values import (
 
 INPUT_KEYS = ("point", "data", "row", "header", "target", "drop", "scale", "minmax_of", "round",
               "names")
-STD_DECIMALS = 30
+STD_STEPS = 10**30
 OF_CSV = ("header", "target", "drop", "minmax_of")
 
 
@@ -195,8 +195,8 @@ def standard_deviation(column: list[Fraction]) -> Fraction:
     """
     mean = Fraction(sum(column), len(column))
     variance = Fraction(sum((value - mean) ** 2 for value in column), len(column))
-    whole = variance * 10 ** (2 * STD_DECIMALS)
-    return Fraction(math.isqrt(whole.numerator // whole.denominator), 10**STD_DECIMALS)
+    whole = variance * STD_STEPS * STD_STEPS
+    return Fraction(math.isqrt(whole.numerator // whole.denominator), STD_STEPS)
 
 
 def decimal_columns(table: FeatureTable) -> list[list[Fraction]]:

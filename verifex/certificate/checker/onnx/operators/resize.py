@@ -49,13 +49,13 @@ def old_place(mode: str, number: int, old: int, new: int, factor: Fraction) -> F
     pytorch_half_pixel for one element: refused.
     """
     if mode == "asymmetric":
-        return number / factor
+        return Fraction(number, factor)
     if mode == "align_corners":
         need(old * factor == new, "unsupported align_corners by a factor that leaves a part over")
         return Fraction(number * (old - 1), new - 1) if new > 1 else Fraction(0)
     need(mode in ("half_pixel", "pytorch_half_pixel"), "unsupported coordinate mode")
     need(mode == "half_pixel" or new > 1 or old == 1, "unsupported pytorch_half_pixel to one")
-    return (number + HALF) / factor - HALF
+    return Fraction(number + HALF, factor) - HALF
 
 
 def taken(tensor: SymbolicTensor, axis: int, positions: Sequence[int]) -> SymbolicTensor:
