@@ -146,8 +146,8 @@ class ClaimStatement:
 
 
 def class_text(position: int, name: str = "") -> str:
-    """A class as a sentence names it: `1 (benign)`."""
-    return f"{position} ({name})" if name else str(position)
+    """A class as a sentence names it: `1 (benign)`, and `1` where it is called by its number."""
+    return f"{position} ({name})" if name and name != str(position) else str(position)
 
 
 def _short(value: Fraction, rounding: str = ROUND_HALF_EVEN) -> str:

@@ -179,4 +179,7 @@ def test_a_sentence_is_said_once() -> None:
     tie = Reason(ReasonKind.TIE, "highs")
     assert sentence([late, tie, late]) == (
         "out of time after 2 s; highs: within its tolerance of a tie, or only on a kink")
+    later = Reason(ReasonKind.OUT_OF_TIME, seconds=1.05532)
+    assert sentence([late, later, later]) == "out of time after 2 s"
+    assert sentence([later]) == "out of time after 1.06 s"
     assert sentence([]) == ""

@@ -15,6 +15,7 @@ from tests.helpers.checker_nets import save_net
 from tests.helpers.metric_nets import Net
 from verifex.errors import InputError
 from verifex.problem.first.columns import DataFile, read_columns
+from verifex.problem.first.write import draft_spec
 
 NET = Net.random(np.random.default_rng(11))
 NAMES = ["age", "pay", "debt", "years", "sex"]
@@ -210,3 +211,14 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(InputError) as told:
         guessed(place, header, lines, features)
     assert what in str(told.value)
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("m.keras", "m.keras: a Keras model, expected an ONNX network, which model.export"),
+    ("m.joblib", "m.joblib: a pickled object, expected an ONNX network, which skl2onnx"),
+    ("m.csv", "m.csv: not an ONNX network"),
+])
+def test_files_of_other_kinds_are_named(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / name).write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(InputError, match=says):
+        draft_spec(tmp_path / name, None, tmp_path / "s.toml")

@@ -166,6 +166,8 @@ def effects(problem: Problem, point: Sequence[Fraction]) -> list[ComparedRow]:
         before = [None] * len(after) if here is None else here[node].fractions()
         labels = _element_names(problem, name, len(after))
         mixed = list(zip(labels, before, after, strict=True))
+        if name.startswith("attribution") and before == after:
+            continue  # the claim is about outputs, or about no more than its ends
         mixed.sort(key=lambda r: -abs(r[2] - (r[1] or 0)))
         rows += mixed[: _ROWS // max(1, len(graph.outputs))]
     return rows

@@ -132,8 +132,9 @@ class Graph:
 
     def describe(self, index: int) -> str:
         """A node as a person would name it."""
-        label = self.labels.get(index)
-        return f"{type(self.nodes[index].op).__name__} node {index}" + (
+        label, op = self.labels.get(index), self.nodes[index].op
+        kind = op.name if isinstance(op, Univariate) else type(op).__name__
+        return f"{kind} node {index}" + (
             f" ({label})" if label else ""
         )
 

@@ -71,6 +71,8 @@ def expression_form(
     if head in properties:
         raise InputError(f"{head} is no linear expression",
                          expected=f"the property {properties[head]}, for `verify`")
+    if setting.explained is not None and whole in setting.explanation().names.given:
+        raise InputError("unknown expression", expected=f"component:{whole} for its attribution")
     raise InputError("unknown expression", expected=suggestion(head, [*KINDS, *OUTPUTS]))
 
 

@@ -61,7 +61,7 @@ _REASONS: Mapping[ReasonKind, str] = {
     ReasonKind.CONTRADICTED: "{source}: its {stated} contradicts {detail}: discarded",
     ReasonKind.NOT_CONFIRMED: "{source}: its {stated} is not claimed: {detail}",
     ReasonKind.CLAIM_CONTRADICTED: "{detail}: contradicted by a replayed point on a kink",
-    ReasonKind.OUT_OF_TIME: "out of time after {seconds:g} s",
+    ReasonKind.OUT_OF_TIME: "out of time after {seconds:.3g} s",
     ReasonKind.INTERRUPTED: "interrupted after {seconds:.3g} s",
     ReasonKind.SEARCH_OUT_OF_TIME: "{source}: out of time{after}",
     ReasonKind.SEARCH_STOPPED: "{source}: stopped{after}",
@@ -172,8 +172,12 @@ def _plain(said: Reason | Evidence) -> dict[str, Any]:
 
 
 def sentence(reasons: Iterable[Reason]) -> str:
-    """All reasons in one line, each once."""
-    return "; ".join(dict.fromkeys(map(str, reasons)))
+    """All reasons in one line, each once; of a time limit that was over several times, the first
+    one is told."""
+    told = list(reasons)
+    late = next((r for r in told if r.kind is ReasonKind.OUT_OF_TIME), None)
+    return "; ".join(dict.fromkeys(
+        str(r) for r in told if r.kind is not ReasonKind.OUT_OF_TIME or r is late))
 
 
 _TIME_IS_OVER = {ReasonKind.OUT_OF_TIME, ReasonKind.NOTHING}

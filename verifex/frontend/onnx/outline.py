@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from verifex.errors import InputError
+from verifex.frontend.foreign import foreign_content, unreadable
 from verifex.frontend.limits import Limits
 from verifex.frontend.onnx.files import unzipped
 from verifex.source import Source
@@ -32,12 +32,14 @@ def outline(source: Source[Any], limits: Limits | None = None) -> Outline:
 
     limits = limits or Limits()
     data = unzipped(source.data, limits.max_bytes, source.name, "the model")
+    foreign = foreign_content(data, source.name)
+    if foreign is not None:
+        raise foreign.at(file=source.name)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
     except Exception:  # every build of protobuf has its own DecodeError
-        raise InputError("not an ONNX model", expected="a protobuf ModelProto", file=source.name
-                         ) from None
+        raise unreadable(source.name).at(file=source.name) from None
     names = tuple(str(o.name) for o in model.graph.output)
     return Outline(names, next(_class_names(model.graph), ()))
 

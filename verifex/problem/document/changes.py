@@ -20,6 +20,7 @@ Path: TypeAlias = tuple[str | int, ...]
 """Keys of tables, and places in lists."""
 
 _STEP = re.compile(r'\.?(?:([A-Za-z0-9_-]+)|"([^"\\]*)"|\'([^\']*)\')|\[([0-9]{1,9})\]')
+_BARE_DECIMAL = re.compile(r"[+-]?(\.[0-9]+|[0-9]+\.)")
 _FORM = "KEY=VALUE with a key such as region.linf or require[0].at_most and a value as in TOML"
 
 
@@ -46,6 +47,8 @@ def parse_change(text: str) -> Change:
         table = {}
     if table.keys() != {"value"}:
         quoted = f'"{said.strip()}" in quotes, if it is text' if said.strip() else "a value"
+        if _BARE_DECIMAL.fullmatch(said.strip()):
+            quoted = "a digit on both sides of the point, such as 0.5"
         raise UsageError(f"--set {text[:60]}: the value is not TOML, expected {quoted}")
     return Change(path, table["value"], f"{shown(path)} = {said.strip()}")
 

@@ -204,7 +204,8 @@ def radius_key(region: RegionSpec, key: str | None, *, alone: bool = False) -> s
     if chosen not in KEYS:
         raise InputError(f"no radius is called {chosen[:40]}", expected=f"one of {', '.join(KEYS)}")
     if not alone and not isinstance(_said(region, chosen), Fraction | None):
-        raise InputError("several radii", expected="one number, for the radius of all features",
+        raise InputError("several radii", expected="one number for all features (--set "
+                         f"region.{chosen}=0.1), or one feature at a time (--feature NAME, or all)",
                          key=chosen)
     return chosen
 
