@@ -283,6 +283,26 @@ def test_columns_side_by_side() -> None:
     same_on_both_sides(load_bytes(data, "m.onnx"), checker.Network(data), [1, 2, 3])
 
 
+@pytest.mark.parametrize("shape", [[2], [1, 2, 1]])
+def test_columns_of_one_axis_or_of_three_are_refused(shape: list[int]) -> None:
+    """Of one axis the standard makes a row: a softmax along its first axis is 1 throughout."""
+    graph = helper.make_graph(
+        [helper.make_node("FeatureVectorizer", ["x"], ["r"], domain="ai.onnx.ml",
+                          inputdimensions=[shape[-1]]),
+         helper.make_node("Softmax", ["r"], ["y"], axis=0)],
+        "g", [helper.make_tensor_value_info("x", 1, shape)],
+        [helper.make_tensor_value_info("y", 1, None)])
+    data = bytes(helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]).SerializeToString())
+    (deployed,) = ort.InferenceSession(data).run(
+        None, {"x": np.array([3, 1], dtype=np.float32).reshape(shape)})
+    assert (deployed == 1).all()
+    with pytest.raises(UnsupportedError, match="FeatureVectorizer of shapes"):
+        load_bytes(data, "m.onnx")
+    with pytest.raises(checker.Bad, match="unsupported: no rows of columns"):
+        assert checker.Network(data).outputs
+
+
 def test_the_domain_has_operator_sets_of_its_own() -> None:
     """An operator of ai.onnx.ml is none of the standard's, nor the other way round."""
     scaler = {"offset": [0.0, 0.0], "scale": [1.0, 1.0]}

@@ -37,15 +37,19 @@ def imputer(call: Call) -> Result:
 
 
 def feature_vectorizer(call: Call) -> Result:
-    """Columns side by side, as floats."""
+    """Columns side by side, as floats: of one axis the standard makes a row, of more it says
+    nothing."""
     sizes = call.ints_("inputdimensions") or []
     parts = [call.number(k) for k in range(len(call.inputs))]
     shapes = [call.low.shape(part) for part in parts]
-    rows = {shape[:-1] for shape in shapes}
-    if len(rows) != 1 or [shape[-1] for shape in shapes if shape] != sizes:
+    if any(len(shape) != 2 for shape in shapes):
+        raise UnsupportedError(f"FeatureVectorizer of shapes {[list(s) for s in shapes]}",
+                               expected="rows of columns, of two axes")
+    rows = {shape[0] for shape in shapes}
+    if len(rows) != 1 or [shape[1] for shape in shapes] != sizes:
         raise InputError(f"FeatureVectorizer of shapes {[list(s) for s in shapes]}",
                          expected=f"{sizes} columns of as many rows")
-    node = parts[0] if len(parts) == 1 else call.low.add(Concat(len(shapes[0]) - 1), *parts)
+    node = parts[0] if len(parts) == 1 else call.low.add(Concat(1), *parts)
     return call.low.wrap(node, FLOAT)
 
 

@@ -67,12 +67,15 @@ def imputer(call: OperatorCall) -> SymbolicTensor:
 
 
 def feature_vectorizer(call: OperatorCall) -> SymbolicTensor:
-    """Columns side by side, as floats."""
+    """Columns side by side, as floats.
+
+    ONNX: of rows of columns; of one axis a row is made, of more axes nothing is said.
+    """
     parts = [call.as_float32(place) for place in range(len(call.inputs))]
-    axis = len(parts[0].shape) - 1
-    need(axis >= 0 and [part.shape[-1] for part in parts]
-         == call.attributes.integers("inputdimensions"), "columns of other sizes")
-    return along(axis, [(part, k) for part in parts for k in range(part.shape[axis])])
+    need(all(len(part.shape) == 2 for part in parts), "unsupported: no rows of columns")
+    need([part.shape[1] for part in parts] == call.attributes.integers("inputdimensions"),
+         "columns of other sizes")
+    return along(1, [(part, k) for part in parts for k in range(part.shape[1])])
 
 
 def binarizer(call: OperatorCall) -> SymbolicTensor:
