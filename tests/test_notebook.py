@@ -108,3 +108,12 @@ def test_a_large_graph_is_cut() -> None:
     html = graph._repr_html_()
     assert f"and {len(graph.nodes) - MOST_DRAWN} more nodes" in html
     parsed(html)
+
+
+def test_a_radius_has_a_short_repr() -> None:
+    found = verifex.radius(NET, verifex.Spec(
+        region=verifex.linf("1/100"), input=verifex.point([0.25] * 30),
+        require=[verifex.class_unchanged()]), seconds=5)
+    assert repr(found).startswith("RadiusVerdict(linf ")
+    assert repr(found).endswith((" closed)", " open)"))
+    assert len(repr(found)) < 100

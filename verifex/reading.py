@@ -172,6 +172,8 @@ def _graph(model: ModelLike, spec: Spec | None) -> Graph:
     if hasattr(model, "state_dict") and callable(model):
         return _from_torch(model, spec)
     kinds = "a path, bytes, a Graph or a torch.nn.Module"
+    if type(model).__module__.startswith("sklearn."):
+        kinds += "; skl2onnx.to_onnx(model, X[:1]) makes a network of it"
     raise UsageError(f"model of type {type(model).__name__}, expected {kinds}")
 
 

@@ -50,6 +50,13 @@ class RadiusVerdict:
     certificate: Mapping[str, Any] | None = None
     witness_certificate: Mapping[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        about = f"{self.name!r}: " if self.name else ""
+        ends = [f"{word} {float(end):.6g}" for word, end in (
+            ("proved up to", self.proved), ("refuted from", self.refuted)) if end is not None]
+        state = "closed" if self.closed else "open"
+        return f"RadiusVerdict({about}{self.key} {', '.join([*ends, state])})"
+
     @property
     def everywhere(self) -> bool:
         """Whether the claim is proved on the whole domain."""
