@@ -22,7 +22,7 @@ from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import Conv, dense
-from verifex.ir.ops import OPS, Input, Step
+from verifex.ir.ops import OPS, Affine, Input, Relu, Step
 from verifex.semantics.evaluate import ExactBackend, exact_inputs, run
 from verifex.semantics.functions import find
 from verifex.semantics.linear import (
@@ -455,3 +455,31 @@ def test_many_rows_of_one_domain_equal_one_at_a_time() -> None:
         one = _bound(bounder, layout, lo[d : d + 1], hi[d : d + 1], signs[d : d + 1],
                      forms[r : r + 1], node)
         np.testing.assert_allclose(many[r].item(), one[1][0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("end", [5e-324, 1e-310, 1e-200, 1e-12])
+@pytest.mark.parametrize("through_relu", [False, True])
+def test_a_gate_whose_argument_is_all_but_zero(end: float, through_relu: bool) -> None:
+    """Outward rounding bounds a 0 by the least floats: a tie by them must not spoil the row."""
+    builder = Builder()
+    z = builder.add(Affine((dense([[1.0, 0.0], [0.0, 1.0]]),)), builder.input("x", (2,)))
+    if through_relu:
+        builder.add(Relu(), z)
+    step = builder.add(Step(), z)
+    graph = builder.build({"s": step})
+    ends = torch.tensor([[end, 1.0]], dtype=torch.float64)
+    box = {i: (-ends, ends) for i in range(len(graph.nodes))} | {step: (0 * ends, 0 * ends + 1)}
+    forms = torch.tensor(list(product((-1.0, 0.0, 1.0), repeat=2)), dtype=torch.float64)
+    rows = Rows({i: lo for i, (lo, _) in box.items()}, {i: hi for i, (_, hi) in box.items()},
+                torch.zeros(len(forms), dtype=torch.int64))
+    for tie in (0.5, 1.0):
+        params = {Parameter(ParameterKind.TIE, step): torch.full_like(forms, tie)}
+        coefs, const = substitute(graph, rows, {step: forms}, params, TorchBackend())
+        assert bool(coefs.isfinite().all())
+        for x in product((-end, 0.0, end), (-1.0, 0.0, 0.25, 1.0)):
+            here = torch.tensor(x, dtype=torch.float64)
+            for choice in product((0.0, 1.0), repeat=2):
+                gates = torch.tensor([c if v == 0 else float(v > 0)
+                                      for v, c in zip(x, choice, strict=True)]).double()
+                assert bool((coefs @ here + const <= forms @ gates + SLACK).all())
+        assert bool((concretise(coefs, const, -ends, ends) >= -4).all())  # -1 each, and the ties

@@ -112,6 +112,10 @@ class Pass:
         return default() if found is None else found
 
 
+_FLAT = 1e-100
+"""Bounds closer to zero are those of a zero that was rounded outward: no gate is tied by them."""
+
+
 def relus_of(graph: Graph) -> dict[int, int]:
     """pre-activation -> its Relu, where the graph has one."""
     return {n.args[0]: i for i, n in enumerate(graph.nodes) if isinstance(n.op, Relu)}
@@ -193,8 +197,9 @@ def _step(op: Step, walk: Pass, node: int, coefs: Tensor) -> None:
     s_lo, s_hi = walk.rows.box(node)
     on, off = s_lo >= 1, s_hi <= 0
     # Sound: where l >= 0 or u <= 0 the tie on that side would divide by zero or tilt the wrong way.
+    # A z that is 0 is bounded by the least floats: a tie by these overflows, 0 inf is no number.
     open_ = ~(on | off)
-    can_lo, can_hi = open_ & (hi > 0), open_ & (lo < 0)
+    can_lo, can_hi = open_ & (hi > _FLAT), open_ & (lo < -_FLAT)
     tie = walk.param(ParameterKind.TIE, node, lambda: torch.zeros_like(coefs))
     up = torch.where(
         can_lo, tie / torch.where(can_lo, hi, torch.ones_like(hi)), torch.zeros_like(coefs)

@@ -271,8 +271,10 @@ class Refresh:
 
     def _put_off(self, batch: _Refreshing, preact: int, asked: Sides, value: FloatArray) -> None:
         """Sides that a program did not decide are not asked about for some splits: the more, the
-        farther their bound (in parts of what the form varies by over the box) is from zero."""
-        levels = (-self.patience * np.clip(value, -1.0, 0.0)).astype(np.int8)
+        farther their bound (in parts of what the form varies by over the box) is from zero; no
+        number stands for no bound."""
+        near = np.clip(np.nan_to_num(value, nan=-1.0), -1.0, 0.0)
+        levels = (-self.patience * near).astype(np.int8)
         some = np.flatnonzero(levels > 0)
         side, at = (asked.sign[some] < 0).astype(np.intp), self.layout.offsets[preact]
         batch.domains.wait[asked.domain[some], side, at + asked.element[some]] = levels[some]
