@@ -8,7 +8,7 @@ ARGS ?=
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all lint types fuzz bench venv wheel clean distclean
+.PHONY: demo test test-all test-newest lint types fuzz bench venv wheel clean distclean
 
 demo: venv
 	$(PY) examples/demo.py $(ARGS)
@@ -19,6 +19,17 @@ test: venv
 
 test-all: venv
 	$(PY) -m pytest -n 2 -m "slow or not slow" $(ARGS)
+
+# The quick tests against the newest versions that pyproject.toml allows, torch as it is pinned, in an
+# environment of its own that every run brings up to date.
+NEWEST := build/newest-venv
+NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check -qq install
+test-newest:
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST_PIP) "$$(grep '^torch==' requirements.lock)"
+	grep '^torch==' requirements.lock > $(NEWEST)/torch.txt
+	$(NEWEST_PIP) --upgrade --upgrade-strategy eager --constraint $(NEWEST)/torch.txt -e '.[dev]'
+	$(NEWEST)/bin/python -m pytest -n 2 $(ARGS)
 
 lint: venv
 	$(PY) -m ruff check .

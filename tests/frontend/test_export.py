@@ -143,7 +143,7 @@ def test_univariates(name: str) -> None:
     x = b.input("x", (2, 3))
     graph = b.build({"y": b.univariate(name, x)})
     point = np.random.default_rng(2).uniform(0.5, 2, (1, 6))
-    if name not in ("cos", "erf"):
+    if name not in ("cos", "erf", "softplus"):
         check(graph, point)
         return
     check(graph, point, tolerance=1e-6, dtype="float32")  # all that onnxruntime has

@@ -37,4 +37,5 @@ FUNCTION = SmoothFunction(
     derivative=lambda builder, arg, out: builder.univariate("sigmoid", arg),
     interval=lambda operand: increasing(_value, operand, 0.0, np.inf),
     planes=Curved(_tensor, _slope, convex=always),
+    single_only=True,
 )
