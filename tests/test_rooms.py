@@ -37,7 +37,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.metrics": ("support", "*", "expression"),
     "verifex.problem.spec": (
         "csv_file linear messages", "model", "words", "builders data region schema",
-        "column_units", "build",
+        "column_units", "build", "thresholds",
         "difference expression",
     ),
     "verifex.problem.vnnlib": (
@@ -47,7 +47,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.engine": (
         "budget findings margin solve", "watch", "execute testimony verdict",
         "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
-        "radius thresholds", "ranges",
+        "radius thresholds", "by_threshold", "ranges",
     ),
     "verifex.engine.execute": (
         "channel executor", "child_process in_process", "task_worker", "process_executor",
@@ -74,7 +74,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.certificate": (
         "checker claim_spec lines names written", "write", "attempts leaf", "grant",
-        "application keeping radius_ends ranges",
+        "application keeping radius_ends threshold_ends", "ranges",
         "bundle",
     ),
     "verifex.certificate.checker": (

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from verifex.ir.problem import Problem
     from verifex.problem.read import ReadProblem
     from verifex.problem.spec.difference import Difference
-    from verifex.problem.spec.expression import Expression
+    from verifex.problem.spec.expression import Asked
 
 Progress: TypeAlias = Callable[[str, str], None]
 Log: TypeAlias = Callable[[dict[str, Any]], None]
@@ -128,17 +128,20 @@ def bounds(
 
 
 def ranges(
-    asked: Sequence[Expression], settings: Settings, *, progress: Progress | None = None,
+    asked: Sequence[Asked], settings: Settings, *, progress: Progress | None = None,
     log: Log | None = None, pool: SolverPool | None = None, stop: StopRequest | None = None,
 ) -> list[RangeVerdict]:
     """`bounds` for expressions that are built already, over the graph of one problem."""
     from verifex.certificate.ranges import certified, recorded
+    from verifex.engine.by_threshold.threshold_range import ThresholdQuestion
     from verifex.engine.ranges import RangeQuestion, find_each
+    from verifex.problem.spec.thresholds.threshold_expression import ThresholdExpression
 
     settings, log, watch = fitting(settings), clocked(log), watching(None, None, stop)
     logs = [_tagged(log, one.text) for one in asked]
     watches = [watching(mine, progress, watch.stop) for mine in logs]
-    questions = [RangeQuestion(one.form, one.label, watch)
+    questions = [ThresholdQuestion(one, watch) if isinstance(one, ThresholdExpression) else
+                 RangeQuestion(one.form, one.label, watch)
                  for one, watch in zip(asked, watches, strict=True)]
     if not asked:
         return []

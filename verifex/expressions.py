@@ -38,6 +38,11 @@ EXPRESSIONS = (
     ExpressionWords("mass", ("mass:age,pay_*",),
                     "the sum of abs(A_i) over these components, which must be chosen ones; not "
                     "divided by the total"),
+    ExpressionWords("cosine", ("cosine",),
+                    "the cosine of A(x) and A(x0), where A(x) is not zero; only for `bound`"),
+    ExpressionWords("overlap", ("overlap:3",),
+                    "how many of the 3 largest components at x0 are among the 3 largest at x, ties "
+                    "counted against; only for `bound`"),
 )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from verifex.problem.document.variants.radius import RadiusQuestion
     from verifex.problem.first.explained import ExplainedPoint
     from verifex.problem.read import ReadProblem
-    from verifex.problem.spec.expression import Expression
+    from verifex.problem.spec.expression import Asked
     from verifex.problem.spec.model import Spec
     from verifex.source import Source
 
@@ -64,7 +64,7 @@ def _read_query(model: ModelLike, spec: str | Path) -> ReadProblem:
     return Found(stated.problem, None, Given(graph, query) if stated.version == 1 else None)
 
 
-def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> list[Expression]:
+def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> list[Asked]:
     """Expressions in the setting of a spec, over the graph of one problem."""
     from verifex.ir.problem import Problem
     from verifex.metrics.support.files import DataFolder

@@ -21,7 +21,7 @@ from verifex.engine.falsify.witness import replay
 from verifex.errors import InputError
 from verifex.expressions import EXPRESSIONS as EXPRESSIONS_LISTED
 from verifex.ir.formula import Atom, atoms
-from verifex.metrics.expression import KINDS, OUTPUTS, BoundedExpression
+from verifex.metrics.expression import COMPARED, KINDS, OUTPUTS, BoundedExpression
 from verifex.problem.spec.build import load_problem
 from verifex.problem.spec.expression import load_expressions
 from verifex.semantics.evaluate import evaluate_exact
@@ -45,8 +45,7 @@ WRONG = (
     ("distance:l2", "not rational"), ("norm:l3", "unknown norm"), ("norm", "unknown norm"),
     ("mass:", "empty mask"), ("mass:7", "position 7"), ("loss:0", "unknown expression"),
     ("class-margin:9", "output 9"), ("class-margin:x", "no class"),
-    ("class-margin:0,1", "no class"), ("cosine", "no linear expression"),
-    ("overlap:3", "no linear expression"), ("\tnorm:l1", "unknown expression"),
+    ("class-margin:0,1", "no class"), ("\tnorm:l1", "unknown expression"),
     ("", "unknown expression"), ("norm :l1", "unknown"),
 )
 
@@ -153,6 +152,17 @@ def test_what_is_no_expression(tmp_path: Path, expression: str, says: str) -> No
         read_by_checker(path)
 
 
+@pytest.mark.parametrize("expression", ["cosine", "overlap:3"])
+def test_what_has_a_property_of_its_own(tmp_path: Path, expression: str) -> None:
+    """No property `expression`, on neither side: the message names the one to use."""
+    path = asked(tmp_path, 3, "signed", "output", at_most=F(1))
+    path.write_text(path.read_text().replace('"output"\nat_', f'"{expression}"\nat_'))
+    with pytest.raises(InputError, match="no linear expression"):
+        load_problem(path)
+    with pytest.raises(parts.Bad, match=r"require: \[0\]: expression"):
+        read_by_checker(path)
+
+
 def test_an_expression_needs_a_bound_and_text(tmp_path: Path) -> None:
     path = asked(tmp_path, 3, "signed", "output")
     with pytest.raises(InputError, match="no bound is given"):
@@ -197,8 +207,9 @@ def test_the_builder_of_an_expression() -> None:
 def test_one_list_of_expressions(capsys: pytest.CaptureFixture[str]) -> None:
     """What is listed is what there is: on both sides, in the language, and in the help."""
     kinds = [one.kind for one in EXPRESSIONS_LISTED]
-    assert sorted(kinds) == sorted({*KINDS, *OUTPUTS})
-    assert sorted(kinds) == sorted({*checker_expressions.FORMS, *checker_expressions.OUTPUTS})
+    assert sorted(kinds) == sorted({*KINDS, *OUTPUTS, *COMPARED})
+    there = {*checker_expressions.FORMS, *checker_expressions.OUTPUTS}
+    assert sorted({*kinds} - {*COMPARED}) == sorted(there)
     language = (ROOT / "specs" / "LANGUAGE.md").read_text()
     assert run(app, ["bound", "--help"]) == 0
     shown = "".join(capsys.readouterr().out.split())

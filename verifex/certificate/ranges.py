@@ -20,6 +20,7 @@ from typing import Any
 
 from verifex.certificate.claim_spec import EndClaim, claim_files
 from verifex.certificate.grant import IN_MEMORY, INTERRUPTED, SEVERAL, certify
+from verifex.certificate.threshold_ends.threshold_end import ThresholdEnd
 from verifex.certificate.written import write_given
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.decide import decide
@@ -34,7 +35,7 @@ from verifex.engine.watch import Watch
 from verifex.errors import InputError, UnsupportedError
 from verifex.ir.formula import atoms
 from verifex.ir.problem import Objective, Problem
-from verifex.problem.spec.expression import Expression
+from verifex.problem.spec.expression import Asked, Expression
 from verifex.settings import Settings
 from verifex.source import QuestionFiles
 
@@ -55,7 +56,7 @@ nothing where the best point lies on the border of an assumption, which searches
 
 
 def certified(
-    asked: Sequence[Expression], found: Sequence[RangeVerdict], settings: Settings,
+    asked: Sequence[Asked], found: Sequence[RangeVerdict], settings: Settings,
     pool: SolverPool | None = None, watches: Sequence[Watch] = (),
 ) -> list[RangeVerdict]:
     """The ranges with what the checker accepts of both ends of each, and with the certificates in
@@ -75,14 +76,14 @@ def certified(
 
 
 def _hashed(
-    asked: Sequence[Expression], found: Sequence[RangeVerdict]
+    asked: Sequence[Asked], found: Sequence[RangeVerdict]
 ) -> list[RangeVerdict]:
     """The ranges with the SHA-256 of the files that ask for them."""
     files = asked[0].files if asked else None
     return [one if files is None else replace(one, sha256=files.hashes()) for one in found]
 
 
-def _as_files(asked: Sequence[Expression], folder: Path) -> tuple[Sequence[Expression], str]:
+def _as_files(asked: Sequence[Asked], folder: Path) -> tuple[Sequence[Asked], str]:
     """The expressions with the files that ask for them, written if they were given in memory; a
     note where that cannot be."""
     given = asked[0].given if asked else None
@@ -95,7 +96,7 @@ def _as_files(asked: Sequence[Expression], folder: Path) -> tuple[Sequence[Expre
     return [replace(one, files=files) for one in asked], ""
 
 
-def recorded(asked: Expression, settings: Settings) -> bool:
+def recorded(asked: Asked, settings: Settings) -> bool:
     """Whether a search for its range should keep what certificates are written from."""
     wanted = settings.check or settings.certificate is not None
     readable = asked.files.checkable if asked.files is not None else asked.given is not None
@@ -112,8 +113,8 @@ def _certified(case: _Case, found: RangeVerdict) -> RangeVerdict:
         return replace(found, notes=(*found.notes, INTERRUPTED))
     started = time.monotonic()
     case.until = started + max(case.settings.check_seconds, case.settings.seconds - found.seconds)
-    low = _OneEnd(case, files, maximum=False).run(found.low, share=0.5)
-    high = _OneEnd(case, files, maximum=True).run(found.high, share=1.0)
+    low = _certified_end(case, files, found.low, maximum=False)
+    high = _certified_end(case, files, found.high, maximum=True)
     accepted = any(end.proven_by == BY_CHECKER for end in (low, high))
     more = (Evidence(EvidenceKind.CERTIFICATE_ACCEPTED, BY_CHECKER),) if accepted else ()
     return replace(
@@ -123,12 +124,27 @@ def _certified(case: _Case, found: RangeVerdict) -> RangeVerdict:
         seconds=found.seconds + time.monotonic() - started)
 
 
+def _certified_end(
+    case: _Case, files: QuestionFiles, end: RangeEnd, *, maximum: bool
+) -> RangeEnd:
+    """The end with what the checker accepts of it: the minimum in half of the time, the maximum in
+    all that is left then."""
+    share = 1.0 if maximum else 0.5
+    if isinstance(case.asked, Expression):
+        return _OneEnd(case, case.asked, files, maximum=maximum).run(end, share)
+    until = time.monotonic() + case.left * share
+    spec = case.spec(maximum)
+    one = ThresholdEnd(case.asked, files, case.settings, case.watch, spec, maximum,
+                       lambda: min(case.left, until - time.monotonic()), case.notes)
+    return one.run(end)
+
+
 @dataclass
 class _Case:
     """One expression whose ends are to be proved, what is known of that so far, and the time until
     which it may take."""
 
-    asked: Expression
+    asked: Asked
     settings: Settings
     pool: SolverPool | None
     watch: Watch
@@ -143,12 +159,19 @@ class _Case:
         """Seconds that are left."""
         return 0.0 if self.watch.stop.is_set() else max(0.0, self.until - time.monotonic())
 
+    def spec(self, maximum: bool) -> Path:
+        """The file of the spec of an end's claim; the certificate lies beside it."""
+        return self.folder / f"{self.name}-{'max' if maximum else 'min'}.toml"
+
 
 class _OneEnd:
     """The proof of one end."""
 
-    def __init__(self, case: _Case, files: QuestionFiles, *, maximum: bool) -> None:
+    def __init__(
+        self, case: _Case, asked: Expression, files: QuestionFiles, *, maximum: bool
+    ) -> None:
         self.case, self.files, self.maximum = case, files, maximum
+        self.asked, self._spec = asked, case.spec(maximum)
         self.sign = -1 if maximum else 1
         self.side = "maximum" if maximum else "minimum"
         self.told: dict[str, Any] | None = None
@@ -186,11 +209,6 @@ class _OneEnd:
                 self._spec.with_suffix(suffix).unlink(missing_ok=True)
             self.told = {**self.told, "path": None, "spec": None}
         return replace(end, certificate=self.told, proof=None)
-
-    @property
-    def _spec(self) -> Path:
-        """The file of the claim's spec; the certificate lies beside it."""
-        return self.case.folder / f"{self.case.name}-{'max' if self.maximum else 'min'}.toml"
 
     def _no_weaker(self, claimed: float | None, proven: Fraction) -> float | None:
         """What was claimed, unless more is proven."""
@@ -255,12 +273,12 @@ class _OneEnd:
     # --- claims -------------------------------------------------------------------------------
 
     def _claim(self, bound: Fraction) -> EndClaim:
-        return EndClaim(self.case.asked.text, self.maximum, bound)
+        return EndClaim(self.asked.text, self.maximum, bound)
 
     def _problem(self, bound: Fraction) -> Problem:
         """The problem whose claim is that the expression keeps a bound."""
-        objective = Objective(self.case.asked.form, self.maximum)
-        return end_claim(self.case.asked.problem, objective, bound)
+        objective = Objective(self.asked.form, self.maximum)
+        return end_claim(self.asked.problem, objective, bound)
 
     def _searched(self, bound: Fraction) -> tuple[Verdict | None, EndClaim]:
         """What a search for the claim finds, in the time that is left."""
@@ -278,7 +296,7 @@ class _OneEnd:
         if verdict.witness is None:
             return end
         problem = self._problem(Fraction(0))
-        best = Best(problem, Objective(self.case.asked.form, self.maximum))
+        best = Best(problem, Objective(self.asked.form, self.maximum))
         for point in (verdict.witness.point, end.point):
             if point is not None:
                 best.offer(list(point))

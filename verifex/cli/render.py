@@ -238,6 +238,9 @@ def end_text(out: Console, name: str, end: RangeEnd, names: Sequence[str]) -> No
         there = f" with these gates on their kinks open: {gates}" if gates else ""
         exact = fraction_to_json(end.attained)
         value = exact if "/" not in exact else f"{float(end.attained)!r}, exactly {exact}"
+        if end.attained_square is not None:
+            inward = rounded(end.attained, -1 if name == "maximum" else 1)
+            value = f"{'at least' if name == 'maximum' else 'at most'} {inward}, irrational"
         line(out, "", f"the value there is {value}{there}")
     if end.certificate is not None:
         line(out, "certificate", certificate_text(end.certificate))

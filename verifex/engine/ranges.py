@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verifex.engine.by_threshold.threshold_range import ThresholdQuestion, ThresholdRange
 from verifex.engine.falsify.attained import Best, tighter
 from verifex.engine.findings.reasons import (
     BOUNDS,
@@ -95,7 +96,7 @@ def find_range(
 
 def find_each(
     problem: Problem,
-    questions: Sequence[RangeQuestion],
+    questions: Sequence[RangeQuestion | ThresholdQuestion],
     settings: Settings | None = None,
     pool: SolverPool | None = None,
     watch: Watch | None = None,
@@ -103,7 +104,8 @@ def find_each(
     record: bool = False,
 ) -> list[RangeVerdict]:
     """The range of every form, in `seconds` for each: several are searched together first, then
-    what that leaves open one by one, with solvers. `watch` is told of the search for all.
+    what that leaves open one by one, with solvers; what is no form, by claims alone. `watch` is
+    told of the search for all.
 
     With `record`, ends keep what the search recorded of them, from which certificates are written.
     """
@@ -113,9 +115,14 @@ def find_each(
     done: list[RangeVerdict] = []
     known: dict[int, SearchedEnds] = {}
 
-    def one(place: int) -> _OneRange:
-        found = known.get(place)
-        return _OneRange(problem, questions[place], settings, own, found, record)
+    by_claims = {k: ThresholdRange(question, settings, own) for k, question in enumerate(questions)
+                 if isinstance(question, ThresholdQuestion)}
+
+    def one(place: int) -> _OneRange | ThresholdRange:
+        question = questions[place]
+        if isinstance(question, ThresholdQuestion):
+            return by_claims[place]
+        return _OneRange(problem, question, settings, own, known.get(place), record)
 
     stop.so_far = lambda: [
         *done, *(one(k).unknown() for k in range(len(done), len(questions)))]
@@ -130,19 +137,21 @@ def find_each(
 
 
 def _together(
-    problem: Problem, questions: Sequence[RangeQuestion], settings: Settings, watch: Watch,
-    record: bool,
+    problem: Problem, questions: Sequence[RangeQuestion | ThresholdQuestion], settings: Settings,
+    watch: Watch, record: bool,
 ) -> dict[int, SearchedEnds]:
     """What one search finds out about forms that it takes together, by their places."""
     found: dict[int, SearchedEnds] = {}
-    if len(questions) < 2 or not settings.searches or not _searchable(problem):
+    asked = {k: question.form for k, question in enumerate(questions)
+             if isinstance(question, RangeQuestion)}
+    if len(asked) < 2 or not settings.searches or not _searchable(problem):
         return found
     for smooth in (False, True):
-        places = [k for k, question in enumerate(questions)
-                  if has_smooth(_about(problem, [question.form])) is smooth]
+        places = [k for k, form in asked.items()
+                  if has_smooth(_about(problem, [form])) is smooth]
         if len(places) < 2:
             continue
-        forms, started = [questions[k].form for k in places], time.monotonic()
+        forms, started = [asked[k] for k in places], time.monotonic()
         seconds = settings.seconds * len(places) * TOGETHER
         # What kept it from its end is asked, and told, again of each form that is left open.
         ends = _search(_about(problem, forms), forms, seconds, settings, [], watch, record)

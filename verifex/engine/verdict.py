@@ -11,7 +11,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verifex.engine.findings.reasons import BOUNDS, BY_CHECKER, Evidence, Reason, sentence
+from verifex.engine.findings.reasons import (
+    BOUNDS,
+    BY_CHECKER,
+    BY_DEFINITION,
+    Evidence,
+    Reason,
+    sentence,
+)
 from verifex.errors import EXIT_PROVED, EXIT_REFUTED, EXIT_UNKNOWN, UsageError
 from verifex.ir.formula import Cell
 from verifex.ir.text.graph_text import fraction_to_json
@@ -260,19 +267,25 @@ def replayable(value: Fraction) -> float | str:
 
 _MEET = Fraction(1, 10**6)
 
+_SURE = (BY_CHECKER, BY_DEFINITION)
+"""Whose bounds close an end."""
+
 
 @dataclass(frozen=True)
 class RangeEnd:
     """One end (maximum or minimum) of an expression over the region.
 
     `attained` is the exact value at `point` (None if no point was found). `proven` bounds the
-    extremum from outside: `proven_by` the checker, which accepted a certificate, or as outward-
-    rounded intervals, which were not checked. `claimed` is the best bound that `by` states: the
+    extremum from outside: `proven_by` the checker, which accepted a certificate, or the
+    definition of the expression (no cosine is above 1), or as outward-rounded intervals, which were
+    not checked. `claimed` is the best bound that `by` states: the
     search, which derives it in float64, or a solver. It is never weaker than `proven`, and never on
     the wrong side of `attained`: what a point contradicts is discarded.
 
     `on_kink`: the value is reached on a kink only, with the gates in `open_gates` (pre-activation
     node and element) taken as open there, and the others that are on a kink as shut.
+    `attained_square` is the exact square of a cosine that is irrational: `attained` is then rounded
+    by some 1e-19, of a minimum up and of a maximum down.
     `certificate` says what became of the certificate. `proof` is the record of the search from
     which it is written; no JSON holds it.
     """
@@ -287,11 +300,12 @@ class RangeEnd:
     open_gates: tuple[Cell, ...] = ()
     certificate: Mapping[str, Any] | None = None
     proof: Any = field(default=None, repr=False, compare=False)
+    attained_square: Fraction | None = None
 
     def closed(self, size: Fraction) -> bool:
-        """Whether what the checker accepted and what is attained meet, up to 1e-6 of the range's
-        size (`RangeVerdict.size`)."""
-        if self.proven is None or self.attained is None or self.proven_by != BY_CHECKER:
+        """Whether what the checker accepted (or the definition says) and what is attained meet, up
+        to 1e-6 of the range's size (`RangeVerdict.size`)."""
+        if self.proven is None or self.attained is None or self.proven_by not in _SURE:
             return False
         return abs(self.proven - self.attained) <= _MEET * size
 
@@ -305,7 +319,7 @@ class RangeEnd:
     def gap(self) -> float | None:
         """Distance between the value attained and what the checker accepted; where it accepted
         nothing, the best bound, claimed or proven."""
-        if self.proven is None or self.attained is None or self.proven_by != BY_CHECKER:
+        if self.proven is None or self.attained is None or self.proven_by not in _SURE:
             return self.claimed_gap
         return _float(abs(self.proven - self.attained))
 
@@ -326,6 +340,7 @@ class RangeEnd:
             "claimed_by": self.by,
             "attained": _float(self.attained),
             "attained_exact": _text(self.attained),
+            "attained_square": _text(self.attained_square),
             "gap": self.gap,
             "closed": self.closed(size),
             "on_kink": self.on_kink,
@@ -340,7 +355,7 @@ class RangeEnd:
         """The end that a part of a document says."""
         return RangeEnd(part.proven_exact, part.claimed, part.attained_exact, part.point_exact,
                         part.on_kink, part.claimed_by, part.proven_by, part.open_gates,
-                        part.certificate)
+                        part.certificate, attained_square=part.attained_square)
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,13 @@ def expression_form(
         if head != "component" or not bounded_by_zero:
             setting.need_scale(head)
         return _ATTRIBUTED[head](tail.strip(" "), setting)
-    properties = {"cosine": 'similarity = "cosine"', "overlap": "top_k with overlap_at_least"}
-    if head in properties:
+    if head in COMPARED:
         raise InputError(f"{head} is no linear expression",
-                         expected=f"the property {properties[head]}, for `verify`")
+                         expected=f"the property {COMPARED[head]}, for `verify`")
     if setting.explained is not None and whole in setting.explanation().names.given:
         raise InputError("unknown expression", expected=f"component:{whole} for its attribution")
-    raise InputError("unknown expression", expected=suggestion(head, [*KINDS, *OUTPUTS]))
+    known = [*KINDS, *OUTPUTS, *COMPARED]
+    raise InputError("unknown expression", expected=suggestion(head, known))
 
 
 def _component(tail: str, setting: Setting) -> tuple[Form, str]:
@@ -173,6 +173,8 @@ _ATTRIBUTED: Mapping[str, Callable[[str, Setting], tuple[Form, str]]] = {
 """The expressions that read the attribution."""
 
 KINDS = ("component", "class-margin", "output", "distance", "norm", "mass")
+COMPARED = {"cosine": 'similarity = "cosine"', "overlap": "top_k with overlap_at_least"}
+"""Expressions of `bound` that are no linear forms: properties compare them with one bound."""
 OUTPUTS = ("logit", "margin", "predicted", "sum")
 
 

@@ -86,7 +86,7 @@ def _around(region: Region, near: Sequence[float], rng: np.random.Generator) -> 
     moved = rng.random((_BATCH, region.size)) < 0.15
     batch = np.where(moved, corners, point)
     batch[0] = point
-    return _into(region, batch, point if not region.rows else (lo + hi) / 2)
+    return into_region(region, batch, point if not region.rows else (lo + hi) / 2)
 
 
 def margins(problem: Problem, violation: Formula, points: FloatArray) -> FloatArray:
@@ -134,10 +134,10 @@ def _samples(problem: Problem, rng: np.random.Generator, rounds: int) -> Iterato
         batch[2 * third :] = np.where(sparse, batch[2 * third :], centre)
         if k == 0:
             batch[0] = centre
-        yield _into(region, batch, centre)
+        yield into_region(region, batch, centre)
 
 
-def _into(region: Region, batch: FloatArray, centre: FloatArray) -> FloatArray:
+def into_region(region: Region, batch: FloatArray, centre: FloatArray) -> FloatArray:
     """Move points into the cut region, roughly: round integers, draw toward the centre."""
     if region.integers or region.one_hot:
         batch = np.array([[float(v) for v in snap(region, row.tolist())] for row in batch])
@@ -178,7 +178,7 @@ def _climb(
     x = lo + (hi - lo) * rng.random((restarts, region.size))
     x[0] = start
     centre = start if problem.point is None else np.array([float(v) for v in problem.point])
-    x = _into(region, x, centre)
+    x = into_region(region, x, centre)
     backend = TorchBackend(soft_step=0.1)
     best_x, best = x.copy(), margins(problem, violation, x)
     for step in range(steps):
@@ -192,7 +192,7 @@ def _climb(
         (slope,) = torch.autograd.grad(score.sum(), t)
         stride = 0.3 * (1 - step / steps) ** 2
         x = np.clip(x + stride * (hi - lo) * np.sign(slope.numpy()), lo, hi)
-        x = _into(region, x, centre)
+        x = into_region(region, x, centre)
         now = margins(problem, violation, x)
         better = now > best
         best_x[better], best[better] = x[better], now[better]

@@ -162,6 +162,7 @@ class EndPart(_Part):
     open_gates: tuple[tuple[int, int], ...]
     certificate: dict[str, Any] | None
     point_exact: tuple[ExactText, ...] | None
+    attained_square: ExactText | None = None
 
 
 class RangeDocument(_Part):

@@ -18,6 +18,8 @@ TREE_SEARCH = "search between thresholds"
 ATTACK = "attack"
 BOUNDS = "interval bounds"
 BY_CHECKER = "checker"
+BY_DEFINITION = "definition"
+"""What bounds a cosine or an overlap of anything: no network is involved."""
 
 
 class ReasonKind(Enum):
@@ -118,6 +120,7 @@ class EvidenceKind(Enum):
     INFEASIBLE = "infeasible"  # a solver finds no violation, in two runs
     UNSATISFIABLE = "unsatisfiable"  # a solver says so in exact arithmetic
     NO_REGION = "no region"  # no activation region violates it, in exact arithmetic
+    DEFINITION = "definition"  # it holds of any attribution
     SEARCH_BOUND = "search bound"  # an end of a range is bounded by the search
     EXACT_BOUND = "exact bound"  # by a solver in exact arithmetic
     AGREED_BOUND = "agreed bound"  # by two runs of a solver in floating point
@@ -137,6 +140,7 @@ _EVIDENCE: Mapping[EvidenceKind, str] = {
     EvidenceKind.INFEASIBLE: "{source}: infeasible, in two runs",
     EvidenceKind.UNSATISFIABLE: "{source}: unsatisfiable in exact arithmetic",
     EvidenceKind.NO_REGION: "{source}: no region violates it, exactly",
+    EvidenceKind.DEFINITION: "the {source} of the expression",
     EvidenceKind.SEARCH_BOUND: "{source}: bound",
     EvidenceKind.EXACT_BOUND: "{source}: bound",
     EvidenceKind.AGREED_BOUND: "{source}: bound, the same in two runs",

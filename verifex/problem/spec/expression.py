@@ -1,6 +1,7 @@
 """Expressions whose exact worst-case range can be asked for, in the setting of a spec.
 
-What expressions there are is said in `verifex/metrics/expression.py`: each is a property too.
+What linear expressions there are is said in `verifex/metrics/expression.py`: each is a property
+too. `cosine` and `overlap:k` are compared by properties of their own (`thresholds/`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from verifex.metrics.support.files import DataFolder
 from verifex.problem.read import Given
 from verifex.problem.spec.build import exact_assumption, find_network, graph_of, named, prepare
 from verifex.problem.spec.model import Spec, spec_source
+from verifex.problem.spec.thresholds.measures import Measure, measure_named
+from verifex.problem.spec.thresholds.threshold_expression import ThresholdExpression
 from verifex.source import QuestionFiles
 
 
@@ -38,9 +41,13 @@ class Expression:
     given: Given | None = field(default=None, compare=False, repr=False)
 
 
+Asked = Expression | ThresholdExpression
+"""Whatever has a range."""
+
+
 def build_expressions(
     graph: Graph, spec: Spec, texts: Sequence[str], base_dir: str | Path = "."
-) -> list[Expression]:
+) -> list[Asked]:
     """Expressions in the setting of a spec, all over the graph of one problem. The spec's `require`
     is not looked at."""
     return build_expressions_with(graph, spec, texts, DataFolder(Path(base_dir)))
@@ -48,7 +55,7 @@ def build_expressions(
 
 def load_expressions(
     spec_path: str | Path, texts: Sequence[str], network_path: str | Path | None = None
-) -> list[Expression]:
+) -> list[Asked]:
     """As `build_expressions`, from files."""
     source = spec_source(spec_path)
     network = find_network(source.parsed, spec_path, network_path)
@@ -65,12 +72,17 @@ def load_expressions(
 
 def build_expressions_with(
     graph: Graph, spec: Spec, texts: Sequence[str], folder: DataFolder
-) -> list[Expression]:
+) -> list[Asked]:
     """As `build_expressions`, with a folder that knows afterwards what was read of it."""
     prepared = prepare(graph, spec, folder)
-    forms = []
+    meanings: list[Measure | tuple[Form, str]] = []
     for text in texts:
         with under(f"expression '{text[:60]}'"):
-            forms.append((text, *expression_form(text, prepared.setting)))
+            measure = measure_named(text, prepared.setting)
+            meanings.append(measure or expression_form(text, prepared.setting))
     problem = prepared.problem(TRUE, exact_assumption(spec, prepared.setting))
-    return [Expression(problem, text, form, label) for text, form, label in forms]
+    return [
+        Expression(problem, text, *meaning) if isinstance(meaning, tuple) else
+        ThresholdExpression(problem, text, meaning, prepared)
+        for text, meaning in zip(texts, meanings, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Ends that thresholds narrowed, as claims of specs of their own, which the checker reads."""

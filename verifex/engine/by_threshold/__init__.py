@@ -1,0 +1,1 @@
+"""Ranges of expressions that are no linear forms, narrowed by claims about thresholds."""
