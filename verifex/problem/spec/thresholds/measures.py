@@ -16,11 +16,11 @@ import numpy as np
 
 from verifex.errors import InputError
 from verifex.ir.exact import FloatArray
+from verifex.ir.text.toml_text import exact_number
 from verifex.metrics.cosine import Similarity
 from verifex.metrics.support.base import Property
 from verifex.metrics.support.setting import Setting
 from verifex.metrics.topk import TopK, reference_top
-from verifex.problem.document.toml_text import exact_number
 
 _BITS = 64
 """Binary digits of a cosine, whose square is exact."""
