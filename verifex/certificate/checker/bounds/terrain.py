@@ -130,5 +130,5 @@ def terrain(graph: NetworkGraph, node: int) -> Terrain | None:
     if node not in graph.terrains:
         elements = scaled_inputs(graph, graph.nodes[node].args[0])
         graph.terrains[node] = None if elements is None else Terrain(graph, node, elements)
-    found: Terrain | None = graph.terrains[node]
-    return found
+    found = graph.terrains[node]
+    return found if isinstance(found, Terrain) else None

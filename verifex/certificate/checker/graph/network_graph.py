@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..failures import MAX_NODES, MAX_SIZE, need
 from .forests import NO_PATHS, LeafPaths
@@ -86,7 +86,7 @@ class NetworkGraph:
         self.codes: set[int] = set()
         self.gate_products = set[int]()  # products of gates with gates, which are 0 or 1 again
         self._elements = 0  # of all nodes so far
-        self.terrains: dict[int, Any] = {}  # of nodes of leaves: see bounds/terrain.py
+        self.terrains: dict[int, object] = {}  # of nodes of leaves: see bounds/terrain.py
 
     def _add(
         self, kind: str, args: tuple[int, ...], size: int, key: Hashable = 0, start: int = 0,
