@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import logging
 import warnings
 from typing import Any
 
 from verifex.errors import InputError, UnsupportedError, UsageError
 from verifex.frontend.limits import Limits
 from verifex.frontend.onnx.read import load_bytes
+from verifex.frontend.torch_values import value_reader
 from verifex.ir.graph import Graph
 
 
@@ -46,12 +46,17 @@ def from_torch(
 
 def _export(module: Any, example: tuple[Any, ...], dynamo: bool, opset: int) -> bytes:
     import torch
-    from torch.jit._trace import TracerWarning
 
     names = ["input"] if len(example) == 1 else [f"input_{i}" for i in range(len(example))]
-    with warnings.catch_warnings(record=True) as told:
+    # Sound: an export keeps what Python made of a value as a constant, and one branch of an `if`.
+    reader = value_reader(module, example)
+    if reader is not None:
+        raise UnsupportedError(
+            f"{type(module).__name__}: its Python code depends on values of the input (by "
+            f"{reader}), so that its trace holds for the example alone",
+            expected="torch.where or the like, not if, float() or .item() of a tensor")
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # both exporters warn about themselves
-        warnings.simplefilter("always", TracerWarning)
         if dynamo:
             program = torch.onnx.export(
                 module, example, dynamo=True, verbose=False, input_names=names,
@@ -64,37 +69,4 @@ def _export(module: Any, example: tuple[Any, ...], dynamo: bool, opset: int) -> 
         torch.onnx.export(
             module, example, buffer, dynamo=False, input_names=names, opset_version=opset,
         )
-    # Sound: a trace keeps what Python made of a value as a constant, and the tracer says so.
-    warned = any(issubclass(one.category, TracerWarning) for one in told)
-    if warned and _reads_values(module, example):
-        raise UnsupportedError(
-            f"{type(module).__name__}: its Python code depends on values of the input, so that "
-            "its trace holds for the example alone", expected="torch.where or the like, not if, "
-            "float() or .item() of a tensor")
     return bytes(buffer.getvalue())
-
-
-def _reads_values(module: Any, example: tuple[Any, ...]) -> bool:
-    """Whether Python reads values of the inputs while the module runs, and not just shapes.
-
-    torch.export runs it on tensors without values: it fails at a branch, and notes every number
-    that is read as an `item`.
-    """
-    import torch
-
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it prints what it cannot do
-    try:
-        program = torch.export.export(module, example)
-    except Exception:  # whatever it is that has no value
-        return True
-    finally:
-        logging.disable(before)
-    inputs = set(program.graph_signature.user_inputs)
-    reached: set[str] = set()
-    for node in program.graph.nodes:
-        if node.name in inputs or any(one.name in reached for one in node.all_input_nodes):
-            reached.add(node.name)
-            if str(node.target).startswith(("aten.item", "aten._local_scalar_dense")):
-                return True
-    return False
