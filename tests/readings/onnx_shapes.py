@@ -253,7 +253,8 @@ def pipeline(m: Maker) -> bytes:
     a = m.node("Gather", s, k, axis=0)
     b = m.node("Gather", s, m.const(np.array(m.r.randint(0, 2)), INT64))
     for _ in range(m.r.randint(0, 2)):
-        a = m.node(m.pick("Mul", "Add", "Div", "Sub"), a, m.pick(b, m.const(np.array(2), INT64)))
+        two = m.const(np.array(2), INT64)
+        a = m.node(m.pick("Mul", "Add", "Div", "Sub", "Mod"), a, m.pick(b, two))
     if m.odds(0.2):
         a = m.node("Cast", m.node("Cast", a, to=m.pick(FLOAT, INT32, INT64)), to=INT64)
     end = m.r.random()

@@ -68,7 +68,7 @@ def test_a_file_without_a_header(tmp_path: Path) -> None:
     [
         ("a;b\n0;0\n5;5\n", "", "columns"),
         ("a,b\n0,0,\n5,5,\n", "", "3 cells"),
-        ("a,b,\n0,0\n", "", "columns"),
+        ("a,b,\n0,0\n", "", "2 cells|columns"),
         (" \na,b\n0,0\n5,5\n", "", "blanks"),
         ("a,b\n0,0\n \n5,5\n", "", "blanks"),
         ('""\na,b\n0,0\n5,5\n', "", "blanks"),

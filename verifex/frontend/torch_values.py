@@ -38,7 +38,7 @@ def value_reader(module: Any, example: tuple[Any, ...]) -> str | None:
     class Followed(torch.Tensor):
         """A tensor that depends on the inputs; what torch computes from it is one as well."""
 
-    class Watch(TorchFunctionMode):
+    class FollowedCalls(TorchFunctionMode):
         """Looks at every call of torch: what goes in, and what comes out."""
 
         def __torch_function__(
@@ -57,7 +57,7 @@ def value_reader(module: Any, example: tuple[Any, ...]) -> str | None:
             return found
 
     try:
-        with torch.no_grad(), Watch():
+        with torch.no_grad(), FollowedCalls():
             module(*(part.detach().clone().as_subclass(Followed) for part in example))
     except ValueRead as read:
         return str(read)

@@ -185,6 +185,8 @@ def _require_text(source: Source[bytes]) -> None:
 
 def _require_commas(source: Source[bytes], first: Sequence[str], key: str) -> None:
     """InputError where marks other than commas divide the first row."""
+    # Blanks around a number or a name do not count, tabs among them.
+    first = [cell.strip(" \t") for cell in first]
     inner = first[1:-1]
     # Decimal commas make several cells of a row, of which each but the ends has a semicolon in it.
     marks = (";", "\t", "|") if len(first) == 1 else (";",) if inner else ()
