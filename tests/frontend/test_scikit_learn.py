@@ -189,6 +189,25 @@ def test_the_checker_says_the_same(
         assert checker.read_spec(SPEC.format(more=more), str(tmp_path), net).size == 4
 
 
+DERIVATIVES = (
+    '[explain]\n[[require]]\nsign = "unchanged"',
+    '[[require]]\nmonotone = "increasing"\nfeature = 2',
+    "[explain]\nfeatures = [1]\n[[require]]\ncomponent = 0\nat_least = -9",
+)
+
+
+@pytest.mark.parametrize("claim", DERIVATIVES)
+def test_there_are_no_derivatives_by_whole_inputs(
+    tmp_path: Path, encoded: bytes, claim: str
+) -> None:
+    """Between whole numbers the graph has slopes that the network has not."""
+    more = f'integer = ["*"]\n{claim}'
+    with pytest.raises(UnsupportedError, match="reads as a whole number"):
+        decided(tmp_path, encoded, more)
+    with pytest.raises(checker.Bad, match="derivative by a feature of whole numbers"):
+        checker.read_spec(SPEC.format(more=more), str(tmp_path), checker.Network(encoded))
+
+
 def test_a_query_cannot_say_that_inputs_are_whole(tmp_path: Path, encoded: bytes) -> None:
     import verifex
 

@@ -32,6 +32,7 @@ def build(wanted: Component, setting: Setting) -> Formula:
         picked = explained.names.select(wanted.component)
         if not picked:
             raise InputError("no component is named", expected="at least one")
+        setting.require_derivatives(picked)
     forms = [Form.of({(explained.attribution, i): 1}) for i in picked]
     return conjunction([atom for form in forms for atom in within(form, wanted)])
 

@@ -79,6 +79,7 @@ def expression_form(
 def _component(tail: str, setting: Setting) -> tuple[Form, str]:
     explained = setting.explanation()
     i = explained.names.one(_feature(tail, setting))
+    setting.require_derivatives([i])
     return Form.of({(explained.attribution, i): 1}), f"component {explained.names.name(i)}"
 
 

@@ -33,6 +33,7 @@ def build(wanted: Monotone, setting: Setting) -> Formula:
         picked = setting.features.select(wanted.feature)
         if not picked:
             raise InputError("no feature is named", expected="at least one")
+        setting.require_derivatives(picked)
     with under("output"):
         weights = setting.output_weights(wanted.output or setting.output)
         slopes = gradients(setting.builder, setting.gradient_of(weights), setting.inputs)

@@ -50,6 +50,7 @@ def build(wanted: Order, setting: Setting) -> Formula:
                 ranked.append(explained.names.one(key))
                 if ranked[-1] in ranked[:-1]:
                     raise InputError(f"'{key}' appears twice", expected="distinct components")
+        setting.require_derivatives(ranked)
     # Neighbours suffice: the order is transitive.
     pairs = pairwise(ranked)
     return conjunction([Atom(Form.of({(node, a): 1, (node, b): -1}), True) for a, b in pairs])

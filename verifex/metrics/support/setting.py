@@ -264,6 +264,16 @@ class Setting:
             return ""
         return " (by the margin of the logits)" if self.explained.scaled else " (its logit)"
 
+    def require_derivatives(self, features: Iterable[int]) -> None:
+        """UnsupportedError where a feature is read as a whole number (an integer, a category): the
+        network is a function of whole numbers there, and what it is between them is not said."""
+        whole = next((i for i in features if i in self.builder.whole_inputs), None)
+        if whole is not None:
+            raise UnsupportedError(
+                f"a derivative by {self.features.name(whole)}, which the network reads as a whole "
+                "number", expected="features that are read as numbers: features = [...] of "
+                "[explain] names them")
+
     # --- attribution ------------------------------------------------------------------------
 
     @cached_property

@@ -267,6 +267,9 @@ def explained_by(attribution: Attribution, setting: Setting, spec: ExplainSpec) 
             chosen = names.select(spec.features)
             if not chosen:
                 raise InputError("no feature is named", expected="at least one")
+    sums = names is not setting.features
+    with under("features"):
+        setting.require_derivatives(range(setting.features.size) if sums else chosen)
     return replace(
         setting,
         explained=Explanation(node, names, tuple(chosen), spec.reduce not in _SIGNED, scaled),

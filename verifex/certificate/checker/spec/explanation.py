@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from .toml_values import TomlTable, shown
 EXPLAIN_KEYS = ("attribution", "output", "reduce", "features", "options")
 REDUCTIONS = "signed abs channel_sum abs_channel_sum channel_abs_sum"
 NONNEGATIVE = ("abs", "abs_channel_sum", "channel_abs_sum")
+NO_DERIVATIVE = "unsupported derivative by a feature of whole numbers"
 PRODUCTS = ("input_x_gradient", "input*gradient", "gradient*input")
 
 
@@ -47,6 +48,19 @@ class ClaimNetwork(NamedTuple):
              "a class of an output of several rows")
         return weights_of(output, self.logits, reference)
 
+    def whole_features(self) -> frozenset[int]:
+        """The features that the network reads as whole numbers: it has no derivative by them.
+
+        Sound: the graph is the network at whole numbers alone, so that its slopes between them are
+        none of the network's.
+        """
+        nodes = self.graph.nodes
+        return frozenset(nodes[node].start + place for node, place in self.graph.whole)
+
+    def need_derivatives(self, features: Iterable[int]) -> None:
+        """Refuses derivatives by features that the network reads as whole numbers."""
+        need(self.whole_features().isdisjoint(features), NO_DERIVATIVE)
+
     def derivatives(self, form: Form) -> list[int]:
         """For each input the node of the partial derivatives of a form."""
         return self.graph.gradient(self.graph.rows([form]), list(self.inputs.values()))
@@ -62,6 +76,12 @@ class ExplainedComponents(NamedTuple):
     nonnegative: bool
     output: object  # the functional that is explained, as written
     scaled: bool  # the explanation is a positive multiple of the components, see outputs/claimed.py
+    missing: frozenset[int]  # the components that there are none of: see `whole_features`
+
+    def item(self, component: int) -> Form:
+        """A component, chosen or not."""
+        need(component not in self.missing, NO_DERIVATIVE)
+        return self.items[component]
 
     @property
     def components(self) -> list[Form]:
@@ -99,8 +119,10 @@ def read_explanation(
         items = absolute(network.graph, items).solid().items
     chosen = names.select(table.get("features", list(range(names.size))))
     need(chosen, "features: none is named")
+    network.need_derivatives(range(features.size) if "channel" in reduction else chosen)
     return ExplainedComponents(
-        network.graph, names, items, chosen, reduction in NONNEGATIVE, output, scaled)
+        network.graph, names, items, chosen, reduction in NONNEGATIVE, output, scaled,
+        network.whole_features())
 
 
 def attribution_maps(

@@ -11,7 +11,7 @@ from .base import BOUND_KEYS, PropertyKind, only_zero_bounds, value_bounds, with
 def build(table: TomlTable, setting: PropertySetting) -> Formula:
     explained = setting.explained
     named = explained.names.select(table.required("component"))
-    return within([explained.items[component] for component in named], value_bounds(table))
+    return within([explained.item(component) for component in named], value_bounds(table))
 
 
 KIND = PropertyKind("component", BOUND_KEYS, build, only_zero_bounds)

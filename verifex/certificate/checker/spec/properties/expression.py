@@ -59,7 +59,7 @@ def component(setting: PropertySetting, argument: str) -> Form:
     """One component, whether it is chosen or not."""
     found = setting.explained.names.find(feature(setting, argument))
     need(len(found) == 1, f"{argument!r:.40} picks {len(found)} components")
-    return setting.explained.items[found[0]]
+    return setting.explained.item(found[0])
 
 
 def class_margin(setting: PropertySetting, argument: str) -> Form:

@@ -23,6 +23,7 @@ def build(table: TomlTable, setting: PropertySetting) -> Formula:
     nodes = setting.network.derivatives(form)
     slopes = [slope for node in nodes for slope in setting.graph.refs(node)]
     named = setting.features.select(table.required("feature"))
+    setting.network.need_derivatives(named)
     return within([slopes[feature] for feature in named], [bound])
 
 

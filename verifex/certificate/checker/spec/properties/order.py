@@ -36,7 +36,7 @@ def named_order(keys: list[object], setting: PropertySetting) -> list[Form]:
     need(all(len(named) == 1 for named in found), "a key that names several components")
     places = [named[0] for named in found]
     need(len(set(places)) == len(places), "a component twice")
-    return [explained.items[place] for place in places]
+    return [explained.item(place) for place in places]
 
 
 KIND = PropertyKind("order", (), build, always)

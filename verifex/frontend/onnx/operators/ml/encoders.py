@@ -7,12 +7,14 @@ max(0, 1 - |v - c|); the inputs that they read are whole numbers, which specs ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 
 from verifex.errors import InputError, UnsupportedError
 from verifex.frontend.onnx.operators.call import Call, Result, Rule
-from verifex.frontend.onnx.values import FLOAT, INT64, INTEGER_RANGES, Tensor
+from verifex.frontend.onnx.values import FLOAT, INT64, INTEGER_RANGES, Tensor, simplify
+from verifex.ir.exact import ExactArray
 
 MOST = 1 << 24
 """Whole numbers up to this size are float32, as the encoders take them."""
@@ -55,8 +57,9 @@ def label_encoder(call: Call) -> Result:
     call.ignored("default_string", "default_float", "default_int64")
     node = _whole(call, whole)
     hats = _hats(call, node, whole)
-    gains = np.array([v - default for v in values], dtype=np.float64)
-    # The gains are differences of float32 or of small whole numbers, which float64 holds.
+    # Exact: the difference of two float32 may be no float64.
+    differences = [Fraction(value) - Fraction(default) for value in values]
+    gains = simplify(ExactArray.from_numbers(differences, (len(differences),)))
     shape = call.low.shape(node)
     total = call.low.sum_axes(call.low.times(hats, gains), [len(shape)])
     made = call.low.move_node(total, lambda places: places.reshape(shape))
