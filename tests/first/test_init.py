@@ -201,7 +201,7 @@ def test_ranges_are_exact(place: Path) -> None:
 @pytest.mark.parametrize(("header", "lines", "what"), [
     ("a,b,c,d", ["1,2,3,4", "1,2,3,4"], "3 columns that may be features, of 4, expected 2"),
     ("a,label", ["1,2", "1,2"], "2 columns that may be features"),
-    ("a,b,label", ["1,x,0", "1,y,1"], "x"),
+    ("a,b,label", ["1,x,0", "1,y,1"], "may both be the label, expected --target b"),
     ("a,b", [], "rows"),
 ])
 def test_what_does_not_fit_is_refused(

@@ -131,7 +131,7 @@ def _left_out(
                              file=str(path), key="target")
         label: int | None = list(header).index(target)
     else:
-        label = _guessed_label(header, body) if width > features else None
+        label = _guessed_label(header, body, features, path) if width > features else None
     drop = [i for i in range(width) if i != label and width - (label is not None) > features and
             ((names and header and header[i] not in names) or (not names and _is_position(
                 header, body, i)))]
@@ -144,13 +144,24 @@ def _left_out(
     return label, drop
 
 
-def _guessed_label(header: Sequence[str], body: Sequence[Sequence[str]]) -> int:
-    """The column of a usual name; else the last one with words; else the last one."""
+def _guessed_label(
+    header: Sequence[str], body: Sequence[Sequence[str]], features: int, path: Path
+) -> int:
+    """The column of a usual name; else the last one with words; else the last one.
+
+    Of two columns that may be the only one that is no feature, one by its name and one by its
+    words, none is taken.
+    """
     lower = [name.lower() for name in header]
-    for name in _TARGETS:
-        if name in lower:
-            return lower.index(name)
     words = [i for i, cell in enumerate(body[0]) if not is_number(cell)]
+    usual = next((lower.index(name) for name in _TARGETS if name in lower), None)
+    if words and usual is not None and usual not in words and len(body[0]) == features + 1:
+        raise InputError(
+            f"columns '{header[usual]}' and '{header[words[-1]]}' may both be the label",
+            expected=f"--target {header[words[-1]]}, or numbers in all columns of features",
+            file=str(path))
+    if usual is not None:
+        return usual
     return words[-1] if words else len(body[0]) - 1
 
 

@@ -3,7 +3,7 @@ with a line of meaning."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -20,7 +20,8 @@ _MOST_NAMED = 40
 @dataclass(frozen=True)
 class Draft:
     """What a first spec says. `point` is written out where there is no data: the sizes of inputs by
-    name. `claim` are the lines of the properties."""
+    name. `claim` are the lines of the properties, `whole` the features that the network reads as
+    whole numbers."""
 
     network: str
     size: int
@@ -34,6 +35,7 @@ class Draft:
     why_not: str = ""
     claim: tuple[str, ...] = ('class = "unchanged"',)
     kink: bool = False
+    whole: tuple[int, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 
@@ -100,6 +102,9 @@ def _zeros(shape: Sequence[int]) -> str:
 def _region(draft: Draft) -> list[str]:
     lines = ["[region]  # which inputs: everything that is given here at once"]
     data = draft.data
+    if draft.whole:
+        lines.append(f"integer = {_list(_features(draft, draft.whole))}  # the network takes whole "
+                     "numbers there; a radius of 1 lets them move")
     if data is None:
         return [*lines, "linf = 0.01  # every feature within so much of x0",
                 "# clip = [0, 1]  # what values an input can have at all", *_comments(data)]
@@ -170,11 +175,20 @@ def _comments(data: DataFile | None) -> Iterator[str]:
 # --- explanation and claim ------------------------------------------------------------------
 
 
+def _features(draft: Draft, places: Iterable[int]) -> list[str | int]:
+    """Features as a spec names them: by the header, or by place."""
+    columns = draft.data.columns if draft.data is not None else ()
+    return [columns[i].name if columns and columns[i].name else i for i in places]
+
+
 def _explain(draft: Draft) -> list[str]:
     lines = ["[explain]  # the explanation A(x) that properties speak of",
              'attribution = "gradient"  # or "input_x_gradient"',
              'output = "predicted"  # or "logit:1", "margin:predicted,runner_up", ...',
              'reduce = "abs"  # rank by size; "signed" keeps signs']
+    others = [i for i in range(draft.size) if i not in draft.whole]
+    if draft.whole and others:
+        lines.append(f"features = {_list(_features(draft, others))}  # those with a derivative")
     if draft.explains:
         return lines
     return [f"# No explanation: {draft.why_not}", *(f"# {line}" for line in lines)]

@@ -66,7 +66,7 @@ def draft_spec(
     names = about.class_names
     fits = len(names) == max(2, classes) and len(set(names)) == len(names)
     draft = Draft(_relative(network, target), size, inputs, found, row or 0, output, about.outputs,
-                  names if fits else ())
+                  names if fits else (), whole=tuple(sorted(graph.whole_inputs)))
     return _first_that_builds(graph, draft, target, row)
 
 
