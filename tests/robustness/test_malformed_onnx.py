@@ -203,7 +203,9 @@ def bad_opset(m: onnx.ModelProto, rng: np.random.Generator) -> None:
 
 
 def opset_twice(m: onnx.ModelProto, rng: np.random.Generator) -> None:
+    """Once in one version is as good as twice; two versions contradict each other."""
     m.opset_import.append(m.opset_import[0])
+    m.opset_import[-1].version -= 1
 
 
 def no_opset(m: onnx.ModelProto, rng: np.random.Generator) -> None:
