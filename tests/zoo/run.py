@@ -145,7 +145,7 @@ signs of the explanation and its three largest components can. A claim counts as
 proved with an accepted certificate, or refuted by an exact witness, in {seconds:g} s; a refusal
 counts as a failure.
 
-Made by `python -m tests.zoo.run --markdown docs/zoo.md`. {summary(every)}
+Made by `python -m tests.zoo.run --rows {rows} --markdown docs/zoo.md`. {summary(every)}
 
 | from | network | proved / refuted | class or value decided (slowest) | signs | top 3 |
 |---|---|---|---|---|---|
