@@ -89,13 +89,14 @@ def run_checker(
     """Run the checker as a process of its own, isolated from the environment and site packages.
 
     Each of its processes may take so many bytes of `memory` (where the system can say so). It is
-    ended as if its time were over soon after `stop` is set.
+    ended as if its time were over soon after `stop` is set, and not started once that is.
     """
     names = (CHECKER, network, spec, certificate)
     command = [sys.executable, "-I", "-S", *map(str, names), "--jobs", str(jobs)]
     started = time.monotonic()
     size = certificate.stat().st_size
-    done = _finish(command, seconds, memory, stop)
+    stopped = stop is not None and stop.is_set()
+    done = None if stopped else _finish(command, seconds, memory, stop)
     passed = time.monotonic() - started
     if done is None:
         limit = 0.0 if seconds is None else round(seconds, 1)
