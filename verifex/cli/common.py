@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from verifex.cli.guard import EXIT_INTERRUPTED, interruptible
 from verifex.errors import InputError, UsageError
 from verifex.version import header
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from verifex.api import Log, Progress
+    from verifex.engine.watch import StopRequest
+
+Found = TypeVar("Found")
+FoundBy = TypeVar("FoundBy", covariant=True)
 
 PLAIN_WIDTH = 120  # columns, where the output is no terminal
 
@@ -138,6 +143,34 @@ def progress(title: str, quiet: bool = False) -> Iterator[Progress | None]:
             bar.update(task, description=f"{title}  {'; '.join(last)}")
 
         yield report
+
+
+class Work(Protocol[FoundBy]):
+    """What answers a question, says how far it is, and ends soon after `stop` is set."""
+
+    def __call__(
+        self, *, progress: Progress | None, log: Log | None, stop: StopRequest
+    ) -> FoundBy: ...
+
+
+def carried_out(
+    work: Work[Found], show: Callable[[Found, int], None], code_of: Callable[[Found], int], *,
+    title: str, log: Path | None, quiet: bool, keep: Callable[[Found], None] | None = None,
+) -> int:
+    """The exit code of work whose answer is shown with it, after what is worth it was kept.
+
+    After Ctrl-C what is known by then is shown in its place, and Interrupted is raised.
+    """
+    with interruptible(lambda known: show(known, EXIT_INTERRUPTED)) as ended:
+        with json_lines(log) as write, progress(title, quiet) as report:
+            found = work(progress=report, log=write, stop=ended.stop)
+        ended.take_turn()
+        if keep is not None:
+            keep(found)
+        code = ended.exit_code or code_of(found)
+        show(found, code)
+        ended.require_uninterrupted()
+    return code
 
 
 def number(value: Fraction | float | None, digits: int = 6) -> str:

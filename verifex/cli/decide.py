@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifex import api
-from verifex.cli.common import console, emit, json_lines, progress, split_files
-from verifex.cli.guard import EXIT_INTERRUPTED, interruptible
+from verifex.cli.common import carried_out, console, emit, split_files
 from verifex.errors import UsageError
 from verifex.ir.decimals import parse_exact
 
@@ -30,21 +30,17 @@ def verify(
     asked = api.read(network, spec)
     problem = asked.problem
 
-    def say(verdict: Verdict) -> None:
-        print_verdict(verdict, problem, json, quiet, EXIT_INTERRUPTED)
-
-    with interruptible(say) as ended:
-        with json_lines(log) as write, progress(problem.name, quiet) as report:
-            verdict = api.answer(asked, settings, progress=report, log=write, stop=ended.stop)
-        ended.take_turn()
-        code = ended.exit_code or verdict.exit_code
+    def keep(verdict: Verdict) -> None:
         if save is not None and verdict.witness is not None:
             from verifex.cli.witness_file import write_witness
 
             write_witness(save, verdict.witness.point, asked)
-        print_verdict(verdict, problem, json, quiet, code)
-        ended.require_uninterrupted()
-    return code
+
+    return carried_out(
+        partial(api.answer, asked, settings),
+        lambda verdict, code: print_verdict(verdict, problem, json, quiet, code),
+        lambda verdict: verdict.exit_code,
+        title=problem.name, log=log, quiet=quiet, keep=keep)
 
 
 def print_verdict(
@@ -76,18 +72,11 @@ def bound(
     asked = api.measure(network, spec, expressions)
     title = expressions[0] if len(expressions) == 1 else f"{len(expressions)} expressions"
     names = asked[0].problem.region.names
-
-    def say(found: Sequence[RangeVerdict]) -> None:
-        print_ranges(found, expressions, names, json, quiet, EXIT_INTERRUPTED)
-
-    with interruptible(say) as ended:
-        with json_lines(log) as write, progress(title, quiet) as report:
-            found = api.ranges(asked, settings, progress=report, log=write, stop=ended.stop)
-        ended.take_turn()
-        code = ended.exit_code or max(r.exit_code for r in found)
-        print_ranges(found, expressions, names, json, quiet, code)
-        ended.require_uninterrupted()
-    return code
+    return carried_out(
+        partial(api.ranges, asked, settings),
+        lambda found, code: print_ranges(found, expressions, names, json, quiet, code),
+        lambda found: max(r.exit_code for r in found),
+        title=title, log=log, quiet=quiet)
 
 
 def print_ranges(
@@ -146,7 +135,6 @@ def difference(
             raise UsageError("--save-as writes a claim, expected --at-most or --of class")
         write_translation(asked.problem, *(
             save_as.with_name(save_as.name + end) for end in (".onnx", ".vnnlib")))
-    title = f"{first.stem} and {second.stem}"
 
     def show(found: Verdict | list[RangeVerdict], code: int) -> None:
         if isinstance(found, list):
@@ -155,15 +143,12 @@ def difference(
         else:
             print_verdict(found, asked.problem, json, quiet, code)
 
-    with interruptible(lambda found: show(found, EXIT_INTERRUPTED)) as ended:
-        with json_lines(log) as write, progress(title, quiet) as report:
-            found = api.compare(asked, settings, progress=report, log=write, stop=ended.stop)
-        ended.take_turn()
-        codes = [r.exit_code for r in (found if isinstance(found, list) else [found])]
-        code = ended.exit_code or max(codes)
-        show(found, code)
-        ended.require_uninterrupted()
-    return code
+    def code_of(found: Verdict | list[RangeVerdict]) -> int:
+        return max(r.exit_code for r in (found if isinstance(found, list) else [found]))
+
+    return carried_out(
+        partial(api.compare, asked, settings), show, code_of,
+        title=f"{first.stem} and {second.stem}", log=log, quiet=quiet)
 
 
 def _number(text: str) -> Fraction:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verifex import api
-from verifex.cli.common import console, emit, json_lines, progress, split_files
-from verifex.cli.guard import EXIT_INTERRUPTED, interruptible
+from verifex.cli.common import carried_out, console, emit, split_files
 from verifex.cli.radius_command.text import exact_text, print_one, print_table, state
 from verifex.errors import EXIT_UNKNOWN, UsageError
 from verifex.radius_questions import RadiusOptions, exact, find_radii, numbered
@@ -44,22 +44,18 @@ def radius(
         None if asked.most is None else _number("--max", asked.most), asked.save_witness)
     questions = read_radius(network, spec, asked.key, asked.features)
 
-    def say(found: Sequence[RadiusVerdict]) -> None:
-        _print_radii(questions, found, json, quiet, EXIT_INTERRUPTED)
-
-    with interruptible(say) as ended:
-        with json_lines(log) as write, progress(f"radius of {spec.stem}", quiet) as report:
-            found = find_radii(
-                questions, settings, options, progress=report, log=write, stop=ended.stop)
-        ended.take_turn()
+    def keep(found: Sequence[RadiusVerdict]) -> None:
         if asked.save_witness is not None:
             _save_witnesses(asked.save_witness, questions, found)
+
+    def code_of(found: Sequence[RadiusVerdict]) -> int:
         code = max(one.exit_code for one in found)
-        code = max(code, EXIT_UNKNOWN) if len(found) < len(questions) else code
-        code = ended.exit_code or code
-        _print_radii(questions, found, json, quiet, code)
-        ended.require_uninterrupted()
-    return code
+        return max(code, EXIT_UNKNOWN) if len(found) < len(questions) else code
+
+    return carried_out(
+        partial(find_radii, questions, settings, options),
+        lambda found, code: _print_radii(questions, found, json, quiet, code), code_of,
+        title=f"radius of {spec.stem}", log=log, quiet=quiet, keep=keep)
 
 
 def _print_radii(
