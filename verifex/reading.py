@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from verifex.errors import UsageError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from verifex.ir.problem import Problem
     from verifex.problem.document.variants.radius import RadiusQuestion
     from verifex.problem.first.explained import ExplainedPoint
-    from verifex.problem.read import ReadProblem
+    from verifex.problem.read import Given, ReadProblem
     from verifex.problem.spec.expression import Asked
     from verifex.problem.spec.model import Spec
     from verifex.source import Source
@@ -29,8 +29,6 @@ def read(model: ModelLike, spec: SpecLike) -> ReadProblem:
     """The problem that a spec states about a model, and the files that it was read from; or what
     was given in memory, of which files can be written (of a `Problem` neither)."""
     from verifex.ir.problem import Problem
-    from verifex.metrics.support.files import DataFolder
-    from verifex.problem.read import Given
     from verifex.problem.read import ReadProblem as Found
     from verifex.problem.spec.build import build_with, read_problem
     from verifex.problem.vnnlib.read import is_vnnlib
@@ -39,15 +37,13 @@ def read(model: ModelLike, spec: SpecLike) -> ReadProblem:
         if model is not None:
             raise UsageError("a Problem holds its network already: pass None as the model")
         return Found(spec, None)
-    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
+    if _both_are_files(spec, model):
         return read_problem(spec, model)
     if isinstance(spec, str | Path) and is_vnnlib(spec):
         return _read_query(model, spec)
-    said, parsed, folder = _spec(spec)
-    network, graph = _network(model, parsed, folder)
-    files = DataFolder(folder)
-    problem = build_with(graph, parsed, files)
-    return Found(problem, None, Given(network, said, files.sources))
+    question = _Question(model, spec)
+    problem = build_with(question.graph, question.spec, question.files)
+    return Found(problem, None, question.given())
 
 
 def _read_query(model: ModelLike, spec: str | Path) -> ReadProblem:
@@ -67,19 +63,15 @@ def _read_query(model: ModelLike, spec: str | Path) -> ReadProblem:
 def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> list[Asked]:
     """Expressions in the setting of a spec, over the graph of one problem."""
     from verifex.ir.problem import Problem
-    from verifex.metrics.support.files import DataFolder
-    from verifex.problem.read import Given
     from verifex.problem.spec.expression import build_expressions_with, load_expressions
 
     if isinstance(spec, Problem):
         raise UsageError("an expression needs a spec: a Problem no longer knows its explanation")
-    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
+    if _both_are_files(spec, model):
         return load_expressions(spec, expressions, model)
-    said, parsed, folder = _spec(spec)
-    network, graph = _network(model, parsed, folder)
-    files = DataFolder(folder)
-    found = build_expressions_with(graph, parsed, expressions, files)
-    given = Given(network, said, files.sources)
+    question = _Question(model, spec)
+    found = build_expressions_with(question.graph, question.spec, expressions, question.files)
+    given = question.given()
     return [replace(one, given=given) for one in found]
 
 
@@ -88,19 +80,15 @@ def read_radius(
 ) -> list[RadiusQuestion]:
     """The questions about radii that a spec states about a model (see `verifex.radius`)."""
     from verifex.ir.problem import Problem
-    from verifex.metrics.support.files import DataFolder
     from verifex.problem.document.variants.radius import load_radius, radius_questions
-    from verifex.problem.read import Given
 
     if isinstance(spec, Problem):
         raise UsageError("a radius needs a spec: a Problem no longer knows its x0 and its radius")
-    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
+    if _both_are_files(spec, model):
         return load_radius(spec, model, key, features)
-    said, parsed, folder = _spec(spec)
-    network, graph = _network(model, parsed, folder)
-    files = DataFolder(folder)
-    found = radius_questions(graph, parsed, files, key, features)
-    given = Given(network, said, files.sources)
+    question = _Question(model, spec)
+    found = radius_questions(question.graph, question.spec, question.files, key, features)
+    given = question.given()
     return [replace(one, given=given) for one in found]
 
 
@@ -115,10 +103,33 @@ def explanation(model: ModelLike, spec: SpecLike) -> ExplainedPoint:
 
     if isinstance(spec, Problem):
         raise UsageError("an explanation needs a spec: a Problem no longer knows its features")
-    if isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path)):
+    if _both_are_files(spec, model):
         return load_explained(spec, model)
-    _, parsed, folder = _spec(spec)
-    return explained_point(_network(model, parsed, folder)[1], parsed, folder)
+    question = _Question(model, spec)
+    return explained_point(question.graph, question.spec, question.files.folder)
+
+
+def _both_are_files(spec: SpecLike, model: ModelLike) -> TypeGuard[str | Path]:
+    """Whether model and spec are paths (or the spec names its network): nothing is in memory."""
+    return isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path))
+
+
+class _Question:
+    """A model and a spec of which at least one is in memory: the graph, the parsed spec, and the
+    data files that the spec names, which are read by whoever builds of it."""
+
+    def __init__(self, model: ModelLike, spec: str | Path | Spec | Mapping[str, Any]) -> None:
+        from verifex.metrics.support.files import DataFolder
+
+        self._said, self.spec, folder = _spec(spec)
+        self._network, self.graph = _network(model, self.spec, folder)
+        self.files = DataFolder(folder)
+
+    def given(self) -> Given:
+        """What was given, with the data files that were read until now."""
+        from verifex.problem.read import Given
+
+        return Given(self._network, self._said, self.files.sources)
 
 
 def _spec(
