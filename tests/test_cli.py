@@ -744,20 +744,21 @@ def test_a_decided_claim_stands_when_its_check_is_interrupted(
     assert "not checked: interrupted" in document["notes"][-1]
 
 
-def test_ctrl_c_during_a_long_call_prints_what_is_known(place: Path) -> None:
-    """Where the work does not hear of it, somebody else says what is known so far."""
-    code = (
-        "import hashlib, typer\n"
-        "from verifex.cli.guard import interruptible, run_process\n"
-        "app = typer.Typer()\n"
-        "@app.command()\n"
-        "def work() -> None:\n"
-        "    with interruptible(print) as ended:\n"
-        "        ended.stop.so_far = lambda: 'half of it'\n"
-        "        print('ready', flush=True)\n"
-        "        hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)\n"
-        "run_process(app)\n"
-    )
+def interrupted_during_a_long_call(*before: str) -> tuple[int, str, str]:
+    """The code, output and errors of a command line of its own that does what `before` says, prints
+    `ready`, and gets Ctrl-C in a call of minutes, between whose steps Python hears nothing."""
+    code = "".join(f"{line}\n" for line in (
+        "import contextlib, hashlib, typer",
+        "from verifex.cli.guard import interruptible, run_process",
+        "app = typer.Typer()",
+        "@app.command()",
+        "def work() -> None:",
+        "    with contextlib.ExitStack() as stack:",
+        *(f"        {line}" for line in before),
+        "        print('ready', flush=True)",
+        "        hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)",
+        "run_process(app)",
+    ))
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=hear_interrupts,
@@ -770,34 +771,19 @@ def test_ctrl_c_during_a_long_call_prints_what_is_known(place: Path) -> None:
         out, err = process.communicate()
     finally:
         process.kill()
-    assert (process.returncode, out, err) == (130, "half of it\n", "interrupted\n")
+    return process.returncode, out, err
 
 
-def test_ctrl_c_is_heard_during_a_long_call_of_a_library(place: Path) -> None:
-    """Python notices a signal only between its own steps; this call would take many minutes."""
-    code = (
-        "import hashlib, typer\n"
-        "from verifex.cli.guard import run_process\n"
-        "app = typer.Typer()\n"
-        "@app.command()\n"
-        "def work() -> None:\n"
-        "    print('ready', flush=True)\n"
-        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)\n"
-        "run_process(app)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=hear_interrupts,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    try:
-        _, err = process.communicate()
-    finally:
-        process.kill()
-    assert (process.returncode, err) == (130, "interrupted\n")
+def test_ctrl_c_during_a_long_call_prints_what_is_known() -> None:
+    """Where the work does not hear of it, somebody else says what is known so far."""
+    found = interrupted_during_a_long_call(
+        "ended = stack.enter_context(interruptible(print))",
+        "ended.stop.so_far = lambda: 'half of it'")
+    assert found == (130, "half of it\n", "interrupted\n")
+
+
+def test_ctrl_c_is_heard_during_a_long_call_of_a_library() -> None:
+    assert interrupted_during_a_long_call() == (130, "", "interrupted\n")
 
 
 def test_progress_is_shown_on_a_terminal_only(place: Path) -> None:
