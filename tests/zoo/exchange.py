@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +70,7 @@ def _relu6(folder: Path) -> Trained:
     rng = np.random.default_rng(2)
     tensors = {"w": _weights(rng, 5, 1, 3, 3), "scale": _weights(rng, 1, 5, 1, 1) + 1,
                "shift": _weights(rng, 1, 5, 1, 1), "low": np.float32(0).reshape(()),
-               "high": np.float32(6).reshape(()), "v": _weights(rng, 5, 3) * 4,
-               "axes": np.array([2, 3], dtype=np.int64)}
+               "high": np.float32(6).reshape(()), "v": _weights(rng, 5, 3) * 4}
     nodes = [
         helper.make_node("Transpose", ["input_1"], ["nchw"], perm=[0, 3, 1, 2]),
         helper.make_node("Conv", ["nchw", "w"], ["conv"], auto_pad="SAME_LOWER"),
@@ -83,7 +81,6 @@ def _relu6(folder: Path) -> Trained:
         helper.make_node("MatMul", ["mean", "v"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["dense"], axis=-1),
     ]
-    del tensors["axes"]
     return _questions(_saved(nodes, tensors, 3, folder), 2)
 
 
@@ -110,6 +107,6 @@ def _pooled(folder: Path) -> Trained:
 
 def members() -> list[Member]:
     """Three graphs as tf2onnx writes them, with random weights."""
-    found = [("SAME_UPPER, strides", partial(_same_padding)), ("relu6, softmax", partial(_relu6)),
-             ("Pad, MaxPool, sigmoid", partial(_pooled))]
+    found = [("SAME_UPPER, strides", _same_padding), ("relu6, softmax", _relu6),
+             ("Pad, MaxPool, sigmoid", _pooled)]
     return [Member(name, "tf2onnx style", build) for name, build in found]

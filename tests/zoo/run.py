@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import tempfile
 import time
 from collections import Counter
@@ -46,7 +45,6 @@ class Answers:
 
 def members(data: Path | None) -> Iterator[Member]:
     """All members, those of Adult only with the benchmark data."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
     from tests.zoo import exchange, keras_nets, scikit, torch_nets
 
     yield from scikit.members(data)

@@ -94,7 +94,7 @@ def _boosting() -> Any:
 def _regression(make: Callable[[], Any], folder: Path, **facts: Any) -> Trained:
     """The first feature of wine from the others."""
     wine = bundled("wine")
-    table = Table("wine", wine.features[1:], wine.values[:, 1:],
+    table = Table(wine.features[1:], wine.values[:, 1:],
                   wine.values[:, 0])  # type: ignore[arg-type]
     return exported(make(), table, folder, regression=True, **facts)
 

@@ -25,13 +25,11 @@ ADULT_COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of features (n, d) with a label (n) each; `whole` are features of whole numbers."""
+    """Rows of features (n, d) with a label (n) each."""
 
-    name: str
     features: tuple[str, ...]
     values: Values
     labels: Labels
-    whole: tuple[str, ...] = ()
 
     def split(self) -> tuple[Values, Labels, Values, Labels]:
         """Rows to train on and rows to ask about, always the same ones."""
@@ -51,7 +49,7 @@ def bundled(name: str) -> Table:
     names = tuple(str(n).replace(" ", "_") for n in found.feature_names)
     # Six digits, so that a CSV file of decimals holds the very numbers.
     values = np.asarray(np.round(found.data, 6), dtype=np.float32)
-    return Table(name, names, values, np.asarray(found.target, dtype=np.int64))
+    return Table(names, values, np.asarray(found.target, dtype=np.int64))
 
 
 def adult(folder: Path, rows: int = 6000) -> Table:
@@ -65,4 +63,4 @@ def adult(folder: Path, rows: int = 6000) -> Table:
         found.append(np.array([float(known.index(cell)) for cell in columns[name]]))
     labels = np.array([int(cell.startswith(">50K")) for cell in columns["income"]])
     names = (*ADULT_NUMBERS, *ADULT_CATEGORIES)
-    return Table("adult", names, np.stack(found, axis=1).astype(np.float32), labels, names)
+    return Table(names, np.stack(found, axis=1).astype(np.float32), labels)
