@@ -90,7 +90,7 @@ def answer(
     keeper = Keeper(asked, fitting(settings), keep=keep)
     verdict = keeper.told(decide_and_check(
         asked.problem, keeper.files, keeper.settings, pool, watching(log, progress, stop),
-        keeper.scratch))
+        keeper.scratch, keeper.refusal))
     if log is not None:
         document = verdict.to_json()
         kept = ("name", "outcome", "reason", "evidence", "seconds", "steps", "notes", "certificate")

@@ -136,6 +136,11 @@ def test_another_network_is_told_from_the_same_one() -> None:
     assert not same_meaning(small(0.25), small(0.5))
     assert not same_meaning(small(0.25), replace(small(0.25), outputs={"z": 2}))
     assert not same_meaning(small(0.25), replace(small(0.25), outputs={"y": 1}))
+    whole = replace(small(0.25), whole_inputs={1: (0, 3)})
+    assert same_meaning(whole, replace(small(0.25), whole_inputs={1: (0, 3)}))
+    assert not same_meaning(whole, small(0.25))
+    assert not same_meaning(whole, replace(small(0.25), whole_inputs={1: (0, 4)}))
+    assert not same_meaning(whole, replace(small(0.25), whole_inputs={0: (0, 3)}))
 
 
 def test_a_network_that_no_file_holds_stays_claimed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,11 +164,13 @@ def decide_and_check(
     pool: SolverPool | None = None,
     watch: Watch | None = None,
     scratch: Path | None = None,
+    refusal: str | None = None,
 ) -> Verdict:
     """Decide a problem, write the certificate of the answer, and have it checked.
 
     `files` are those that the problem was built from; None where it was built in memory, which
-    leaves nothing that a certificate could name. A claim that only a solver made is searched again
+    leaves nothing that a certificate could name, or where it could not be written, for the reason
+    `refusal`. A claim that only a solver made is searched again
     for a proof, in the time that is left. A certificate that is not kept lies in the folder
     `scratch`, if one is given.
     """
@@ -187,7 +189,8 @@ def decide_and_check(
     if len(problem.networks) > 1:
         return _told_several(verdict) if expected else verdict
     if files is None or not files.checkable:
-        return _with_note(verdict, IN_MEMORY) if expected else verdict
+        note = IN_MEMORY if refusal is None else f"no certificate: {refusal}"
+        return _with_note(verdict, note) if expected else verdict
     if verdict.outcome is Outcome.CLAIMED and _open(verdict) != 0:
         verdict = _search_proof(problem, verdict, settings, pool, watch)
     seconds = max(settings.check_seconds, settings.seconds - verdict.seconds)

@@ -25,7 +25,8 @@ class Keeper:
         self.settings, self._keep = settings, keep
         self.files: QuestionFiles | None = asked.files
         self._folder: TemporaryFolder | None = None
-        self._refusal = ""
+        self.refusal: str | None = None
+        """Why what was given in memory is in no file."""
         self._features = list(asked.problem.region.names)
         wanted = settings.check or settings.certificate is not None
         if wanted and settings.certificate is None and (keep or asked.given is not None):
@@ -36,7 +37,7 @@ class Keeper:
             try:
                 self.files = write_given(asked.given, folder_beside(target))
             except UnsupportedError as error:
-                self._refusal = f"no certificate: {error}"
+                self.refusal = str(error)
 
     @property
     def scratch(self) -> Path | None:
@@ -51,9 +52,6 @@ class Keeper:
 
     def told(self, verdict: Verdict) -> Verdict:
         """The verdict with what stands behind it; where nothing may outlast it, that is removed."""
-        if self._refusal:
-            verdict = replace(verdict, notes=(*verdict.notes[:-1], self._refusal)) if (
-                verdict.notes and verdict.notes[-1].startswith("no certificate:")) else verdict
         certificate = verdict.extra.get("certificate")
         if certificate is not None and self._written and self.settings.certificate is not None:
             certificate = {**certificate, "files": str(folder_beside(self.settings.certificate))}

@@ -100,12 +100,15 @@ def _network_bytes(network: Graph | Source[Graph]) -> bytes:
 
 
 def same_meaning(one: Graph, other: Graph) -> bool:
-    """Whether two graphs have the same inputs, and outputs and heads of the same fingerprints.
+    """Whether two graphs have the same inputs, of which the same are whole numbers within the same
+    ends, and outputs and heads of the same fingerprints.
 
     Sound: what was found of one is then true of the other (up to the chance of a collision, as in
     all certificates, and there the checker finds the proof wanting).
     """
     if _inputs(one) != _inputs(other) or list(one.outputs) != list(other.outputs):
+        return False
+    if one.whole_inputs != other.whole_inputs:
         return False
     first, second = GraphFingerprints(one), GraphFingerprints(other)
     nodes = [(node, other.outputs[name]) for name, node in one.outputs.items()]
