@@ -41,7 +41,7 @@ def read(model: ModelLike, spec: SpecLike) -> ReadProblem:
         return read_problem(spec, model)
     if isinstance(spec, str | Path) and is_vnnlib(spec):
         return _read_query(model, spec)
-    question = _Question(model, spec)
+    question = _InMemory(model, spec)
     problem = build_with(question.graph, question.spec, question.files)
     return Found(problem, None, question.given())
 
@@ -69,7 +69,7 @@ def measure(model: ModelLike, spec: SpecLike, expressions: Sequence[str]) -> lis
         raise UsageError("an expression needs a spec: a Problem no longer knows its explanation")
     if _both_are_files(spec, model):
         return load_expressions(spec, expressions, model)
-    question = _Question(model, spec)
+    question = _InMemory(model, spec)
     found = build_expressions_with(question.graph, question.spec, expressions, question.files)
     given = question.given()
     return [replace(one, given=given) for one in found]
@@ -86,7 +86,7 @@ def read_radius(
         raise UsageError("a radius needs a spec: a Problem no longer knows its x0 and its radius")
     if _both_are_files(spec, model):
         return load_radius(spec, model, key, features)
-    question = _Question(model, spec)
+    question = _InMemory(model, spec)
     found = radius_questions(question.graph, question.spec, question.files, key, features)
     given = question.given()
     return [replace(one, given=given) for one in found]
@@ -105,7 +105,7 @@ def explanation(model: ModelLike, spec: SpecLike) -> ExplainedPoint:
         raise UsageError("an explanation needs a spec: a Problem no longer knows its features")
     if _both_are_files(spec, model):
         return load_explained(spec, model)
-    question = _Question(model, spec)
+    question = _InMemory(model, spec)
     return explained_point(question.graph, question.spec, question.files.folder)
 
 
@@ -114,7 +114,7 @@ def _both_are_files(spec: SpecLike, model: ModelLike) -> TypeGuard[str | Path]:
     return isinstance(spec, str | Path) and (model is None or isinstance(model, str | Path))
 
 
-class _Question:
+class _InMemory:
     """A model and a spec of which at least one is in memory: the graph, the parsed spec, and the
     data files that the spec names, which are read by whoever builds of it."""
 
