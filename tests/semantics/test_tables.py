@@ -33,6 +33,7 @@ from verifex.semantics.evaluate import (
     run,
 )
 from verifex.semantics.interval import bound_nodes, interval
+from verifex.semantics.pullback import pullback, slopes
 from verifex.semantics.support.table import Table
 from verifex.semantics.torch_backend import TorchBackend, evaluate_torch
 from verifex.semantics.vjp import gradients, vjp
@@ -40,11 +41,12 @@ from verifex.semantics.vjp import gradients, vjp
 Point = tuple[Fraction, ...]
 
 REFUSED = {"evaluate": {"Input"}, "interval": {"Input"}, "vjp": {"TreeLeaves"},
-           "encode": {"TreeLeaves"}}
+           "encode": {"TreeLeaves"}, "pullback": {"TreeLeaves"}}
 """The cells that refuse, by table."""
 
 TABLES: dict[str, Table[Any]] = {
     "evaluate": evaluate, "vjp": vjp, "interval": interval, "encode": encode,
+    "pullback": pullback,
 }
 
 
@@ -283,6 +285,24 @@ def check_vjp(op: type, data: st.DataObject) -> None:
     assert sum(a * d for a, d in zip(flat, direction, strict=True)) == slope(
         whole, output, x, direction
     )
+
+
+def check_pullback(op: type, data: st.DataObject) -> None:
+    """The numbers are the exact directional derivatives, up to rounding."""
+    graph, focus = (found := drawn(data, op, smooth=("square",), size=4)).graph, found.focus
+    b = Builder(graph)
+    size = b.node(focus).size
+    weights = data.draw(st.lists(grid, min_size=size, max_size=size))
+    output = scalar(b, focus, weights)
+    whole = b.build({"y": output})
+    x = point_of(data, whole)
+    assume(degree(whole, output) <= 8 and off_kinks(whole, x))
+    direction = [Fraction(data.draw(grid)) for _ in x]
+    points = np.array([[float(v) for v in x]])
+    got = slopes(whole, points, {output: np.ones((1, *whole.nodes[output].shape))})
+    exact = float(slope(whole, output, x, direction))
+    assert float(got[0] @ np.array([float(v) for v in direction])) == pytest.approx(
+        exact, rel=1e-9, abs=1e-6 * max(1.0, np.abs(got).max()))
 
 
 @given(data=st.data())
@@ -590,7 +610,7 @@ def test_a_fixed_gate_gets_no_binary() -> None:
 
 CHECKS: dict[str, Callable[[type, st.DataObject], None]] = {
     "evaluate": check_evaluate, "vjp": check_vjp, "interval": check_interval,
-    "encode": check_encode,
+    "encode": check_encode, "pullback": check_pullback,
 }
 
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifex.ir.exact import ExactArray, FloatArray
 from verifex.ir.formula import Atom, Dominance, Form, Formula, Junction, fold
@@ -168,6 +169,50 @@ def batch_margin(formula: Formula, values: Mapping[int, Any], lib: Any) -> Any:
         return _kth_batch(lib.stack(parts, 1), junction.needed, lib)
 
     return fold(formula, atom, join, block)
+
+
+def deciding_forms(
+    formula: Formula, values: Mapping[int, FloatArray]
+) -> tuple[list[Form], NDArray[np.intp]]:
+    """The forms of which one is the margin at each point of a batch of values (B, *shape), and
+    which one (B,); -1 where the margin is infinite. Along it the margin rises fastest."""
+    size = len(next(iter(values.values())))
+    forms: list[Form] = []
+
+    def atom(formula: Atom) -> _Decided:
+        total = np.full(size, float(formula.form.const))
+        for (node, index), c in formula.form.terms:
+            total += float(c) * values[node].reshape(size, -1)[:, index]
+        forms.append(formula.form)
+        return total, np.full(size, len(forms) - 1)
+
+    def block(formula: Dominance) -> _Decided:
+        if formula.pairs is not None:
+            return fold(formula.expand(), atom, join)
+        flat, places = values[formula.node].reshape(size, -1), np.arange(size)
+        constant, rise, fall = _order_statistics(
+            formula, lambda picked, _: np.array(picked)[np.argsort(flat[:, list(picked)], axis=1)])
+        if rise is None:
+            return np.full(size, constant), np.full(size, -1)
+        first = len(forms)
+        forms.extend(Form.of({(formula.node, int(i)): 1, (formula.node, int(j)): -1})
+                     for i, j in zip(rise, fall, strict=True))
+        return flat[places, rise] - flat[places, fall], first + places
+
+    def join(junction: Junction, parts: list[_Decided]) -> _Decided:
+        rank = junction.needed
+        if not 0 < rank <= len(parts):
+            return np.full(size, math.inf if rank <= 0 else -math.inf), np.full(size, -1)
+        found, which = np.stack([p[0] for p in parts], 1), np.stack([p[1] for p in parts], 1)
+        place = np.argsort(found, axis=1)[:, [len(parts) - rank]]
+        return (np.take_along_axis(found, place, 1)[:, 0],
+                np.take_along_axis(which, place, 1)[:, 0])
+
+    return forms, fold(formula, atom, join, block)[1]
+
+
+_Decided: TypeAlias = tuple[FloatArray, NDArray[np.intp]]
+"""Margins (B,), and the form that each of them is."""
 
 
 def _zeros(values: Mapping[int, Any], lib: Any) -> Any:

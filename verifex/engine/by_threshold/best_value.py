@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from verifex.engine.falsify.attack import into_region
+from verifex.engine.falsify.points import into_region
 from verifex.engine.falsify.witness import Point, candidates, replay
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import holds
