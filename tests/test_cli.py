@@ -226,6 +226,36 @@ def test_a_log_tells_every_stage_and_is_drawn(cli: Cli, place: Path) -> None:
     assert (place / "range.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_who_had_the_time_is_drawn(cli: Cli, place: Path) -> None:
+    """A row an engine, the known ones first, with a bar for every slice of time that it had."""
+    matplotlib = pytest.importorskip("matplotlib")
+    from verifex.cli.plot import draw, read_log
+
+    parts = [(0.25, "z3", 0.25), (1.0, "gates", 0.75), (1.5, "inputs", 0.5), (3.5, "gates", 2.0)]
+    entries: list[dict[str, Any]] = [
+        {"event": "slice", "t": t, "engine": engine, "seconds": seconds, "left": None}
+        for t, engine, seconds in parts]
+    entries += [{"event": event, "t": t, "domains": 3, "open": 1, "bound": -1.0}
+                for t, event in ((0.5, "search"), (1.25, "inputs"))]
+    entries.sort(key=lambda entry: float(entry["t"]))
+    (place / "run.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    code, out, err = cli("plot", "run.jsonl", "-o", "run.png")
+    assert (code, err) == (0, "")
+    assert out == ("run.png: 2 points of a search, 3.50 s; of this inputs 0.50 s, gates 2.75 s, "
+                   "z3 0.25 s\n")
+    strip = draw(read_log(place / "run.jsonl"), "run").axes[-1]
+    assert [label.get_text() for label in strip.get_yticklabels()] == ["inputs", "gates", "z3"]
+    legend = strip.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "inputs 0.50 s (14%)", "gates 2.75 s (79%)", "z3 0.25 s (7%)"]
+    bars = [[(box.x0, box.x1) for box in (path.get_extents() for path in row.get_paths())]
+            for row in strip.collections]
+    assert bars == [[(1.0, 1.5)], [(0.25, 1.0), (1.5, 3.5)], [(0.0, 0.25)]]
+    colours = {matplotlib.colors.to_hex(row.get_facecolor()[0]) for row in strip.collections}
+    assert len(colours) == 3
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -234,6 +264,9 @@ def test_a_log_tells_every_stage_and_is_drawn(cli: Cli, place: Path) -> None:
         ("[1]\n", "run.jsonl:line 1: not an entry"),
         ('{"event": "search", "t": 1}\n', "run.jsonl:line 1: not an entry"),
         ('{"event": "stage", "t": "x"}\n', "run.jsonl:line 1: not an entry"),
+        ('{"event": "slice", "t": 1, "engine": "gates"}\n', "run.jsonl:line 1: not an entry"),
+        ('{"event": "slice", "t": 1, "engine": 2, "seconds": 1}\n',
+         "run.jsonl:line 1: not an entry"),
     ],
 )
 def test_bad_logs(cli: Cli, place: Path, content: str, says: str) -> None:

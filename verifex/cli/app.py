@@ -324,7 +324,7 @@ def plot(
         Path, typer.Option("--output", "-o", metavar="FILE", help="Drawing to write (.svg, .png).")
     ],
 ) -> None:
-    """Draw a log: bound or gap, and domains, over time."""
+    """Draw a log over time: bound or gap, domains, and which engine had the time."""
     from verifex.cli import plot as drawing
 
     raise typer.Exit(drawing.plot(log, output))
