@@ -18,7 +18,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         (
-            {"errors", "statement", "version"},
+            {"errors", "limits", "statement", "version"},
             {"pictures"},
             {"expressions", "ir", "settings", "source"},
             {"semantics"},

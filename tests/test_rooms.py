@@ -45,7 +45,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "raw_query",
     ),
     "verifex.engine": (
-        "budget findings margin solve", "watch", "execute testimony verdict",
+        "findings margin solve", "budget", "watch", "execute testimony verdict",
         "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
         "radius thresholds", "by_threshold", "ranges",
     ),
@@ -53,7 +53,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "channel executor", "child_process in_process", "task_worker", "process_executor",
     ),
     "verifex.engine.bounds": (
-        "batched_lp facts layout region_rows rounding single_lp", "exact optimise", "root",
+        "batched_lp cost facts layout region_rows rounding single_lp", "exact optimise", "root",
         "half_spaces",
     ),
     "verifex.engine.falsify": (

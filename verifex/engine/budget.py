@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from verifex.engine.solve.processes import resident_alone
+from verifex.limits.checkpoint import CutOff, looking
+
+GRACE = 0.2
+"""Seconds after the end of the time after which work is cut off that does not end by itself: so
+much there is for a last exact replay."""
+
+_MEMORY_LOOK = 0.1
+"""Seconds from one look at the memory to the next."""
+
+STEP = 0.2
+"""Seconds that one piece may take: what is between two looks at the budget."""
+
+_GROWTH = 2
+"""By how many times a piece may be larger than the one before: the first are no measure of many."""
 
 
 def _never() -> bool:
@@ -13,7 +32,8 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Budget:
-    """Seconds of a clock from the moment of creation, and bytes of memory for a solver's process.
+    """Seconds of a clock from the moment of creation, and bytes of memory for a solver's process
+    and for the search in this one.
 
     The clock is that of the wall, unless another one is given: tests count steps with it. Once
     `stopped` says so, no time is left.
@@ -46,3 +66,54 @@ class Budget:
         """A budget of a share of what is left, but at least `at_least` seconds of it."""
         seconds = min(self.left, max(self.left * share, at_least))
         return Budget(seconds, self.memory, self.threads, self.clock, self.stopped)
+
+    @contextmanager
+    def enforced(self) -> Iterator[None]:
+        """While this lasts, `checkpoint` raises CutOff soon after the time is over, and MemoryError
+        where this process holds more memory than it may, beyond what it held before."""
+        with looking(_Enforcer(self)):
+            yield
+
+
+class _Enforcer:
+    """What `checkpoint` does under a budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._end = budget.started + budget.seconds
+        self._held = resident_alone(os.getpid())
+        self._next = -math.inf
+
+    def __call__(self) -> None:
+        budget, now = self._budget, self._budget.clock()
+        if budget.stopped():
+            self._end = min(self._end, now)
+        if now > self._end + GRACE:
+            raise CutOff
+        if now >= self._next:
+            self._next = now + _MEMORY_LOOK
+            if resident_alone(os.getpid()) - self._held > budget.memory:
+                raise MemoryError(f"more than {budget.memory >> 20} MiB")
+
+
+class Pace:
+    """Counts of things to work on together, by what the last piece of work took.
+
+    The next piece holds at most `size` of them: as many as took `step` seconds by the budget's
+    clock last time, 1 to `most`.
+    """
+
+    def __init__(self, budget: Budget, first: int, most: int, step: float = STEP) -> None:
+        self._budget, self._most, self._step = budget, max(1, most), step
+        self.size = max(1, min(first, self._most))
+
+    @contextmanager
+    def piece(self, count: int) -> Iterator[None]:
+        """Work on so many of them."""
+        started = self._budget.elapsed
+        yield
+        took = self._budget.elapsed - started
+        if count and took > 0:
+            self.size = int(max(1, min(self._most, _GROWTH * self.size, count * self._step / took)))
+        else:
+            self.size = min(self._most, _GROWTH * self.size)

@@ -11,6 +11,7 @@ import math
 import time
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from verifex.engine.bounds.layout import Layout
@@ -67,12 +68,23 @@ def _decide(
     problem: Problem, settings: Settings, pool: SolverPool, watch: Watch, like: Closed | None
 ) -> Verdict:
     budget = watch.budget(settings)
-    started = time.monotonic()
-    run = Run(
-        problem, settings, budget, pool, node_bounds(problem), watch, notes=region_notes(problem),
-        like=like)
+    run = Run(problem, settings, budget, pool, ({}, {}), watch, like=like)
     if watch.stop.so_far is None:  # else this is part of a greater question
         watch.stop.so_far = lambda: run.verdict(Outcome.UNKNOWN, run.reasons)
+    with budget.enforced():
+        found = run.tried(BOUNDS, lambda: _in_order(run))
+    if found is not None:
+        return found
+    if budget.spent:
+        run.reasons.append(Reason(ReasonKind.OUT_OF_TIME, seconds=settings.seconds))
+    return run.verdict(Outcome.UNKNOWN, run.reasons)
+
+
+def _in_order(run: Run) -> Verdict:
+    """Bounds of all nodes, then everything else; may be cut off."""
+    problem, started = run.problem, time.monotonic()
+    run.bounds = node_bounds(problem)
+    run.notes += region_notes(problem)
     run.margin_low = lower_margin(problem.require, *run.bounds)
     verdict = _by_bounds(run, started)
     found = _found(run, verdict)
@@ -86,16 +98,17 @@ def _found(run: Run, verdict: Verdict | None) -> Verdict:
         why = "the claim has a number beyond 1e300"
         return run.verdict(Outcome.UNKNOWN, [Reason(ReasonKind.UNSUPPORTED, SEARCH, why)])
     if verdict is None and settings.searches and depends_on_trees(problem):
-        verdict = _by_trees(run)
+        verdict = run.tried(TREE_SEARCH, lambda: _by_trees(run))
     if verdict is None and settings.attack:
-        verdict = _by_attack(run, quick=settings.searches)
-    for search in (_by_inputs, _by_search) if settings.searches else ():
+        verdict = run.tried(ATTACK, lambda: _by_attack(run, quick=settings.searches))
+    searches = ((INPUT_SEARCH, _by_inputs), (SEARCH, _by_search)) if settings.searches else ()
+    for source, search in searches:
         if verdict is None and not run.watch.stop.is_set():
-            verdict = search(run)
+            verdict = run.tried(source, partial(search, run))
     for name in settings.asked:
         if verdict is not None or budget.spent:
             break
-        verdict = by_solver(run, name)
+        verdict = run.tried(name, partial(by_solver, run, name))
     if verdict is not None:
         return verdict
     if budget.spent:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TypeVar
 
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import Point, make_witness, replay, snap
-from verifex.engine.findings.reasons import Evidence, Reason, ReasonKind, as_interrupted
+from verifex.engine.findings.reasons import (
+    Evidence,
+    Reason,
+    ReasonKind,
+    as_interrupted,
+    out_of_memory,
+)
 from verifex.engine.findings.undefined import point_notes
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
@@ -18,10 +25,13 @@ from verifex.engine.watch import Watch
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Univariate
 from verifex.ir.problem import Problem
+from verifex.limits.checkpoint import CutOff
 from verifex.semantics.claim import NodeBounds
 from verifex.semantics.interval import bound_box
 from verifex.settings import Settings
 from verifex.statement import ClaimStatement
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -55,6 +65,20 @@ class Run:
     other."""
     rest: NodeBounds | None = None
     """Bounds of the nodes where the search is not finished: elsewhere it has closed the claim."""
+
+    def tried(self, source: str, engine: Callable[[], Found]) -> Found | None:
+        """What an engine returns; None where it is cut off, at the end of the time or since the
+        memory is not enough, which is a reason. Nothing is concluded from its work then."""
+        try:
+            return engine()
+        except CutOff:
+            return None
+        except (MemoryError, RuntimeError) as error:
+            reason = out_of_memory(error, source)
+            if reason is None:
+                raise
+            self.reasons.append(reason)
+            return None
 
     def stage(self, name: str, started: float, result: str) -> None:
         seconds = time.monotonic() - started

@@ -16,10 +16,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from verifex.limits.checkpoint import checkpoint
+
 FloatArray: TypeAlias = NDArray[np.float64]
 ObjectArray: TypeAlias = NDArray[np.object_]
 Number: TypeAlias = int | float | Fraction
 """A number that means exactly what it says: a float stands for its exact binary value."""
+
+PIECE = 1 << 15
+"""Elements, or products of two, that are worked on between two looks at the clock: some hundredths
+of a second of exact arithmetic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +59,13 @@ class ExactArray:
         odd = whole >> trailing
         power = np.where(whole == 0, 0, exponent - 53 + trailing)
         least = min(int(power.min(initial=0)), 0)
-        shift = (power - least).astype(object)
-        return ExactArray(np.asarray(odd.astype(object) << shift, dtype=object), 1 << -least)
+        shift, flat = (power - least).ravel(), odd.ravel()
+        out = np.empty(flat.shape, dtype=object)
+        for at in range(0, len(flat), PIECE):
+            checkpoint()
+            part = slice(at, at + PIECE)
+            out[part] = flat[part].astype(object) << shift[part].astype(object)
+        return ExactArray(out.reshape(array.shape), 1 << -least)
 
     @staticmethod
     def from_numbers(values: Iterable[Number], shape: Sequence[int] | None = None) -> ExactArray:
@@ -71,14 +82,19 @@ class ExactArray:
 
     def to_float(self) -> FloatArray:
         """The nearest float64 of every element (correctly rounded; overflow becomes infinite)."""
-        flat = [_nearest(n, self.den) for n in self.num.ravel()]
-        return np.array(flat, dtype=np.float64).reshape(self.shape)
+        flat, out = self.num.ravel(), np.empty(self.num.size)
+        for at in range(0, len(flat), PIECE):
+            checkpoint()
+            out[at : at + PIECE] = [_nearest(n, self.den) for n in flat[at : at + PIECE]]
+        return out.reshape(self.shape)
 
     def float_bounds(self) -> tuple[FloatArray, FloatArray]:
         """Floats below and above every element, equal where the element is a float."""
         mid = self.to_float()
         lo, hi = mid.copy(), mid.copy()
         for i, n in enumerate(self.num.ravel()):
+            if i % PIECE == 0:
+                checkpoint()
             m = float(mid.flat[i])
             # Beyond the largest float: that is the bound on the near side.
             if math.isinf(m):

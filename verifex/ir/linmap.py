@@ -25,7 +25,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact, content_key, numbers
+from verifex.ir.exact import (
+    PIECE,
+    ExactArray,
+    FloatArray,
+    Number,
+    Values,
+    as_exact,
+    content_key,
+    numbers,
+)
+from verifex.limits.checkpoint import checkpoint
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -398,6 +408,10 @@ class _Np:
     def zeros(shape: Shape, like: Any) -> Any:
         return np.zeros(shape, dtype=like.dtype)
 
+    @staticmethod
+    def product(left: Any, right: Any) -> Any:
+        return in_pieces(left, right) if right.dtype == object else left @ right
+
 
 class _Torch:
     """The same calls for torch."""
@@ -405,6 +419,23 @@ class _Torch:
     @staticmethod
     def zeros(shape: Shape, like: Any) -> Any:
         return like.new_zeros(shape)
+
+    @staticmethod
+    def product(left: Any, right: Any) -> Any:
+        return left @ right
+
+
+def in_pieces(left: Any, right: Any) -> Any:
+    """The product (..., m, n) of exact matrices (..., m, k) and (..., k, n), some columns at a
+    time: a large one takes minutes."""
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    rows, columns = left.shape[-2], right.shape[-1]
+    out = np.zeros((*batch, rows, columns), dtype=object)
+    step = max(1, PIECE // max(1, math.prod(batch) * rows * left.shape[-1]))
+    for at in range(0, columns, step):
+        checkpoint()
+        out[..., at : at + step] = left @ right[..., at : at + step]
+    return out
 
 
 def _window(linear_map: Conv, offset: Shape, out_space: Shape) -> tuple[slice, ...]:
@@ -440,9 +471,10 @@ def convolve(linear_map: Conv, values: Any, weight: Any, lib: Any) -> Any:
         padded = _pad(values, linear_map.pads, lib)
         out: Any = None
         for offset in product(*(range(k) for k in weight.shape[2:])):
+            checkpoint()
             window = padded[(*full, *_window(linear_map, offset, tuple(out_space)))]
             window = window.reshape(batch * n, linear_map.groups, chans // linear_map.groups, space)
-            term = w[(*full, *offset)] @ window
+            term = lib.product(w[(*full, *offset)], window)
             out = term if out is None else out + term
         return out.reshape(batch, *linear_map.out_shape)
     padded_space = tuple(
@@ -452,8 +484,9 @@ def convolve(linear_map: Conv, values: Any, weight: Any, lib: Any) -> Any:
     acc = lib.zeros((batch, n, chans, *padded_space), values)
     cotangent = values.reshape(batch * n, linear_map.groups, outs // linear_map.groups, space)
     for offset in product(*(range(k) for k in weight.shape[2:])):
+        checkpoint()
         kernel = w[(*full, *offset)].swapaxes(-1, -2)
-        term = (kernel @ cotangent).reshape(batch, n, chans, *out_space)
+        term = lib.product(kernel, cotangent).reshape(batch, n, chans, *out_space)
         where = (*full, *_window(linear_map, offset, tuple(out_space)))
         acc[where] = acc[where] + term
     inner = tuple(
@@ -495,7 +528,7 @@ def apply_exact(linear_map: LinearMap, values: ExactArray) -> ExactArray:
     flat = values.num.reshape(batch, -1)
     match linear_map:
         case Dense():
-            num = np.asarray(flat.dot(linear_map.exact.num.T), dtype=object)
+            num = in_pieces(flat, linear_map.exact.num.T)
             return ExactArray(
                 num.reshape(batch, *linear_map.out_shape), values.den * linear_map.exact.den
             )

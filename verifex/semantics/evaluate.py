@@ -29,6 +29,7 @@ from verifex.ir.ops import (
     Univariate,
 )
 from verifex.ir.trees.forest import Flags, Forest
+from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
@@ -107,6 +108,7 @@ def run(
     """Values of the nodes that `targets` need; `inputs` maps input nodes to (B, *shape) arrays."""
     values: dict[int, Any] = {}
     for i in graph.ancestors(targets):
+        checkpoint()
         node = graph.nodes[i]
         if isinstance(node.op, Input):
             values[i] = inputs[i]

@@ -38,6 +38,7 @@ from verifex.ir.ops import (
     TreeLeaves,
     Univariate,
 )
+from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.evaluate import split_input
 from verifex.semantics.functions import find
 from verifex.semantics.support.outward import TINY, Interval, cleaned, down, square, up
@@ -233,6 +234,7 @@ def bound_nodes(
     low, high = split_input(graph, lo), split_input(graph, hi)
     values: dict[int, Interval] = {}
     for i in graph.ancestors(targets):
+        checkpoint()
         node = graph.nodes[i]
         if isinstance(node.op, Input):
             values[i] = Interval(low[i], high[i])

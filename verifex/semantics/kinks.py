@@ -24,6 +24,7 @@ from verifex.ir.graph import Graph
 from verifex.ir.linmap import LinearMap, absolute, apply_exact
 from verifex.ir.ops import Affine, Concat, Gate, Mul, Relu, Step, TreeLeaves, Univariate
 from verifex.ir.trees.forest import Forest
+from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.evaluate import (
     ExactBackend,
     evaluate_exact,
@@ -155,6 +156,7 @@ def varying_in(
     asked = sorted(set(cells))
     masks: dict[int, Mask] = {}
     for i in graph.ancestors({node for node, _ in asked}):
+        checkpoint()
         masks[i] = _reached(graph, i, boxes, masks)
     return {(n, i) for n, i in asked if masks[n].flat[i]}
 

@@ -32,6 +32,7 @@ from verifex.ir.ops import (
     TreeLeaves,
     Univariate,
 )
+from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.functions import find
 from verifex.semantics.parameters import WEIGHT_HIGH, WEIGHT_LOW, Parameter, ParameterKind
 from verifex.semantics.support.balls import FloatBall, cut
@@ -343,6 +344,7 @@ def substitute(
         p.give(node, coefs)
     inputs = set(graph.inputs)
     for node in reversed(passed(graph, start)):
+        checkpoint()
         # Multipliers go in before the node is substituted: all its uses have been summed up by now.
         signs = rows.split.get(node)
         beta = params.get(Parameter(ParameterKind.BETA, node))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.ir.exact import FloatArray
+from verifex.limits.checkpoint import checkpoint
 
 _TOLERANCE = 1e-9
 _PIVOT = 1e-7
@@ -55,6 +56,7 @@ def minimise(
         part = slice(at, at + size)
         state = _Tableaus(cost[part], left[part], right[part], lo[part], hi[part])
         for _ in range(iterations):
+            checkpoint()
             if not state.step():
                 break
         state.retire(np.ones(len(state.at), dtype=bool), done=False)

@@ -219,27 +219,29 @@ class Bounder:
         warm: Mapping[Parameter, Tensor] | None = None,
         goal: float | Tensor = float("inf"),
         bits: int = SHORT,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Bounds:
         """Optimised lower bounds; a row stops as soon as it exceeds `goal`. Multipliers are kept to
-        so many `bits`."""
+        so many `bits`. Once `stopped` says so, too, the parameters found so far will do."""
         rows, lo, hi = self._rows_to(rows), self._to(lo), self._to(hi)
         start = {i: self._to(v) for i, v in start.items()}
         first = self._first(rows, start, lo, hi, warm or {})
         goals = torch.as_tensor(goal, dtype=self.xp.dtype, device=self.xp.device).expand(rows.count)
         task, steer = _Task(rows, start, lo, hi), self._steer
         if steer is self:
-            best = self._best(task, first, effort, goals)
+            best = self._best(task, first, effort, goals, stopped)
         else:
             # Sound: float32 only finds the multipliers with which the bound is then taken.
             dtype = steer.xp.dtype
             begun = {k: v.to(dtype) for k, v in first.items()}
             reached = (goals + 1e-6 * goals.abs()).to(dtype)
-            found = steer._best(task.cast(dtype), begun, effort, reached)
+            found = steer._best(task.cast(dtype), begun, effort, reached, stopped)
             best = {k: v.to(self.xp.dtype) for k, v in found.items()}
         return self._final(rows, start, lo, hi, best, bits)
 
     def _best(
-        self, task: _Task, first: dict[Parameter, Tensor], effort: Effort, goals: Tensor
+        self, task: _Task, first: dict[Parameter, Tensor], effort: Effort, goals: Tensor,
+        stopped: Callable[[], bool],
     ) -> dict[Parameter, Tensor]:
         """The best parameters that were seen, beginning with `first`."""
         best = {k: v.clone() for k, v in first.items()}
@@ -261,7 +263,7 @@ class Bounder:
             if step == effort.iterations or not run.params or not bool(going.any()):
                 break
             # Thousands of rows take seconds an iteration. Sound: any parameters will do.
-            if self._stopped():
+            if self._stopped() or stopped():
                 break
             if not value.requires_grad:  # no undecided node has a part in any of the rows
                 break

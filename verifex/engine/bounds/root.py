@@ -6,15 +6,17 @@ a certificate can carry it. Nodes are taken in order, and every node profits fro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.facts import Fact
 from verifex.engine.bounds.layout import IntermediateBounds, Layout, Signs
 from verifex.engine.bounds.optimise import Bounder, Effort
-from verifex.engine.budget import Budget
+from verifex.engine.budget import Budget, Pace
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
 from verifex.semantics.linear import Rows
@@ -64,15 +66,22 @@ def root_facts(
     budget: Budget,
     effort: Effort,
 ) -> Root:
-    """Optimise the bounds of every relaxed node over the box lo <= x <= hi, both (n,)."""
+    """Optimise the bounds of every relaxed node over the box lo <= x <= hi, both (n,).
+
+    Sound: what the budget leaves no time for keeps the bounds that it has.
+    """
     signs = np.zeros((1, layout.gates), dtype=np.int8)
     root = Root(layout, layout.propagate(lo[None], hi[None], signs))
     for node in layout.relaxed(direct=bool(bounder.balls or bounder.groups)):
         if budget.spent:
             break
         elements = _worth(layout, root.boxes, node)
-        for at in range(0, len(elements), _ROWS // 2):
-            _improve(root, bounder, node, elements[at : at + _ROWS // 2], lo, hi, effort)
+        most = min(_ROWS, rows_at_once(layout.graph, [node], budget.memory)) // 2
+        pace = Pace(budget, most, most)
+        while elements and not budget.spent:
+            part, elements = elements[: pace.size], elements[pace.size :]
+            with pace.piece(len(part)):
+                _improve(root, bounder, node, part, lo, hi, effort, lambda: budget.spent)
         root.boxes = layout.propagate(lo[None], hi[None], signs)
     return root
 
@@ -107,6 +116,7 @@ def _improve(
     lo: FloatArray,
     hi: FloatArray,
     effort: Effort,
+    stopped: Callable[[], bool],
 ) -> None:
     """One batch of 2 k rows: the lower and the upper bound of each element."""
     layout, k = root.layout, len(elements)
@@ -117,9 +127,11 @@ def _improve(
     signs = np.zeros((1, layout.gates), dtype=np.int8)
     rows = to_rows(root.boxes, torch.zeros(2 * k, dtype=torch.long), layout, signs)
     box = (torch.from_numpy(lo).expand(2 * k, -1), torch.from_numpy(hi).expand(2 * k, -1))
-    found = bounder.bound(rows, {node: start}, *box, effort)
+    found = bounder.bound(rows, {node: start}, *box, effort, stopped=stopped)
     old_lo, old_hi = root.boxes.lo[node][0], root.boxes.hi[node][0]
-    low, high = old_lo.copy(), old_hi.copy()
+    # What earlier batches found of the node is in its facts, and not in the boxes yet.
+    known = layout.facts.get(node, (old_lo, old_hi))
+    low, high = known[0].copy(), known[1].copy()
     values = found.value.numpy()
     for r in range(2 * k):
         i, sign = elements[r % k], 1 if r < k else -1

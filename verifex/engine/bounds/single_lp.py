@@ -13,6 +13,17 @@ import numpy as np
 
 from verifex.ir.exact import FloatArray
 
+_PIVOTS = 20_000
+"""Pivots of one program. Its time limit is looked at between pivots, which do not always come."""
+
+_LARGEST = 1e15
+"""Entries from which on HiGHS takes a number for infinite, or does not come to an end."""
+
+
+def _fit(*arrays: FloatArray) -> bool:
+    """Whether these are numbers that HiGHS computes with."""
+    return all(bool((np.abs(a) < _LARGEST).all()) for a in arrays)  # false of what is no number
+
 
 @dataclass(frozen=True)
 class LeafAnswer:
@@ -37,6 +48,7 @@ class LeafSolver:
         self._solver = highspy.Highs()
         self._solver.setOptionValue("output_flag", False)
         self._solver.setOptionValue("threads", 1)
+        self._solver.setOptionValue("simplex_iteration_limit", _PIVOTS)
         self._solver.setOptionValue("presolve", "off")  # rays of infeasible models come from it
 
     def minimise(
@@ -49,7 +61,13 @@ class LeafSolver:
         hi: FloatArray,
         seconds: float = 5.0,
     ) -> LeafAnswer:
-        """Minimise over `{lo <= x <= hi, left x >= right}`; `left` is (m, n)."""
+        """Minimise over `{lo <= x <= hi, left x >= right}`; `left` is (m, n).
+
+        Not `solved` where HiGHS has no answer within so many seconds and `_PIVOTS`, or where the
+        numbers are none for floats.
+        """
+        if not _fit(cost, left, right, lo, hi):
+            return LeafAnswer(None, None, np.zeros(len(right)), solved=False)
         highspy, solver = self._highspy, self._solver
         lp = highspy.HighsLp()
         m, n = left.shape

@@ -43,6 +43,7 @@ class ReasonKind(Enum):
     SEARCH_STOPPED = "search stopped"  # the same where somebody ended it
     BOXES_OPEN = "boxes open"  # `count` of them, in the search over inputs
     LEAVES_UNDECIDED = "leaves undecided"  # `count` of them, in the search
+    OUT_OF_MEMORY = "out of memory"  # the engine would have held more than it may: `detail`
     PROCESS_LOST = "process lost"  # a process of the search died: `detail` says why
     NOT_SEARCHABLE = "not searchable"  # the search for ranges does not take the region
     WITNESS_REFUSED = "witness refused"  # by the checker, although it was replayed
@@ -69,6 +70,7 @@ _REASONS: Mapping[ReasonKind, str] = {
     ReasonKind.SEARCH_STOPPED: "{source}: stopped{after}",
     ReasonKind.BOXES_OPEN: "{source}: {count} boxes open",
     ReasonKind.LEAVES_UNDECIDED: "{source}: {count} leaves undecided",
+    ReasonKind.OUT_OF_MEMORY: "{source}: out of memory: {detail}",
     ReasonKind.PROCESS_LOST: "{source}: {detail}, with what it held",
     ReasonKind.NOT_SEARCHABLE: (
         "{source}: not used, for it takes no assumption"),
@@ -196,6 +198,18 @@ def as_interrupted(reasons: Iterable[Reason], seconds: float) -> tuple[Reason, .
         elif not (reason.kind in _TIME_IS_OVER or reason.detail.startswith("interrupted")):
             told.append(reason)
     return tuple(dict.fromkeys(told))
+
+
+_MEMORY_WORDS = ("can't allocate memory", "out of memory", "bad_alloc")
+
+
+def out_of_memory(error: Exception, source: str) -> Reason | None:
+    """The reason that an error of an engine is, if it says that there is not enough memory: torch
+    has no error of its own for that."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and not any(w in text for w in _MEMORY_WORDS):
+        return None
+    return Reason(ReasonKind.OUT_OF_MEMORY, source, text[:200] or "no more is to be had")
 
 
 def replayed(source: str) -> tuple[Evidence, Evidence]:

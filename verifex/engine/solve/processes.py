@@ -28,10 +28,11 @@ def descendants(pid: int) -> Iterator[int]:
 
 def resident(pid: int) -> int:
     """Bytes of memory that a process and its descendants hold (0 where /proc cannot tell)."""
-    return sum(map(_resident_alone, islice(descendants(pid), _MOST)))
+    return sum(map(resident_alone, islice(descendants(pid), _MOST)))
 
 
-def _resident_alone(pid: int) -> int:
+def resident_alone(pid: int) -> int:
+    """Bytes of memory that a process itself holds (0 where /proc cannot tell)."""
     try:
         with open(f"/proc/{pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * _PAGE

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.facts import pack
 from verifex.engine.bounds.half_spaces import HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
@@ -32,18 +33,11 @@ from verifex.semantics.whole import WholeFeatures
 
 Numbers = NDArray[np.intp]
 
-_NUMBERS = 1 << 23
-"""Rows times node elements in one backward pass: some eight arrays of so many numbers live at once,
-half a gigabyte."""
-
 WHOLE_FIRST = 4.0
 """A whole feature is split before a gate that loses less than so many times its share of all gates'
 losses: a feature that is fixed is so for all gates, and combinations of few values end sooner than
 patterns of gates do (of 33 questions, mostly of random networks, 4 were left open in 10 s with 1,
 two with 4, and two with features always first)."""
-
-_FEWEST = 256
-"""Rows in one backward pass that are worth one, however large the network."""
 
 
 class Bounding:
@@ -58,8 +52,8 @@ class Bounding:
         self.weights: FloatArray | None = None
         self._shares: InputShares | None = None
         layout = context.layout
-        numbers = sum(layout.graph.nodes[i].size for i in layout.order)
-        self._rows = min(context.options.rows, max(_FEWEST, _NUMBERS // max(1, numbers)))
+        fitting = rows_at_once(layout.graph, layout.targets, context.budget.memory)
+        self._rows = min(context.options.rows, fitting)
 
     def groups(self, domains: Domains) -> Iterator[slice]:
         """Parts of a batch whose rows are bounded together: whole domains, at least one."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder, Bounds
 from verifex.engine.search.gates.domains import RowBounds
@@ -66,7 +67,8 @@ def look_ahead(
 ) -> list[int]:
     """The gate to split each of the domains on; every domain has a gate with a positive score."""
     best = []
-    for part in _parts(asked, gates):
+    most = min(_ROWS, rows_at_once(layout.graph, layout.targets))
+    for part in _parts(asked, gates, most):
         tried = [_best(a.scores, gates) for a in part]
         lack = iter(_lack(layout, bounder, batch, part, tried))
         for gate in tried:
@@ -80,13 +82,13 @@ def _best(scores: FloatArray, gates: int) -> list[int]:
     return [int(g) for g in order if scores[g] > 0]
 
 
-def _parts(asked: Sequence[Asked], gates: int) -> Iterator[list[Asked]]:
+def _parts(asked: Sequence[Asked], gates: int, most: int) -> Iterator[list[Asked]]:
     part: list[Asked] = []
     count = 0
     for a in asked:
         part.append(a)
         count += 2 * gates * len(a.rows)
-        if count >= _ROWS:
+        if count >= most:
             yield part
             part, count = [], 0
     if part:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.half_spaces import HalfSpaceMaker, HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.bounds.root import Root
-from verifex.engine.budget import Budget
+from verifex.engine.budget import Budget, Pace
 from verifex.engine.search.gates.bounding import Bounding
 from verifex.engine.search.gates.branching import LENIENT, few_cells, layer_weights
 from verifex.engine.search.gates.domains import (
@@ -44,7 +45,14 @@ from verifex.engine.search.gates.refresh import Refresh
 from verifex.engine.search.gates.tighten import TOGETHER, Tighten
 from verifex.engine.search.record import Proof, ProofNode
 from verifex.ir.exact import FloatArray
+from verifex.limits.checkpoint import CutOff
 from verifex.semantics.whole import WholeFeatures
+
+_STEP = 0.4
+"""Seconds that a step may take, before fewer domains are worked on together."""
+
+_FIRST = 4
+"""Domains of the first batch, where a domain costs much; of later ones what the last one took."""
 
 
 class Search:
@@ -83,6 +91,10 @@ class Search:
         elif options.order is None and options.tighten:
             # Bounds are tightened behind splits: those of the last layers help nothing else.
             self._bounding.weights = layer_weights(layout, LENIENT)
+        widest = options.width if self._tighten is None else 2 * TOGETHER
+        fitting = rows_at_once(layout.graph, layout.targets, budget.memory)
+        first = max(_FIRST, fitting // max(1, len(policy.forms)))
+        self._pace = Pace(budget, first, widest, _STEP)
         self.roots, self.nothing = roots, roots.take(slice(0, 0))
         self.frontier = Frontier(self.nothing)
         self._points: FloatArray | None = None
@@ -106,8 +118,11 @@ class Search:
             batch = roots.take(slice(at, at + self.options.width))
             if self.budget.spent or self.policy.finished():
                 self.unresolved.append(batch)
-            else:
+                continue
+            try:
                 self._bound(batch, self.options.root_effort, roots=True)
+            except BaseException as error:
+                self._left_open(batch, error)
         self.report()
 
     @property
@@ -140,12 +155,23 @@ class Search:
 
     def step(self) -> None:
         """Split and bound one batch of waiting domains."""
-        batch = self._tightened(self._take())
-        children = self._branch(batch)
-        if len(children):
-            self._bound(children, self.options.effort)
+        batch = self._take()
+        try:
+            with self._pace.piece(len(batch)):
+                children = self._branch(self._tightened(batch))
+                if len(children):
+                    self._bound(children, self.options.effort)
+        except BaseException as error:
+            self._left_open(batch, error)
         self.stats.batches += 1
         self.report()
+
+    def _left_open(self, batch: Domains, error: BaseException) -> None:
+        """Keep the domains of a batch whose work came to no end, and pass on what is no CutOff."""
+        # Sound: whatever was done for them or their halves, all of these count as open.
+        self.unresolved.append(batch)
+        if not isinstance(error, CutOff):
+            raise error
 
     def report(self) -> None:
         """One entry of the log."""
@@ -170,7 +196,7 @@ class Search:
 
     def _take(self) -> Domains:
         """The domains of the next batch; what a better incumbent closes meanwhile is left out."""
-        width = self.options.width if self._tighten is None else 2 * TOGETHER
+        width = self._pace.size
         rows, parts = 4 * width, [self.nothing]
         while self.open and (taken := sum(map(len, parts))) < width and rows > 0:
             batch = self.frontier.take(width - taken, rows)

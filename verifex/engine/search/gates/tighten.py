@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.facts import BITS, Packed, pack
 from verifex.engine.bounds.layout import IntermediateBounds, Layout
 from verifex.engine.bounds.optimise import Effort
@@ -112,8 +113,10 @@ class Tighten:
         layout, bounds, z = self.context.layout, node.bounds, node.z
         open_ = (bounds.lo[z] < 0) & (bounds.hi[z] > 0) & ~bounds.empty[:, None]
         domain, element = np.nonzero(open_ & (layout.signs_of(node.domains.signs, z) == 0))
-        for k in range(0, len(domain), _ROWS // 2):
-            d, e = domain[k : k + _ROWS // 2], element[k : k + _ROWS // 2]
+        graph = layout.graph
+        most = max(1, min(_ROWS, rows_at_once(graph, [z], self.context.budget.memory)) // 2)
+        for k in range(0, len(domain), most):
+            d, e = domain[k : k + most], element[k : k + most]
             sign = np.repeat([1.0, -1.0], len(d))
             yield Sides(np.concatenate([d, d]), np.concatenate([e, e]), sign)
 
