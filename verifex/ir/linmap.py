@@ -4,7 +4,7 @@ A map sends a tensor of `in_shape` to one of `out_shape`. Values carry one leadi
 `apply(m, x, xp)` takes `(B, *in_shape)` to `(B, *out_shape)` on any backend `xp`.
 
     Dense       y = W x                         weight (out, in) on flattened tensors
-    Conv        convolution over (N, C, *space), or its transpose; never materialised
+    Conv        convolution over (N, C, *space), or its transpose; never as a matrix
     Gather      y[j] = x[index[j]], 0 where the index is -1 (reshape, slice, pad, broadcast, ...)
     ScatterAdd  y[index[i]] += x[i], the transpose of Gather (sums)
     Diag        y = scale * x elementwise
@@ -25,17 +25,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.ir.exact import (
-    PIECE,
-    ExactArray,
-    FloatArray,
-    Number,
-    Values,
-    as_exact,
-    content_key,
-    numbers,
-)
-from verifex.limits.checkpoint import checkpoint
+from verifex.ir.exact import ExactArray, FloatArray, Number, Values, as_exact, content_key, numbers
+from verifex.ir.maps.convolution import convolve, convolve_floats, convolve_torch, pad, window
+from verifex.ir.maps.exact_product import in_pieces
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -373,7 +365,7 @@ def _conv_entries(linear_map: Conv) -> Iterator[tuple[int, list[tuple[int, Numbe
         n, linear_map.groups, outs // linear_map.groups, space
     )
     # Padding is 0, so positions count from 1.
-    padded: Any = _pad(places, linear_map.pads, _Np)
+    padded: Any = pad(places, linear_map.pads)
     weight: Any = linear_map.weight.reshape(
         linear_map.groups,
         outs // linear_map.groups,
@@ -381,15 +373,15 @@ def _conv_entries(linear_map: Conv) -> Iterator[tuple[int, list[tuple[int, Numbe
         *linear_map.weight.shape[2:],
     )
     for offset in product(*(range(k) for k in linear_map.weight.shape[2:])):
-        window = padded[
-            (slice(None), slice(None), slice(None), *_window(linear_map, offset, fwd_out[2:]))
+        seen = padded[
+            (slice(None), slice(None), slice(None), *window(linear_map, offset, fwd_out[2:]))
         ]
-        window = window.reshape(n, linear_map.groups, linear_map.weight.shape[1], space)
+        seen = seen.reshape(n, linear_map.groups, linear_map.weight.shape[1], space)
         w = weight[(slice(None), slice(None), slice(None), *offset)]
         for b, g, o, c, s in product(
             *map(range, (n, linear_map.groups, w.shape[1], w.shape[2], space))
         ):
-            source, coef = int(window[b, g, c, s]) - 1, float(w[g, o, c])
+            source, coef = int(seen[b, g, c, s]) - 1, float(w[g, o, c])
             if source < 0 or coef == 0.0:
                 continue
             target = int(flat_out[b, g, o, s])
@@ -401,100 +393,6 @@ def _conv_entries(linear_map: Conv) -> Iterator[tuple[int, list[tuple[int, Numbe
 # --- application ----------------------------------------------------------------------------
 
 
-class _Np:
-    """The few array calls that convolution needs, for numpy (float or object)."""
-
-    @staticmethod
-    def zeros(shape: Shape, like: Any) -> Any:
-        return np.zeros(shape, dtype=like.dtype)
-
-    @staticmethod
-    def product(left: Any, right: Any) -> Any:
-        return in_pieces(left, right) if right.dtype == object else left @ right
-
-
-class _Torch:
-    """The same calls for torch."""
-
-    @staticmethod
-    def zeros(shape: Shape, like: Any) -> Any:
-        return like.new_zeros(shape)
-
-    @staticmethod
-    def product(left: Any, right: Any) -> Any:
-        return left @ right
-
-
-def in_pieces(left: Any, right: Any) -> Any:
-    """The product (..., m, n) of exact matrices (..., m, k) and (..., k, n), some columns at a
-    time: a large one takes minutes."""
-    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    rows, columns = left.shape[-2], right.shape[-1]
-    out = np.zeros((*batch, rows, columns), dtype=object)
-    step = max(1, PIECE // max(1, math.prod(batch) * rows * left.shape[-1]))
-    for at in range(0, columns, step):
-        checkpoint()
-        out[..., at : at + step] = left @ right[..., at : at + step]
-    return out
-
-
-def _window(linear_map: Conv, offset: Shape, out_space: Shape) -> tuple[slice, ...]:
-    """Where, in the padded input, the elements lie that kernel position `offset` touches."""
-    return tuple(
-        slice(o * d, o * d + (n - 1) * s + 1, s)
-        for o, d, n, s in zip(
-            offset, linear_map.dilations, out_space, linear_map.strides, strict=True
-        )
-    )
-
-
-def _pad(values: Any, pads: tuple[tuple[int, int], ...], lib: Any) -> Any:
-    """Zero padding of the spatial axes of (B, N, C, *space)."""
-    if not any(map(any, pads)):
-        return values
-    space = tuple(n + a + b for n, (a, b) in zip(values.shape[3:], pads, strict=True))
-    out = lib.zeros((*values.shape[:3], *space), values)
-    inner = tuple(slice(a, a + n) for n, (a, _) in zip(values.shape[3:], pads, strict=True))
-    out[(slice(None), slice(None), slice(None), *inner)] = values
-    return out
-
-
-def convolve(linear_map: Conv, values: Any, weight: Any, lib: Any) -> Any:
-    """Convolution as a loop over kernel positions: one code for floats, integers and torch."""
-    (_, chans, *_), (n, outs, *out_space) = linear_map.forward_shapes
-    batch, space = values.shape[0], math.prod(out_space)
-    w = weight.reshape(
-        linear_map.groups, outs // linear_map.groups, chans // linear_map.groups, *weight.shape[2:]
-    )
-    full = tuple(slice(None) for _ in range(3))
-    if not linear_map.transposed:
-        padded = _pad(values, linear_map.pads, lib)
-        out: Any = None
-        for offset in product(*(range(k) for k in weight.shape[2:])):
-            checkpoint()
-            window = padded[(*full, *_window(linear_map, offset, tuple(out_space)))]
-            window = window.reshape(batch * n, linear_map.groups, chans // linear_map.groups, space)
-            term = lib.product(w[(*full, *offset)], window)
-            out = term if out is None else out + term
-        return out.reshape(batch, *linear_map.out_shape)
-    padded_space = tuple(
-        k + a + b for k, (a, b) in zip(linear_map.out_shape[2:], linear_map.pads, strict=True)
-    )
-    # Into a padded array, of which the padding is then cut off.
-    acc = lib.zeros((batch, n, chans, *padded_space), values)
-    cotangent = values.reshape(batch * n, linear_map.groups, outs // linear_map.groups, space)
-    for offset in product(*(range(k) for k in weight.shape[2:])):
-        checkpoint()
-        kernel = w[(*full, *offset)].swapaxes(-1, -2)
-        term = lib.product(kernel, cotangent).reshape(batch, n, chans, *out_space)
-        where = (*full, *_window(linear_map, offset, tuple(out_space)))
-        acc[where] = acc[where] + term
-    inner = tuple(
-        slice(a, a + k) for k, (a, _) in zip(linear_map.out_shape[2:], linear_map.pads, strict=True)
-    )
-    return acc[(*full, *inner)]
-
-
 def apply_numpy(linear_map: LinearMap, values: FloatArray) -> FloatArray:
     """The map applied to `values` of shape (B, *in_shape), in float64: (B, *out_shape)."""
     batch = values.shape[0]
@@ -504,7 +402,7 @@ def apply_numpy(linear_map: LinearMap, values: FloatArray) -> FloatArray:
                 batch, *linear_map.out_shape
             )
         case Conv():
-            return np.asarray(convolve(linear_map, values, linear_map.weight, _Np))
+            return convolve_floats(linear_map, values)
         case Gather():
             return np.asarray(_gather(linear_map, values.reshape(batch, -1)))
         case ScatterAdd():
@@ -533,9 +431,7 @@ def apply_exact(linear_map: LinearMap, values: ExactArray) -> ExactArray:
                 num.reshape(batch, *linear_map.out_shape), values.den * linear_map.exact.den
             )
         case Conv():
-            out = np.asarray(
-                convolve(linear_map, values.num, linear_map.exact.num, _Np), dtype=object
-            )
+            out = np.asarray(convolve(linear_map, values.num, linear_map.exact.num), dtype=object)
             return ExactArray(out, values.den * linear_map.exact.den)
         case Gather():
             return ExactArray(np.asarray(_gather(linear_map, flat), dtype=object), values.den)
@@ -561,7 +457,7 @@ def apply_torch(linear_map: LinearMap, values: Any, const: Any) -> Any:
                 batch, *linear_map.out_shape
             )
         case Conv():
-            return convolve(linear_map, values, const(linear_map.weight), _Torch)
+            return convolve_torch(linear_map, values, const(linear_map.weight))
         case Gather():
             flat = values.reshape(batch, -1)
             index = const(linear_map.index)

@@ -1,0 +1,1 @@
+"""How linear maps are applied, where that takes more than a line."""
