@@ -19,7 +19,8 @@ import pytest
 
 from tests.helpers.waiting import hear_interrupts, until
 from verifex.cli.app import app
-from verifex.cli.guard import run
+from verifex.cli.guard import Interruption, run
+from verifex.engine.watch import StopRequest
 
 ROOT = Path(__file__).resolve().parent.parent
 NET = "breast_cancer.onnx"
@@ -646,16 +647,6 @@ def workers_of(pid: int) -> list[int]:
     return found
 
 
-def steady_workers(pid: int) -> list[int]:
-    """The workers once they have stayed the same for 1.5 s (the first only says what it can do)."""
-    deadline, since, workers = time.monotonic() + 60, time.monotonic(), list[int]()
-    while time.monotonic() < deadline and not (workers and time.monotonic() > since + 1.5):
-        time.sleep(0.05)
-        if (now := workers_of(pid)) != workers:
-            workers, since = now, time.monotonic()
-    return workers
-
-
 def alive(pid: int) -> bool:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -666,12 +657,15 @@ def alive(pid: int) -> bool:
 
 def test_ctrl_c_ends_everything_at_once(place: Path) -> None:
     """While z3 works on a question that takes it minutes."""
+    log = place / "run.jsonl"
     process = subprocess.Popen(
-        command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "3600"),
+        command("verify", "hard.toml", "-s", "z3", "--no-attack", "-t", "3600", "--log", log),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts,
     )
-    workers = steady_workers(process.pid)
-    assert workers
+    # The first worker, before the question is read, only says what it can do.
+    assert until(lambda: log.exists() and '"bounds"' in log.read_text())
+    assert until(lambda: workers_of(process.pid) != [])
+    workers = workers_of(process.pid)
     process.send_signal(signal.SIGINT)
     try:
         out, err = process.communicate()  # otherwise it would end with a verdict
@@ -775,6 +769,17 @@ def test_a_decided_claim_stands_when_its_check_is_interrupted(
     document = json.loads(out)
     assert (code, document["outcome"]) == (130, "claimed")
     assert "not checked: interrupted" in document["notes"][-1]
+
+
+def test_one_ctrl_c_is_heard_once_whoever_hears_it_first() -> None:
+    """The thread that watches for it may ask the work to end before the handler is called."""
+    stop = StopRequest()
+    handler = Interruption(stop, lambda: None)
+    stop.set()
+    handler(signal.SIGINT, None)
+    assert stop.is_set()
+    with pytest.raises(KeyboardInterrupt):
+        handler(signal.SIGINT, None)
 
 
 def interrupted_during_a_long_call(*before: str) -> tuple[int, str, str]:

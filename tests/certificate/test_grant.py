@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -186,9 +187,9 @@ def test_a_certificate_of_other_files(place: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("import time; time.sleep(3600)", "not checked: out of time after 5 s"),
+        ("import time; time.sleep(3600)", r"not checked: out of time after [0-9.]+ s"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "without an answer"),
-        ("raise MemoryError", "without an answer (MemoryError)"),
+        ("raise MemoryError", r"without an answer \(MemoryError\)"),
         ("print('invalid: no')", "without an answer"),
         ("import sys; print('valid'); sys.exit(1)", "without an answer"),
         ("import sys; print('valid'); sys.exit(2)", "without an answer"),
@@ -201,11 +202,11 @@ def test_a_checker_that_does_not_say_valid_leaves_a_claim(
     problem, files, verdict = claimed()
     (place / "checker.py").write_text(source + "\n")
     monkeypatch.setattr(grant, "CHECKER", place / "checker.py")
-    found = certify(problem, verdict, files, 5.0)
+    found = certify(problem, verdict, files, 2.0 if "sleep" in source else 3600.0)
     assert found.outcome is Outcome.CLAIMED
     assert found.exit_code == 2
     assert found.notes[-1].startswith("the certificate was not accepted: ")
-    assert says in found.notes[-1]
+    assert re.search(says, found.notes[-1])
 
 
 def test_a_refused_witness_withdraws_the_refutation(

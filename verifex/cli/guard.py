@@ -146,11 +146,13 @@ class Interruption:
 
     def __init__(self, stop: StopRequest, say: Callable[[], None]) -> None:
         self.stop, self._say = stop, say
-        self._turn = threading.Lock()
+        self._turn, self._heard = threading.Lock(), False
 
     def __call__(self, number: int, frame: object) -> None:
-        if self.stop.is_set():
+        # Not by `stop`, which the thread of `watch_interrupts` may set before Python comes here.
+        if self._heard:
             raise KeyboardInterrupt
+        self._heard = True
         self.stop.set()
 
     def take_turn(self) -> None:
