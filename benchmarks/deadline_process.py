@@ -2,8 +2,8 @@
 
     python -m benchmarks.deadline_process LIMIT [where] COMMAND FILE ... OPTION ...
 
-Prints one JSON line: what the command line answered, and the seconds of imports, of reading the
-files, and of the checker.
+Prints one JSON line: what the command line answered, the seconds of imports, of reading the files,
+and of the checker, and of everything (`inside`: all but starting and ending Python).
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def _word(part: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    started = time.monotonic()
     limit, where, *words = sys.argv[1:]
     meters = Meters()
     builtins.__import__ = meters.of("imports", builtins.__import__)
@@ -120,7 +121,8 @@ def main() -> None:
     with contextlib.redirect_stdout(out):
         code = run(app, [*words, "--json"])
     text = out.getvalue().strip()
-    print(json.dumps(said(json.loads(text) if text else {}, code) | meters.seconds))
+    told = said(json.loads(text) if text else {}, code) | meters.seconds
+    print(json.dumps({**told, "inside": time.monotonic() - started}))
     sys.stdout.flush()
 
 

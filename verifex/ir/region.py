@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -120,6 +121,11 @@ class Region:
     def float_box(self) -> tuple[FloatArray, FloatArray]:
         """Outward rounded float bounds of the box, each of shape (size,); InputError for those,
         and for linear constraints, that leave the range of floats."""
+        lo, hi = self._float_ends
+        return lo.copy(), hi.copy()
+
+    @cached_property
+    def _float_ends(self) -> tuple[FloatArray, FloatArray]:
         for i, ends in enumerate(zip(self.lo, self.hi, strict=True)):
             if max(map(abs, ends)) > LARGEST:
                 raise InputError(f"{self.name(i)} is bounded by a number beyond 1e300",

@@ -31,6 +31,7 @@ from verifex.ir.ops import (
 from verifex.ir.trees.forest import Flags, Forest
 from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.functions import find
+from verifex.semantics.support.cost import cost
 from verifex.semantics.support.table import Table
 
 
@@ -169,13 +170,18 @@ def split_input(graph: Graph, point: Any) -> dict[int, Any]:
 def evaluate_float(
     graph: Graph, points: FloatArray, targets: Iterable[int]
 ) -> dict[int, FloatArray]:
-    """float64 values of `targets` at flat inputs `points` of shape (B, n); each (B, *shape)."""
+    """float64 values of `targets` at flat inputs `points` of shape (B, n); each (B, *shape). Where
+    a point costs much, some are evaluated at a time."""
     wanted = list(targets)
-    values = run(
-        graph, NumpyBackend(), split_input(graph, np.asarray(points, dtype=np.float64)), wanted
-    )
-    shape = {i: (points.shape[0], *graph.nodes[i].shape) for i in wanted}
-    return {i: np.broadcast_to(values[i], shape[i]) for i in wanted}
+    most = cost(graph, wanted).together
+    parts = []
+    for at in range(0, max(1, len(points)), most):
+        some = np.asarray(points[at : at + most], dtype=np.float64)
+        values = run(graph, NumpyBackend(), split_input(graph, some), wanted)
+        shape = {i: (len(some), *graph.nodes[i].shape) for i in wanted}
+        parts.append({i: np.broadcast_to(values[i], shape[i]) for i in wanted})
+    return parts[0] if len(parts) == 1 else {
+        i: np.concatenate([part[i] for part in parts]) for i in wanted}
 
 
 # --- exact ----------------------------------------------------------------------------------

@@ -168,8 +168,11 @@ class Search:
 
     def _left_open(self, batch: Domains, error: BaseException) -> None:
         """Keep the domains of a batch whose work came to no end, and pass on what is no CutOff."""
-        # Sound: whatever was done for them or their halves, all of these count as open.
+        # Sound: whatever was done for them or their halves, all of these count as open, and the
+        # halves that some of them were split into as none.
         self.unresolved.append(batch)
+        for node in batch.node.tolist():
+            self.proof.nodes[node].children = None
         if not isinstance(error, CutOff):
             raise error
 

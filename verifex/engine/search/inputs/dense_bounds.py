@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 
 from verifex.engine.search.inputs.dense import DenseNet, Stage
 from verifex.ir.exact import FloatArray
+from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.parameters import WEIGHT_HIGH, WEIGHT_LOW
 from verifex.semantics.support.balls import FloatBall, cut, misses
 
 Index = NDArray[np.intp]
+
+_OPERATIONS = 1 << 29
+"""Multiplications in one backward pass: a tenth of a second."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class DenseBounds:
         self.net, self.balls = net, balls
         self.roundoff = net.unit_roundoff
         self._abs = {i: [np.abs(w) for w in s.weights] for i, s in net.stages.items()}
+        self.operations = sum(w.size for s in net.stages.values() for w in s.weights)
+        """Multiplications of one backward pass from the end to the inputs."""
 
     # --- nodes ----------------------------------------------------------------------------------
 
@@ -191,7 +197,25 @@ class DenseBounds:
         box: Index,
         keep: bool = False,
     ) -> Passed:
-        """Lower bounds, rounded down, of rows `sum coefs[i] . node i + const` on boxes `box`."""
+        """Lower bounds, rounded down, of rows `sum coefs[i] . node i + const` on boxes `box`; some
+        rows at a time, so that each pass is short."""
+        most = max(1, _OPERATIONS // max(1, self.operations))
+        parts = []
+        for at in range(0, max(1, len(box)), most):
+            checkpoint()
+            some = slice(at, at + most)
+            mine = {i: c[some] for i, c in coefs.items()}
+            parts.append(self._lower(boxes, mine, const[some], box[some], keep))
+        return parts[0] if len(parts) == 1 else Passed(
+            *(np.concatenate([getattr(p, name) for p in parts])
+              for name in ("value", "coefs", "const")),
+            {i: np.concatenate([p.reached[i] for p in parts]) for i in parts[0].reached})
+
+    def _lower(
+        self, boxes: Boxes, coefs: Mapping[int, FloatArray], const: FloatArray, box: Index,
+        keep: bool,
+    ) -> Passed:
+        """The same in one pass."""
         rest, reached = dict(coefs), {}
         slack = np.abs(const)
         for i, c in coefs.items():

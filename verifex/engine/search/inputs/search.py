@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.rounding import Rounding
-from verifex.engine.budget import Budget
+from verifex.engine.budget import Budget, Pace
 from verifex.engine.falsify.witness import refute
 from verifex.engine.margin import batch_margin
 from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement, refuse_underflow, thresholds
@@ -35,6 +36,7 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import atoms
 from verifex.ir.problem import Problem
+from verifex.limits.checkpoint import CutOff
 from verifex.semantics.support.balls import drawn, float_balls
 from verifex.semantics.whole import WholeFeatures
 
@@ -43,6 +45,9 @@ MOST_INPUTS = 24
 
 _ROWS = 24_000
 """Units times boxes in one batch: what fits the cache pays."""
+
+_FIRST = 1 << 31
+"""Multiplications of the first batch, about; of later ones what the last one took."""
 
 _KEEP = 50_000
 """Open boxes from which on the search goes deep first, so that memory stays bounded."""
@@ -199,7 +204,9 @@ class InputSearch:
         self.ends = BoxEnds(self.problem, self.layout, self.claim, lambda: self.budget.spent)
         forms = [a.form for a in self.claim.atoms]
         self.cuts = thresholds(forms, graph.input_offsets)
-        self.width = int(np.clip(_ROWS // max(self.net.gates, 4 * len(forms), 32), 8, 2048))
+        width = int(np.clip(_ROWS // max(self.net.gates, 4 * len(forms), 32), 8, 2048))
+        first = _FIRST // max(1, self.bounds.operations * (self.net.gates + len(forms)))
+        self._pace = Pace(self.budget, first, width)
 
     # --- driving --------------------------------------------------------------------------------
 
@@ -209,26 +216,40 @@ class InputSearch:
         nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
         no_cuts[0] = ()
         first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), *_NOT_YET)
-        open_ = self._digest(first, self._bound(first))
+        open_ = self._one_step(first, None)
         with ThreadPoolExecutor(max(1, self.budget.threads)) as pool:
             while len(open_) and self.witness is None and not self.budget.spent:
                 chosen = self._choose(open_)
                 batch, open_ = open_.take(chosen), open_.take(~chosen)
-                for parts, found in self._bound_all(self._parts(batch), pool):
-                    open_ = open_.join(self._digest(parts, found))
+                open_ = open_.join(self._one_step(self._parts(batch), pool))
                 self._report(open_)
         self.highest = max(self.highest, float(open_.margin.max(initial=-np.inf)))
         self.finished = self.witness is None and not len(open_) and not self.stuck
 
+    def _one_step(self, parts: _Open, pool: ThreadPoolExecutor | None) -> _Open:
+        """Bound boxes and close what closes; those that stay open."""
+        open_, done = parts.take(slice(0, 0)), 0
+        try:
+            with self._pace.piece(len(parts)):
+                for some, found in self._bound_all(parts, pool):
+                    open_ = open_.join(self._digest(some, found))
+                    done += len(some)
+        except CutOff:
+            # Sound: boxes that are not bounded to the end are open, with the margins of those that
+            # they are parts of.
+            open_ = open_.join(parts.take(slice(done, None)))
+        return open_
+
     def _choose(self, open_: _Open) -> Any:
         """The boxes to split next: half those nearest to a violation, half the newest."""
         chosen = np.zeros(len(open_), dtype=bool)
-        if len(open_) <= self.width:
+        width = self._pace.size
+        if len(open_) <= width:
             chosen[:] = True
             return chosen
-        chosen[-self.width // 2 :] = True
+        chosen[-(-width // 2) :] = True
         if len(open_) < _KEEP:
-            chosen[np.argpartition(-open_.margin, self.width // 2)[: self.width // 2]] = True
+            chosen[np.argpartition(-open_.margin, width // 2)[: width // 2]] = True
         return chosen
 
     def _report(self, open_: _Open) -> None:
@@ -264,14 +285,16 @@ class InputSearch:
     # --- bounding -------------------------------------------------------------------------------
 
     def _bound_all(
-        self, parts: _Open, pool: ThreadPoolExecutor
+        self, parts: _Open, pool: ThreadPoolExecutor | None
     ) -> Iterable[tuple[_Open, _Bounded]]:
         """Bounds of all boxes, on as many threads as the budget has (numpy lets them run)."""
         threads = self.budget.threads
-        if threads <= 1 or len(parts) < _THREADED:
+        if pool is None or threads <= 1 or len(parts) < _THREADED:
             return [(parts, self._bound(parts))]
         pieces = [parts.take(at) for at in np.array_split(np.arange(len(parts)), threads)]
-        return zip(pieces, pool.map(self._bound, pieces), strict=True)
+        # Each thread with a context of its own, in which it may be cut off.
+        begun = [pool.submit(copy_context().run, self._bound, piece) for piece in pieces]
+        return zip(pieces, (one.result() for one in begun), strict=True)
 
     def _bound(self, batch: _Open) -> _Bounded:
         """What can be said of the boxes; touches nothing but them."""
