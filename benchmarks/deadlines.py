@@ -91,7 +91,7 @@ def page_section(result: dict[str, Any]) -> list[str]:
     lines = [
         f"`python -m benchmarks.deadlines`: {len(rows)} of {CASES} cases, each a command line in a",
         f"process of its own, with limits of {min(limits):g} to {max(limits):g} s. Seconds are",
-        "wall time less starting Python, imports, reading the files and the checker. Overshoot is what",
+        "wall time less starting Python, imports, reading files and the checker. Overshoot is what",
         f"goes beyond the limit; late is more than {ALLOWED:g} s and more than {SHARE:.0%}.",
         "", show(*table(result)), "",
         f"* Target: none late. Late: {len(late)} of {len(rows)}: "
