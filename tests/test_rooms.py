@@ -70,7 +70,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "bounding refresh", "search",
     ),
     "verifex.engine.search.inputs": (
-        "box_claim dense dense_splits", "dense_bounds", "box_tree", "box_ends box_rows", "search",
+        "box_formula dense dense_splits", "box_claim box_thresholds dense_bounds", "box_tree",
+        "box_ends box_rows", "box_sides", "search",
     ),
     "verifex.certificate": (
         "checker claim_spec lines names written", "write", "attempts leaf", "grant",

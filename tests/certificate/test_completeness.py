@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import verifex
 from verifex import Outcome
-from verifex.engine.search.inputs.box_claim import thresholds
+from verifex.engine.search.inputs.box_thresholds import Thresholds
 from verifex.ir.formula import Form
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -76,10 +76,10 @@ def test_thresholds_lie_beside_their_numbers(limit: str) -> None:
 
     exact, grid = Fraction(limit), Fraction(1, 1 << 52)
     for c in (1, -1, 3):
-        (found,) = thresholds([Form.of({(0, 0): Fraction(c)}, -c * exact)], {0: 0})
-        gap = (exact - Fraction(found.at)) * found.sign
+        found = Thresholds([Form.of({(0, 0): Fraction(c)}, -c * exact)], {0: 0})
+        gap = (exact - Fraction(found.at[0])) * int(found.sign[0])
         assert 2 * grid < gap < max(16 * grid, abs(exact) * Fraction(1, 1 << 50))
-        assert (Fraction(found.at) / grid).denominator == 1
+        assert (Fraction(found.at[0]) / grid).denominator == 1
 
 
 @pytest.mark.data

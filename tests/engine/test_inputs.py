@@ -22,7 +22,10 @@ from tests.helpers.waiting import Ticks
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import INPUT_SEARCH
-from verifex.engine.search.inputs.box_claim import BoxClaim, thresholds
+from verifex.engine.margin import batch_margin
+from verifex.engine.search.counts import Counts
+from verifex.engine.search.inputs.box_claim import BoxClaim
+from verifex.engine.search.inputs.box_thresholds import Thresholds
 from verifex.engine.search.inputs.dense import MOST_WEIGHTS, DenseNet
 from verifex.engine.search.inputs.dense_bounds import DenseBounds, relax
 from verifex.engine.search.inputs.dense_splits import ascend, least, shorten
@@ -158,6 +161,22 @@ def test_a_closed_box_satisfies_no_values_below_its_bounds(data: st.DataObject) 
         assert bool(claim.judge(upper, np.zeros(1, dtype=bool)).closed[0]) == (not holds(f, exact))
 
 
+@SLOW
+@given(st.data())
+def test_a_formula_on_arrays_is_the_formula(data: st.DataObject) -> None:
+    """What is open, and how far points are from violating it, as two other walks say."""
+    f = data.draw(formulas(0, 4))
+    claim = BoxClaim(f, {0: 4}, ())
+    count, boxes = len(claim.atoms), 3
+    assume(count)
+    flags = data.draw(st.lists(st.booleans(), min_size=boxes * count, max_size=boxes * count))
+    false = np.array(flags, dtype=bool).reshape(boxes, count)
+    assert (claim.formula.open(false) == Counts.of(f, claim.place).open(false)).all()
+    values = data.draw(st.lists(st.integers(-4, 4), min_size=8, max_size=8))
+    points = {0: np.array(values, dtype=np.float64).reshape(2, 4)}
+    assert (claim.margin(points) == batch_margin(f, points, np)).all()
+
+
 def evaluate_values(values: list[int]) -> dict[int, object]:
     """Node 0 with these values."""
     from verifex.ir.exact import ExactArray
@@ -168,13 +187,16 @@ def evaluate_values(values: list[int]) -> dict[int, object]:
 def test_thresholds_lie_where_the_atom_is_false() -> None:
     tenth = Fraction(1, 10)
     low, high = Form.of({(0, 1): 1}, -tenth), Form.of({(0, 1): -1}, tenth)
-    first, second = thresholds([low, high], {0: 2})
-    assert (first.side, second.side, first.sign, second.sign) == (3, 3, 1, -1)
-    assert Fraction(first.at) < tenth < Fraction(second.at)
+    found = Thresholds([low, high], {0: 2})
+    assert found.side.tolist() == [3, 3]
+    assert {int(k): int(sign) for k, sign in zip(found.atom, found.sign, strict=True)} == {
+        0: 1, 1: -1}
+    first, second = (int(np.flatnonzero(found.atom == k)[0]) for k in (0, 1))
+    assert Fraction(found.at[first]) < tenth < Fraction(found.at[second])
     box = np.zeros((1, 4))
-    assert first.false_on(box, box + first.at)[0]
-    assert not first.false_on(box, box + 0.1)[0]
-    assert second.false_on(box + second.at, box + 1)[0]
+    assert found.false_on(box, box + found.at[first])[0, first]
+    assert not found.false_on(box, box + 0.1)[0, first]
+    assert found.false_on(box + found.at[second], box + 1)[0, second]
 
 
 # --- verdicts ---------------------------------------------------------------------------------

@@ -88,7 +88,15 @@ def can_hold(formula: NumberedFormula, is_false: Callable[[int], bool]) -> bool:
     """
     if isinstance(formula, int):
         return not is_false(formula)
-    return sum(can_hold(part, is_false) for part in formula.parts) >= formula.needed
+    missing, spare = formula.needed, len(formula.parts) - formula.needed
+    for part in formula.parts:
+        if missing <= 0 or spare < 0:
+            break
+        if can_hold(part, is_false):
+            missing -= 1
+        else:
+            spare -= 1
+    return missing <= 0
 
 
 InputBounds = dict[tuple[int, int], Fraction]

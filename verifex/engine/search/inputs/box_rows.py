@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,48 @@ from verifex.ir.exact import FloatArray
 Index = NDArray[np.intp]
 
 
+@dataclass(frozen=True)
+class BoundedRows:
+    """Bounds of the negated atoms `atom` (R,) on boxes `box` (R,), by box and then by atom; `count`
+    is how many atoms there are."""
+
+    box: Index
+    atom: Index
+    count: int
+    found: Passed
+
+    def of(self, box: Index, atom: Index) -> Index:
+        """The places of rows that are there."""
+        return np.searchsorted(self.box * self.count + self.atom, box * self.count + atom)
+
+    def upper(self, boxes: int) -> FloatArray:
+        """Upper bounds (boxes, atoms) of the atoms' forms, infinite where none was taken."""
+        out = np.full((boxes, self.count), np.inf)
+        out[self.box, self.atom] = -self.found.value
+        return out
+
+
 class ClaimRows:
     """Rows that bound the negated atoms of a claim from below."""
 
     def __init__(self, bounds: DenseBounds, claim: BoxClaim) -> None:
         self.bounds, self.claim, self.net = bounds, claim, bounds.net
 
-    def of(self, box: Index, atom: Index | None) -> tuple[dict[int, FloatArray], FloatArray]:
-        """Start coefficients and constants for pairs (box, atom); all atoms of each box if None."""
+    def start(self, atom: Index) -> tuple[dict[int, FloatArray], FloatArray]:
+        """Start coefficients and constants of the rows of atoms (R,)."""
         claim = self.claim
-        if atom is None:
-            coefs = {i: np.tile(-c, (len(box), 1)) for i, c in claim.coefs.items()}
-            return coefs, np.tile(-claim.const, len(box))
         return {i: -c[atom] for i, c in claim.coefs.items()}, -claim.const[atom]
+
+    def bound(self, boxes: Boxes, open_: NDArray[np.bool_]) -> BoundedRows:
+        """The rows of the atoms `open_` (B, A)."""
+        box, atom = np.nonzero(open_)
+        found = self.bounds.lower(boxes, *self.start(atom), box, keep=True)
+        return BoundedRows(box, atom, open_.shape[1], found)
 
     def improve(
         self,
         boxes: Boxes,
-        found: Passed,
+        rows: BoundedRows,
         judged: Judgement,
         upper: FloatArray,
         wanted: NDArray[np.bool_],
@@ -49,11 +74,11 @@ class ClaimRows:
             return {}
         gates, signs, a, h = self._halfspaces(boxes, np.flatnonzero(wanted), cuts)
         at = np.searchsorted(np.flatnonzero(wanted), box)
-        row = box * upper.shape[1] + atom
+        row, found = rows.of(box, atom), rows.found
         factors = ascend(
             found.coefs[row], found.const[row], a[at], h[at], boxes.lower[box], boxes.upper[box]
         )
-        coefs, const = self.of(box, atom)
+        coefs, const = self.start(atom)
         for z in self.net.units:
             place = self.net.places(z)
             mine = (gates[at] >= place.start) & (gates[at] < place.stop) & (factors > 0)

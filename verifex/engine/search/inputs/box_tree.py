@@ -47,7 +47,8 @@ class BoxTree:
     first is the part x >= at + 1. Where `side[k]` is -2 - g it is split on unit g instead: first
     the part where that is >= 0. `closed` says of a leaf which atoms close it, each with multipliers
     of units on the path; `hollow` are leaves that have no point by their one-hot groups. `exact`
-    are bounds in exact arithmetic, which hold in a node's subtree.
+    are bounds in exact arithmetic, which hold in a node's subtree, and `beyond` the atoms on single
+    inputs that a split made false there.
     """
 
     side: list[int] = field(default_factory=list)
@@ -59,6 +60,7 @@ class BoxTree:
     whole: frozenset[int] = frozenset()
     hollow: set[int] = field(default_factory=set)
     exact: dict[int, list[AtomBound]] = field(default_factory=dict)
+    beyond: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -98,8 +100,10 @@ class BoxTree:
         boxes: Boxes,
         shared: Bools,
         used: Mapping[tuple[int, int], Multipliers],
+        passed: Bools,
     ) -> None:
-        """Keep all facts of boxes that are `shared` or closed, of these also what they rest on.
+        """Keep all facts of boxes that are `shared` or closed, of these also what they rest on,
+        apart from atoms that are false by their thresholds (B, A), which `beyond` has.
 
         `used` are the multipliers of (box, atom).
         """
@@ -107,8 +111,14 @@ class BoxTree:
         for j, rows in _by_box(boxes, keep).items():
             self.facts[int(nodes[j])] = rows
         for j in np.flatnonzero(judged.closed).tolist():
-            rests = [] if boxes.empty[j] else np.flatnonzero(judged.rests[j]).tolist()
+            bounded = judged.rests[j] & ~passed[j]
+            rests = [] if boxes.empty[j] else np.flatnonzero(bounded).tolist()
             self.closed[int(nodes[j])] = {k: used.get((j, k), {}) for k in rests}
+
+    def pass_thresholds(self, nodes: Index, atoms: Bools) -> None:
+        """Keep the atoms (B, A) that are false from these nodes on by what single inputs are."""
+        for j in np.flatnonzero(atoms.any(axis=1)).tolist():
+            self.beyond[int(nodes[j])] = np.flatnonzero(atoms[j]).tolist()
 
     def drop(self, nodes: Index) -> None:
         """Leaves that have no point: nothing else need be said of them."""
@@ -122,6 +132,7 @@ class BoxTree:
         for k, (i, first) in enumerate(zip(self.side, self.first, strict=True)):
             node = proof.nodes[k]
             node.plain = self.facts.get(k)
+            node.bounds += [AtomBound(row, 0.0, {}) for row in self.beyond.get(k, ())]
             node.bounds += self.exact.get(k, [])
             if first < 0:
                 node.closed = "empty" if k in self.hollow else "bounds"

@@ -1,11 +1,12 @@
 """Deciding a claim on outputs by splitting the input box: for networks of few inputs.
 
 Best first over boxes, many at once, with the bounds of `dense_bounds`: a closed box is closed in
-outward-rounded arithmetic. A box is halved along the input to which most of its loss belongs: every
-undecided ReLU's relaxation error, weighted by how it reaches the open atoms and shared out by what
-each input adds to that unit's width. That rule closes in hundreds of boxes what the usual one (the
-bound's own coefficients times the widths) leaves open after a million, for it does not starve
-inputs whose effect is hidden in the relaxations.
+outward-rounded arithmetic. Where to split a box is in `box_sides`. That rule closes in hundreds of
+boxes what the usual one (the bound's own coefficients times the widths) leaves open after a
+million, for it does not starve inputs whose effect is hidden in the relaxations.
+
+A query whose clauses speak of ranges of inputs is taken apart first, at the ends of the ranges
+(`box_thresholds`); only the atoms that are still possible on a box are bounded there.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget, Pace
 from verifex.engine.falsify.witness import refute
-from verifex.engine.margin import batch_margin
-from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement, refuse_underflow, thresholds
+from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement, refuse_underflow
 from verifex.engine.search.inputs.box_ends import FEW_UNDECIDED, BoxEnds
-from verifex.engine.search.inputs.box_rows import ClaimRows
+from verifex.engine.search.inputs.box_rows import BoundedRows, ClaimRows
+from verifex.engine.search.inputs.box_sides import Sides, sides, told_apart
+from verifex.engine.search.inputs.box_thresholds import Thresholds
 from verifex.engine.search.inputs.box_tree import BoxTree, Multipliers
 from verifex.engine.search.inputs.dense import DenseNet
-from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds, Passed
+from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds
 from verifex.engine.search.record import Closed
 from verifex.engine.verdict import Witness
 from verifex.errors import UnsupportedError
@@ -55,12 +57,6 @@ _KEEP = 50_000
 _SHARED = 3
 """Bounds of units are passed on at every third level of the tree: a certificate states the facts
 behind them once for all boxes below, and the search does not derive them again."""
-
-FEW_UNITS = 16
-UNIT_SHARE = 0.5
-"""A box with at most so many undecided units is split on the one that loses most, if that is at
-least this share of what its best side scores: a unit's error vanishes at once, a side's only
-halves. Measured on the hardest ACAS Xu queries (benchmarks/input_splits.py)."""
 
 _REPLAYS = 400
 
@@ -121,14 +117,15 @@ def decide_inputs(
 @dataclass
 class _Open:
     """Open boxes side by side: corners, bounds of units that they share with other boxes (2, gates)
-    or None, units that they were split on ((gate, sign), ...), tree nodes, upper margins, and
-    where to split (a side of -2 - g: on unit g)."""
+    or None, units that they were split on ((gate, sign), ...), tree nodes, atoms that are false by
+    their thresholds (T,), upper margins, and where to split (a side of -2 - g: on unit g)."""
 
     lower: FloatArray
     upper: FloatArray
     known: Any
     cuts: Any
     node: Any
+    passed: NDArray[np.bool_]
     margin: FloatArray
     side: Any
     at: FloatArray
@@ -146,11 +143,15 @@ class _Open:
 
 @dataclass(frozen=True)
 class _Bounded:
-    """Bounds of a batch, and the multipliers of (box, atom) behind some of them."""
+    """Bounds of a batch, and the multipliers of (box, atom) behind some of them. `passed`: the
+    atoms that are false by their thresholds (B, T), and `false` those that are so by any bound
+    (B, A)."""
 
     boxes: Boxes
-    found: Passed
+    rows: BoundedRows
     judged: Judgement
+    passed: NDArray[np.bool_]
+    false: NDArray[np.bool_]
     used: dict[tuple[int, int], Multipliers]
     hollow: NDArray[np.bool_]
     """Boxes without a point by their one-hot groups."""
@@ -199,23 +200,31 @@ class InputSearch:
         # What lies between both parts of a split: 1 for a whole feature, nothing for any other.
         self._step = np.zeros(len(box[0])) if self.whole is None else self.whole.splits * 1.0
         self._doubt = max(1e-12, rounding.of_formula(self.violation))
-        self._tie = _TIE * (1.0 + float(np.abs(self.claim.const).max()))
+        outputs = self.claim.const[~self.claim.on_inputs]
+        self._tie = _TIE * (1.0 + float(np.abs(outputs).max(initial=0.0)))
         self.rows = ClaimRows(self.bounds, self.claim)
-        self.ends = BoxEnds(self.problem, self.layout, self.claim, lambda: self.budget.spent)
+        self.ends = BoxEnds(self.problem, self.layout, self.claim, lambda: self.budget)
         forms = [a.form for a in self.claim.atoms]
-        self.cuts = thresholds(forms, graph.input_offsets)
-        width = int(np.clip(_ROWS // max(self.net.gates, 4 * len(forms), 32), 8, 2048))
+        self.thresholds = Thresholds(forms, graph.input_offsets)
+        self._rows_a_box = float(len(forms))
         first = _FIRST // max(1, self.bounds.operations * (self.net.gates + len(forms)))
-        self._pace = Pace(self.budget, first, width)
+        self._pace = Pace(self.budget, first, self._most)
 
     # --- driving --------------------------------------------------------------------------------
+
+    @property
+    def _most(self) -> int:
+        """Boxes of one batch, at most."""
+        rows = 4 * min(self._rows_a_box, 64)
+        return int(np.clip(_ROWS // max(self.net.gates, rows, 32), 8, 2048))
 
     def run(self) -> None:
         """Search until everything is closed, a witness is found, or the budget is spent."""
         lo, hi = self.box
         nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
         no_cuts[0] = ()
-        first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), *_NOT_YET)
+        passed = np.zeros((1, len(self.thresholds)), dtype=bool)
+        first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), passed, *_NOT_YET)
         open_ = self._one_step(first, None)
         with ThreadPoolExecutor(max(1, self.budget.threads)) as pool:
             while len(open_) and self.witness is None and not self.budget.spent:
@@ -243,7 +252,7 @@ class InputSearch:
     def _choose(self, open_: _Open) -> Any:
         """The boxes to split next: half those nearest to a violation, half the newest."""
         chosen = np.zeros(len(open_), dtype=bool)
-        width = self._pace.size
+        width = min(self._pace.size, self._most)
         if len(open_) <= width:
             chosen[:] = True
             return chosen
@@ -302,20 +311,24 @@ class InputSearch:
         hollow = self._hollow(batch)
         boxes = self.bounds.boxes(batch.lower, batch.upper, given)
         boxes.empty |= hollow
-        count, rows = boxes.count, len(self.claim.atoms)
-        row = np.repeat(np.arange(count), rows)
-        found = self.bounds.lower(boxes, *self.rows.of(np.arange(count), None), row, keep=True)
-        upper = -found.value.reshape(count, rows)
-        for t in self.cuts:
-            false = t.false_on(boxes.lower, boxes.upper)
-            upper[false, t.atom] = np.minimum(upper[false, t.atom], -_FALSE)
+        passed = self.thresholds.false_on(boxes.lower, boxes.upper)
+        false = self._by_atom(passed)
+        rows = self.rows.bound(boxes, self.claim.formula.open(false) & ~boxes.empty[:, None])
+        upper = rows.upper(boxes.count)
+        upper[false] = -_FALSE
         judged = self.claim.judge(upper, boxes.empty)
         used: dict[tuple[int, int], Multipliers] = {}
         split = np.array([bool(c) for c in batch.cuts]) & ~judged.closed
         if split.any():
-            used = self.rows.improve(boxes, found, judged, upper, split, batch.cuts)
+            used = self.rows.improve(boxes, rows, judged, upper, split, batch.cuts)
             judged = self.claim.judge(upper, boxes.empty)
-        return _Bounded(boxes, found, judged, used, hollow)
+        return _Bounded(boxes, rows, judged, passed, self.claim.false(upper), used, hollow)
+
+    def _by_atom(self, passed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Marks of thresholds (B, T) as marks of atoms (B, A)."""
+        out = np.zeros((len(passed), len(self.claim.atoms)), dtype=bool)
+        out[:, self.thresholds.atom] = passed
+        return out
 
     def _hollow(self, batch: _Open) -> NDArray[np.bool_]:
         """Cut the boxes down to what one-hot groups leave of them; those (B,) without a point."""
@@ -327,23 +340,30 @@ class InputSearch:
 
     def _digest(self, batch: _Open, bounded: _Bounded) -> _Open:
         """Close what closes; what stays open knows where to split."""
-        boxes, found, judged = bounded.boxes, bounded.found, bounded.judged
+        boxes, judged = bounded.boxes, bounded.judged
         shared = np.array([self.tree.depth[n] % _SHARED == 0 for n in batch.node.tolist()])
-        self.tree.note(batch.node, judged, boxes, shared & ~bounded.hollow, bounded.used)
+        passed = self._by_atom(bounded.passed)
+        self.tree.pass_thresholds(batch.node, self._by_atom(bounded.passed & ~batch.passed))
+        self.tree.note(
+            batch.node, judged, boxes, shared & ~bounded.hollow, bounded.used, passed)
         self.tree.drop(batch.node[bounded.hollow])
+        self._rows_a_box = max(1.0, len(bounded.rows.box) / len(batch))
         left = np.flatnonzero(~judged.closed)
         for k in np.flatnonzero(shared & ~judged.closed).tolist():
             batch.known[k] = self.bounds.units(boxes, k)
         tied = np.zeros(left.shape, dtype=bool)
         if left.size:
-            tied = self._try_points(boxes, found, judged, left)
-        side, at, undecided = self._sides(boxes, found, judged, left)
-        open_ = replace(batch.take(left), margin=judged.margin[left], side=side, at=at)
-        wide, few = self._can_split(open_), undecided <= FEW_UNDECIDED
-        near = open_.margin <= self._tie
-        ended = self._end_exactly(open_, (few & (tied | near)) | ~wide)
+            tied = self._try_points(bounded, left)
+        to = self._sides(bounded, left)
+        open_ = replace(
+            batch.take(left), passed=bounded.passed[left], margin=judged.margin[left],
+            side=to.side, at=to.at)
+        wide, few = self._can_split(open_), to.undecided <= FEW_UNDECIDED
+        # How far inputs are from a threshold says nothing of a tie.
+        near = judged.rank[left] <= self._tie
+        tried, ended = self._end_exactly(open_, (few & (tied | near)) | ~wide, wide)
         # What is within rounding of a tie is not split for ever.
-        fine = wide & ~(near & (few | self.ends.hopeless))
+        fine = wide & ~(near & (tried | self.ends.hopeless))
         stuck = ~(fine | ended)
         if stuck.any():
             self.stuck += int(stuck.sum())
@@ -358,74 +378,52 @@ class InputSearch:
         wide: NDArray[np.bool_] = inside | (open_.side < 0)
         return wide
 
-    def _end_exactly(self, open_: _Open, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Those of the boxes `which` that are closed in exact arithmetic."""
-        closed = np.zeros(len(open_), dtype=bool)
+    def _end_exactly(
+        self, open_: _Open, which: NDArray[np.bool_], wide: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Those of the boxes `which` that were tried, and those that are closed in exact
+        arithmetic. Of `wide` boxes only as many are tried as the time allows."""
+        tried, closed = np.zeros(len(open_), dtype=bool), np.zeros(len(open_), dtype=bool)
         for k in np.flatnonzero(which).tolist():
             if self.ends.hopeless or self.witness is not None:
                 break
-            part = self.ends.close(open_.lower[k], open_.upper[k], open_.cuts[k])
+            if wide[k] and not self.ends.worthwhile:
+                continue
+            tried[k] = True
+            (false,) = self._by_atom(open_.passed[k, None])
+            part = self.ends.close(open_.lower[k], open_.upper[k], open_.cuts[k], false)
             self.witness = self.ends.witness
             if part is not None:
                 closed[k] = True
                 self.tree.settle(int(open_.node[k]), part)
                 self.highest = max(self.highest, 0.0)  # it holds there, by no more than that
-        return closed
+        return tried, closed
 
-    def _sides(
-        self, boxes: Boxes, found: Passed, judged: Judgement, left: Any
-    ) -> tuple[Any, Any, Any]:
-        """Where to split the boxes that stay open, along an input, or on a unit if few are left;
-        and how many units are undecided there."""
-        count, rows = judged.rests.shape
-        width = (boxes.upper - boxes.lower)[left]
-        pick = judged.rests[left][:, :, None]
-        coefs = np.abs(found.coefs).reshape(count, rows, -1)[left]
-        score = (coefs * pick).sum(axis=1) * width * 0.5
-        losses = np.zeros((len(left), self.net.gates))
-        undecided = np.zeros(len(left), dtype=np.intp)
-        for i, c in found.reached.items():
-            relaxed, z = boxes.relaxed[i], self.net.stages[i].sources[0]
-            c = c.reshape(count, rows, -1)[left]
-            gap = np.where(c >= 0, relaxed.loss[left, None], relaxed.shift[left, None])
-            loss = (np.abs(c) * gap * pick).sum(axis=1)
-            losses[:, self.net.places(z)] = loss
-            undecided += (relaxed.loss[left] > 0).sum(axis=1)
-            score += np.einsum("bu,bun->bn", loss, boxes.share[z][left])
-        side = np.where(width > 0, score, -1.0).argmax(axis=1)
-        row = np.arange(len(left))
-        lo, hi = boxes.lower[left], boxes.upper[left]
-        at = 0.5 * (lo[row, side] + hi[row, side])
-        for t in self.cuts:  # where an atom on an input alone turns: there first
-            inside = (lo[:, t.side] < t.at) & (t.at < hi[:, t.side])
-            side, at = np.where(inside, t.side, side), np.where(inside, t.at, at)
-        at = np.where(self._step[side] > 0, np.floor(at), at)
-        if self.net.gates:
-            best = losses.argmax(axis=1)
-            enough = losses[row, best] > UNIT_SHARE * score.max(axis=1)
-            on_unit = (undecided <= FEW_UNITS) & enough
-            side = np.where(on_unit, -2 - best, side)
-        return side, at, undecided
+    def _sides(self, bounded: _Bounded, left: NDArray[np.intp]) -> Sides:
+        """Where to split the boxes that stay open."""
+        boxes = bounded.boxes
+        found = sides(self.net, boxes, bounded.rows, bounded.judged.rests, left)
+        open_ = self.claim.formula.open(bounded.false)
+        found = told_apart(found, self.thresholds, boxes, open_, left)
+        at = np.where(self._step[np.maximum(found.side, 0)] > 0, np.floor(found.at), found.at)
+        return replace(found, at=at)
 
     # --- witnesses ------------------------------------------------------------------------------
 
-    def _try_points(
-        self, boxes: Boxes, found: Passed, judged: Judgement, left: Any
-    ) -> NDArray[np.bool_]:
+    def _try_points(self, bounded: _Bounded, left: NDArray[np.intp]) -> NDArray[np.bool_]:
         """The middles, and the corners where the bounds are attained; the best is replayed.
 
         Returns the boxes (of those left) with a point within rounding of violating the claim.
         """
-        count, rows = judged.rests.shape
-        first = judged.rests[left].argmax(axis=1)
-        coefs = found.coefs.reshape(count, rows, -1)[left, first]
+        boxes, rows = bounded.boxes, bounded.rows
+        first = bounded.judged.rests[left].argmax(axis=1)
+        coefs = rows.found.coefs[rows.of(left, first)]
         lo, hi = boxes.lower[left], boxes.upper[left]
         x = np.concatenate([0.5 * (lo + hi), np.where(coefs >= 0, lo, hi)])
         x = drawn(self.balls, x)
         if self.whole is not None:
             x = self.whole.snapped(x)
-        values = self.net.values(x)
-        score = np.asarray(batch_margin(self.violation, values, np), dtype=np.float64)
+        score = self.claim.margin(self.net.values(x))
         order = np.argsort(-score)
         if -score[order[0]] < self._least:
             self._least, self.nearest = float(-score[order[0]]), x[order[0]].copy()
