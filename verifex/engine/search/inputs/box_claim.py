@@ -66,8 +66,10 @@ class BoxClaim:
 
     def margin(self, values: Mapping[int, FloatArray]) -> FloatArray:
         """How far points are from violating the claim, by values (P, size) of nodes, in floats."""
-        total: FloatArray = self.const + sum(
-            values[node] @ table.T for node, table in self.coefs.items())
+        count = len(next(iter(values.values())))
+        total = np.tile(self.const, (count, 1))
+        for node, table in self.coefs.items():
+            total += values[node] @ table.T
         return self.formula.margin(total)
 
 

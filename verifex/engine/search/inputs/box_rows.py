@@ -18,7 +18,7 @@ Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class BoundedRows:
+class BoxRows:
     """Bounds of the negated atoms `atom` (R,) on boxes `box` (R,), by box and then by atom; `count`
     is how many atoms there are."""
 
@@ -49,16 +49,16 @@ class ClaimRows:
         claim = self.claim
         return {i: -c[atom] for i, c in claim.coefs.items()}, -claim.const[atom]
 
-    def bound(self, boxes: Boxes, open_: NDArray[np.bool_]) -> BoundedRows:
+    def bound(self, boxes: Boxes, open_: NDArray[np.bool_]) -> BoxRows:
         """The rows of the atoms `open_` (B, A)."""
         box, atom = np.nonzero(open_)
         found = self.bounds.lower(boxes, *self.start(atom), box, keep=True)
-        return BoundedRows(box, atom, open_.shape[1], found)
+        return BoxRows(box, atom, open_.shape[1], found)
 
     def improve(
         self,
         boxes: Boxes,
-        rows: BoundedRows,
+        rows: BoxRows,
         judged: Judgement,
         upper: FloatArray,
         wanted: NDArray[np.bool_],

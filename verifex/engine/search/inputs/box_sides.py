@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from verifex.engine.search.inputs.box_rows import BoundedRows, Index
+from verifex.engine.search.inputs.box_rows import BoxRows, Index
 from verifex.engine.search.inputs.box_thresholds import Thresholds
 from verifex.engine.search.inputs.dense import DenseNet
 from verifex.engine.search.inputs.dense_bounds import Boxes
@@ -26,7 +26,7 @@ halves. Measured on the hardest ACAS Xu queries (benchmarks/input_splits.py)."""
 
 
 @dataclass(frozen=True)
-class Sides:
+class BoxSides:
     """Of some boxes: the input to split, or -2 - g for unit g, the place on that input, and how
     many units are undecided."""
 
@@ -36,8 +36,8 @@ class Sides:
 
 
 def sides(
-    net: DenseNet, boxes: Boxes, rows: BoundedRows, rests: NDArray[np.bool_], left: Index
-) -> Sides:
+    net: DenseNet, boxes: Boxes, rows: BoxRows, rests: NDArray[np.bool_], left: Index
+) -> BoxSides:
     """Where to split the boxes `left`, which stay open and rest on the atoms `rests` (B, A)."""
     row, box = _chosen(rows, rests, left)
     width = (boxes.upper - boxes.lower)[left]
@@ -59,24 +59,24 @@ def sides(
         best = losses.argmax(axis=1)
         enough = losses[place, best] > UNIT_SHARE * score.max(axis=1)
         side = np.where((undecided <= FEW_UNITS) & enough, -2 - best, side)
-    return Sides(side, at, undecided)
+    return BoxSides(side, at, undecided)
 
 
 def told_apart(
-    found: Sides, thresholds: Thresholds, boxes: Boxes, open_: NDArray[np.bool_], left: Index
-) -> Sides:
+    found: BoxSides, thresholds: Thresholds, boxes: Boxes, open_: NDArray[np.bool_], left: Index
+) -> BoxSides:
     """The same, but where `open_` atoms (B, A) on single inputs turn inside of a box: there first.
     """
     if not len(thresholds):
         return found
     side, at = thresholds.middle(boxes.lower[left], boxes.upper[left], open_[left])
     here = side >= 0
-    return Sides(
+    return BoxSides(
         np.where(here, side, found.side), np.where(here, at, found.at), found.undecided)
 
 
 def _chosen(
-    rows: BoundedRows, rests: NDArray[np.bool_], left: Index
+    rows: BoxRows, rests: NDArray[np.bool_], left: Index
 ) -> tuple[Index, Index]:
     """The rows that the boxes `left` rest on, and the place of each one's box among these."""
     where = np.full(len(rests), -1)

@@ -26,8 +26,8 @@ from verifex.engine.budget import Budget, Pace
 from verifex.engine.falsify.witness import refute
 from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement, refuse_underflow
 from verifex.engine.search.inputs.box_ends import FEW_UNDECIDED, BoxEnds
-from verifex.engine.search.inputs.box_rows import BoundedRows, ClaimRows
-from verifex.engine.search.inputs.box_sides import Sides, sides, told_apart
+from verifex.engine.search.inputs.box_rows import BoxRows, ClaimRows
+from verifex.engine.search.inputs.box_sides import BoxSides, sides, told_apart
 from verifex.engine.search.inputs.box_thresholds import Thresholds
 from verifex.engine.search.inputs.box_tree import BoxTree, Multipliers
 from verifex.engine.search.inputs.dense import DenseNet
@@ -148,7 +148,7 @@ class _Bounded:
     (B, A)."""
 
     boxes: Boxes
-    rows: BoundedRows
+    rows: BoxRows
     judged: Judgement
     passed: NDArray[np.bool_]
     false: NDArray[np.bool_]
@@ -399,7 +399,7 @@ class InputSearch:
                 self.highest = max(self.highest, 0.0)  # it holds there, by no more than that
         return tried, closed
 
-    def _sides(self, bounded: _Bounded, left: NDArray[np.intp]) -> Sides:
+    def _sides(self, bounded: _Bounded, left: NDArray[np.intp]) -> BoxSides:
         """Where to split the boxes that stay open."""
         boxes = bounded.boxes
         found = sides(self.net, boxes, bounded.rows, bounded.judged.rests, left)
