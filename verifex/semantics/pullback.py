@@ -85,14 +85,18 @@ def _concat(op: Concat, args: Sequence[FloatArray], grad: FloatArray, softness: 
 def _univariate(
     op: Univariate, args: Sequence[FloatArray], grad: FloatArray, softness: float
 ) -> Slopes:
-    graph, slope = _derivative(op.name)
-    points = args[0].reshape(-1, 1)
-    with np.errstate(all="ignore"):
-        found = evaluate_float(graph, points, [slope])[slope]
-    return [grad * found.reshape(args[0].shape)]
+    return [grad * derivative(op.name, args[0])]
 
 
 pullback.refuse(TreeLeaves, "what decision trees compute is constant between jumps")
+
+
+def derivative(name: str, operand: FloatArray) -> FloatArray:
+    """The derivative of a smooth function at the elements of an array."""
+    graph, slope = _derivative(name)
+    with np.errstate(all="ignore"):
+        found = evaluate_float(graph, operand.reshape(-1, 1), [slope])[slope]
+    return np.asarray(found.reshape(operand.shape))
 
 
 @lru_cache(maxsize=64)

@@ -39,9 +39,10 @@ class LeafAnswer:
 
 
 class LeafSolver:
-    """Small LPs by HiGHS; one instance is reused, models are replaced."""
+    """Small LPs by HiGHS; one instance is reused, models are replaced. `tolerance`: by how much a
+    row may be missed, where HiGHS's own 1e-7 will not do."""
 
-    def __init__(self) -> None:
+    def __init__(self, tolerance: float | None = None) -> None:
         import highspy
 
         self._highspy = highspy
@@ -50,6 +51,8 @@ class LeafSolver:
         self._solver.setOptionValue("threads", 1)
         self._solver.setOptionValue("simplex_iteration_limit", _PIVOTS)
         self._solver.setOptionValue("presolve", "off")  # rays of infeasible models come from it
+        if tolerance is not None:
+            self._solver.setOptionValue("primal_feasibility_tolerance", tolerance)
 
     def minimise(
         self,
