@@ -46,8 +46,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.engine": (
         "findings margin solve", "budget", "watch", "execute testimony verdict",
-        "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "decide",
-        "radius thresholds", "by_threshold", "ranges",
+        "bounds float_margin", "falsify", "search", "run", "by_solver range_end",
+        "decide range_search", "radius thresholds", "by_threshold", "ranges",
     ),
     "verifex.engine.execute": (
         "channel executor", "child_process in_process", "task_worker", "process_executor",
@@ -57,8 +57,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "half_spaces",
     ),
     "verifex.engine.falsify": (
-        "deployed interior open_gates replays", "witness", "kink_points points", "attack",
-        "attained nearer single",
+        "deployed interior open_gates replays", "witness", "kink_points points", "attack pieces",
+        "attained nearer single", "seeker",
     ),
     "verifex.engine.search": (
         "counts record start", "exact_claim replant", "gates inputs trees", "handover workers",

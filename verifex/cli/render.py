@@ -214,7 +214,7 @@ def ranges_table(ranges: Sequence[RangeVerdict]) -> Table:
 def _end(end: RangeEnd, outward: int) -> list[str]:
     """The cells of an end: bounds rounded outward, attained values inward, so that both hold as
     they are printed."""
-    kink = " (on a kink)" if end.on_kink else ""
+    kink = " (on a kink only)" if end.on_kink else ""
     attained = rounded(end.attained, -outward) + (kink if end.attained is not None else "")
     gap = "-" if end.gap is None else f"{end.gap:.2g}"
     by = "-" if end.proven is None else end.proven_by

@@ -9,13 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from verifex.engine.by_threshold.threshold_range import ThresholdQuestion, ThresholdRange
-from verifex.engine.falsify.attained import Best, tighter
+from verifex.engine.falsify.attained import tighter
+from verifex.engine.falsify.seeker import Seeker
 from verifex.engine.findings.reasons import (
     BOUNDS,
     SEARCH,
@@ -26,23 +23,30 @@ from verifex.engine.findings.reasons import (
     as_interrupted,
 )
 from verifex.engine.findings.undefined import region_notes
-from verifex.engine.range_end import End, EndProof, Left
+from verifex.engine.range_end import End
+from verifex.engine.range_search import (
+    SIDES,
+    SearchedEnds,
+    Seekers,
+    about,
+    search_ends,
+    searchable,
+)
 from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.thresholds import Narrowing
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
-from verifex.errors import UnsupportedError
-from verifex.ir.formula import TRUE, Atom, Form, Or
+from verifex.ir.formula import Form
 from verifex.ir.problem import Objective, Problem
 from verifex.settings import Settings
 
-if TYPE_CHECKING:
-    from verifex.engine.search.extrema import Minimum
+_SLICE = 0.25
+"""Seconds of the first turn of the local search for attained values; every turn is twice as long.
+"""
 
-SIDES = (False, True)
-"""The minimum and the maximum."""
+_LATE = {ReasonKind.SEARCH_OUT_OF_TIME, ReasonKind.OUT_OF_TIME}
 
 TOGETHER = 0.25
 """Of the time of several forms, what one search for all of them gets. It closes most of them at a
@@ -56,29 +60,6 @@ class RangeQuestion:
     form: Form
     name: str = ""
     watch: Watch = field(default_factory=Watch)
-
-
-@dataclass(frozen=True)
-class SearchedEnds:
-    """What a search knows of a form's minimum (False) and maximum (True): the ends, what it leaves
-    open at each, why bounds of it were discarded, the seconds that it took, and its records, where
-    they were asked for."""
-
-    ends: dict[bool, RangeEnd]
-    left: dict[bool, Left] = field(default_factory=dict)
-    reasons: tuple[Reason, ...] = ()
-    seconds: float = 0.0
-    proofs: dict[bool, EndProof] = field(default_factory=dict)
-
-    @property
-    def ended(self) -> bool:
-        """Whether no domain is open: what is not attained then, no search will find."""
-        return bool(self.left) and all(left.domains is None for left in self.left.values())
-
-    @property
-    def closed(self) -> bool:
-        """Whether both gaps are closed, if the bounds are right."""
-        return RangeVerdict("", self.ends[False], self.ends[True]).settled
 
 
 def find_range(
@@ -144,26 +125,20 @@ def _together(
     found: dict[int, SearchedEnds] = {}
     asked = {k: question.form for k, question in enumerate(questions)
              if isinstance(question, RangeQuestion)}
-    if len(asked) < 2 or not settings.searches or not _searchable(problem):
+    if len(asked) < 2 or not settings.searches or not searchable(problem):
         return found
     for smooth in (False, True):
         places = [k for k, form in asked.items()
-                  if has_smooth(_about(problem, [form])) is smooth]
+                  if has_smooth(about(problem, [form])) is smooth]
         if len(places) < 2:
             continue
         forms, started = [asked[k] for k in places], time.monotonic()
         seconds = settings.seconds * len(places) * TOGETHER
         # What kept it from its end is asked, and told, again of each form that is left open.
-        ends = _search(_about(problem, forms), forms, seconds, settings, [], watch, record)
+        ends = search_ends(about(problem, forms), forms, seconds, settings, [], watch, record)
         each = (time.monotonic() - started) / len(places)
         found |= {k: replace(e, seconds=each) for k, e in zip(places, ends, strict=True)}
     return found
-
-
-def _about(problem: Problem, forms: Sequence[Form]) -> Problem:
-    """The problem with a claim that only tells which nodes and kinks matter: nobody decides it."""
-    atoms = tuple(Atom(form) for form in forms)
-    return replace(problem, require=atoms[0] if len(atoms) == 1 else Or(atoms))
 
 
 class _OneRange:
@@ -173,7 +148,7 @@ class _OneRange:
         self, problem: Problem, question: RangeQuestion, settings: Settings, pool: SolverPool,
         known: SearchedEnds | None, record: bool = False,
     ) -> None:
-        self.problem, self.question = _about(problem, [question.form]), question
+        self.problem, self.question = about(problem, [question.form]), question
         self.known, self.pool = known, pool
         self.settings, self.record, self.stop = settings, record, question.watch.stop
         self.proofs = {} if known is None else dict(known.proofs)
@@ -189,11 +164,13 @@ class _OneRange:
         if self.settings.searches and not ended and not (found and self.stop.is_set()):
             found = self._searched()
         if found is None:
-            return self._verdict(self._solved(SearchedEnds({})))
+            return self._verdict(self._sought(self._solved(SearchedEnds({})), {}))
         if any(end.claimed is not None for end in found.ends.values()):
             self.evidence.append(Evidence(EvidenceKind.SEARCH_BOUND, SEARCH))
         ends = found.ends if found.closed or self.stop.is_set() else self._solved(found)
-        return self._verdict(ends if _searchable(self.problem) else self._narrowed(ends))
+        if not searchable(self.problem):
+            ends = self._narrowed(ends)
+        return self._verdict(self._sought(ends, found.seekers))
 
     def unknown(self) -> RangeVerdict:
         """What is known of the range without a search, or by one for several forms."""
@@ -222,11 +199,40 @@ class _OneRange:
             self.notes += narrowing.notes
         return out
 
+    def _sought(self, ends: dict[bool, RangeEnd], seekers: Seekers) -> dict[bool, RangeEnd]:
+        """The ends with what a local search attains in the time that is left, where they are open.
+        Both have their turn until they are attained, or the search knows no more pieces."""
+        form, out, slice_ = self.question.form, dict(ends), _SLICE
+        known = {side: seekers.get(side) or Seeker(
+            self.problem, Objective(form, side), self.settings.seed) for side in SIDES}
+        for side, seeker in known.items():
+            if (point := ends[side].point) is not None:
+                seeker.offer(point)
+                seeker.start_at([float(v) for v in point])
+        while not SearchedEnds(out).closed and self._left() > 0:
+            open_ = [side for side in SIDES if not (
+                known[side].exhausted or known[side].meets(out[side].best_bound))]
+            for side in open_:
+                seconds = min(slice_, self._left() / len(open_))
+                known[side].run(
+                    self.question.watch.budget(self.settings, seconds), out[side].best_bound)
+                out[side] = self._told(out[side], known[side])
+            slice_ *= 2
+            if not open_:
+                break
+        return out
+
+    def _told(self, end: RangeEnd, seeker: Seeker) -> RangeEnd:
+        """An end with the best value that a local search attained."""
+        stated = None if end.claimed is None else (end.claimed, end.by)
+        found = seeker.best.result(end.proven, stated, self.reasons)
+        return replace(found, proven_by=end.proven_by, proof=end.proof)
+
     def _searched(self) -> SearchedEnds:
         """What a search for this form alone finds out, with what was known before."""
         settings, form = self.settings, self.question.form
         share = SEARCH_SHARE if settings.asked else 1.0
-        found = _search(self.problem, [form], self._left() * share, settings, self.reasons,
+        found = search_ends(self.problem, [form], self._left() * share, settings, self.reasons,
                         self.question.watch, self.record)[0]
         self.reasons += found.reasons
         for side, proof in found.proofs.items():
@@ -241,7 +247,7 @@ class _OneRange:
                           self.reasons)
             for side, end in found.ends.items()
         }
-        return SearchedEnds(ends, found.left, found.reasons)
+        return SearchedEnds(ends, found.left, found.reasons, seekers=found.seekers)
 
     def _solved(self, found: SearchedEnds) -> dict[bool, RangeEnd]:
         """The ends with what solvers say of those that the search has not closed."""
@@ -270,13 +276,28 @@ class _OneRange:
 
     def _verdict(self, ends: dict[bool, RangeEnd]) -> RangeVerdict:
         low, high = (replace(ends[side], proof=self.proofs.get(side)) for side in SIDES)
-        seconds, reasons = time.monotonic() - self.started, tuple(dict.fromkeys(self.reasons))
+        seconds = time.monotonic() - self.started
+        reasons = tuple(dict.fromkeys([*self.reasons, *self._why_open(low, high)]))
         if self.stop.is_set():
             reasons = as_interrupted(reasons, seconds)
         return RangeVerdict(
             self.question.name, low, high, reasons, tuple(dict.fromkeys(self.evidence)), seconds,
             tuple(dict.fromkeys((*_notes(self.problem), *self.notes))),
         )
+
+
+    def _why_open(self, low: RangeEnd, high: RangeEnd) -> list[Reason]:
+        """What keeps the ends from being attained, where nothing else was said of it."""
+        if RangeVerdict("", low, high).settled or any(r.kind in _LATE for r in self.reasons):
+            return []
+        told = []
+        for name, end in (("minimum", low), ("maximum", high)):
+            if SearchedEnds({False: end, True: end}).closed or end.best_bound is None:
+                continue
+            kind = ReasonKind.NO_EXACT_VALUES if has_smooth(self.problem) else (
+                ReasonKind.NOT_ATTAINED)
+            told.append(Reason(kind, name, bound=end.best_bound))
+        return told
 
 
 def _notes(problem: Problem) -> tuple[str, ...]:
@@ -292,10 +313,11 @@ def find_ranges(
     Forms share their bounds and advance in one batch; nothing is left for other solvers here.
     """
     settings = settings or Settings()
-    started, problem = time.monotonic(), _about(problem, forms)
+    started, problem = time.monotonic(), about(problem, forms)
     reasons: list[Reason] = []
     share = SEARCH_SHARE if settings.asked else 1.0
-    found = _search(problem, forms, settings.seconds * share, settings, reasons, watch or Watch())
+    found = search_ends(
+        problem, forms, settings.seconds * share, settings, reasons, watch or Watch())
     evidence = (Evidence(EvidenceKind.SEARCH_BOUND, SEARCH),)
     notes, seconds = _notes(problem), time.monotonic() - started
     return [
@@ -305,66 +327,3 @@ def find_ranges(
         )
         for name, one in zip(names, found, strict=True)
     ]
-
-
-def _search(
-    problem: Problem, forms: Sequence[Form], seconds: float, settings: Settings,
-    reasons: list[Reason], watch: Watch, record: bool = False,
-) -> list[SearchedEnds]:
-    """Both ends of every form by branch and bound, attained values replayed exactly, and what is
-    left open at each. Why it did not come to its end is added to `reasons`; with `record` the
-    trees are kept."""
-    from verifex.engine.search.extrema import minima
-    from verifex.engine.search.gates.search import SearchOptions
-
-    # Loading torch, just now, does not count.
-    budget = watch.budget(settings, seconds)
-    bounds = node_bounds(problem)
-    proven = [form.bounds(*bounds) for form in forms]
-    empty = [SearchedEnds({s: RangeEnd(b[s], None, None, None) for s in SIDES}) for b in proven]
-    if not _searchable(problem):
-        reasons.append(Reason(ReasonKind.NOT_SEARCHABLE, SEARCH))
-        return empty
-    options = SearchOptions(device=settings.device, inputs=has_smooth(problem))
-    signed = [*forms, *(-f for f in forms)]
-    try:
-        found, stats, _, _ = minima(
-            problem, signed, budget, options, watch.search(), settings.seed, record)
-    except UnsupportedError as error:
-        reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
-        return empty
-    watch.stage("search", budget.elapsed, f"{stats.domains} domains, {stats.lps} leaf programs")
-    reasons += [Reason(ReasonKind.PROCESS_LOST, SEARCH, why) for why in stats.lost]
-    if budget.spent:
-        reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH, count=stats.domains))
-    return [
-        _ends(_about(problem, [form]), form, (found[k], found[k + len(forms)]), proven[k])
-        for k, form in enumerate(forms)
-    ]
-
-
-def _ends(
-    problem: Problem, form: Form, found: tuple[Minimum, Minimum],
-    proven: tuple[Fraction | None, Fraction | None],
-) -> SearchedEnds:
-    """Both ends of a form, from the minimum of it and that of its negative. `problem` is about this
-    form alone: kinks of other forms are none of its own."""
-    ends, left, proofs, reasons = {}, {}, {}, list[Reason]()
-    for side, least in zip(SIDES, found, strict=True):
-        best = Best(problem, Objective(form, side))
-        if least.point is not None:
-            best.offer(least.point.tolist())
-        bound = -least.bound if side else least.bound
-        if least.point is not None and np.isfinite(bound):
-            best.offer_kinks(least.point.tolist(), bound)
-        claimed = (bound, SEARCH) if np.isfinite(bound) else None
-        ends[side] = best.result(proven[side], claimed, reasons)
-        left[side] = Left(least.attained, least.closed, least.rest)
-        if least.record is not None and np.isfinite(least.shown):
-            proofs[side] = EndProof(-least.shown if side else least.shown, least.record)
-    return SearchedEnds(ends, left, tuple(reasons), proofs=proofs)
-
-
-def _searchable(problem: Problem) -> bool:
-    """Whether the search for ranges takes the problem. What it does not, claims narrow."""
-    return problem.assume == TRUE

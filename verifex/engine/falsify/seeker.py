@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -27,10 +28,9 @@ class Seeker:
         self._sign = 1 if objective.maximise else -1
         self._offered = -np.inf
         self.pieces: PieceSearch | None = None
-        try:
+        # Decision trees have no pieces: the search between their thresholds takes them.
+        with suppress(UnsupportedError):
             self.pieces = PieceSearch(problem, objective, seed)
-        except UnsupportedError:
-            pass  # decision trees: the search between their thresholds takes them
 
     @property
     def point(self) -> FloatArray | None:

@@ -84,7 +84,7 @@ def range_html(found: RangeVerdict) -> str:
 
 
 def _end(end: RangeEnd) -> tuple[str, str, str, str]:
-    attained = _short(end.attained) + (" (on a kink)" if end.on_kink else "")
+    attained = _short(end.attained) + (" (on a kink only)" if end.on_kink else "")
     claimed = "-" if end.claimed is None else f"{end.claimed:.9g} ({end.by})"
     return attained, _short(end.proven), end.proven_by if end.proven is not None else "", claimed
 

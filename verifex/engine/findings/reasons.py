@@ -46,6 +46,8 @@ class ReasonKind(Enum):
     OUT_OF_MEMORY = "out of memory"  # the engine would have held more than it may: `detail`
     PROCESS_LOST = "process lost"  # a process of the search died: `detail` says why
     NOT_SEARCHABLE = "not searchable"  # the search for ranges does not take the region
+    NOT_ATTAINED = "not attained"  # no point was found that attains the `bound` of the end `source`
+    NO_EXACT_VALUES = "no exact values"  # nor can be: smooth functions have none at any point
     WITNESS_REFUSED = "witness refused"  # by the checker, although it was replayed
     NOTHING = "nothing"  # nothing decided it
 
@@ -74,6 +76,9 @@ _REASONS: Mapping[ReasonKind, str] = {
     ReasonKind.PROCESS_LOST: "{source}: {detail}, with what it held",
     ReasonKind.NOT_SEARCHABLE: (
         "{source}: not used, for it takes no assumption"),
+    ReasonKind.NOT_ATTAINED: "{source}: no point was found that attains its {stated}",
+    ReasonKind.NO_EXACT_VALUES: (
+        "{source}: smooth functions have no exact values, so no point attains its {stated}"),
     ReasonKind.WITNESS_REFUSED: (
         "a witness was replayed, but the {source} refused it ({detail}): the two contradict each "
         "other, a defect, please report it"),

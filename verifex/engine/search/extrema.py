@@ -206,10 +206,12 @@ def minima(
     log: Callable[[dict[str, Any]], None] | None = None,
     seed: int = 0,
     record: bool = False,
+    known: FloatArray | None = None,
 ) -> tuple[list[Minimum], Stats, Proof, Layout]:
     """Least values of all forms over the region (a box, linear rows, balls, whole numbers).
 
     With `record`, each comes with the record of its tree, from which a certificate can be written.
+    `known` are points (k, n) of the region that are tried as well.
     """
     targets = tuple(sorted({node for f in forms for (node, _), _ in f.terms}))
     layout = Layout(problem.graph, targets)
@@ -224,7 +226,7 @@ def minima(
     lo, hi = box if whole_features is None else (whole_features.lo, whole_features.hi)
     policy = RangePolicy(problem, forms, linear=linear, whole=whole_features)
     points = samples(lo, hi, balls, seed)
-    policy.offer_all(points)
+    policy.offer_all(points if known is None else np.concatenate([known, points]))
     # Every row has a tree of its own, of few splits: tightening took twice the time of 784 ranges.
     options = lightened(replace(options, tighten=bool(options.tighten)), layout)
     torch.set_num_threads(tensor_threads(options, budget))

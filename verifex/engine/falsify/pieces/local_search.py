@@ -44,6 +44,9 @@ _NEAR = 1e-6
 _OPEN = 8
 """Units at their kinks of which all choices are looked at; of more, random ones."""
 
+_STALE = 40
+"""Turns without a new piece or a better value after which nothing more is expected."""
+
 _CHOICES = 24
 _BETTER = 1e-12
 
@@ -108,8 +111,9 @@ class PieceSearch:
     def _all_steps(self) -> Iterator[None]:
         self._program = PieceProgram(self.local, self.samples)
         self._try(self.samples.inside(self.samples.centre[None]))
-        turn = 0
-        while True:
+        turn, stale = 0, 0
+        while stale < _STALE:
+            known = self.pieces, self.value
             while self._starts:
                 yield from self._from(self._starts.popleft())
             near = turn % 2 == 1 and self.point is not None
@@ -119,7 +123,7 @@ class PieceSearch:
             yield
             for k in np.argsort(-score)[: 1 if near else 2].tolist():
                 yield from self._from(batch[k])
-            turn += 1
+            turn, stale = turn + 1, 0 if (self.pieces, self.value) != known else stale + 1
 
     def _beside(self, point: FloatArray, turn: int) -> FloatArray:
         """Points that differ from one in some inputs, by less in every other turn."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.single_lp import LeafSolver
-from verifex.engine.falsify.points import Samples
 from verifex.engine.falsify.pieces.tangents import LocalGraph, Signs
+from verifex.engine.falsify.points import Samples
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.semantics.support.balls import float_balls, inside, tangents
