@@ -47,7 +47,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.engine": (
         "findings margin solve", "budget", "watch", "execute testimony verdict",
         "bounds float_margin", "falsify", "search", "run", "by_solver range_end",
-        "decide range_search", "radius thresholds", "by_threshold", "ranges",
+        "decide range_search", "radius", "by_threshold", "ranges",
     ),
     "verifex.engine.execute": (
         "channel executor", "child_process in_process", "task_worker", "process_executor",

@@ -17,9 +17,9 @@ from tests.helpers.checker_nets import save_net
 from tests.helpers.spec_nets import text, write_network
 from verifex.certificate import grant
 from verifex.certificate.grant import CheckerAnswer, run_checker
+from verifex.engine.by_threshold.narrowing import VACUOUS
 from verifex.engine.falsify.open_gates import evaluate_with
 from verifex.engine.search import extrema
-from verifex.engine.thresholds import VACUOUS
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.errors import InputError
 from verifex.ir.formula import holds

@@ -9,13 +9,13 @@ import pytest
 
 from tests.helpers.gradient_nets import small_network
 from verifex.engine.budget import Budget
+from verifex.engine.by_threshold.narrowing import DIGITS, VACUOUS, outside
 from verifex.engine.falsify.kink_points import onto_kinks
 from verifex.engine.falsify.open_gates import best_on_kinks, evaluate_with
 from verifex.engine.ranges import find_range
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.record import AtomBound, Proof, ProofNode, shown, tree_of_row
-from verifex.engine.thresholds import DIGITS, VACUOUS, outside
 from verifex.ir.formula import TRUE, Atom, Form, Or
 from verifex.ir.graph import Builder, Graph
 from verifex.ir.linmap import dense

@@ -23,13 +23,13 @@ from verifex.certificate.grant import IN_MEMORY, INTERRUPTED, SEVERAL, certify
 from verifex.certificate.threshold_ends.threshold_end import ThresholdEnd
 from verifex.certificate.written import write_given
 from verifex.engine.bounds.layout import Layout
+from verifex.engine.by_threshold.narrowing import CLOSED, MARGIN, end_claim, outside
 from verifex.engine.decide import decide
 from verifex.engine.falsify.attained import Best, outward
 from verifex.engine.findings.reasons import BY_CHECKER, Evidence, EvidenceKind, Reason
 from verifex.engine.range_end import EndProof
 from verifex.engine.search.record import Closed, Proof
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.thresholds import CLOSED, MARGIN, end_claim, outside
 from verifex.engine.verdict import Outcome, RangeEnd, RangeVerdict, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import InputError, UnsupportedError

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from verifex.engine.by_threshold.narrowing import Narrowing
 from verifex.engine.by_threshold.threshold_range import ThresholdQuestion, ThresholdRange
 from verifex.engine.falsify.attained import tighter
 from verifex.engine.falsify.seeker import Seeker
@@ -35,7 +36,6 @@ from verifex.engine.range_search import (
 from verifex.engine.run import has_smooth, node_bounds
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.thresholds import Narrowing
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
 from verifex.ir.formula import Form

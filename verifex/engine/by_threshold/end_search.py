@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from verifex.engine.budget import Budget
 from verifex.engine.by_threshold.best_value import BestValue
+from verifex.engine.by_threshold.narrowing import CLOSED, VACUOUS, outside
 from verifex.engine.decide import decide
 from verifex.engine.falsify.attained import outward
 from verifex.engine.findings.reasons import (
@@ -25,7 +26,6 @@ from verifex.engine.findings.reasons import (
 )
 from verifex.engine.search.record import Closed
 from verifex.engine.solve.pool import SolverPool
-from verifex.engine.thresholds import CLOSED, VACUOUS, outside
 from verifex.engine.verdict import Outcome, RangeEnd, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError

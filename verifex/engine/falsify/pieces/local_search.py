@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.engine.budget import Budget
-from verifex.engine.falsify.pieces.program import BestOfPiece, Goal, PieceProgram
+from verifex.engine.falsify.pieces.program import BestOfPiece, PieceGoal, PieceProgram
 from verifex.engine.falsify.pieces.tangents import LocalGraph, Signs
 from verifex.engine.falsify.points import BATCH, Samples
 from verifex.engine.margin import batch_margin, deciding_forms
@@ -144,14 +144,14 @@ class PieceSearch:
             self.value, self.point = float(score[k]), points[k].copy()
         return score
 
-    def _goal(self, point: FloatArray) -> Goal | None:
+    def _goal(self, point: FloatArray) -> PieceGoal | None:
         """What is raised, and kept, near a point."""
         with np.errstate(all="ignore"):
             nodes = evaluate_float(self.problem.graph, point[None], self.problem.targets())
         forms = () if self.wished == TRUE else raised(self.wished, nodes)
         if self.form is not None:
-            return Goal((self.form,), forms)
-        return Goal(forms) if forms else None
+            return PieceGoal((self.form,), forms)
+        return PieceGoal(forms) if forms else None
 
     def _from(self, start: FloatArray) -> Iterator[None]:
         """The best pieces that are reached from a point: from its own, or if it lies at kinks, from
@@ -165,7 +165,7 @@ class PieceSearch:
             if found is not None:
                 yield from self._ascend(found, goal)
 
-    def _ascend(self, found: BestOfPiece, goal: Goal) -> Iterator[None]:
+    def _ascend(self, found: BestOfPiece, goal: PieceGoal) -> Iterator[None]:
         """From one piece to better ones beside it until there is none."""
         while True:
             better = None
@@ -180,7 +180,7 @@ class PieceSearch:
             found = better
             goal = self._goal(found.point) or goal
 
-    def _solved(self, point: FloatArray, signs: Signs, goal: Goal) -> BestOfPiece | None:
+    def _solved(self, point: FloatArray, signs: Signs, goal: PieceGoal) -> BestOfPiece | None:
         """The best point of a piece that was not looked at before, kept if it is the best."""
         key = np.packbits(signs).tobytes()
         if key in self._seen or self._program is None:
@@ -194,7 +194,7 @@ class PieceSearch:
             self._try(np.stack([found.point, self.samples.inside(found.point[None])[0]]))
         return found
 
-    def _patterns_at(self, point: FloatArray, goal: Goal) -> list[Signs]:
+    def _patterns_at(self, point: FloatArray, goal: PieceGoal) -> list[Signs]:
         """The patterns of the pieces that meet at a point, those with the best values first."""
         signs = self.local.signs(point[None])[0]
         there = self.local.at(point, signs[None], goal.raised)
@@ -211,11 +211,11 @@ class PieceSearch:
         patterns[:, near] = choices
         return self._best_first(point, patterns, goal)[:_CHOICES]
 
-    def _best_first(self, point: FloatArray, patterns: Signs, goal: Goal) -> list[Signs]:
+    def _best_first(self, point: FloatArray, patterns: Signs, goal: PieceGoal) -> list[Signs]:
         values = self.local.at(point, patterns, goal.raised, slopes=False).values.min(axis=1)
         return [patterns[k] for k in np.argsort(-values, kind="stable")]
 
-    def _neighbours(self, found: BestOfPiece, goal: Goal) -> list[Signs]:
+    def _neighbours(self, found: BestOfPiece, goal: PieceGoal) -> list[Signs]:
         """Patterns that differ from a piece's in one unit, those that may be better first."""
         units: NDArray[np.intp] = found.walls if found.flat else found.at_point
         if len(units) > _WALLS:

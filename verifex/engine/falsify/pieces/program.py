@@ -32,7 +32,7 @@ _SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Goal:
+class PieceGoal:
     """What is looked for: the least of `raised` is to be as great as it can, and every form of
     `kept` at least 0."""
 
@@ -71,7 +71,7 @@ class PieceProgram:
                 self._rows[k, i] = float(c)
 
     def best(
-        self, point: FloatArray, signs: Signs, goal: Goal, left: Callable[[], float]
+        self, point: FloatArray, signs: Signs, goal: PieceGoal, left: Callable[[], float]
     ) -> BestOfPiece | None:
         """The best point of the piece with the pattern `signs` (units,), whose tangents are taken
         at `point`; None where there is no such piece, or no answer in the seconds `left`."""
