@@ -61,7 +61,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "attained nearer single", "seeker",
     ),
     "verifex.engine.search": (
-        "counts record start", "exact_claim replant", "gates inputs trees", "handover workers",
+        "counts record start", "exact_claim replant", "gates inputs trees",
+        "handover programs workers",
         "claims extrema",
     ),
     "verifex.engine.search.gates": (
