@@ -271,7 +271,8 @@ def page_section(result: dict[str, Any]) -> list[str]:
         f"`python -m benchmarks.sat_networks --every {result['every']}`: random 3-SAT, "
         f"{min(r['variables'] for r in rows)} to {max(r['variables'] for r in rows)} variables,",
         f"3 to 4.3 clauses a variable, {len(rows)} queries, {result['limit']:g} s each,",
-        "one thread, wall seconds of whole processes (z3 on the clauses: of its call). What runs out of time counts with that time.",
+        "one thread, wall seconds of whole processes (z3 on the clauses: of its call).",
+        "What runs out of time counts with that time.",
         "", show(HEADER, table(result)), ""]
     peer = [r["tools"].get("vibecheck") for r in rows]
     if None in peer:
