@@ -17,7 +17,7 @@ from tests.helpers.small_nets import relu_net
 from verifex.certificate.write import proof_lines, write
 from verifex.engine.budget import Budget
 from verifex.engine.search.programs.search import ProgramSearch
-from verifex.engine.search.programs.units import Multipliers, shortened
+from verifex.engine.search.programs.units import UnitMultipliers, shortened
 from verifex.errors import UnsupportedError
 from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.graph import Graph
@@ -169,7 +169,7 @@ def test_any_multipliers_give_a_bound(tmp_path: Path) -> None:
         signs = np.zeros(search.layout.gates, dtype=np.int8)
         bounds = units.bounds(signs)
         assert bounds is not None
-        used = shortened(Multipliers(
+        used = shortened(UnitMultipliers(
             rng.random(len(search.atoms)), rng.normal(size=units.count) * 2, np.zeros(0)))
         bound = units.combine(forms, used, signs, *bounds).value
         for x in rng.uniform(-1, 1, size=(40, 2)):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import Signs
-from verifex.engine.search.programs.units import Affine, Multipliers, Units
+from verifex.engine.search.programs.units import ColumnForms, OpenUnits, UnitMultipliers
 from verifex.ir.exact import FloatArray
 
 OPEN, ACTIVE, INACTIVE, POSITIVE, NEGATIVE = range(5)
@@ -27,12 +27,12 @@ width from those that it was drawn for."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProgramAnswer:
     """A point (n + K,) that fulfils the program, or multipliers that contradict each other; neither
     where HiGHS has not come to an end."""
 
     point: FloatArray | None = None
-    contradiction: Multipliers | None = None
+    contradiction: UnitMultipliers | None = None
 
 
 class UnitProgram:
@@ -42,7 +42,7 @@ class UnitProgram:
     atoms (form >= 0), and the region's rows.
     """
 
-    def __init__(self, units: Units, atoms: Affine) -> None:
+    def __init__(self, units: OpenUnits, atoms: ColumnForms) -> None:
         import highspy
 
         self.units, self.atoms, self._highspy = units, atoms, highspy
@@ -100,7 +100,7 @@ class UnitProgram:
     def solve(
         self, signs: Signs, low: FloatArray, high: FloatArray, asked: NDArray[np.bool_],
         seconds: float,
-    ) -> Answer:
+    ) -> ProgramAnswer:
         """Whether some point of the relaxed domain, with these splits (gates,) and bounds of the
         units (K,), fulfils the atoms `asked` (A,)."""
         self._change_units(signs, low, high)
@@ -113,10 +113,10 @@ class UnitProgram:
         solver.run()
         status = solver.getModelStatus()
         if status == kinds.kOptimal:
-            return Answer(point=np.array(solver.getSolution().col_value))
+            return ProgramAnswer(point=np.array(solver.getSolution().col_value))
         if status == kinds.kInfeasible:
-            return Answer(contradiction=self._contradiction())
-        return Answer()
+            return ProgramAnswer(contradiction=self._contradiction())
+        return ProgramAnswer()
 
     def _change_units(self, signs: Signs, low: FloatArray, high: FloatArray) -> None:
         """Make the program that of a domain, where it is that of another one."""
@@ -141,7 +141,7 @@ class UnitProgram:
                 change.changeCoeff(count + k, j, float(-slope[k] * self.units.preact.matrix[k, j]))
         self._kind = kind
 
-    def _contradiction(self) -> Multipliers | None:
+    def _contradiction(self) -> UnitMultipliers | None:
         """The multipliers by which the rows contradict each other, if HiGHS has them."""
         found = self._solver.getDualRay()
         if len(found) != 3 or not found[1]:
@@ -151,4 +151,4 @@ class UnitProgram:
             return None
         atoms = np.maximum(ray[2 * count : 2 * count + len(self._asked)], 0.0)
         # Of a unit that is inactive, y >= z says that z <= 0.
-        return Multipliers(atoms, ray[:count], np.maximum(-ray[2 * count + len(atoms) :], 0.0))
+        return UnitMultipliers(atoms, ray[:count], np.maximum(-ray[2 * count + len(atoms) :], 0.0))

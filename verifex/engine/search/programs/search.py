@@ -26,8 +26,8 @@ from verifex.engine.margin import batch_margin
 from verifex.engine.search.counts import Counts
 from verifex.engine.search.exact_claim import ExactClaim
 from verifex.engine.search.inputs.dense import DenseNet
-from verifex.engine.search.programs.program import Answer, UnitProgram
-from verifex.engine.search.programs.units import Multipliers, Units, shortened
+from verifex.engine.search.programs.program import ProgramAnswer, UnitProgram
+from verifex.engine.search.programs.units import OpenUnits, UnitMultipliers, shortened
 from verifex.engine.search.record import AtomBound, Closed, Proof, ProofNode
 from verifex.engine.verdict import Witness
 from verifex.errors import UnsupportedError
@@ -48,7 +48,7 @@ _REPLAYS = 400
 
 
 @dataclass(frozen=True)
-class _Domain:
+class _Branch:
     """One domain: its place in the tree, splits (gates,), bounds of the units (K,), and the atoms
     (A,) that are known to be false there."""
 
@@ -58,7 +58,7 @@ class _Domain:
     low: FloatArray
     high: FloatArray
     false: Flags
-    above: _Domain | None = None
+    above: _Branch | None = None
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ProgramSearch:
         self.layout = Layout(problem.graph, tuple(targets))
         net = DenseNet(problem.graph, targets)
         lo, hi = region.float_box()
-        self.units = Units(net, self.layout, lo, hi, region.rows)
+        self.units = OpenUnits(net, self.layout, lo, hi, region.rows)
         self.net, self._violation = net, problem.violation()
         self.claimed = self._left_open()
         self.atoms = list(dict.fromkeys(atoms(self.claimed)))
@@ -110,7 +110,7 @@ class ProgramSearch:
         self._least, self._replays = np.inf, 0
         self.stuck = 0
         self._hopeless = False
-        self._waiting: list[_Domain] = []
+        self._waiting: list[_Branch] = []
         self._begin()
 
     def _left_open(self) -> Formula:
@@ -138,7 +138,7 @@ class ProgramSearch:
             root.closed = "empty"
             return
         false = np.zeros(len(self.atoms), dtype=bool)
-        self._waiting.append(_Domain(0, 0, signs, *bounds, false))
+        self._waiting.append(_Branch(0, 0, signs, *bounds, false))
 
     # --- driving ----------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class ProgramSearch:
 
     # --- one domain -------------------------------------------------------------------------------
 
-    def _decide(self, domain: _Domain) -> None:
+    def _decide(self, domain: _Branch) -> None:
         """Close a domain, split it, or leave it stuck; one that time did not suffice for waits."""
         point: FloatArray | None = None
         for asked in self._questions(domain.false):
@@ -208,7 +208,7 @@ class ProgramSearch:
         one = np.eye(len(self.atoms), dtype=bool)
         return [one[k] for k in np.flatnonzero(self.counts.open(false[None])[0])]
 
-    def _solve(self, domain: _Domain, asked: Flags) -> Answer | None:
+    def _solve(self, domain: _Branch, asked: Flags) -> ProgramAnswer | None:
         """The program's answer; None where time ran out."""
         self.stats.programs += 1
         answer = self.program.solve(
@@ -216,7 +216,7 @@ class ProgramSearch:
         none = answer.point is None and answer.contradiction is None
         return None if none and self.budget.spent else answer
 
-    def _conclude(self, domain: _Domain, found: Multipliers) -> bool:
+    def _conclude(self, domain: _Branch, found: UnitMultipliers) -> bool:
         """Use multipliers that contradict each other on a domain and, if they suffice there, on
         those above; whether the domain is closed by them. A single atom is marked false."""
         used, at = shortened(found), domain
@@ -237,11 +237,11 @@ class ProgramSearch:
         self._close(at, "bounds" if len(rows) else "empty")
         return True
 
-    def _impossible(self, domain: _Domain) -> bool:
+    def _impossible(self, domain: _Branch) -> bool:
         """Whether the atoms that are false on a domain exclude a violation there."""
         return not self.counts.possible(domain.false[None])[0]
 
-    def _bound(self, domain: _Domain, used: Multipliers) -> AtomBound | None:
+    def _bound(self, domain: _Branch, used: UnitMultipliers) -> AtomBound | None:
         """The line that shows that a domain is closed, if these multipliers suffice."""
         found = self.units.combine(self._forms, used, domain.signs, domain.low, domain.high)
         rows = np.flatnonzero(used.atoms)
@@ -254,7 +254,7 @@ class ProgramSearch:
         more = {int(k): float(used.atoms[k]) for k in rows if k != first}
         return AtomBound(first, found.value, found.params, more)
 
-    def _close(self, domain: _Domain, how: str) -> None:
+    def _close(self, domain: _Branch, how: str) -> None:
         """Close a domain, and drop what waits below it."""
         node = self.proof.nodes[domain.node]
         node.closed, node.children = how, None
@@ -263,7 +263,7 @@ class ProgramSearch:
 
     # --- splits -----------------------------------------------------------------------------------
 
-    def _split(self, domain: _Domain, point: FloatArray | None) -> None:
+    def _split(self, domain: _Branch, point: FloatArray | None) -> None:
         gate, first = self._chosen(domain, point)
         if gate < 0:
             gate, first = self._end(domain), 1
@@ -280,13 +280,13 @@ class ProgramSearch:
                 self.proof.nodes[node].closed = "empty"
                 self.stats.closed += 1
                 continue
-            self._waiting.append(_Domain(
+            self._waiting.append(_Branch(
                 node, domain.depth + 1, signs, *bounds, domain.false.copy(), domain))
         self.proof.nodes[domain.node].children = (children[0], children[1])
         if first > 0 and len(self._waiting) > 1 and self._waiting[-2].above is domain:
             self._waiting[-2:] = self._waiting[:-3:-1]
 
-    def _chosen(self, domain: _Domain, point: FloatArray | None) -> tuple[int, int]:
+    def _chosen(self, domain: _Branch, point: FloatArray | None) -> tuple[int, int]:
         """The gate that is farthest from what it ought to be at the program's point, -1 if none is
         off, and the side on which to look first."""
         open_ = (domain.low < 0) & (domain.high > 0)
@@ -303,7 +303,7 @@ class ProgramSearch:
         k = int(gap.argmax())
         return int(self.units.gate[k]), 1 if z[k] > 0 else -1
 
-    def _end(self, domain: _Domain) -> int:
+    def _end(self, domain: _Branch) -> int:
         """Decide in exact arithmetic a domain at whose program's point nothing is off: it is
         closed, or a witness is found, or stuck; or a gate is left to be split on (else -1)."""
         if self._exact is not None and not self._hopeless:
@@ -352,9 +352,9 @@ class ProgramSearch:
         return False
 
 
-def _lies_in(domain: _Domain, other: _Domain) -> bool:
+def _lies_in(domain: _Branch, other: _Branch) -> bool:
     """Whether a domain is part of another one."""
-    at: _Domain | None = domain
+    at: _Branch | None = domain
     while at is not None and at.depth > other.depth:
         at = at.above
     return at is other

@@ -30,7 +30,7 @@ _SIGNIFICANT = 30
 
 
 @dataclass(frozen=True)
-class Group:
+class UnitGroup:
     """The undecided units of one ReLU node: where they lie among the K, and which of its elements
     they are."""
 
@@ -41,7 +41,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Affine:
+class ColumnForms:
     """`matrix @ columns + const`: (rows, n + K) and (rows,)."""
 
     matrix: FloatArray
@@ -49,7 +49,7 @@ class Affine:
 
 
 @dataclass(frozen=True)
-class Multipliers:
+class UnitMultipliers:
     """Multipliers >= 0 of what holds at every violation: of the atoms (A,), of `y >= z` or, where
     a split says so, `y = z` (K,; of any sign there), and of the region's rows (R,)."""
 
@@ -59,7 +59,7 @@ class Multipliers:
 
 
 @dataclass(frozen=True)
-class Combined:
+class CombinedBound:
     """A lower bound of the sum of the atoms' negated forms with the multipliers, over one domain,
     and those multipliers as a certificate keeps them."""
 
@@ -67,7 +67,7 @@ class Combined:
     params: Packed
 
 
-class Units:
+class OpenUnits:
     """The undecided units of one region's box lo <= x <= hi, both (n,).
 
     `gate` (K,) are their places among all gates, `low` and `high` (K,) their bounds over the
@@ -93,11 +93,11 @@ class Units:
             raise UnsupportedError(
                 f"{self.count} undecided units over {self.inputs} inputs",
                 expected=f"at most {MOST_COLUMNS} together")
-        self.groups: list[Group] = []
+        self.groups: list[UnitGroup] = []
         self._compose()
         # Units that depend on no other one keep the bounds of the region, less what a split takes.
         self._deep = bool(self.preact.matrix[:, self.inputs :].any())
-        self.region = Affine(np.zeros((len(rows), self.columns)),
+        self.region = ColumnForms(np.zeros((len(rows), self.columns)),
                              np.array([float(row.rhs) for row in rows]))
         for k, row in enumerate(rows):
             for i, c in row.coefs.items():
@@ -111,48 +111,48 @@ class Units:
 
     def _compose(self) -> None:
         """Every stage over the columns; the pre-activations of undecided units are kept."""
-        self.stages: dict[int, Affine] = {}
+        self.stages: dict[int, ColumnForms] = {}
         preact, gate, low, high = [], [], [], []
         at = 0
         for i, stage in self.net.stages.items():
             if stage.kind == "input":
                 first = self.net.graph.input_offsets[i]
                 matrix = np.eye(self.columns)[first : first + stage.size]
-                self.stages[i] = Affine(matrix, np.zeros(stage.size))
+                self.stages[i] = ColumnForms(matrix, np.zeros(stage.size))
             elif stage.kind == "concat":
                 parts = [self.stages[s] for s in stage.sources]
-                self.stages[i] = Affine(np.concatenate([p.matrix for p in parts]),
+                self.stages[i] = ColumnForms(np.concatenate([p.matrix for p in parts]),
                                         np.concatenate([p.const for p in parts]))
             elif stage.kind == "relu":
                 z = stage.sources[0]
                 open_, (lows, highs) = self._open[z], self.known[z]
                 units = slice(at, at + len(open_))
                 at += len(open_)
-                self.groups.append(Group(i, z, units, open_))
+                self.groups.append(UnitGroup(i, z, units, open_))
                 below = self.stages[z]
-                preact.append(Affine(below.matrix[open_], below.const[open_]))
+                preact.append(ColumnForms(below.matrix[open_], below.const[open_]))
                 gate.append(self.layout.offsets[z] + open_)
                 low.append(lows[open_])
                 high.append(highs[open_])
                 passes = (lows >= 0).astype(np.float64)
                 matrix = below.matrix * passes[:, None]
                 matrix[open_, self.inputs + np.arange(units.start, units.stop)] = 1.0
-                self.stages[i] = Affine(matrix, below.const * passes)
+                self.stages[i] = ColumnForms(matrix, below.const * passes)
             else:
                 matrix, const = np.zeros((stage.size, self.columns)), stage.bias.copy()
                 for s, weight in zip(stage.sources, stage.weights, strict=True):
                     matrix += weight @ self.stages[s].matrix
                     const += weight @ self.stages[s].const
-                self.stages[i] = Affine(matrix, const)
-        nothing = Affine(np.zeros((0, self.columns)), np.zeros(0))
+                self.stages[i] = ColumnForms(matrix, const)
+        nothing = ColumnForms(np.zeros((0, self.columns)), np.zeros(0))
         preact = preact or [nothing]
-        self.preact = Affine(np.concatenate([p.matrix for p in preact]),
+        self.preact = ColumnForms(np.concatenate([p.matrix for p in preact]),
                              np.concatenate([p.const for p in preact]))
         none = [np.zeros(0)]
         self.gate = np.concatenate(gate or none).astype(np.intp)
         self.low, self.high = np.concatenate(low or none), np.concatenate(high or none)
 
-    def of_atoms(self, atoms: list[Atom]) -> Affine:
+    def of_atoms(self, atoms: list[Atom]) -> ColumnForms:
         """The forms of atoms over the columns."""
         matrix, const = np.zeros((len(atoms), self.columns)), np.zeros(len(atoms))
         for k, atom in enumerate(atoms):
@@ -160,7 +160,7 @@ class Units:
             for (node, element), c in atom.form.terms:
                 matrix[k] += float(c) * self.stages[node].matrix[element]
                 const[k] += float(c) * self.stages[node].const[element]
-        return Affine(matrix, const)
+        return ColumnForms(matrix, const)
 
     # --- on one domain --------------------------------------------------------------------------
 
@@ -181,8 +181,9 @@ class Units:
         return low, high
 
     def combine(
-        self, atoms: Affine, used: Multipliers, signs: Signs, low: FloatArray, high: FloatArray
-    ) -> Combined:
+        self, atoms: ColumnForms, used: UnitMultipliers, signs: Signs, low: FloatArray,
+        high: FloatArray,
+    ) -> CombinedBound:
         """The bound that multipliers give on the domain with these splits (gates,) and bounds of
         the units (K,), by backward substitution: fractions and multipliers are rounded first.
 
@@ -217,7 +218,7 @@ class Units:
         if used.rows.any():
             params[REGION_ROWS] = {int(k): float(used.rows[k]) for k in np.flatnonzero(used.rows)}
         x = v[: self.inputs]
-        return Combined(const + float(np.minimum(x * self.lo, x * self.hi).sum()), params)
+        return CombinedBound(const + float(np.minimum(x * self.lo, x * self.hi).sum()), params)
 
 
 def _short(values: FloatArray) -> FloatArray:
@@ -227,10 +228,10 @@ def _short(values: FloatArray) -> FloatArray:
     return short
 
 
-def shortened(used: Multipliers) -> Multipliers:
+def shortened(used: UnitMultipliers) -> UnitMultipliers:
     """Multipliers in units of the greatest one of an atom, or of any where no atom has one, with
     few significant bits."""
     top = used.atoms.max(initial=0.0)
     unit = top if top > 0 else max(np.abs(used.units).max(initial=0.0), 1e-300)
     atoms = np.where(used.atoms > 1e-9 * unit, used.atoms / unit, 0.0)
-    return Multipliers(_short(atoms), used.units / unit, _short(used.rows / unit))
+    return UnitMultipliers(_short(atoms), used.units / unit, _short(used.rows / unit))
