@@ -72,11 +72,11 @@ def test_gradients_are_the_adjoint(axes: int, transposed: bool) -> None:
 @given(m=convolutions())
 def test_a_batch_in_parts_is_what_its_images_are_alone(m: Conv) -> None:
     x = np.random.default_rng(1).normal(size=(5, *m.in_shape))
-    usual, convolution._NUMBERS = convolution._NUMBERS, 1
+    usual, convolution.NUMBERS = convolution.NUMBERS, 1
     try:
         parts = apply_numpy(m, x)
     finally:
-        convolution._NUMBERS = usual
+        convolution.NUMBERS = usual
     alone = np.concatenate([apply_numpy(m, x[k : k + 1]) for k in range(5)])
     assert np.allclose(parts, alone, rtol=1e-13, atol=0)
     # Sums of cancelling products differ by what their sizes allow.

@@ -2,6 +2,10 @@
 
 Each fact is a lower bound of one signed node element with the multipliers that attain it, so that
 a certificate can carry it. Nodes are taken in order, and every node profits from those before it.
+
+On large networks two things come before: a pass without optimising (`plain_root`), after which most
+units are decided and many claims closed; and what is then optimised stops at the sign, where only
+the sign counts.
 """
 
 from __future__ import annotations
@@ -18,10 +22,19 @@ from verifex.engine.bounds.layout import IntermediateBounds, Layout, Signs
 from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget, Pace
 from verifex.ir.exact import FloatArray
-from verifex.ir.ops import Gate, Relu, Step
+from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Relu, Step
 from verifex.semantics.linear import Rows
+from verifex.semantics.parameters import Parameter, ParameterKind
 
-_ROWS = 512
+ROWS = 512
+
+_STEPS = Effort(16, 0.3, 0.88)
+"""How long the bounds of units are optimised at most, where all that is relaxed are ReLUs. On
+networks of mnist_fc that gives 98 % of what 60 steps win of the width, in a fourth of the time."""
+
+_CLEAR = 1e-4
+"""A sign is clear once the bound is beyond zero by this share of the width: steering may be in
+float32."""
 
 
 @dataclass
@@ -58,25 +71,38 @@ def to_rows(boxes: IntermediateBounds, domain: torch.Tensor, layout: Layout, sig
     )
 
 
+def plain_root(
+    layout: Layout, bounder: Bounder, lo: FloatArray, hi: FloatArray, budget: Budget
+) -> Root:
+    """Bounds of every relaxed node over the box lo <= x <= hi, both (n,), by one backward pass
+    each, with the parameters that optimising begins with."""
+    return root_facts(layout, bounder, lo, hi, budget, None)
+
+
 def root_facts(
     layout: Layout,
     bounder: Bounder,
     lo: FloatArray,
     hi: FloatArray,
     budget: Budget,
-    effort: Effort,
+    effort: Effort | None,
+    root: Root | None = None,
 ) -> Root:
-    """Optimise the bounds of every relaxed node over the box lo <= x <= hi, both (n,).
+    """Optimise the bounds of every relaxed node over the box lo <= x <= hi, both (n,), beginning
+    with what `root` knows, into which they are put. Without `effort`: see `plain_root`.
 
     Sound: what the budget leaves no time for keeps the bounds that it has.
     """
     signs = np.zeros((1, layout.gates), dtype=np.int8)
-    root = Root(layout, layout.propagate(lo[None], hi[None], signs))
+    if root is None:
+        root = Root(layout, layout.propagate(lo[None], hi[None], signs))
+    if effort is not None and effort.iterations > _STEPS.iterations and _only_relus(layout):
+        effort = _STEPS
     for node in layout.relaxed(direct=bool(bounder.balls or bounder.groups)):
         if budget.spent:
             break
         elements = _worth(layout, root.boxes, node)
-        most = min(_ROWS, rows_at_once(layout.graph, [node], budget.memory)) // 2
+        most = min(ROWS, rows_at_once(layout.graph, [node], budget.memory)) // 2
         pace = Pace(budget, most, most)
         while elements and not budget.spent:
             part, elements = elements[: pace.size], elements[pace.size :]
@@ -102,6 +128,12 @@ def _worth(layout: Layout, boxes: IntermediateBounds, node: int) -> list[int]:
     return [int(k) for k in np.flatnonzero(matters & (lo < hi))]
 
 
+def _only_relus(layout: Layout) -> bool:
+    """Whether all that is relaxed are ReLUs: of them, only undecided ones need bounds."""
+    kinds = Affine | Concat | Const | Input | Relu
+    return all(isinstance(layout.graph.nodes[i].op, kinds) for i in layout.order)
+
+
 def _relaxed_operand(layout: Layout, node: int) -> bool:
     from verifex.ir.ops import Mul, Univariate
 
@@ -115,10 +147,11 @@ def _improve(
     elements: list[int],
     lo: FloatArray,
     hi: FloatArray,
-    effort: Effort,
+    effort: Effort | None,
     stopped: Callable[[], bool],
 ) -> None:
-    """One batch of 2 k rows: the lower and the upper bound of each element."""
+    """One batch of 2 k rows: the lower and the upper bound of each element, without `effort` by the
+    first parameters."""
     layout, k = root.layout, len(elements)
     size = layout.graph.nodes[node].size
     start = torch.zeros((2 * k, size), dtype=torch.float64)
@@ -127,12 +160,21 @@ def _improve(
     signs = np.zeros((1, layout.gates), dtype=np.int8)
     rows = to_rows(root.boxes, torch.zeros(2 * k, dtype=torch.long), layout, signs)
     box = (torch.from_numpy(lo).expand(2 * k, -1), torch.from_numpy(hi).expand(2 * k, -1))
-    found = bounder.bound(rows, {node: start}, *box, effort, stopped=stopped)
     old_lo, old_hi = root.boxes.lo[node][0], root.boxes.hi[node][0]
+    if effort is None:
+        value, params = _plainly(bounder, rows, {node: start}, box)
+    else:
+        goal: float | torch.Tensor = float("inf")
+        if _only_relus(layout):  # whichever sign a bound shows, a ReLU is linear from there on
+            width = torch.from_numpy(old_hi - old_lo)[elements]
+            goal = (_CLEAR * width).nan_to_num().repeat(2)
+        found = bounder.bound(
+            rows, {node: start}, *box, effort, goal=goal, stopped=stopped)
+        value, params = found.value, found.params
     # What earlier batches found of the node is in its facts, and not in the boxes yet.
     known = layout.facts.get(node, (old_lo, old_hi))
     low, high = known[0].copy(), known[1].copy()
-    values = found.value.numpy()
+    values = value.numpy()
     for r in range(2 * k):
         i, sign = elements[r % k], 1 if r < k else -1
         bound = _outward(float(values[r]))
@@ -142,9 +184,22 @@ def _improve(
             low[i] = bound
         else:
             high[i] = -bound
-        params = {key: v[r].numpy() for key, v in found.params.items()}
-        root.facts.append(Fact(node, i, sign, bound, params))
+        mine = {key: v[r].numpy() for key, v in params.items()}
+        root.facts.append(Fact(node, i, sign, bound, mine))
     layout.facts[node] = (low, np.maximum(low, high))
+
+
+def _plainly(
+    bounder: Bounder, rows: Rows, start: dict[int, torch.Tensor],
+    box: tuple[torch.Tensor, torch.Tensor],
+) -> tuple[torch.Tensor, dict[Parameter, torch.Tensor]]:
+    """Bounds (R,) by the parameters that optimising begins with, and those that have to be told:
+    a certificate's checker chooses the same slopes of ReLUs itself."""
+    params = bounder.start(rows, list(start))
+    with torch.no_grad():
+        value, _, _ = bounder.evaluate_grouped(rows, start, params, *box)
+    told = {k: v for k, v in params.items() if k.kind is not ParameterKind.ALPHA}
+    return value, told
 
 
 def _outward(bound: float) -> float:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.optimise import Bounder
-from verifex.engine.bounds.root import Root, root_facts
+from verifex.engine.bounds.root import Root, plain_root, root_facts
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
 from verifex.engine.falsify.witness import refute
@@ -50,6 +50,10 @@ on the numbers at hand where that is more: exact re-evaluation loses less."""
 _PLAIN = 800
 """Domains after which a search of a large network begins again, with bounds tightened behind its
 splits: what closes with fewer is slower, and has longer certificates, with them."""
+
+
+_FEW_ROWS = 256
+"""Atoms whose rows are optimised before the bounds of the units are."""
 
 
 @dataclass
@@ -203,7 +207,14 @@ def decide_search(
         coarse=coarse, stopped=lambda: budget.spent,
     )
     torch.set_num_threads(tensor_threads(options, budget))
-    root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
+    known_root = None
+    if not options.refresh and like is None:
+        known_root = plain_root(layout, bounder, lo, hi, budget.part(0.5))
+        closed = _closed_plainly(problem, known_root, bounder, options, budget, whole_features)
+        if closed is not None:
+            return FormulaResult(closed, None, 0.0, Stats(domains=1, leaves=1))
+    root = root_facts(
+        layout, bounder, lo, hi, budget.part(0.5), options.root_effort, known_root)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
     violation = simplify(problem.violation(), *root.ends)
@@ -234,6 +245,33 @@ def decide_search(
         if not len(search.open_domains()) or policy.finished() or budget.spent:
             break
     return _result(search, root, policy)
+
+
+def _closed_plainly(
+    problem: Problem, root: Root, bounder: Bounder, options: SearchOptions, budget: Budget,
+    whole_features: WholeFeatures | None,
+) -> Closed | None:
+    """The record of a proof where plain bounds of the units suffice, and nothing but the claim's
+    own rows is optimised; None where they do not."""
+    layout = root.layout
+    violation = simplify(problem.violation(), *root.ends)
+    if violation == FALSE:
+        return Closed(layout, root.facts, Proof(), [])
+    distinct = list(dict.fromkeys(atoms(violation)))
+    if not 0 < len(distinct) <= _FEW_ROWS:
+        return None
+    lo, hi = problem.region.float_box() if whole_features is None else (
+        whole_features.lo, whole_features.hi)
+    rounding = Rounding(problem.graph, list(layout.targets), (lo, hi), root.ends)
+    policy = FormulaPolicy(problem, violation, distinct, rounding, whole_features)
+    roots = whole(
+        lo[None], hi[None], np.zeros((1, layout.gates), dtype=np.int8), [range(len(distinct))],
+        forms=len(distinct), waits=False)
+    plan = replace(options, tighten=False, ahead=0)
+    search = Search(root, bounder, policy, plan, budget, roots, None, whole_features)
+    search.begin()
+    left = search.open_domains()
+    return None if len(left) else Closed(layout, root.facts, search.proof, policy.atoms)
 
 
 def _nothing(layout: Layout) -> Closed:

@@ -19,7 +19,7 @@ from verifex.limits.checkpoint import checkpoint
 
 Shape = tuple[int, ...]
 
-_NUMBERS = 1 << 22
+NUMBERS = 1 << 22
 """Entries of the windows that are laid out at once: 32 MB."""
 
 
@@ -118,7 +118,7 @@ def convolve(conv: Convolution, values: Any, weight: Any) -> Any:
 def convolve_floats(conv: Convolution, values: FloatArray) -> FloatArray:
     """The same in float64: one matrix product for all windows of some images at a time."""
     per_image = prod(conv.forward_shapes[1][2:]) * prod(conv.weight.shape[1:]) * conv.groups
-    step = max(1, _NUMBERS // max(1, per_image * conv.forward_shapes[1][0]))
+    step = max(1, NUMBERS // max(1, per_image * conv.forward_shapes[1][0]))
     one = _scattered if conv.transposed else _gathered
     if values.shape[0] <= step:
         return one(conv, values)
