@@ -57,7 +57,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "half_spaces",
     ),
     "verifex.engine.falsify": (
-        "deployed interior open_gates replays", "witness", "kink_points points", "attack pieces",
+        "deployed interior open_gates replays", "witness", "kink_points points", "pieces", "attack",
         "attained nearer single", "seeker",
     ),
     "verifex.engine.search": (

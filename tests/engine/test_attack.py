@@ -50,7 +50,7 @@ def test_the_state_lasts_between_slices() -> None:
     problem, _ = gradient_problem(1)
     problem = Problem(problem.graph, problem.region, Atom(Form.of(
         {next(iter(problem.cells())): 1}, F(1000))))  # never violated
-    whole = attack(problem, Budget(600), node_bounds(problem), seed=3)
+    whole = attack(problem, Budget(600), node_bounds(problem), seed=3, pieces=20)
     calls = 0
 
     def clock() -> float:
@@ -58,7 +58,7 @@ def test_the_state_lasts_between_slices() -> None:
         calls += 1
         return float(calls)
 
-    sliced = Attack(problem, node_bounds(problem), seed=3)
+    sliced = Attack(problem, node_bounds(problem), seed=3, pieces=20)
     slices = 0
     while not sliced.ended:
         sliced.run(Budget(4, clock=clock))

@@ -12,11 +12,13 @@ from scipy.optimize import linprog
 
 from tests.helpers.gradient_nets import network
 from verifex.engine.budget import Budget
+from verifex.engine.falsify.attack import attack
 from verifex.engine.falsify.pieces.local_search import PieceSearch, raised
 from verifex.engine.falsify.pieces.tangents import LocalGraph
 from verifex.engine.falsify.seeker import Seeker
 from verifex.engine.falsify.witness import refute, replay
 from verifex.engine.margin import batch_margin
+from verifex.engine.run import node_bounds
 from verifex.ir.exact import as_float
 from verifex.ir.formula import TRUE, And, Atom, Form, Or
 from verifex.ir.graph import Builder
@@ -152,6 +154,21 @@ def test_a_claim_that_one_small_piece_breaks_is_refuted() -> None:
     search.run(Budget(60), enough=0.0)
     assert search.point is not None
     assert refute(broken, search.point.tolist()) is not None
+
+
+def test_the_attack_finds_what_only_the_best_point_of_a_piece_breaks() -> None:
+    found = missed = 0
+    for seed in range(6):
+        problem, forms = questions(seed)
+        best = every_piece(problem, "output", [])
+        bound = F(best - 1e-6 * abs(best))
+        broken = replace(problem, require=Atom(Form(
+            (-forms["output"]).terms, bound), strict=True))
+        bounds = node_bounds(broken)
+        missed += attack(broken, Budget(60), bounds).witness is None
+        found += attack(broken, Budget(60), bounds, pieces=200).witness is not None
+    assert found == 6
+    assert missed > 0
 
 
 def test_what_is_raised_decides_the_margin() -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from tests.helpers.gradient_nets import small_network
 from verifex.engine import ranges
-from verifex.engine.falsify.attained import tighter
-from verifex.engine.findings.reasons import Reason
+from verifex.engine.falsify.attained import Best, tighter
+from verifex.engine.findings.reasons import Reason, ReasonKind
 from verifex.engine.ranges import RangeQuestion, find_each, find_range
 from verifex.engine.search import extrema
 from verifex.engine.solve.pool import SolverPool
@@ -176,6 +176,33 @@ def test_a_value_on_a_kink_alone_is_marked_so(pool: SolverPool) -> None:
     assert len(verdict.high.open_gates) == 1
     assert not verdict.low.open_gates
     assert verdict.settled
+
+
+def test_an_end_that_nothing_attains_says_so(
+    pool: SolverPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps points from being found, an open end has a reason."""
+    monkeypatch.setattr(Best, "offer", lambda self, vector: None)
+    b = Builder()
+    x = b.input("x", (2,))
+    y = b.affine(dense([[1.0, 2.0]]), b.relu(x))
+    region = Region((F(-1),) * 2, (F(1),) * 2)
+    verdict = find_range(Problem(b.build({"y": y}), region, TRUE), Form.of({(y, 0): 1}),
+                         Settings(seconds=20, solvers=()), pool)
+    assert not verdict.settled
+    assert [(r.kind, r.source, r.bound) for r in verdict.reasons] == [
+        (ReasonKind.NOT_ATTAINED, "minimum", pytest.approx(0.0)),
+        (ReasonKind.NOT_ATTAINED, "maximum", pytest.approx(3.0))]
+
+
+def test_smooth_functions_have_no_exact_values_and_the_range_says_so(pool: SolverPool) -> None:
+    b = Builder()
+    x = b.input("x", (1,))
+    y = b.univariate("tanh", x)
+    verdict = find_range(Problem(b.build({"y": y}), Region((F(-1),), (F(1),)), TRUE),
+                         Form.of({(y, 0): 1}), Settings(seconds=5, solvers=()), pool)
+    assert verdict.high.attained is None
+    assert [r.kind for r in verdict.reasons] == [ReasonKind.NO_EXACT_VALUES] * 2
 
 
 def test_no_time_leaves_the_bounds_and_a_sample(pool: SolverPool) -> None:

@@ -1,4 +1,4 @@
-"""Falsification: corners, random points and projected gradient on the claim's margin, batched.
+"""Falsification: corners, random points, projected gradient on the claim's margin, and pieces.
 
 Floating point steers; every hit is replayed exactly by `witness.refute`. The gradient runs through
 the attribution (which is part of the graph), with gates smoothed in the backward pass only. All of
@@ -14,6 +14,7 @@ import numpy as np
 
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
+from verifex.engine.falsify.pieces.local_search import PieceSearch
 from verifex.engine.falsify.points import Samples, into_region
 from verifex.engine.falsify.witness import refute
 from verifex.engine.margin import batch_margin, deciding_forms
@@ -33,6 +34,9 @@ _TURNS = 128
 _ROUNDS = 12
 _STEPS, _STARTS, _SOFTNESS = 40, 32, 0.1
 
+PIECES = 200
+"""Pieces of one attack; the next one, of another seed, begins elsewhere."""
+
 
 @dataclass(frozen=True)
 class AttackResult:
@@ -45,10 +49,11 @@ class AttackResult:
 
 def attack(
     problem: Problem, budget: Budget, bounds: NodeBounds, *, seed: int = 0, rounds: int = 8,
-    gradient: bool = True, near: Sequence[float] = (),
+    gradient: bool = True, near: Sequence[float] = (), pieces: int = 0,
 ) -> AttackResult:
     """Look for a counterexample until the budget or the rounds are used up (see `Attack`)."""
-    found = Attack(problem, bounds, seed=seed, rounds=rounds, gradient=gradient, near=near)
+    found = Attack(problem, bounds, seed=seed, rounds=rounds, gradient=gradient, near=near,
+                   pieces=pieces)
     found.run(budget)
     return found.result
 
@@ -59,14 +64,15 @@ class Attack:
     `bounds` of the nodes over the region tell how much the margins computed here may err. `near`,
     if given, is where one may be: points around what the region leaves of it come first. Then come
     `rounds` batches of corners and random points, corners that differ in one input from the best
-    one, and, with `gradient`, a climb along the margin's slope.
+    one, with `gradient` a climb along the margin's slope, and then the best points of `pieces`
+    pieces on which the graph is affine.
     """
 
     def __init__(
         self, problem: Problem, bounds: NodeBounds, *, seed: int = 0, rounds: int = 8,
-        gradient: bool = True, near: Sequence[float] = (),
+        gradient: bool = True, near: Sequence[float] = (), pieces: int = PIECES,
     ) -> None:
-        self.problem, self.near, self.rounds = problem, near, rounds
+        self.problem, self.near, self.rounds, self.pieces = problem, near, rounds, pieces
         self.violation = problem.violation()
         self.samples, self.rng = Samples.of(problem), np.random.default_rng(seed)
         box = problem.region.float_box()
@@ -77,7 +83,7 @@ class Attack:
         self.witness: Witness | None = None
         self.best_point: FloatArray | None = None
         self.best, self.tried, self.ended = -np.inf, 0, False
-        self._steps = self._all_steps()
+        self._seed, self._steps, self._budget = seed, self._all_steps(), Budget(0.0)
 
     @property
     def result(self) -> AttackResult:
@@ -87,6 +93,7 @@ class Attack:
     def run(self, budget: Budget) -> Witness | None:
         """Go on until there is a witness, nothing is left to try (`ended`), or the budget is spent.
         """
+        self._budget = budget
         while self.witness is None and not self.ended and not budget.spent:
             self.ended = next(self._steps, self) is self
         return self.witness
@@ -106,6 +113,8 @@ class Attack:
             yield from self._turn_inputs(self.best_point)
         if self.climbs and self.best_point is not None:
             yield from self._climb(self.best_point)
+        if self.pieces and self.best_point is not None:
+            yield from self._search_pieces(self.best_point)
 
     def _try(self, batch: FloatArray) -> FloatArray:
         """Keep the best point of a batch, and a witness if there is one; the margins (B,)."""
@@ -139,6 +148,20 @@ class Attack:
             both = self.samples.inside(np.stack([batch[int(score.argmax())], together]))
             values = self._try(both)
             point, best = both[int(values.argmax())], float(values.max())
+
+    def _search_pieces(self, start: FloatArray) -> Iterator[None]:
+        """From piece to piece, beginning with that of a point."""
+        try:
+            search = PieceSearch(self.problem, seed=self._seed, starts=[start])
+        except UnsupportedError:
+            return  # decision trees have no pieces
+        best = self.best
+        while search.pieces < self.pieces and not search.ended:
+            search.step(self._budget)
+            if search.point is not None and search.value > best:
+                best = search.value
+                self._try(search.point[None])
+            yield
 
     def _climb(self, start: FloatArray) -> Iterator[None]:
         """Projected sign-gradient ascent on the margin from random starts and the best point so

@@ -91,9 +91,13 @@ class PieceSearch:
 
     def run(self, budget: Budget, enough: float = np.inf) -> None:
         """Go on until the budget is spent or a value of at least `enough` is found."""
-        self._budget = budget
         while not (self.ended or budget.spent or self.value >= enough):
-            self.ended = next(self._steps, self) is self
+            self.step(budget)
+
+    def step(self, budget: Budget) -> None:
+        """Go on by one piece, or one batch of points."""
+        self._budget = budget
+        self.ended = self.ended or next(self._steps, self) is self
 
     def values(self, points: FloatArray) -> FloatArray:
         """What is sought at flat inputs (B, n), in floats; -inf where the assumption fails."""

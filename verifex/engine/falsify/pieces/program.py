@@ -27,8 +27,8 @@ _TANGENTS = 20
 """Rounds of tangents to a ball at most."""
 
 _TIGHT = 1e-6
-_SECONDS = 2.0
-"""Of one linear program, at most."""
+_SECONDS, _LEAST_SECONDS = 2.0, 0.05
+"""Of one linear program, at most; and what it may take in any case."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,8 @@ class PieceProgram:
             lo, hi = np.append(lo, -level), np.append(hi, level)
             cost = np.append(np.zeros(n), -1.0)
         for _ in range(1 + _TANGENTS * bool(self._balls)):
-            seconds = min(_SECONDS, left())
-            if seconds <= 0:
-                return None
+            # One that was begun is not lost where a slice of time ends.
+            seconds = min(_SECONDS, max(_LEAST_SECONDS, left()))
             answer = self._solver.minimise(cost, 0.0, a, b, lo, hi, seconds)
             if answer.x is None:
                 return None
