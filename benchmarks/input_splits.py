@@ -29,7 +29,7 @@ def one(network: str, prop: int, limit: float) -> dict[str, Any]:
     problem = load_query(query, existing(folder / name))
     started = time.process_time()
     search = inputs.InputSearch(problem, Budget(limit, MEMORY, 1))
-    search.run()
+    search.go_on()
     return {"query": f"{network} prop_{prop}", "seconds": time.process_time() - started,
             "boxes": search.tree.count, "closed": search.finished}
 

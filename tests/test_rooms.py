@@ -46,7 +46,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verifex.engine": (
         "findings margin solve", "budget", "watch", "execute testimony verdict",
-        "bounds float_margin", "falsify", "search", "run", "by_solver range_end",
+        "bounds float_margin", "falsify", "search", "run", "by_solver range_end", "portfolio",
         "decide range_search", "radius", "by_threshold", "ranges",
     ),
     "verifex.engine.execute": (
@@ -55,6 +55,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verifex.engine.bounds": (
         "batched_lp cost facts layout region_rows rounding single_lp", "exact optimise", "root",
         "half_spaces",
+    ),
+    "verifex.engine.portfolio": (
+        "engine progress shares", "others searches", "portfolio",
     ),
     "verifex.engine.falsify": (
         "deployed interior open_gates replays", "witness", "kink_points points", "pieces", "attack",

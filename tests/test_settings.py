@@ -16,7 +16,7 @@ from verifex.cli.options import CLAIM, OPTIONS, RANGE, SEARCH, read_settings
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
 from verifex.engine.search import claims, extrema
-from verifex.errors import InputError, UnsupportedError, UsageError
+from verifex.errors import InputError, UsageError
 from verifex.ir.formula import Atom, Form
 from verifex.ir.graph import Builder
 from verifex.ir.linmap import dense
@@ -148,12 +148,7 @@ def test_the_seed_reaches_the_points_of_every_search(
             lambda lo, hi, balls, seed, honest=honest: given.append(seed) or honest(
                 lo, hi, balls, seed))
     problem, form = ramp()
-    settings = Settings(engine="search", attack=False, seed=seed, seconds=20.0)
-
-    def refuse(*_: object) -> None:
-        raise UnsupportedError("boxes", expected="gates")
-
-    monkeypatch.setattr("verifex.engine.search.inputs.search.decide_inputs", refuse)
+    settings = Settings(engine="gates", attack=False, seed=seed, seconds=20.0)
     decide(problem, settings)
     find_range(problem, form, settings)
     assert given == [seed, seed]

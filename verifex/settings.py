@@ -18,8 +18,13 @@ from typing import Any, TypedDict
 from verifex.errors import InputError, UsageError
 
 ENGINES: Mapping[str, tuple[str, ...]] = {
-    "auto": ("highs", "z3"), "search": (), "milp": ("highs",), "smt": ("z3",)}
-"""The solvers of each engine; "auto" and "search" begin with a search of our own."""
+    "auto": ("highs", "z3"), "search": (), "milp": ("highs",), "smt": ("z3",), "inputs": (),
+    "gates": ()}
+"""The solvers of each engine. "auto" shares the time among them and our own searches, "search" is
+our own searches, "inputs" and "gates" only one of them (for ranges, "search")."""
+
+SEARCHING = ("auto", "search", "inputs", "gates")
+"""The engines with a search of our own."""
 
 DEVICES = ("cpu", "cuda", "auto")
 
@@ -68,7 +73,7 @@ class Settings:
         """Whether our own search runs before them."""
         if self.search is not None:
             return self.search
-        return self.engine in ("auto", "search") and not self.solvers
+        return self.engine in SEARCHING and not self.solvers
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """With other values, by the keywords of `ClaimChanges`; TypeError for any other."""

@@ -409,7 +409,8 @@ def test_many_inputs_are_attacked_with_gradients(
     )
     verdict = decide(problem, Settings(seconds=20, solvers=()), pool)
     assert verdict.outcome is Outcome.REFUTED
-    assert (verdict.evidence[0].source == ATTACK) == climbs
+    first = next(step for step in verdict.steps if step.stage == ATTACK)
+    assert (first.result == "witness") == climbs
 
 
 # --- nothing is left out in silence -------------------------------------------------------------

@@ -328,7 +328,7 @@ def test_the_deadline_is_obeyed_and_the_bound_of_what_is_open_holds() -> None:
     claim = Problem(problem.graph, problem.region, Atom(Form.of({(node, 0): 1}, Fraction(-seen))))
     clock = Ticks(0.01)
     search = InputSearch(claim, Budget(0.5, clock=clock))
-    search.run()
+    search.go_on()
     assert clock.readings < 100  # 50 of them until the deadline
     if search.witness is None:
         assert not search.finished

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from verifex.engine.solve.processes import resident_alone
@@ -30,6 +30,25 @@ def _never() -> bool:
     return False
 
 
+class PausableClock:
+    """The clock of the wall, which may stand still: what is loaded meanwhile counts for nobody."""
+
+    def __init__(self) -> None:
+        self._left_out = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() - self._left_out
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Nothing that is done in here takes any time."""
+        started = self()
+        try:
+            yield
+        finally:
+            self._left_out += self() - started
+
+
 @dataclass(frozen=True)
 class Budget:
     """Seconds of a clock from the moment of creation, and bytes of memory for a solver's process
@@ -49,6 +68,14 @@ class Budget:
     def __post_init__(self) -> None:
         object.__setattr__(self, "started", self.clock())  # the class is frozen
 
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """What is imported in here, such as torch, is no time spent on deciding: the clock of the
+        whole question stands still, if it can."""
+        clock = self.clock
+        with clock.standing_still() if isinstance(clock, PausableClock) else nullcontext():
+            yield
+
     @property
     def elapsed(self) -> float:
         return self.clock() - self.started
@@ -62,9 +89,11 @@ class Budget:
     def spent(self) -> bool:
         return self.left <= 0.0
 
-    def part(self, share: float, at_least: float = 0.0) -> Budget:
-        """A budget of a share of what is left, but at least `at_least` seconds of it."""
-        seconds = min(self.left, max(self.left * share, at_least))
+    def part(
+        self, share: float, at_least: float = 0.0, at_most: float = math.inf
+    ) -> Budget:
+        """A budget of a share of what is left, but at least and at most so many seconds of it."""
+        seconds = min(self.left, at_most, max(self.left * share, at_least))
         return Budget(seconds, self.memory, self.threads, self.clock, self.stopped)
 
     @contextmanager

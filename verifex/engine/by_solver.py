@@ -1,15 +1,18 @@
-"""One solver's try at a claim: what it says is replayed, compared with what is known, weighed."""
+"""One solver's try at a claim: what it says is replayed, compared with what is known, weighed.
+
+A try goes in steps (`solve/steps.py`), so that a solver can be paused while others work.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from verifex.engine.falsify.interior import interior_point
+from verifex.engine.falsify.interior import look_inside
 from verifex.engine.falsify.witness import refute, snap
 from verifex.engine.findings.reasons import (
-    SEARCH,
     Evidence,
     EvidenceKind,
     Reason,
@@ -17,7 +20,8 @@ from verifex.engine.findings.reasons import (
     replayed,
 )
 from verifex.engine.float_margin import WorstMargin
-from verifex.engine.run import Run
+from verifex.engine.run import OpenPart, Run
+from verifex.engine.solve.steps import Steps, finish
 from verifex.engine.testimony import Hearing, Statement, heard
 from verifex.engine.verdict import Outcome, Verdict, Witness
 from verifex.errors import UnsupportedError
@@ -28,23 +32,36 @@ from verifex.semantics.claim import NodeBounds, Question, ask
 
 def by_solver(run: Run, name: str) -> Verdict | None:
     """One solver's try; anything it cannot take becomes a reason, named."""
+    started = time.monotonic()
+    last = run.settings.asked[-1] == name
+    verdict = finish(steps_of(run, name, 1.0 if last else 0.8))
+    run.stage(name, started, verdict.outcome.value if verdict else "open")
+    return None if verdict is None else replace(verdict, steps=tuple(run.steps))
+
+
+def steps_of(
+    run: Run, name: str, share: float = 1.0, rest: OpenPart | None = None,
+    in_turns: Callable[[], None] | None = None,
+) -> Steps[Verdict | None]:
+    """The same in steps, in a `share` of the time that is left. With a `rest` the solver is asked
+    about that alone, if it may believe whoever closed the other parts. `in_turns`: it is paused
+    between steps, so that no half of the time is kept for a second run; called when one is due."""
     capabilities, availability = run.pool.info(name)
     if not availability.ok:
         run.reasons.append(Reason(ReasonKind.NOT_AVAILABLE, name, availability.reason))
         return None
-    started = time.monotonic()
     try:
         if capabilities.reads == "problem":
-            verdict = _problem_solver(run, name)
-        elif capabilities.exact:
-            verdict = _exact_solver(run, name, capabilities.products)
-        else:
-            verdict = _float_solver(run, name, capabilities.products)
+            return (yield from _problem_solver(run, name))
+        if capabilities.exact:
+            # Sound: an exact solver's word is not mixed with what a search found in floats.
+            sound = rest if rest is not None and rest.rounded else None
+            return (yield from _exact_solver(run, name, capabilities.products, sound))
+        floats = _FloatTry(run, name, capabilities.products, share, rest, in_turns)
+        return (yield from floats.steps())
     except UnsupportedError as error:
         run.reasons.append(Reason(ReasonKind.UNSUPPORTED, name, str(error)))
-        verdict = None
-    run.stage(name, started, verdict.outcome.value if verdict else "open")
-    return None if verdict is None else replace(verdict, steps=tuple(run.steps))
+        return None
 
 
 def _limits(run: Run, share: float = 1.0) -> SolveLimits:
@@ -67,48 +84,68 @@ def _ask(
 # --- floating-point solvers --------------------------------------------------------------------
 
 
-def _float_solver(run: Run, name: str, products: bool) -> Verdict | None:
+@dataclass
+class _FloatTry:
     """Maximise the violation's margin: clearly below zero, in two runs, is a claim, clearly above
     a candidate."""
-    question = _ask(run, products, margin=True, off_kinks=False, bounds=run.rest)
-    margin = WorstMargin(run.problem, run.bounds, question, run.rest is not None)
-    last = run.settings.asked[-1] == name
-    budget = run.budget.part(1.0 if last else 0.8)
-    answers: list[Answer] = []
-    broken: list[Witness] = []
 
-    def once(attempt: int, share: float) -> Statement | None:
-        limits = _limits(run)
-        limits = replace(limits, seconds=budget.left * share, seed=limits.seed + attempt)
-        answers.append(run.pool.solve(name, question.model, limits))
+    run: Run
+    name: str
+    products: bool
+    share: float
+    rest: OpenPart | None
+    in_turns: Callable[[], None] | None
+    answers: list[Answer] = field(default_factory=list)
+    broken: Witness | None = None
+
+    def __post_init__(self) -> None:
+        run, rest = self.run, self.rest
+        bounds = None if rest is None else rest.bounds
+        self.question = _ask(run, self.products, margin=True, off_kinks=False, bounds=bounds)
+        self.margin = WorstMargin(run.problem, run.bounds, self.question, rest is not None)
+        self.budget = run.budget.part(self.share)
+
+    def once(self, attempt: int, share: float) -> Steps[Statement | None]:
+        """One run, in a share of the time that is left; None where there is a witness."""
+        run, limits = self.run, _limits(self.run)
+        limits = replace(limits, seconds=self.budget.left * share, seed=limits.seed + attempt)
+        self.answers.append((yield from run.pool.asking(self.name, self.question.model, limits)))
         # A point that breaks the claim exactly beats whatever a solver states.
-        if (witness := _exact_witness(run, question, answers[-1])) is not None:
-            broken.append(witness)
+        self.broken = _exact_witness(run, self.question, self.answers[-1])
+        if self.broken is not None:
             return None
-        said = heard(answers[-1])
+        said = heard(self.answers[-1])
         if said.infeasible and run.margin_high is None:
-            witness = attain_some(run)
-            if witness is not None:
-                broken.append(witness)
+            self.broken = attain_some(run)
+            if self.broken is not None:
                 return None
-        return replace(said, against=margin.against(said, run.margin_high))
+        said = replace(said, against=self.margin.against(said, run.margin_high))
+        if self.in_turns is not None and not said.against and self.margin.decides(said):
+            self.in_turns()
+        return said
 
-    told: list[Reason] = []
-    said = Hearing(name, once, margin.decides, True, lambda: budget.spent, told).outcome()
-    run.doubt(told)
-    if broken:
-        return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=broken[0])
-    if said is not None and (verdict := _float_claim(run, name, margin, said)) is not None:
-        return verdict
-    answer = next((a for a in answers if a.point is not None), answers[-1])
-    if answer.point is None:
-        run.reasons += [] if said is None else [_no_answer(name, answer)]
+    def steps(self) -> Steps[Verdict | None]:
+        """All runs, and what comes of them."""
+        run, name, told = self.run, self.name, list[Reason]()
+        said = yield from Hearing(
+            name, self.once, self.margin.decides, True, lambda: self.budget.spent, told,
+            reserve=self.in_turns is None).hear()
+        run.doubt(told)
+        if self.broken is not None:
+            return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=self.broken)
+        if said is not None:
+            claim = _float_claim(run, name, self.margin, said, self.rest)
+            if claim is not None:
+                return claim
+        answer = next((a for a in self.answers if a.point is not None), self.answers[-1])
+        if answer.point is None:
+            run.reasons += [] if said is None else [_no_answer(name, answer)]
+            return None
+        witness = yield from _inner_witness(run, name, self.products, self.question, answer)
+        if witness is not None:
+            return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=witness)
+        run.reasons.append(Reason(ReasonKind.TIE, name))
         return None
-    witness = _inner_witness(run, name, products, question, answer)
-    if witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=replayed(name), witness=witness)
-    run.reasons.append(Reason(ReasonKind.TIE, name))
-    return None
 
 
 def attain_some(run: Run) -> Witness | None:
@@ -120,23 +157,32 @@ def attain_some(run: Run) -> Witness | None:
     return next((witness for witness in found if witness is not None), None)
 
 
-def _float_claim(run: Run, name: str, margin: WorstMargin, said: Statement) -> Verdict | None:
+def _float_claim(
+    run: Run, name: str, margin: WorstMargin, said: Statement, rest: OpenPart | None
+) -> Verdict | None:
     """What a floating-point solver's statement, in two runs, claims."""
     if not margin.decides(said):
         return None
     if said.bound is not None:
         run.margin_claimed = margin.claimed(said.bound)
-    evidence: list[Evidence] = []
-    if run.rest is not None and run.proof is not None:
-        proof = run.proof.proof
-        evidence.append(Evidence(
-            EvidenceKind.PARTLY_CLOSED, SEARCH, count=proof.leaves, open=proof.open))
     if said.infeasible:
-        evidence.append(Evidence(EvidenceKind.INFEASIBLE, name))
+        word = Evidence(EvidenceKind.INFEASIBLE, name)
     elif run.margin_claimed is None:
-        evidence.append(Evidence(EvidenceKind.REST_HOLDS, name))
+        word = Evidence(EvidenceKind.REST_HOLDS, name)
     else:
-        evidence.append(Evidence(EvidenceKind.MARGIN, name, run.margin_claimed))
+        word = Evidence(EvidenceKind.MARGIN, name, run.margin_claimed)
+    return _claimed(run, word, rest)
+
+
+def _claimed(run: Run, word: Evidence, rest: OpenPart | None) -> Verdict:
+    """A claim on a solver's word, which may be about what a search has left open alone."""
+    evidence = [word]
+    if rest is not None:
+        # What was open when the solver was asked contains what is open by now.
+        run.proof = rest.record()
+        proof = run.proof.proof
+        evidence.insert(0, Evidence(
+            EvidenceKind.PARTLY_CLOSED, rest.source, count=proof.leaves, open=proof.open))
     return run.verdict(Outcome.CLAIMED, evidence=evidence)
 
 
@@ -147,13 +193,14 @@ def _no_answer(name: str, answer: Answer) -> Reason:
 
 def _inner_witness(
     run: Run, name: str, products: bool, question: Question, answer: Answer
-) -> Witness | None:
+) -> Steps[Witness | None]:
     """A witness inside the activation region that the solver's point lies in."""
     for steady in (False, True):  # more than a witness needs, which is simpler, then just that
         if run.budget.spent:
             break
         strict = _ask(run, products, margin=True, off_kinks=not steady, steady=steady)
-        inner = interior_point(question, answer, strict, run.pool, name, _limits(run, 0.5))
+        inner = yield from look_inside(
+            question, answer, strict, run.pool, name, _limits(run, 0.5))
         if inner is not None:
             return refute(run.problem, inner)
     return None
@@ -162,21 +209,25 @@ def _inner_witness(
 # --- exact solvers -----------------------------------------------------------------------------
 
 
-def _exact_solver(run: Run, name: str, products: bool) -> Verdict | None:
+def _exact_solver(
+    run: Run, name: str, products: bool, rest: OpenPart | None
+) -> Steps[Verdict | None]:
     """First the closed question (kinks allowed): none means claimed. Then those whose answers
     refute: with no gate at zero, and with none at zero that a value of the claim depends on."""
-    closed = _ask(run, products, margin=False, off_kinks=False)
-    answer = run.pool.solve(name, closed.model, _limits(run))
+    bounds = None if rest is None else rest.bounds
+    closed = _ask(run, products, margin=False, off_kinks=False, bounds=bounds)
+    answer = yield from run.pool.asking(name, closed.model, _limits(run))
     if answer.status is Status.INFEASIBLE:
         if _violated(run, name):
             return None
-        return run.verdict(Outcome.CLAIMED, evidence=[Evidence(EvidenceKind.UNSATISFIABLE, name)])
+        return _claimed(run, Evidence(EvidenceKind.UNSATISFIABLE, name), rest)
     witness = _exact_witness(run, closed, answer)
     for steady in () if answer.point is None else (False, True):
         if witness is not None or run.budget.spent:
             break
-        strict = _ask(run, products, margin=False, off_kinks=not steady, steady=steady)
-        answer = run.pool.solve(name, strict.model, _limits(run))
+        strict = _ask(
+            run, products, margin=False, off_kinks=not steady, bounds=bounds, steady=steady)
+        answer = yield from run.pool.asking(name, strict.model, _limits(run))
         witness = _exact_witness(run, strict, answer)
         if answer.status is not Status.INFEASIBLE:
             break
@@ -211,10 +262,10 @@ def _violated(run: Run, name: str) -> bool:
     return True
 
 
-def _problem_solver(run: Run, name: str) -> Verdict | None:
+def _problem_solver(run: Run, name: str) -> Steps[Verdict | None]:
     """A decider that reads the problem itself (region enumeration)."""
     data: dict[str, Any] = problem_to_json(run.problem)
-    answer = run.pool.solve_problem(name, data, _limits(run))
+    answer = yield from run.pool.asking(name, data, _limits(run))
     if answer.status is Status.INFEASIBLE:
         if _violated(run, name):
             return None

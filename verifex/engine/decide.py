@@ -7,12 +7,8 @@ within `TOLERANCE` of zero decides nothing: ties go to a solver in exact arithme
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
-from fractions import Fraction
-from functools import partial
-from typing import TYPE_CHECKING
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.by_solver import by_solver
@@ -32,7 +28,7 @@ from verifex.engine.findings.reasons import (
 )
 from verifex.engine.findings.undefined import region_notes
 from verifex.engine.margin import lower_margin
-from verifex.engine.run import Run, has_smooth, node_bounds
+from verifex.engine.run import Run, node_bounds
 from verifex.engine.search.record import Closed, Proof
 from verifex.engine.search.trees.ground import depends_on_trees
 from verifex.engine.solve.pool import SolverPool
@@ -43,9 +39,6 @@ from verifex.ir.formula import FALSE, TRUE, Atom, fold, negate, simplify
 from verifex.ir.problem import Problem
 from verifex.ir.region import LARGEST
 from verifex.settings import Settings
-
-if TYPE_CHECKING:
-    from verifex.engine.search.claims import FormulaResult
 
 
 def decide(
@@ -101,11 +94,9 @@ def _found(run: Run, verdict: Verdict | None) -> Verdict:
         verdict = run.tried(TREE_SEARCH, lambda: _by_trees(run))
     if verdict is None and settings.attack:
         verdict = run.tried(ATTACK, lambda: _by_attack(run, quick=settings.searches))
-    searches = ((INPUT_SEARCH, _by_inputs), (SEARCH, _by_search)) if settings.searches else ()
-    for source, search in searches:
-        if verdict is None and not run.watch.stop.is_set():
-            verdict = run.tried(source, partial(search, run))
-    for name in settings.asked:
+    if verdict is None and settings.searches and not run.watch.stop.is_set():
+        verdict = _by_portfolio(run)
+    for name in () if settings.searches else settings.asked:
         if verdict is not None or budget.spent:
             break
         verdict = run.tried(name, partial(by_solver, run, name))
@@ -212,70 +203,29 @@ def _by_trees(run: Run) -> Verdict | None:
     return run.verdict(Outcome.UNKNOWN, [open_])
 
 
-def _by_inputs(run: Run) -> Verdict | None:
-    """Branch and bound over input boxes, for claims on outputs of networks with few inputs."""
-    from verifex.engine.search.inputs.search import decide_inputs, free_inputs, share_of_time
+def _by_portfolio(run: Run) -> Verdict | None:
+    """The searches, and the solvers that are asked, in turns (`portfolio/`)."""
+    from verifex.engine.portfolio.others import AttackEngine, SolverEngine
+    from verifex.engine.portfolio.portfolio import Portfolio
+    from verifex.engine.portfolio.searches import GatesEngine, InputsEngine
 
-    started = time.monotonic()
-    share = run.budget.part(share_of_time(free_inputs(run.problem)))
-    try:
-        found = decide_inputs(run.problem, share, run.watch.search())
-    except UnsupportedError:
-        return None  # the search over gates takes every claim
-    run.stage("inputs", started, f"{found.boxes} boxes, {found.leaves} closed")
-    witness = found.witness or run.attained(found.nearest)
-    if witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=replayed(INPUT_SEARCH), witness=witness)
-    if found.closed is not None:
-        run.proof = found.closed
-        closed = Evidence(EvidenceKind.BOXES_CLOSED, INPUT_SEARCH, count=found.leaves)
-        return run.verdict(Outcome.CLAIMED, evidence=[closed])
-    if run.problem.assume == TRUE and math.isfinite(found.lower):
-        # Sound: bounds are rounded outward, and closed boxes have a margin above zero.
-        low = Fraction(found.lower)
-        run.margin_low = low if run.margin_low is None else max(low, run.margin_low)
-    left = found.boxes - 2 * found.leaves + 1
-    run.reasons.append(Reason(ReasonKind.BOXES_OPEN, INPUT_SEARCH, count=left))
-    return None
-
-
-def _by_search(run: Run) -> Verdict | None:
-    """Branch and bound over gates; it leaves a proof from which a certificate is written."""
-    started = time.monotonic()  # loading torch counts
-    from verifex.engine.search.claims import decide_search
-    from verifex.engine.search.gates.search import SearchOptions
-    from verifex.engine.search.handover import SEARCH_SHARE
-
-    share = run.budget.part(SEARCH_SHARE if run.settings.asked else 1.0)
-    options = SearchOptions(device=run.settings.device, inputs=has_smooth(run.problem))
-    try:
-        found = decide_search(
-            run.problem, share, options, run.watch.search(), run.settings.seed, run.like)
-    except UnsupportedError as error:
-        run.reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
-        run.stage("search", started, "unsupported")
-        return None
-    stats = found.stats
-    run.stage("search", started, f"{stats.domains} domains, {stats.lps} leaf programs")
-    witness = found.witness or run.attained(found.nearest)
-    if witness is not None:
-        return run.verdict(Outcome.REFUTED, evidence=replayed(SEARCH), witness=witness)
-    run.proof = found.closed or found.unfinished
-    if found.closed is not None and not stats.ties:
-        closed = Evidence(EvidenceKind.LEAVES_CLOSED, SEARCH, count=max(1, stats.leaves))
-        return run.verdict(Outcome.CLAIMED, evidence=[closed])
-    if found.rest is not None and not stats.ties and run.settings.asked:
-        run.rest = found.rest.bounds(run.bounds)
-    run.reasons += [Reason(ReasonKind.PROCESS_LOST, SEARCH, why) for why in stats.lost]
-    run.reasons.append(
-        _out_of_time(run.problem, found) if share.spent else
-        Reason(ReasonKind.LEAVES_UNDECIDED, SEARCH, count=stats.unresolved + stats.ties))
-    return None
-
-
-def _out_of_time(problem: Problem, found: FormulaResult) -> Reason:
-    """How far the search came, by its own bounds, which nobody has checked."""
-    # With an assumption the rows of the search are not only those of the margin.
-    known = problem.assume == TRUE and math.isfinite(found.lower)
-    bound = min(found.lower, 0.0) if known else None
-    return Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH, count=found.stats.domains, bound=bound)
+    settings = run.settings
+    wanted = settings.check or settings.certificate is not None
+    portfolio = Portfolio(run, proof_wanted=wanted)
+    if settings.engine != "gates":
+        try:
+            portfolio.engines.append(InputsEngine(run))
+        except UnsupportedError as error:  # the search over gates takes every claim
+            if settings.engine == "inputs":
+                run.reasons.append(Reason(ReasonKind.UNSUPPORTED, INPUT_SEARCH, str(error)))
+    if settings.engine != "inputs":
+        portfolio.engines.append(GatesEngine(run))
+    for name in settings.asked:
+        _, availability = run.pool.info(name)
+        if availability.ok:
+            portfolio.engines.append(SolverEngine(run, name, portfolio.rest))
+        else:
+            run.reasons.append(Reason(ReasonKind.NOT_AVAILABLE, name, availability.reason))
+    if settings.attack:
+        portfolio.engines.append(AttackEngine(run))
+    return portfolio.decide()

@@ -34,6 +34,20 @@ from verifex.statement import ClaimStatement
 Found = TypeVar("Found")
 
 
+@dataclass(frozen=True)
+class OpenPart:
+    """What a search has left open: `bounds` of the nodes there. Elsewhere it has closed the claim.
+
+    `source` is the search, `record` gives its record so far, with open leaves where it is open.
+    `rounded`: what it closed, and the bounds, were rounded outward.
+    """
+
+    bounds: NodeBounds
+    source: str
+    record: Callable[[], Closed]
+    rounded: bool
+
+
 @dataclass
 class Run:
     """What has been found so far while a problem is being decided."""
@@ -63,8 +77,6 @@ class Run:
     closest: Closest | None = None
     """The point that came closest to a violation; one that violates the claim on a kink before any
     other."""
-    rest: NodeBounds | None = None
-    """Bounds of the nodes where the search is not finished: elsewhere it has closed the claim."""
 
     def tried(self, source: str, engine: Callable[[], Found]) -> Found | None:
         """What an engine returns; None where it is cut off, at the end of the time or since the
@@ -81,7 +93,10 @@ class Run:
             return None
 
     def stage(self, name: str, started: float, result: str) -> None:
-        seconds = time.monotonic() - started
+        self.step(name, time.monotonic() - started, result)
+
+    def step(self, name: str, seconds: float, result: str) -> None:
+        """What took so many seconds, in one go or in many, and what came of it."""
         self.steps.append(StageRecord(name, seconds, result))
         self.watch.stage(name, seconds, result)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from verifex.engine.findings.reasons import Reason, ReasonKind
+from verifex.engine.solve.steps import Steps, at_once, finish
 from verifex.ir.model.lower import to_float
 from verifex.ir.model.solving import Answer, Status, Stop
 
@@ -78,7 +79,7 @@ class Hearing:
     """
 
     name: str
-    ask: Callable[[int, float], Statement | None]
+    ask: Callable[[int, float], Statement | Steps[Statement | None] | None]
     decides: Callable[[Statement], bool]
     upper: bool
     spent: Callable[[], bool]
@@ -87,13 +88,17 @@ class Hearing:
 
     def outcome(self) -> Statement | None:
         """What stands in the end: what no claim rests on, or what two runs say. None: nothing."""
+        return finish(self.hear())
+
+    def hear(self) -> Steps[Statement | None]:
+        """The same in the steps of `ask`."""
         held: Statement | None = None
         late: Statement | None = None
         for k in range(_RUNS):
             if k and self.spent():
                 break
             half = self.reserve and held is None and late is None
-            said = self.ask(k, 0.5 if half else 1.0)
+            said = yield from at_once(self.ask(k, 0.5 if half else 1.0))
             if said is None:
                 return None
             if said.against:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-from verifex.engine.budget import Budget
+from verifex.engine.budget import Budget, PausableClock
 from verifex.settings import Settings
 
 Log = Callable[[dict[str, Any]], None]
@@ -54,7 +54,8 @@ class Watch:
     def budget(self, settings: Settings, seconds: float | None = None) -> Budget:
         """The budget that settings give, or one of so many seconds: over once `stop` is set."""
         limit = settings.seconds if seconds is None else seconds
-        return Budget(limit, settings.memory, settings.threads, stopped=self.stop.is_set)
+        return Budget(
+            limit, settings.memory, settings.threads, PausableClock(), self.stop.is_set)
 
     def entry(self, entry: dict[str, Any]) -> None:
         """One entry of a search."""
@@ -63,6 +64,14 @@ class Watch:
         if self.progress is not None and self._clock() >= self._next:
             self._next = self._clock() + INTERVAL
             self.progress("search", summary(entry))
+
+    def slice(self, at: float, engine: str, seconds: float, left: float | None) -> None:
+        """The end of an engine's slice of time, `at` seconds after the beginning; `left` is the
+        share of its work that it reckons with, 0 to 1, None where it cannot tell."""
+        if self.log is not None:
+            share = None if left is None else round(left, 6)
+            self.log({"event": "slice", "t": round(at, 4), "engine": engine,
+                      "seconds": round(seconds, 4), "left": share})
 
     def stage(self, name: str, seconds: float, result: str) -> None:
         """The end of a stage."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from verifex.engine.solve.pool import SolverPool
+from verifex.engine.solve.steps import Steps, finish
 from verifex.ir.exact import Number
 from verifex.ir.model.logical import Implies, Model, Row, Variable
 from verifex.ir.model.solving import Answer, SolveLimits
@@ -29,6 +30,18 @@ def interior_point(
     `strict` is the same question with its gates strictly off their kinks; 0/1 variables are
     matched by name.
     """
+    return finish(look_inside(question, answer, strict, pool, solver, limits))
+
+
+def look_inside(
+    question: Question,
+    answer: Answer,
+    strict: Question,
+    pool: SolverPool,
+    solver: str,
+    limits: SolveLimits,
+) -> Steps[list[Number] | None]:
+    """The same in steps, between which the solver may be paused."""
     if answer.point is None:
         return None
     chosen = {
@@ -37,7 +50,7 @@ def interior_point(
         if question.model.variables[v].integer
     }
     model, delta = _fixed(strict, chosen)
-    found = pool.solve(solver, model, limits)
+    found = yield from pool.asking(solver, model, limits)
     if found.point is None or found.point.get(delta, 0) <= 0:
         return None
     return [found.point.get(v, strict.model.variables[v].lo or 0) for v in strict.inputs]

@@ -192,59 +192,155 @@ def decide_search(
     `seed` draws the points that are tried first. `like` is the record of a claim that was closed on
     another region of the same graph: the search begins with its splits.
     """
-    layout = Layout(problem.graph, tuple(sorted(nodes(problem.violation()))))
-    whole_features = WholeFeatures.of(problem.region)
-    if whole_features is not None and whole_features.empty:
-        return FormulaResult(_nothing(layout), None, 0.0, Stats())
-    box = problem.region.float_box()
-    lo, hi = box if whole_features is None else (whole_features.lo, whole_features.hi)
-    balls = float_balls(problem.region)
-    given, options = options, lightened(options, layout)
-    # Products of matrices dominate there; smooth functions may leave the range of float32.
-    coarse = not options.refresh and not options.inputs
-    bounder = Bounder(
-        problem.graph, options.device, linear=linear_rows(problem.region), balls=balls,
-        coarse=coarse, stopped=lambda: budget.spent,
-    )
-    torch.set_num_threads(tensor_threads(options, budget))
-    known_root = None
-    if not options.refresh and like is None:
-        known_root = plain_root(layout, bounder, lo, hi, budget.part(0.5))
-        closed = _closed_plainly(problem, known_root, bounder, options, budget, whole_features)
-        if closed is not None:
-            return FormulaResult(closed, None, 0.0, Stats(domains=1, leaves=1))
-    root = root_facts(
-        layout, bounder, lo, hi, budget.part(0.5), options.root_effort, known_root)
-    if log is not None:
-        log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})
-    violation = simplify(problem.violation(), *root.ends)
-    if violation == FALSE:
-        return FormulaResult(Closed(layout, root.facts, Proof(), []), None, 0.0, Stats())
-    distinct = list(dict.fromkeys(atoms(violation)))
-    rounding = Rounding(problem.graph, list(layout.targets), (lo, hi), root.ends)
-    policy = FormulaPolicy(problem, violation, distinct, rounding, whole_features)
-    if options.record and ExactClaim.suits(problem, layout):
-        policy.exact = ExactClaim(
-            problem, layout, distinct, policy.counts, lambda: budget.spent or policy.finished())
-    if not distinct:  # it is certain under bounds: any point off the kinks violates the claim
-        policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
-        return FormulaResult(None, policy.witness, -np.inf, Stats())
-    for plan in _plans(given, options):
-        known = replanted(like, layout)
+    search = ClaimSearch(problem, budget, options, log, seed, like)
+    search.go_on()
+    return search.result()
+
+
+class ClaimSearch:
+    """A search for a claim over its whole region, which may be interrupted: `go_on` takes up where
+    it left, and `result` says how far it has come. `ended` once going on is of no use.
+
+    `known` are points of the region that are tried first. The bounds at the root get half of the
+    time of `whole`, in one go: that of the question, where the budget is but a slice of it.
+    """
+
+    def __init__(
+        self, problem: Problem, budget: Budget, options: SearchOptions,
+        log: Callable[[dict[str, Any]], None] | None = None, seed: int = 0,
+        like: Closed | None = None, *, known: FloatArray | None = None,
+        whole: Budget | None = None,
+    ) -> None:
+        self.problem, self.budget, self.log, self.seed = problem, budget, log, seed
+        self.like, self._known, self._whole = like, known, whole or budget
+        self.layout = Layout(problem.graph, tuple(sorted(nodes(problem.violation()))))
+        self.given, self.options = options, lightened(options, self.layout)
+        self.whole_features = WholeFeatures.of(problem.region)
+        self.ended = False
+        self.search: Search | None = None
+        self.policy: FormulaPolicy | None = None
+        self._found: FormulaResult | None = None
+        self._plans: list[SearchOptions] = []
+
+    def go_on(self) -> None:
+        """Search until everything is closed, a witness is found, or the budget is spent."""
+        if self.ended:
+            return
+        if self.policy is None:
+            self._begin()
+        torch.set_num_threads(tensor_threads(self.options, self.budget))
+        while not self.ended:
+            if self.search is None:
+                self.search = self._searched_by(self._plans.pop(0))
+            self.search.begin_rest()
+            drive(self.search)
+            done = not self.search.left_open or self.policy_finished
+            if not done and self.budget.spent:
+                return
+            if done or not self._plans:
+                self.ended = True
+            else:
+                self.search = None
+
+    @property
+    def policy_finished(self) -> bool:
+        """Whether a witness was found."""
+        return self.policy is not None and self.policy.finished()
+
+    def result(self) -> FormulaResult:
+        """What the search has come to."""
+        if self._found is not None:
+            return self._found
+        if self.policy is None or self.search is None:
+            return FormulaResult(None, None, -np.inf, Stats())
+        return _result(self.search, self.root, self.policy)
+
+    def _end(self, found: FormulaResult) -> None:
+        self._found, self.ended = found, True
+
+    def _begin(self) -> None:
+        """Bounds at the root, and what they leave of the claim."""
+        problem, layout, options = self.problem, self.layout, self.options
+        if self.whole_features is not None and self.whole_features.empty:
+            self._end(FormulaResult(_nothing(layout), None, 0.0, Stats()))
+            return
+        lo, hi = self._box
+        # Products of matrices dominate there; smooth functions may leave the range of float32.
+        coarse = not options.refresh and not options.inputs
+        self.balls = float_balls(problem.region)
+        self.bounder = Bounder(
+            problem.graph, options.device, linear=linear_rows(problem.region), balls=self.balls,
+            coarse=coarse, stopped=self._stopped,
+        )
+        torch.set_num_threads(tensor_threads(options, self.budget))
+        self._at_root, known_root = True, None
+        if not options.refresh and self.like is None:
+            known_root = plain_root(layout, self.bounder, lo, hi, self._whole.part(0.5))
+            closed = _closed_plainly(
+                problem, known_root, self.bounder, options, self._whole, self.whole_features)
+            if closed is not None:
+                self._end(FormulaResult(closed, None, 0.0, Stats(domains=1, leaves=1)))
+                return
+        self.root = root_facts(
+            layout, self.bounder, lo, hi, self._whole.part(0.5), options.root_effort, known_root)
+        self._at_root = False
+        if self.log is not None:
+            self.log({"event": "root", "t": round(self._whole.elapsed, 4),
+                      "facts": len(self.root.facts)})
+        violation = simplify(problem.violation(), *self.root.ends)
+        if violation == FALSE:
+            record = Closed(layout, self.root.facts, Proof(), [])
+            self._end(FormulaResult(record, None, 0.0, Stats()))
+            return
+        self._judge_by(violation)
+
+    _at_root = False
+
+    def _stopped(self) -> bool:
+        return self._whole.spent if self._at_root else self.budget.spent
+
+    @property
+    def _box(self) -> tuple[FloatArray, FloatArray]:
+        whole = self.whole_features
+        return self.problem.region.float_box() if whole is None else (whole.lo, whole.hi)
+
+    def _judge_by(self, violation: Formula) -> None:
+        """The policy of all plans for what is left of the violated claim."""
+        problem, layout, options, (lo, hi) = self.problem, self.layout, self.options, self._box
+        distinct = list(dict.fromkeys(atoms(violation)))
+        rounding = Rounding(problem.graph, list(layout.targets), (lo, hi), self.root.ends)
+        policy = FormulaPolicy(problem, violation, distinct, rounding, self.whole_features)
+        self.policy = policy
+        if options.record and ExactClaim.suits(problem, layout):
+            policy.exact = ExactClaim(
+                problem, layout, distinct, policy.counts,
+                lambda: self.budget.spent or policy.finished())
+        if not distinct:  # it is certain under bounds: any point off the kinks violates the claim
+            policy.candidates(np.stack([lo, hi, (lo + hi) / 2]), [])
+            self._end(FormulaResult(None, policy.witness, -np.inf, Stats()))
+        self._plans = _plans(self.given, options)
+
+    def _searched_by(self, plan: SearchOptions) -> Search:
+        """The search of one plan, with its roots bounded."""
+        policy, layout, (lo, hi) = self.policy, self.layout, self._box
+        if policy is None:
+            raise ValueError("a plan before there is a policy")
+        known = replanted(self.like, layout)
         signs = np.zeros((1, layout.gates), dtype=np.int8) if known is None else known.signs
-        count, rows = len(signs), [range(len(distinct))] * len(signs)
+        count, distinct = len(signs), len(policy.atoms)
         roots = whole(
-            np.repeat(lo[None], count, axis=0), np.repeat(hi[None], count, axis=0), signs, rows,
-            forms=len(distinct), waits=bool(plan.refresh))
+            np.repeat(lo[None], count, axis=0), np.repeat(hi[None], count, axis=0), signs,
+            [range(distinct)] * count, forms=distinct, waits=bool(plan.refresh))
         if known is not None:
             roots.node[:] = known.leaves
-        search = Search(root, bounder, policy, plan, budget, roots, log, whole_features,
-                        None if known is None else known.proof)
-        search.begin(samples(lo, hi, balls, seed))
-        drive(search)
-        if not len(search.open_domains()) or policy.finished() or budget.spent:
-            break
-    return _result(search, root, policy)
+        search = Search(
+            self.root, self.bounder, policy, plan, self.budget, roots, self.log,
+            self.whole_features, None if known is None else known.proof)
+        points = samples(lo, hi, self.balls, self.seed)
+        if self._known is not None:
+            points = np.concatenate([self._known, points])
+        search.begin(points)
+        return search
 
 
 def _closed_plainly(

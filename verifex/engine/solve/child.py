@@ -18,10 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from verifex.engine.solve.processes import resident
+from verifex.engine.solve.processes import GUARDIAN, resident
+from verifex.engine.solve.steps import Steps, finish
 from verifex.ir.model.logical import Model, model_to_json
 from verifex.ir.model.solving import (
     Answer,
@@ -79,8 +81,9 @@ class SolverProcess:
         self._max_output, self._grace = max_output, grace
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
-        self._interrupted = False
+        self._interrupted = self._paused = False
         self._serial = 0
+        self._kill_after = 0.0
 
     def __enter__(self) -> SolverProcess:
         return self
@@ -103,6 +106,14 @@ class SolverProcess:
         """The solver's answer to a model, or to a problem in its JSON form. Never raises but for
         KeyboardInterrupt, on which the child is killed first. It is interrupted once `stopped` says
         so."""
+        return finish(self.asking(question, limits, stopped))
+
+    def asking(
+        self, question: Model | Mapping[str, Any], limits: SolveLimits,
+        stopped: Callable[[], bool] | None = None,
+    ) -> Steps[Answer]:
+        """The same in steps of `_TICK` seconds at most, between which the child may be paused.
+        Where the steps are not done to their end, the child is killed."""
         start = time.monotonic()
         memory = min(limits.memory, self.memory)
         request: dict[str, Any] = {
@@ -116,7 +127,7 @@ class SolverProcess:
             request["problem"] = dict(question)
             highest = sys.maxsize
         try:
-            reply = self._exchange(request, start + limits.seconds, memory, stopped)
+            reply = yield from self._exchange(request, start + limits.seconds, memory, stopped)
             answer = answer_from_json(reply)
             if answer.point and max(answer.point) >= highest:
                 raise ValueError("a point with a variable that does not exist")
@@ -130,7 +141,8 @@ class SolverProcess:
     def info(self, seconds: float = 30.0) -> tuple[Capabilities | None, Availability]:
         """What the solver declares; without capabilities where its adapter cannot be loaded."""
         try:
-            reply = self._exchange({"ask": "info"}, time.monotonic() + seconds, self.memory)
+            reply = finish(
+                self._exchange({"ask": "info"}, time.monotonic() + seconds, self.memory))
             if "note" in reply:
                 return None, Availability(False, reason=str(reply["note"]))
             return Capabilities(**reply["capabilities"]), Availability(**reply["availability"])
@@ -139,6 +151,29 @@ class SolverProcess:
         except (KeyError, TypeError) as e:
             self.kill()
             return None, Availability(False, reason=f"malformed answer: {e}")
+
+    def pause(self) -> None:
+        """Stop the child, and all that it started, in the middle of what it does.
+
+        Its guardian goes on (worker.py), so that nothing is left behind where we come to our end
+        meanwhile; before there is one, nothing is stopped.
+        """
+        guardian = Path(self._folder, GUARDIAN)
+        if self._process is None or self._paused or not guardian.exists():
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError, ValueError, OSError):
+            watcher = int(guardian.read_text(encoding="ascii"))
+            os.killpg(self._process.pid, signal.SIGSTOP)
+            os.kill(watcher, signal.SIGCONT)
+            self._paused = True
+
+    def resume(self) -> None:
+        """Let the child go on. One whose time ended meanwhile gets a moment to say what it has."""
+        if self._process is not None and self._paused:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGCONT)
+            self._kill_after = time.monotonic() + self._grace
+        self._paused = False
 
     def interrupt(self) -> None:
         """Make a `solve` that runs in another thread return at once, with Stop.INTERRUPTED."""
@@ -165,7 +200,7 @@ class SolverProcess:
         if process is None:
             return
         self._signal_group()
-        self._process = None
+        self._process, self._paused = None, False
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -205,7 +240,7 @@ class SolverProcess:
     def _exchange(
         self, request: dict[str, Any], deadline: float, memory: int,
         stopped: Callable[[], bool] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Steps[dict[str, Any]]:
         """Send a request and read the answer; `_Stopped` (child dead) where none comes."""
         self._serial += 1
         self._interrupted = False
@@ -213,23 +248,24 @@ class SolverProcess:
         line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
         try:
             with _Conversation(self._start(), line, self._max_output) as talk:
-                reply = self._talk(talk, deadline + self._grace, memory, stopped or _never)
+                kill_at = deadline + self._grace
+                reply = yield from self._talk(talk, kill_at, memory, stopped or _never)
             if not isinstance(reply, dict) or reply.get("id") != self._serial:
                 raise _Stopped(Stop.CRASH, "malformed answer: not a reply to this request")
             return reply
         except OSError as e:
             self.kill()
             raise _Stopped(Stop.CRASH, f"the solver could not be run: {e}") from e
-        except BaseException:  # Ctrl-C included: no child may be left running
+        except BaseException:  # Ctrl-C and the end of the steps included: no child is left
             self.kill()
             raise
 
     def _talk(
         self, talk: _Conversation, kill_at: float, memory: int, stopped: Callable[[], bool]
-    ) -> Any:
+    ) -> Steps[Any]:
         process = talk.process
         while True:
-            left = kill_at - time.monotonic()
+            left = max(kill_at, self._kill_after) - time.monotonic()
             if left <= 0:
                 raise _Stopped(Stop.TIME, "killed at the deadline")
             talk.step(min(left, _TICK))
@@ -243,6 +279,7 @@ class SolverProcess:
                 raise _Stopped(*_cause(process, talk.complaints))
             if (used := resident(process.pid)) > memory:
                 raise _Stopped(Stop.MEMORY, f"killed at {used >> 20} MiB of memory")
+            yield
 
 
 def _never() -> bool:

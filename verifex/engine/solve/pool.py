@@ -9,6 +9,7 @@ from typing import Any
 
 from verifex.engine.solve import registry
 from verifex.engine.solve.child import SolverProcess
+from verifex.engine.solve.steps import Steps, finish
 from verifex.errors import MissingSolverError
 from verifex.ir.model.logical import Model
 from verifex.ir.model.solving import Answer, Availability, Capabilities, SolveLimits, Status, Stop
@@ -53,18 +54,35 @@ class SolverPool:
 
     def solve(self, name: str, model: Model, limits: SolveLimits) -> Answer:
         """The answer to a logical model, within the limits whatever the solver does."""
-        return self._ask(name, model, limits)
+        return finish(self.asking(name, model, limits))
 
     def solve_problem(self, name: str, problem: dict[str, Any], limits: SolveLimits) -> Answer:
         """The answer to a problem in text form, for solvers that read problems."""
-        return self._ask(name, problem, limits)
+        return finish(self.asking(name, problem, limits))
 
-    def _ask(self, name: str, question: Model | dict[str, Any], limits: SolveLimits) -> Answer:
+    def pause(self, name: str) -> None:
+        """Stop a solver's process where it is, if there is one; `resume` lets it go on."""
+        if (process := self._opened(name)) is not None:
+            process.pause()
+
+    def resume(self, name: str) -> None:
+        """Let a process that was paused go on."""
+        if (process := self._opened(name)) is not None:
+            process.resume()
+
+    def _opened(self, name: str) -> SolverProcess | None:
+        return self._planted[name][0] if name in self._planted else self._open.get(name)
+
+    def asking(
+        self, name: str, question: Model | dict[str, Any], limits: SolveLimits
+    ) -> Steps[Answer]:
+        """The answer to a model, or to a problem in text form for solvers that read problems, in
+        steps between which the solver may be paused."""
         if limits.seconds <= 0:
             return Answer(Status.UNKNOWN, Stop.TIME, note="no time left")
         started = time.monotonic()
         process = self._planted[name][0] if name in self._planted else self._process(name, limits)
-        answer = process.solve(question, limits, self._stopped)
+        answer = yield from process.asking(question, limits, self._stopped)
         if answer.seconds:
             return answer
         return Answer(

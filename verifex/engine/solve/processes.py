@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 
+GUARDIAN = "guardian"
+"""A file in a solver's folder: the number of the process that ends the solver with us."""
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MOST = 1000  # a process that forks without end must not keep its watcher busy
 

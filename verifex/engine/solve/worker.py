@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import IO, Any
 
+from verifex.engine.solve.processes import GUARDIAN
 from verifex.errors import UnsupportedError
 from verifex.ir.model.logical import Model, model_from_json
 from verifex.ir.model.shuffle import put_back, shuffled
@@ -56,6 +57,8 @@ def _start_guardian(requests: int, answers: int) -> int:
     """
     pid = os.fork()
     if pid:
+        if folder := os.environ.get("VERIFEX_SOLVER_FOLDER"):
+            _say_guardian(folder, pid)
         return pid
     try:
         for fd in (1, 2, answers):
@@ -69,6 +72,14 @@ def _start_guardian(requests: int, answers: int) -> int:
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(0)
+
+
+def _say_guardian(folder: str, pid: int) -> None:
+    """Leave the guardian's number where whoever pauses the group finds it, all at once."""
+    partly = os.path.join(folder, GUARDIAN + ".part")
+    with open(partly, "w", encoding="ascii") as file:
+        file.write(str(pid))
+    os.rename(partly, os.path.join(folder, GUARDIAN))
 
 
 def _limit_memory(limit: int) -> None:

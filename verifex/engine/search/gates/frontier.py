@@ -7,6 +7,7 @@ import itertools
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifex.engine.search.gates.domains import Domains, concatenate
 from verifex.ir.exact import FloatArray
@@ -14,6 +15,11 @@ from verifex.ir.exact import FloatArray
 _WARM_BYTES = 256 << 20
 """Of the warm starts in the queue. They only save time, and a claim of thousands of comparisons has
 megabytes of them for every domain."""
+
+
+def places_of(domains: Domains) -> tuple[NDArray[np.int8], FloatArray]:
+    """Signs (N, gates) and widths (N, inputs) of domains."""
+    return domains.signs, domains.hi - domains.lo
 
 
 class Frontier:
@@ -70,6 +76,11 @@ class Frontier:
     def all(self) -> Domains:
         """All waiting domains, in their order."""
         return self._lines.take(np.array([p for _, _, p in sorted(self._heap)], dtype=np.intp))
+
+    def places(self) -> tuple[NDArray[np.int8], FloatArray]:
+        """Signs (N, gates) and widths (N, inputs) of all waiting domains, in any order."""
+        lines, at = self._lines, np.array([p for _, _, p in self._heap], dtype=np.intp)
+        return lines.signs[at], lines.hi[at] - lines.lo[at]
 
     def drain(self) -> Domains:
         """Remove all of them."""

@@ -125,10 +125,14 @@ class Leaves:
         """
         closed, again = still_open(domains)
         for k in range(len(domains)):
-            if self.context.budget.spent or self.context.policy.finished():
-                again[k] = True
-            else:
+            if not (self.context.budget.spent or self.context.policy.finished()):
                 closed[k] = self._end(domains.take(slice(k, k + 1)))
+            if not closed[k] and self.context.budget.spent:
+                # What it could not do in time is done again, if there is another slice of time.
+                domains.gate[k] = domains.dimension[k] = -1
+                again[k] = True
+            elif self.context.policy.finished():
+                again[k] = not closed[k]
         return Tightened(closed, again)
 
     def _end(self, domain: Domains) -> str:
@@ -170,7 +174,7 @@ class Leaves:
             return "tie"
         if left < 0:
             domain.dimension[0] = side.best
-            stats.unresolved += side.best < 0
+            stats.unresolved += side.best < 0 and not context.budget.spent
         return ""
 
     def _exactly(self, domain: Domains) -> str:

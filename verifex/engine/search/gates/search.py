@@ -32,7 +32,7 @@ from verifex.engine.search.gates.domains import (
     local_facts,
 )
 from verifex.engine.search.gates.forms import FormTable
-from verifex.engine.search.gates.frontier import Frontier
+from verifex.engine.search.gates.frontier import Frontier, places_of
 from verifex.engine.search.gates.leaves import Leaves
 from verifex.engine.search.gates.policy import (
     Policy,
@@ -96,6 +96,7 @@ class Search:
         first = max(_FIRST, fitting // max(1, len(policy.forms)))
         self._pace = Pace(budget, first, widest, _STEP)
         self.roots, self.nothing = roots, roots.take(slice(0, 0))
+        self._unbounded = self.nothing
         self.frontier = Frontier(self.nothing)
         self._points: FloatArray | None = None
         self._seen: Flags | None = None
@@ -114,15 +115,22 @@ class Search:
         self._points, roots = points, self.roots
         if not self.proof.nodes:
             roots.node[:] = [self.proof.add(ProofNode(parent=-1)) for _ in range(len(roots))]
-        for at in range(0, len(roots), self.options.width):
-            batch = roots.take(slice(at, at + self.options.width))
-            if self.budget.spent or self.policy.finished():
-                self.unresolved.append(batch)
-                continue
+        self._unbounded = roots
+        self.begin_rest()
+
+    def begin_rest(self) -> None:
+        """Bound the roots that there was no time for."""
+        roots = self._unbounded
+        if not len(roots):
+            return
+        width = self.options.width
+        while len(roots) and not (self.budget.spent or self.policy.finished()):
+            batch, self._unbounded = roots.take(slice(0, width)), roots.take(slice(width, None))
             try:
                 self._bound(batch, self.options.root_effort, roots=True)
             except BaseException as error:
                 self._left_open(batch, error)
+            roots = self._unbounded
         self.report()
 
     @property
@@ -151,7 +159,26 @@ class Search:
 
     def open_domains(self) -> Domains:
         """Domains that are not closed (including leaves that could not be resolved)."""
-        return concatenate([self.frontier.all(), *self.unresolved])
+        return concatenate([self.frontier.all(), self._unbounded, *self.unresolved])
+
+    @property
+    def left_open(self) -> int:
+        """How many those are, in this process."""
+        return self.open + len(self._unbounded) + sum(map(len, self.unresolved))
+
+    @property
+    def left(self) -> float:
+        """The share of the region that is open, 0 to 1, where either part of a split is half."""
+        parts = (self.frontier.places(), *map(places_of, (self._unbounded, *self.unresolved)))
+        whole = self.context.whole
+        step = 0.0 if whole is None else whole.splits * 1.0
+        wide = self.roots.hi[0] - self.roots.lo[0] + step
+        total = 0.0
+        for signs, width in parts:
+            sides = np.divide(width + step, wide, out=np.ones_like(width), where=wide > 0)
+            splits = np.count_nonzero(signs, axis=1).astype(np.float64)
+            total += float((np.exp2(-splits) * sides.prod(axis=1)).sum())
+        return min(1.0, total)
 
     def step(self) -> None:
         """Split and bound one batch of waiting domains."""

@@ -135,6 +135,8 @@ class BoxTree:
             node.bounds += [AtomBound(row, 0.0, {}) for row in self.beyond.get(k, ())]
             node.bounds += self.exact.get(k, [])
             if first < 0:
+                if k not in self.closed:
+                    continue
                 node.closed = "empty" if k in self.hollow else "bounds"
                 for row, used in self.closed[k].items():
                     node.bounds.append(AtomBound(row, 0.0, _packed(layout, used)))
@@ -149,8 +151,8 @@ class BoxTree:
                     below.gate, below.sign = -2 - i, sign
         return proof
 
-    def finished(self, layout: Layout, atoms: list[Atom]) -> Closed:
-        """The whole as a finished proof; every leaf must be closed."""
+    def record(self, layout: Layout, atoms: list[Atom]) -> Closed:
+        """The whole as the record of a proof; a leaf that is not closed is open there."""
         return Closed(layout, [], self.proof(layout), atoms)
 
 

@@ -39,6 +39,7 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.formula import atoms
 from verifex.ir.problem import Problem
 from verifex.limits.checkpoint import CutOff
+from verifex.semantics.claim import NodeBounds
 from verifex.semantics.support.balls import drawn, float_balls
 from verifex.semantics.whole import WholeFeatures
 
@@ -90,24 +91,13 @@ def free_inputs(problem: Problem) -> int:
     return sum(a < b for a, b in zip(problem.region.lo, problem.region.hi, strict=True))
 
 
-def share_of_time(inputs: int) -> float:
-    """The share of the time limit to spend here before gates are split instead.
-
-    Up to eight inputs this search decides every instance of the suites in docs/benchmarks.md; with
-    more inputs halving soon stops paying, and most of the time is left for gates.
-    """
-    return 0.8 if inputs <= 8 else 0.3
-
-
 def decide_inputs(
     problem: Problem, budget: Budget, log: Callable[[dict[str, Any]], None] | None = None
 ) -> InputsResult:
     """Search over input boxes. Raises UnsupportedError where the claim is not of this kind."""
-    if free_inputs(problem) > MOST_INPUTS:
-        raise UnsupportedError("too many inputs", expected=f"at most {MOST_INPUTS}")
     search = InputSearch(problem, budget, log)
-    search.run()
-    closed = search.tree.finished(search.layout, search.claim.atoms) if search.finished else None
+    search.go_on()
+    closed = search.record() if search.finished else None
     return InputsResult(
         closed, search.witness, -search.highest, search.tree.count, len(search.tree.closed),
         search.nearest,
@@ -141,6 +131,11 @@ class _Open:
         return int(self.node.shape[0])
 
 
+def _hull(open_: _Open) -> tuple[FloatArray, FloatArray]:
+    """The box around open boxes."""
+    return open_.lower.min(axis=0), open_.upper.max(axis=0)
+
+
 @dataclass(frozen=True)
 class _Bounded:
     """Bounds of a batch, and the multipliers of (box, atom) behind some of them. `passed`: the
@@ -159,9 +154,12 @@ class _Bounded:
 
 @dataclass
 class InputSearch:
-    """One run. `finished` where every box was closed; `stuck` boxes are too small to be halved.
+    """One run, which may be interrupted: `go_on` takes up where it left. `finished` where every box
+    was closed; `stuck` boxes are too small to be halved.
 
-    `highest` is an upper bound of the violated claim's margin once the run has ended.
+    `highest` is an upper bound of the violated claim's margin as far as the run has come.
+    `whole_time` is the budget of the question, where `budget` is that of slices: what is decided in
+    exact arithmetic is not cut off by the end of a slice.
     """
 
     problem: Problem
@@ -173,10 +171,15 @@ class InputSearch:
     highest: float = -np.inf
     stuck: int = 0
     tree: BoxTree = field(default_factory=BoxTree)
+    whole_time: Budget | None = None
     _replays: int = 0
     _least: float = np.inf
+    _settled: float = -np.inf
+    """Of boxes that are not split any further: the greatest upper bound of the margin there."""
 
     def __post_init__(self) -> None:
+        if free_inputs(self.problem) > MOST_INPUTS:
+            raise UnsupportedError("too many inputs", expected=f"at most {MOST_INPUTS}")
         graph = self.problem.graph
         self.violation = self.problem.violation()
         targets = self.problem.targets()
@@ -203,12 +206,21 @@ class InputSearch:
         outputs = self.claim.const[~self.claim.on_inputs]
         self._tie = _TIE * (1.0 + float(np.abs(outputs).max(initial=0.0)))
         self.rows = ClaimRows(self.bounds, self.claim)
-        self.ends = BoxEnds(self.problem, self.layout, self.claim, lambda: self.budget)
+        self.ends = BoxEnds(
+            self.problem, self.layout, self.claim, lambda: self.whole_time or self.budget)
         forms = [a.form for a in self.claim.atoms]
         self.thresholds = Thresholds(forms, graph.input_offsets)
         self._rows_a_box = float(len(forms))
         first = _FIRST // max(1, self.bounds.operations * (self.net.gates + len(forms)))
         self._pace = Pace(self.budget, first, self._most)
+        lo, hi = box
+        nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
+        no_cuts[0] = ()
+        passed = np.zeros((1, len(self.thresholds)), dtype=bool)
+        self._first = _Open(
+            lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), passed, *_NOT_YET)
+        self._open: _Open = self._first
+        self._stuck_in: list[tuple[FloatArray, FloatArray]] = []
 
     # --- driving --------------------------------------------------------------------------------
 
@@ -218,22 +230,50 @@ class InputSearch:
         rows = 4 * min(self._rows_a_box, 64)
         return int(np.clip(_ROWS // max(self.net.gates, rows, 32), 8, 2048))
 
-    def run(self) -> None:
-        """Search until everything is closed, a witness is found, or the budget is spent."""
-        lo, hi = self.box
-        nothing, no_cuts = np.empty(1, dtype=object), np.empty(1, dtype=object)
-        no_cuts[0] = ()
-        passed = np.zeros((1, len(self.thresholds)), dtype=bool)
-        first = _Open(lo[None], hi[None], nothing, no_cuts, self.tree.grow([0]), passed, *_NOT_YET)
-        open_ = self._one_step(first, None)
+    def go_on(self) -> None:
+        """Search on until everything is closed, a witness is found, or the budget is spent."""
+        open_ = self._open
+        if open_ is self._first:
+            open_ = self._one_step(open_, None)
         with ThreadPoolExecutor(max(1, self.budget.threads)) as pool:
             while len(open_) and self.witness is None and not self.budget.spent:
                 chosen = self._choose(open_)
                 batch, open_ = open_.take(chosen), open_.take(~chosen)
                 open_ = open_.join(self._one_step(self._parts(batch), pool))
                 self._report(open_)
-        self.highest = max(self.highest, float(open_.margin.max(initial=-np.inf)))
+        self._open = open_
+        self.highest = max(self._settled, float(open_.margin.max(initial=-np.inf)))
         self.finished = self.witness is None and not len(open_) and not self.stuck
+
+    @property
+    def open(self) -> int:
+        """Boxes that wait to be split."""
+        return len(self._open)
+
+    @property
+    def left(self) -> float:
+        """The share of the region that is open, 0 to 1, where either part of a split is half."""
+        depth = np.array([self.tree.depth[n] for n in self._open.node.tolist()])
+        return min(1.0, float(np.exp2(-depth.astype(np.float64)).sum()))
+
+    def record(self) -> Closed:
+        """The tree so far as the record of a proof, with open leaves where boxes are open."""
+        return self.tree.record(self.layout, self.claim.atoms)
+
+    def rest(self, given: NodeBounds) -> NodeBounds:
+        """`given`, cut down to the hull of the boxes that nothing has closed: rounded outward."""
+        hulls = [*map(_hull, filter(len, (self._open,))), *self._stuck_in]
+        lower = np.min([lo for lo, _ in hulls], axis=0)
+        upper = np.max([hi for _, hi in hulls], axis=0)
+        boxes = self.bounds.boxes(lower[None], upper[None])
+        low, high = dict(given[0]), dict(given[1])
+        for i in boxes.lo:
+            shape = self.problem.graph.nodes[i].shape
+            lo, hi = boxes.lo[i][0].reshape(shape), boxes.hi[i][0].reshape(shape)
+            if i in low:
+                lo, hi = np.maximum(lo, low[i]), np.minimum(hi, high[i])
+            low[i], high[i] = lo, np.maximum(lo, hi)
+        return low, high
 
     def _one_step(self, parts: _Open, pool: ThreadPoolExecutor | None) -> _Open:
         """Bound boxes and close what closes; those that stay open."""
@@ -367,7 +407,8 @@ class InputSearch:
         stuck = ~(fine | ended)
         if stuck.any():
             self.stuck += int(stuck.sum())
-            self.highest = max(self.highest, float(open_.margin[stuck].max()))
+            self._settled = max(self._settled, float(open_.margin[stuck].max()))
+            self._stuck_in.append(_hull(open_.take(stuck)))
         return open_.take(fine & ~ended)
 
     def _can_split(self, open_: _Open) -> NDArray[np.bool_]:
@@ -387,7 +428,7 @@ class InputSearch:
         for k in np.flatnonzero(which).tolist():
             if self.ends.hopeless or self.witness is not None:
                 break
-            if wide[k] and not self.ends.worthwhile:
+            if wide[k] and (self.budget.spent or not self.ends.worthwhile):
                 continue
             tried[k] = True
             (false,) = self._by_atom(open_.passed[k, None])
@@ -396,7 +437,7 @@ class InputSearch:
             if part is not None:
                 closed[k] = True
                 self.tree.settle(int(open_.node[k]), part)
-                self.highest = max(self.highest, 0.0)  # it holds there, by no more than that
+                self._settled = max(self._settled, 0.0)  # it holds there, by no more than that
         return tried, closed
 
     def _sides(self, bounded: _Bounded, left: NDArray[np.intp]) -> BoxSides:

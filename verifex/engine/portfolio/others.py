@@ -1,0 +1,166 @@
+"""A solver as an engine, which is paused between its slices, and the attack as one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from verifex.engine.by_solver import steps_of
+from verifex.engine.falsify.attack import attack
+from verifex.engine.findings.reasons import ATTACK, Reason, ReasonKind, replayed
+from verifex.engine.run import OpenPart, Run
+from verifex.engine.solve.steps import Steps
+from verifex.engine.verdict import Outcome, Verdict
+from verifex.ir.ops import Relu, Step
+from verifex.semantics.claim import NodeBounds
+
+_FLOATS = 30
+"""Undecided units with which a MILP solver, as a rule, needs a second or so."""
+
+_EXACT = 10
+"""The same for a solver in exact arithmetic."""
+
+_FRUITLESS = 3
+"""Slices of the attack in a row that come no nearer to a violation, after which it is over."""
+
+
+def undecided(run: Run, bounds: NodeBounds) -> int:
+    """How many ReLUs and gates may be either within bounds of the nodes."""
+    graph, (low, high) = run.problem.graph, bounds
+    count = 0
+    for z in {graph.nodes[i].args[0] for i in graph.ancestors(run.problem.targets())
+              if isinstance(graph.nodes[i].op, Relu | Step)}:
+        if z in low:
+            count += int(((low[z] < 0) & (high[z] > 0)).sum())
+    return count
+
+
+class SolverEngine:
+    """A solver's try at the claim. Its process stands still between two slices, unless there is
+    more than one thread: then it goes on beside the others.
+
+    `rest` chooses, when the solver begins, the part that is left to be solved.
+    """
+
+    proves = waits = False
+
+    def __init__(self, run: Run, name: str, rest: Callable[[], OpenPart | None]) -> None:
+        self.run, self.name, self.stage, self.source = run, name, name, name
+        self.ended = False
+        self._rest, self._verdict = rest, "open"
+        self._steps: Steps[Verdict | None] | None = None
+        self._beside = run.budget.threads > 1
+        self._exact = run.pool.info(name)[0].exact
+        self._units = undecided(run, run.bounds)
+        self._used = self._began = 0.0
+        self._first: float | None = None
+        """Seconds that the first of two runs took, once it is known."""
+
+    def go_on(self, seconds: float) -> Verdict | None:
+        run, until = self.run, self.run.budget.clock() + seconds
+        if self._steps is None:
+            rest = self._rest()
+            if rest is not None:
+                self._units = undecided(run, rest.bounds)
+            self._steps = steps_of(run, self.name, rest=rest, in_turns=self._confirm)
+        self._began = run.budget.clock()
+        run.pool.resume(self.name)
+        try:
+            while True:
+                next(self._steps)
+                if run.budget.spent or run.budget.clock() >= until:
+                    break
+        except StopIteration as end:
+            self.ended = True
+            verdict: Verdict | None = end.value
+            self._verdict = "open" if verdict is None else verdict.outcome.value
+            return verdict
+        self._used += run.budget.clock() - self._began
+        if not self._beside:
+            run.pool.pause(self.name)
+        return None
+
+    def _confirm(self) -> None:
+        """A first run has said that the claim holds, and a second one has to say so too."""
+        if self._first is None:
+            self._first = self._used + self.run.budget.clock() - self._began
+
+    @property
+    def left(self) -> float | None:
+        return None
+
+    def remaining(self, used: float) -> float:
+        # What has taken so long will take as long again; before that, by the size of the question.
+        if self._first is not None and used < 2.0 * self._first:
+            return 2.0 * self._first - used  # the second run is much like the first
+        scale = _EXACT if self._exact else _FLOATS
+        again = 4.0 if self._exact else 2.0
+        return max(0.5 + (self._units / scale) ** 2, again * used)
+
+    def result(self) -> str:
+        return self._verdict
+
+    def reasons(self) -> list[Reason]:
+        if self.ended:
+            return []  # it has told them itself
+        return [Reason(ReasonKind.NO_ANSWER, self.name, "time its slices did not suffice")]
+
+    def rest(self) -> OpenPart | None:
+        return None
+
+    def close(self) -> None:
+        """Whatever it was asked is given up: its process is killed in the middle of that."""
+        if self._steps is not None:
+            self._steps.close()
+        self.run.pool.resume(self.name)
+        self.ended = True
+
+
+class AttackEngine:
+    """More points, with other seeds and gradients, once torch is there anyway: over when they come
+    no nearer to a violation."""
+
+    name, stage, source = "attack", "more attack", ATTACK
+    proves = False
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.ended = run, False
+        self._round = self._fruitless = self._tried = 0
+
+    def go_on(self, seconds: float) -> Verdict | None:
+        run, before = self.run, self.run.margin_high
+        self._round += 1
+        budget = run.budget.part(1.0, at_most=seconds)
+        result = attack(
+            run.problem, budget, run.bounds, seed=run.settings.seed + self._round,
+            rounds=2 ** self._round)
+        self._tried += result.tried
+        witness = result.witness or run.attained(result.best_point)
+        if witness is not None:
+            return run.verdict(Outcome.REFUTED, evidence=replayed(ATTACK), witness=witness)
+        self._fruitless = 0 if run.margin_high != before else self._fruitless + 1
+        self.ended = self._fruitless >= _FRUITLESS
+        return None
+
+    @property
+    def left(self) -> float | None:
+        return None
+
+    @property
+    def waits(self) -> bool:
+        return "torch" not in sys.modules
+
+    def remaining(self, used: float) -> float:
+        return max(2.0, 2.0 * used)
+
+    def result(self) -> str:
+        return f"{self._tried} points tried"
+
+    def reasons(self) -> list[Reason]:
+        return []
+
+    def rest(self) -> OpenPart | None:
+        return None
+
+    def close(self) -> None:
+        """Nothing runs between two slices."""

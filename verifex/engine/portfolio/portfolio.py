@@ -1,0 +1,118 @@
+"""The portfolio: time is shared out among engines until one decides the claim.
+
+A solver's claim ends it only where no proof is wanted. Else the searches get as much time again as
+it took so far, and more as long as one of them reckons to come to its end in the time that is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from verifex.engine.portfolio.engine import Engine
+from verifex.engine.portfolio.others import undecided
+from verifex.engine.portfolio.shares import Shares
+from verifex.engine.run import OpenPart, Run
+from verifex.engine.verdict import Outcome, Verdict
+
+_PROOF = 1.0
+"""Seconds at least for a proof of what a solver claims."""
+
+_FEWER = 0.9
+"""A part is worth asking about alone that leaves at most this share of the units undecided."""
+
+
+@dataclass
+class Portfolio:
+    """The engines that share the time of one run, and what they have had."""
+
+    run: Run
+    engines: list[Engine] = field(default_factory=list)
+    shares: Shares = field(default_factory=Shares)
+    proof_wanted: bool = True
+    _claim: Verdict | None = None
+    _claimed_at: float = 0.0
+
+    def decide(self) -> Verdict | None:
+        """The verdict of the engine that decides the claim; None where none does in its time."""
+        try:
+            verdict = self._shared_out()
+        finally:
+            for engine in self.engines:
+                engine.close()
+        self._told()
+        if verdict is None:
+            for engine in self.engines:
+                self.run.reasons += engine.reasons()
+            return None
+        return replace(
+            verdict, steps=tuple(self.run.steps), seconds=self.run.budget.elapsed)
+
+    def _shared_out(self) -> Verdict | None:
+        budget = self.run.budget
+        while not budget.spent:
+            remaining = self._remaining()
+            if not remaining or self._proof_is_late(remaining):
+                break
+            name, seconds = self.shares.next(remaining, budget.left)
+            engine = next(e for e in self.engines if e.name == name)
+            started = budget.clock()
+            verdict = self._worked(engine, seconds)
+            passed = budget.clock() - started
+            self.shares.passed(name, passed, remaining, budget.left)
+            self.run.watch.slice(budget.elapsed, name, passed, engine.left)
+            if verdict is not None and self._final(engine, verdict):
+                return verdict
+        return self._claim
+
+    def _worked(self, engine: Engine, seconds: float) -> Verdict | None:
+        """What an engine comes to in a slice; one that is cut off in it, for want of time or memory,
+        has ended, and what it holds is not what it would have held."""
+        came_back = False
+
+        def work() -> Verdict | None:
+            nonlocal came_back
+            verdict = engine.go_on(seconds)
+            came_back = True
+            return verdict
+
+        verdict = self.run.tried(engine.source, work)
+        engine.ended = engine.ended or not came_back
+        return verdict
+
+    def _remaining(self) -> dict[str, float]:
+        """What every engine that can go on reckons with; with a claim, only those that prove."""
+        return {
+            e.name: e.remaining(self.shares.used.get(e.name, 0.0)) for e in self.engines
+            if not (e.ended or e.waits) and (self._claim is None or e.proves)}
+
+    def _final(self, engine: Engine, verdict: Verdict) -> bool:
+        """Whether a verdict ends the question: a claim that nothing proves may wait for a proof."""
+        if verdict.outcome is not Outcome.CLAIMED or engine.proves or not self.proof_wanted:
+            return True
+        self._claim, self._claimed_at = verdict, self.run.budget.elapsed
+        return False
+
+    def _proof_is_late(self, remaining: dict[str, float]) -> bool:
+        if self._claim is None:
+            return False
+        since = self.run.budget.elapsed - self._claimed_at
+        hopeless = min(remaining.values()) > self.run.budget.left
+        return hopeless and since > max(_PROOF, self._claimed_at)
+
+    def _told(self) -> None:
+        """One step for each engine, with the time of all its slices."""
+        for engine in self.engines:
+            if engine.name in self.shares.used:
+                self.run.step(engine.stage, self.shares.used[engine.name], engine.result())
+
+    def rest(self) -> OpenPart | None:
+        """The part that is left open with the fewest undecided units, if those are worth it."""
+        run = self.run
+        if run.proof is not None and not run.proof.proof.open:
+            return None  # all is closed but for ties
+        parts = [part for e in self.engines if (part := e.rest()) is not None]
+        if not parts:
+            return None
+        best = min(parts, key=lambda part: undecided(run, part.bounds))
+        few = undecided(run, best.bounds) <= _FEWER * undecided(run, run.bounds)
+        return best if few else None
