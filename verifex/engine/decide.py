@@ -126,7 +126,8 @@ def _told_vacuous(run: Run, verdict: Verdict) -> Verdict:
     if not run.budget.spent:
         nowhere = replace(problem, require=negate(problem.assume), assume=TRUE, defined=(),
                           refutation=None)
-        limits = replace(run.settings, seconds=min(_LOOK_FOR_INPUT, run.budget.left))
+        limits = replace(run.settings, seconds=min(_LOOK_FOR_INPUT, run.budget.left),
+                         check=False, certificate=None)  # nobody wants a proof of it
         outcome = decide(nowhere, limits, run.pool, Watch(stop=run.watch.stop)).outcome
     run.stage("assumption", started, "met" if outcome is Outcome.REFUTED else "not met so far")
     if outcome is Outcome.CLAIMED:
@@ -141,6 +142,7 @@ def _by_bounds(run: Run, started: float) -> Verdict | None:
     violation = simplify(negate(run.problem.require), *run.bounds)
     assumed = simplify(run.problem.assume, *run.bounds)
     run.stage("bounds", started, "closed" if FALSE in (violation, assumed) else "open")
+    run.watch.slice(run.budget.elapsed, "bounds", run.steps[-1].seconds, None)
     if assumed == FALSE:
         run.notes.append(VACUOUS)
         run.trivial.append(VACUOUS)
@@ -173,6 +175,7 @@ def _by_attack(run: Run, quick: bool) -> Verdict | None:
         run.problem, share, run.bounds, seed=run.settings.seed, rounds=rounds, gradient=climb)
     witness = result.witness or run.attained(result.best_point)
     run.stage("attack", started, "witness" if witness else f"{result.tried} points tried")
+    run.watch.slice(run.budget.elapsed, "attack", run.steps[-1].seconds, None)
     if witness is None:
         return None
     return run.verdict(Outcome.REFUTED, evidence=replayed(ATTACK), witness=witness)

@@ -51,10 +51,6 @@ class Engine(Protocol):
         without a proof and one is wanted."""
 
     @property
-    def waits(self) -> bool:
-        """Whether it wants no time yet."""
-
-    @property
     def left(self) -> float | None:
         """The share of its work that is left, 0 to 1; None where it cannot tell."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from verifex.engine.by_solver import steps_of
-from verifex.engine.falsify.attack import attack
+from verifex.engine.falsify.attack import Attack
 from verifex.engine.findings.reasons import ATTACK, Reason, ReasonKind, replayed
 from verifex.engine.run import OpenPart, Run
 from verifex.engine.solve.steps import Steps
@@ -21,7 +20,7 @@ _EXACT = 10
 """The same for a solver in exact arithmetic."""
 
 _FRUITLESS = 3
-"""Slices of the attack in a row that come no nearer to a violation, after which it is over."""
+"""Attacks in a row that come no nearer to a violation, after which there are no more."""
 
 
 def undecided(run: Run, bounds: NodeBounds) -> int:
@@ -42,7 +41,7 @@ class SolverEngine:
     `rest` chooses, when the solver begins, the part that is left to be solved.
     """
 
-    proves = waits = False
+    proves = False
 
     def __init__(self, run: Run, name: str, rest: Callable[[], OpenPart | None]) -> None:
         self.run, self.name, self.stage, self.source = run, name, name, name
@@ -117,41 +116,44 @@ class SolverEngine:
 
 
 class AttackEngine:
-    """More points, with other seeds and gradients, once torch is there anyway: over when they come
-    no nearer to a violation."""
+    """More points, and climbs along slopes, from other seeds each time one attack is at its end:
+    over when several in a row come no nearer to a violation."""
 
     name, stage, source = "attack", "more attack", ATTACK
     proves = False
 
     def __init__(self, run: Run) -> None:
         self.run, self.ended = run, False
+        self._attack: Attack | None = None
+        self._before = run.margin_high
         self._round = self._fruitless = self._tried = 0
 
     def go_on(self, seconds: float) -> Verdict | None:
-        run, before = self.run, self.run.margin_high
-        self._round += 1
-        budget = run.budget.part(1.0, at_most=seconds)
-        result = attack(
-            run.problem, budget, run.bounds, seed=run.settings.seed + self._round,
-            rounds=2 ** self._round)
-        self._tried += result.tried
-        witness = result.witness or run.attained(result.best_point)
-        if witness is not None:
-            return run.verdict(Outcome.REFUTED, evidence=replayed(ATTACK), witness=witness)
-        self._fruitless = 0 if run.margin_high != before else self._fruitless + 1
-        self.ended = self._fruitless >= _FRUITLESS
+        run, budget = self.run, self.run.budget.part(1.0, at_most=seconds)
+        while not (budget.spent or self.ended):
+            if self._attack is None:
+                self._round, self._before = self._round + 1, run.margin_high
+                self._attack = Attack(
+                    run.problem, run.bounds, seed=run.settings.seed + self._round,
+                    rounds=2**self._round)
+            before = self._attack.tried
+            witness = self._attack.run(budget)
+            self._tried += self._attack.tried - before
+            if self._attack.ended:
+                witness = witness or run.attained(self._attack.best_point)
+                self._fruitless = 0 if run.margin_high != self._before else self._fruitless + 1
+                self.ended = self._fruitless >= _FRUITLESS
+                self._attack = None
+            if witness is not None:
+                return run.verdict(Outcome.REFUTED, evidence=replayed(ATTACK), witness=witness)
         return None
 
     @property
     def left(self) -> float | None:
         return None
 
-    @property
-    def waits(self) -> bool:
-        return "torch" not in sys.modules
-
     def remaining(self, used: float) -> float:
-        return max(2.0, 2.0 * used)
+        return max(1.0, 2.0 * used)
 
     def result(self) -> str:
         return f"{self._tried} points tried"

@@ -83,7 +83,7 @@ class Portfolio:
         """What every engine that can go on reckons with; with a claim, only those that prove."""
         return {
             e.name: e.remaining(self.shares.used.get(e.name, 0.0)) for e in self.engines
-            if not (e.ended or e.waits) and (self._claim is None or e.proves)}
+            if not e.ended and (self._claim is None or e.proves)}
 
     def _final(self, engine: Engine, verdict: Verdict) -> bool:
         """Whether a verdict ends the question: a claim that nothing proves may wait for a proof."""

@@ -42,7 +42,7 @@ class InputsEngine:
     """Branch and bound over input boxes, for claims on outputs of networks with few inputs."""
 
     name = stage = "inputs"
-    proves, waits = True, False
+    proves = True
 
     def __init__(self, run: Run) -> None:
         """Raises UnsupportedError where the claim is not of this kind."""
@@ -109,7 +109,7 @@ class GatesEngine:
     """Branch and bound over gates, for every claim; it needs torch, loaded when it begins."""
 
     name, stage, source = "gates", "search", SEARCH
-    proves, waits = True, False
+    proves = True
 
     def __init__(self, run: Run) -> None:
         self.run, self.turn = run, Turn(run.budget)
