@@ -72,6 +72,10 @@ class Worker:
     def stage(self) -> str:
         return self.name
 
+    @property
+    def source(self) -> str:
+        return self.name
+
     def go_on(self, seconds: float) -> Verdict | None:
         passed = min(seconds, self.needs - self.had)
         self.clock.now += passed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.by_solver import by_solver

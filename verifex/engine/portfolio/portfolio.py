@@ -65,8 +65,8 @@ class Portfolio:
         return self._claim
 
     def _worked(self, engine: Engine, seconds: float) -> Verdict | None:
-        """What an engine comes to in a slice; one that is cut off in it, for want of time or memory,
-        has ended, and what it holds is not what it would have held."""
+        """What an engine comes to in a slice. One that is cut off, for want of time or memory, has
+        ended: it may be in the middle of something."""
         came_back = False
 
         def work() -> Verdict | None:

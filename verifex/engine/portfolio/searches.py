@@ -41,7 +41,7 @@ _RESUMED = 5.0
 class InputsEngine:
     """Branch and bound over input boxes, for claims on outputs of networks with few inputs."""
 
-    name = stage = "inputs"
+    name, stage, source = "inputs", "inputs", INPUT_SEARCH
     proves = True
 
     def __init__(self, run: Run) -> None:
