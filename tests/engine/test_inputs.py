@@ -319,6 +319,22 @@ def test_too_many_inputs_and_gates_are_refused() -> None:
     assert MOST_WEIGHTS >= 1_000_000
 
 
+def test_large_layers_of_few_inputs_are_searched() -> None:
+    """What halving costs grows with the layers; whether it pays is said by the inputs."""
+    builder, rng, shapes = Builder(), np.random.default_rng(4), ((2, 2100), (2100, 2100), (2100, 1))
+    layers = [(rng.normal(size=(n, m)) / m, rng.normal(size=n) / 8) for m, n in shapes]
+    h = builder.input("x", (2,))
+    for k, (weight, bias) in enumerate(layers):
+        h = builder.affine(dense(weight), builder.relu(h) if k else h, bias)
+    lo, hi = np.full((1, 2), -0.01), np.full((1, 2), 0.01)
+    bounds = DenseBounds(DenseNet(builder.build({"y": h}), [h])).boxes(lo, hi)
+    values = rng.uniform(-0.01, 0.01, size=(50, 2))
+    for k, (weight, bias) in enumerate(layers):
+        values = (np.maximum(values, 0) if k else values) @ weight.T + bias
+    assert (bounds.lo[h][0] - 1e-12 <= values).all()
+    assert (values <= bounds.hi[h][0] + 1e-12).all()
+
+
 def test_the_deadline_is_obeyed_and_the_bound_of_what_is_open_holds() -> None:
     problem, rng = _net(3, (6, 40, 40, 40, 1))
     node = problem.graph.outputs["y"]

@@ -23,8 +23,9 @@ from verifex.ir.graph import Graph
 from verifex.ir.linmap import Dense, LinearMap, apply_numpy
 from verifex.ir.ops import Affine, Concat, Const, Input, Relu
 
-MOST_WEIGHTS = 4_000_000
-"""Entries of all matrices together: beyond, dense matrices are the wrong tool."""
+MOST_WEIGHTS = 16_000_000
+"""Entries of all matrices together, which take 256 MB with their absolute values; what counts for a
+search over inputs is that few of these are free, and layers may be large."""
 
 
 @dataclass(frozen=True)
