@@ -158,12 +158,8 @@ def _output(
 
 
 def decide_and_check(
-    problem: Problem,
-    files: QuestionFiles | None,
-    settings: Settings,
-    pool: SolverPool | None = None,
-    watch: Watch | None = None,
-    scratch: Path | None = None,
+    problem: Problem, files: QuestionFiles | None, settings: Settings,
+    pool: SolverPool | None = None, watch: Watch | None = None, scratch: Path | None = None,
     refusal: str | None = None,
 ) -> Verdict:
     """Decide a problem, write the certificate of the answer, and have it checked.
@@ -239,12 +235,8 @@ def _open(verdict: Verdict) -> int | None:
 
 
 def certify(
-    problem: Problem,
-    verdict: Verdict,
-    files: QuestionFiles,
-    seconds: float,
-    settings: Settings | None = None,
-    scratch: Path | None = None,
+    problem: Problem, verdict: Verdict, files: QuestionFiles, seconds: float,
+    settings: Settings | None = None, scratch: Path | None = None,
     stop: StopRequest | None = None,
 ) -> Verdict:
     """The verdict with its certificate written (to the path, if one is wanted) and checked.
@@ -268,12 +260,7 @@ def certify(
     if word and (settings.certificate is None or _open(verdict) is None):
         return _with_note(verdict, f"no certificate: {word}")
     verdict = _with_note(verdict, word) if word else verdict
-    with contextlib.ExitStack() as stack:
-        target = settings.certificate
-        if target is None:
-            made = scratch or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="verifex-")))
-            target = made / UNNAMED
+    with _place(settings.certificate, scratch) as target:
         ended = time.monotonic() + seconds
 
         def left() -> float:
@@ -285,6 +272,19 @@ def certify(
                 asked)
         except ValueError as error:
             return _with_note(verdict, f"no certificate: {error}")
+
+
+@contextlib.contextmanager
+def _place(wanted: Path | None, scratch: Path | None) -> Iterator[Path]:
+    """Where a certificate is written: as `wanted`, else in the folder `scratch`, else in one that
+    does not last."""
+    if wanted is not None:
+        yield wanted
+    elif scratch is not None:
+        yield scratch / UNNAMED
+    else:
+        with tempfile.TemporaryDirectory(prefix="verifex-") as folder:
+            yield Path(folder) / UNNAMED
 
 
 def _first_accepted(

@@ -41,6 +41,13 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Ask the spec with another value of a key, in "
                  "TOML: region.linf=0.03, require[0].at_most=0.2; repeatable."),
 ]
+Certificates = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[NET] SPEC CERTIFICATE | FOLDER", help="Network, unless the spec "
+                   "names it; spec; certificate written by `verify --certificate`. Or a folder "
+                   "of certificates (*.vxc, *.vxc.gz) and the files that they name.",
+                   show_default=False),
+]
 Network = Annotated[Path, typer.Argument(metavar="NET", help="Network (.onnx).")]
 
 
@@ -199,13 +206,7 @@ def difference(
 
 @app.command()
 def check(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[NET] SPEC CERTIFICATE | FOLDER", help="Network, unless the spec "
-                       "names it; spec; certificate written by `verify --certificate`. Or a folder "
-                       "of certificates (*.vxc, *.vxc.gz) and the files that they name.",
-                       show_default=False),
-    ] = None,
+    files: Certificates = None,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", help="Processes of the checker; of a folder: "
                           "certificates that are checked at once.")

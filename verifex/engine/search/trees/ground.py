@@ -223,7 +223,7 @@ def _assembled(
     comparisons: list[_Comparisons], rows: AffineRows,
 ) -> Ground:
     """Everything side by side; trees of one leaf go into the constants."""
-    violation, graph = problem.violation(), problem.graph
+    violation = problem.violation()
     parts = [rows.coefs.get(one.node) for one in comparisons]
     scale = math.lcm(*(p.den for p in parts if p is not None), *(c.denominator for c in rows.const))
     const = np.array([int(c * scale) for c in rows.const], dtype=object)
@@ -244,14 +244,6 @@ def _assembled(
     tree = np.concatenate([k[3] for k in kept]).astype(np.intp)
     exact = np.concatenate([k[2] for k in kept], axis=1)
     weight = np.asarray(exact / scale, dtype=np.float64)
-    others: dict[int, list[Fraction]] = {}
-    for i in graph.inputs:
-        coefs = rows.coefs.get(i)
-        if coefs is None:
-            continue
-        for flat in np.flatnonzero(coefs.num.any(axis=0)).tolist():
-            others[graph.input_offsets[i] + flat] = [
-                Fraction(int(v), coefs.den) for v in coefs.num[:, flat]]
     starts = np.flatnonzero(np.diff(tree, prepend=-1)).astype(np.intp)
     size = np.abs(weight)
     largest = np.maximum.reduceat(size, starts, axis=1).sum(axis=1) if trees else 0.0
@@ -260,8 +252,22 @@ def _assembled(
         np.concatenate([k[1] for k in kept], axis=1), listed,
         np.array([a.strict for a in listed]), weight, np.asarray(const / scale, dtype=np.float64),
         exact, const, scale, 1e-12 * (largest + np.abs(np.asarray(const / scale, dtype=float))),
-        others, _groups(problem, inputs), violation,
+        _others(problem.graph, rows), _groups(problem, inputs), violation,
         Counts.of(violation, {atom: k for k, atom in enumerate(listed)}))
+
+
+def _others(graph: Graph, rows: AffineRows) -> dict[int, list[Fraction]]:
+    """By flat input, its coefficients in every row beside the trees; inputs of none are left out.
+    """
+    found: dict[int, list[Fraction]] = {}
+    for i in graph.inputs:
+        coefs = rows.coefs.get(i)
+        if coefs is None:
+            continue
+        for flat in np.flatnonzero(coefs.num.any(axis=0)).tolist():
+            found[graph.input_offsets[i] + flat] = [
+                Fraction(int(v), coefs.den) for v in coefs.num[:, flat]]
+    return found
 
 
 def _groups(problem: Problem, inputs: list[InputCuts]) -> list[Group]:
