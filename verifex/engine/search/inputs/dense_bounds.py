@@ -207,8 +207,8 @@ class DenseBounds:
             mine = {i: c[some] for i, c in coefs.items()}
             parts.append(self._lower(boxes, mine, const[some], box[some], keep))
         return parts[0] if len(parts) == 1 else Passed(
-            *(np.concatenate([getattr(p, name) for p in parts])
-              for name in ("value", "coefs", "const")),
+            np.concatenate([p.value for p in parts]), np.concatenate([p.coefs for p in parts]),
+            np.concatenate([p.const for p in parts]),
             {i: np.concatenate([p.reached[i] for p in parts]) for i in parts[0].reached})
 
     def _lower(
