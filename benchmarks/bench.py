@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.root import Root, root_facts
 from verifex.engine.budget import Budget
 from verifex.engine.search.extrema import Minimum, minima
@@ -162,7 +162,7 @@ def root_of(problem: Problem, seconds: float = 60.0) -> tuple[Root, float]:
     layout = Layout(problem.graph, tuple(problem.targets()))
     lo, hi = problem.region.float_box()
     root = root_facts(
-        layout, Bounder(problem.graph), lo, hi, Budget(seconds, MEMORY, 1),
+        layout, TorchBounder(problem.graph), lo, hi, Budget(seconds, MEMORY, 1),
         SearchOptions().root_effort,
     )
     return root, time.process_time() - started

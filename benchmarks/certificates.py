@@ -31,7 +31,7 @@ from tests.helpers import checker_parts as checker
 from tests.helpers.document import section
 from verifex.certificate.grant import run_checker
 from verifex.certificate.write import proof_lines, write
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import FormulaResult, decide_search
 from verifex.engine.search.gates.search import SearchOptions

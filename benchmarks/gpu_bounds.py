@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from benchmarks.bench import ball, components, reference, save, show
+from verifex.engine.bounds.bounder import RowTask
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.root import to_rows
 from verifex.frontend.onnx.read import load
 from verifex.ir.ops import Affine
@@ -70,7 +71,8 @@ def main() -> None:
         centre = np.random.default_rng(0).random(graph.input_size).tolist()
     problem, forms = components(graph, ball(centre, "0.02"), 0)
     ((node, _), _), = forms[0].terms
-    layout, bounder = Layout(problem.graph, (node,)), Bounder(problem.graph, args.device, dtype)
+    layout = Layout(problem.graph, (node,))
+    bounder = TorchBounder(problem.graph, args.device, dtype)
     nodes = problem.graph.nodes
     per_bound = sum(
         2 * int(np.prod(m.in_shape)) * int(np.prod(m.out_shape))
@@ -92,7 +94,7 @@ def main() -> None:
 
 
 def one_size(
-    problem: Any, layout: Layout, bounder: Bounder, node: int, size: int, device: str,
+    problem: Any, layout: Layout, bounder: TorchBounder, node: int, size: int, device: str,
     dtype: torch.dtype, seconds: float,
 ) -> float:
     """Bounds a second for a batch of different boxes."""
@@ -101,17 +103,18 @@ def one_size(
     shrink = rng.random(lo.shape) * 0.5
     lo, hi = lo + shrink * (hi - lo) / 2, hi - shrink * (hi - lo) / 2
     signs = np.zeros((size, layout.gates), dtype=np.int8)
-    raw = to_rows(layout.propagate(lo, hi, signs), torch.arange(size), layout, signs)
-    rows = Rows(*({i: v.to(device, dtype) for i, v in side.items()} for side in (raw.lo, raw.hi)),
-                raw.domain.to(device))
+    raw = to_rows(layout.propagate(lo, hi, signs), np.arange(size), layout, signs)
+    lows, highs = ({i: torch.tensor(np.array(v), device=device, dtype=dtype)
+                    for i, v in side.items()} for side in (raw.lo, raw.hi))
+    rows = Rows(lows, highs, torch.from_numpy(raw.domain).to(device))
     n = layout.graph.nodes[node].size
     start = {node: torch.from_numpy(rng.normal(size=(size, n))).to(device, dtype)}
-    box = tuple(torch.from_numpy(v).to(device, dtype) for v in (lo, hi))
-    params = bounder.start(rows, [node])
+    task = RowTask(rows, start, *(torch.tensor(v, device=device, dtype=dtype) for v in (lo, hi)))
+    params = bounder.arithmetic.begin(rows, [node])
 
     def work() -> None:
         with torch.no_grad():
-            bounder.evaluate(rows, start, params, *box)
+            bounder.arithmetic.evaluated(task, params)
 
     return size * rate(work, device, seconds)
 

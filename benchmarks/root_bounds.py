@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.bench import ball, components, reference, root_of, save, show
+from verifex.engine.bounds.bounder import Bounds, Effort
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Bounds, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.problem import Problem
@@ -26,65 +26,59 @@ from verifex.semantics.linear import Rows
 from verifex.semantics.parameters import Parameter, ParameterKind
 
 
-def untied(params: Mapping[Parameter, torch.Tensor]) -> dict[Parameter, torch.Tensor]:
+def untied(params: Mapping[Parameter, FloatArray]) -> dict[Parameter, FloatArray]:
     """The parameters with no gate tied to its pre-activation."""
     return {
-        k: torch.zeros_like(v) if k.kind is ParameterKind.TIE else v for k, v in params.items()
+        k: np.zeros_like(v) if k.kind is ParameterKind.TIE else v for k, v in params.items()
     }
 
 
 def bounds(
-    problem: Problem, node: int, rows: Rows, bounder: Bounder, effort: Effort | None
+    problem: Problem, node: int, rows: Rows, bounder: TorchBounder, effort: Effort | None
 ) -> float:
     """Mean width of the node's linear bounds; without effort: plain, no ties."""
     lo, hi = problem.region.float_box()
     n = problem.graph.nodes[node].size
-    start = {node: torch.cat([torch.eye(n), -torch.eye(n)]).double()}
-    box = tuple(torch.from_numpy(v).expand(2 * n, -1) for v in (lo, hi))
+    start = {node: np.concatenate([np.eye(n), -np.eye(n)])}
+    box = tuple(np.repeat(v[None], 2 * n, axis=0) for v in (lo, hi))
     if effort is None:
         params = bounder.start(rows, [node])
         plain = untied(params)
-        with torch.no_grad():
-            value = bounder.evaluate(rows, start, plain, *box)[0]
+        value = bounder.evaluate(rows, start, plain, *box)[0]
     else:
         found: Bounds = bounder.bound(rows, start, *box, effort)
         value = found.value
-    v = value.numpy()
-    return float(np.mean(-v[n:] - v[:n]))
+    return float(np.mean(-value[n:] - value[:n]))
 
 
 def plain_width(problem: Problem, node: int) -> float:
     """Plain bounds everywhere: of the pre-activations and hidden gradients too."""
     layout = Layout(problem.graph, (node,))
-    bounder = Bounder(problem.graph)
+    bounder = TorchBounder(problem.graph)
     lo, hi = problem.region.float_box()
     signs = np.zeros((1, layout.gates), dtype=np.int8)
     for target in layout.relaxed():
         boxes = layout.propagate(lo[None], hi[None], signs)
         n = problem.graph.nodes[target].size
-        rows = to_rows(boxes, torch.zeros(2 * n, dtype=torch.long), layout, signs)
+        rows = to_rows(boxes, np.zeros(2 * n, dtype=np.intp), layout, signs)
         value = _plain(bounder, rows, target, n, lo, hi)
         layout.facts[target] = (
             np.maximum(value[:n], boxes.lo[target][0]), np.minimum(-value[n:], boxes.hi[target][0])
         )
     boxes = layout.propagate(lo[None], hi[None], signs)
     n = problem.graph.nodes[node].size
-    rows = to_rows(boxes, torch.zeros(2 * n, dtype=torch.long), layout, signs)
+    rows = to_rows(boxes, np.zeros(2 * n, dtype=np.intp), layout, signs)
     return bounds(problem, node, rows, bounder, None)
 
 
 def _plain(
-    bounder: Bounder, rows: Rows, node: int, n: int, lo: FloatArray, hi: FloatArray
+    bounder: TorchBounder, rows: Rows, node: int, n: int, lo: FloatArray, hi: FloatArray
 ) -> FloatArray:
-    start = {node: torch.cat([torch.eye(n), -torch.eye(n)]).double()}
+    start = {node: np.concatenate([np.eye(n), -np.eye(n)])}
     params = bounder.start(rows, [node])
     plain = untied(params)
-    with torch.no_grad():
-        value = bounder.evaluate(
-            rows, start, plain, torch.from_numpy(lo).expand(2 * n, -1),
-            torch.from_numpy(hi).expand(2 * n, -1),
-        )[0]
-    return np.asarray(value.numpy())
+    box = (np.repeat(v[None], 2 * n, axis=0) for v in (lo, hi))
+    return bounder.evaluate(rows, start, plain, *box)[0]
 
 
 def main() -> None:
@@ -102,10 +96,10 @@ def main() -> None:
     root, facts_seconds = root_of(problem)
     started = time.monotonic()
     n = problem.graph.nodes[node].size
-    rows = to_rows(root.boxes, torch.zeros(2 * n, dtype=torch.long), root.layout, signs)
-    ours = bounds(problem, node, rows, Bounder(problem.graph), Effort(60, 0.2, 0.97))
+    rows = to_rows(root.boxes, np.zeros(2 * n, dtype=np.intp), root.layout, signs)
+    ours = bounds(problem, node, rows, TorchBounder(problem.graph), Effort(60, 0.2, 0.97))
     ours_seconds = time.monotonic() - started + facts_seconds
-    long = bounds(problem, node, rows, Bounder(problem.graph), Effort(400, 0.2, 0.99))
+    long = bounds(problem, node, rows, TorchBounder(problem.graph), Effort(400, 0.2, 0.99))
     ranges = data["ranges"]["0.05"]
     exact = float(np.mean(np.array(ranges["upper"]) - np.array(ranges["lower"])))
     result: dict[str, Any] = {"exact": exact, "widths": [

@@ -20,8 +20,11 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "checked draw toml_text", "forest_text spec_toml", "graph_text", "document",
     ),
     "verifex.semantics": (
-        "parameters support whole", "functions", "encode evaluate vjp",
-        "interval pullback steady torch_backend", "claim kinks linear",
+        "parameters support", "functions", "encode evaluate vjp",
+        "interval pullback steady torch_backend", "claim kinks linear", "linear_slopes",
+    ),
+    "verifex.semantics.support": (
+        "arrays balls cost logarithms outward planes table whole",
     ),
     "verifex.frontend.onnx": (
         "export files structure values", "lowering schemas tensors", "runtime", "operators",
@@ -53,8 +56,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "channel executor", "child_process in_process", "task_worker", "process_executor",
     ),
     "verifex.engine.bounds": (
-        "batched_lp cost facts layout region_rows rounding single_lp", "exact optimise", "root",
-        "half_spaces",
+        "batched_lp cost facts layout region_rows rounding single_lp", "exact bounder",
+        "optimise plain_bounder root", "half_spaces",
     ),
     "verifex.engine.portfolio": (
         "engine progress shares", "others searches", "portfolio",

@@ -9,7 +9,7 @@ from tests.certificate.corruptions import Case
 from tests.helpers import checker_parts as checker
 from tests.helpers.spec_nets import by_solver, pair, truth
 from verifex.certificate.write import proof_lines
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions

@@ -24,7 +24,7 @@ from verifex.api import read
 from verifex.certificate import grant
 from verifex.certificate.grant import certify, decide_and_check, run_checker
 from verifex.certificate.leaf import Leaf, leaves, restrict
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import Evidence, EvidenceKind, Reason, ReasonKind

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.gradient_nets import network
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import EvidenceKind

@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import Pair, checked, pair, text, truth
 from verifex.certificate.write import Line, proof_lines
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import FormulaResult, decide_search
 from verifex.engine.search.gates.policy import SearchOptions

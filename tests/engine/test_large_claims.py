@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.helpers.spec_nets import checked, pair
 from tests.helpers.strategies import dominances, formulas
 from verifex.certificate.write import proof_lines
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import FormulaResult, decide_search
 from verifex.engine.search.counts import Counts

@@ -7,12 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import torch
 
 from tests.helpers.marks import first_quick
 from tests.helpers.small_nets import relu_net
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.extrema import minima
@@ -35,9 +35,9 @@ def _graph(seed: int, widths: tuple[int, ...] = (4, 10, 10, 2)) -> tuple[Graph, 
     return builder.build({"y": out}), out
 
 
-def _bounded(graph: Graph, out: int, signs: np.ndarray) -> tuple[Layout, Bounder, BoundedRows]:
+def _bounded(graph: Graph, out: int, signs: np.ndarray) -> tuple[Layout, TorchBounder, BoundedRows]:
     """Both outputs bounded from below on two boxes, with the multipliers that any start gives."""
-    layout, bounder = Layout(graph, (out,)), Bounder(graph)
+    layout, bounder = Layout(graph, (out,)), TorchBounder(graph)
     n = graph.input_size
     lo, hi = np.stack([-np.ones(n), -0.5 * np.ones(n)]), np.ones((2, n))
     boxes = layout.propagate(lo, hi, signs)
@@ -45,7 +45,7 @@ def _bounded(graph: Graph, out: int, signs: np.ndarray) -> tuple[Layout, Bounder
     place, row = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     rows, start, box = table.rows(boxes, signs, lo, hi, place, row)
     found = bounder.bound(rows, start, *box, Effort(5))
-    goal, score = torch.full((4,), 0.5).double(), np.zeros((4, layout.gates))
+    goal, score = np.full(4, 0.5), np.zeros((4, layout.gates))
     return layout, bounder, BoundedRows(rows, start, box, goal, found, place, row, score)
 
 
@@ -56,7 +56,7 @@ def test_the_gate_whose_halves_lack_least_is_chosen(seed: int) -> None:
     layout, bounder, batch = _bounded(graph, out, signs)
     scores = np.random.default_rng(seed).random((2, layout.gates))
     for z, at in layout.offsets.items():  # decided gates have no score
-        lo, hi = batch.rows.lo[z].numpy(), batch.rows.hi[z].numpy()
+        lo, hi = batch.rows.lo[z], batch.rows.hi[z]
         scores[:, at : at + lo.shape[1]] *= (lo < 0) & (hi > 0)
     asked = [Asked(0, [0, 1], scores[0]), Asked(1, [2, 3], scores[1])]
     chosen = look_ahead(layout, bounder, batch, asked, 5)
@@ -66,25 +66,25 @@ def test_the_gate_whose_halves_lack_least_is_chosen(seed: int) -> None:
         assert lacks[chosen[k]] >= max(lacks.values()) - 1e-9
 
 
-def _alone(layout: Layout, bounder: Bounder, batch: BoundedRows, k: int, gate: int) -> float:
+def _alone(layout: Layout, bounder: TorchBounder, batch: BoundedRows, k: int, gate: int) -> float:
     """What the halves of one gate lack, by two plain evaluations of the domain's two rows."""
     from verifex.semantics.linear import Rows
 
     z, i = layout.name(gate)
     total = 0.0
     for above in (True, False):
-        lo = {n: v[k : k + 1].clone() for n, v in batch.rows.lo.items()}
-        hi = {n: v[k : k + 1].clone() for n, v in batch.rows.hi.items()}
+        lo = {n: v[k : k + 1].copy() for n, v in batch.rows.lo.items()}
+        hi = {n: v[k : k + 1].copy() for n, v in batch.rows.hi.items()}
         (lo if above else hi)[z][0, i] = 0.0
         mine = slice(2 * k, 2 * k + 2)
         value, _, _ = bounder.evaluate(
-            Rows(lo, hi, torch.zeros(2, dtype=torch.long)),
+            Rows(lo, hi, np.zeros(2, dtype=np.intp)),
             {n: v[mine] for n, v in batch.start.items()},
             {n: v[mine] for n, v in batch.found.params.items()},
             batch.box[0][mine],
             batch.box[1][mine],
         )
-        total += float((value - batch.goal[mine]).clamp(max=0).sum())
+        total += float(np.minimum(value - batch.goal[mine], 0).sum())
     return total
 
 
@@ -94,11 +94,11 @@ def test_bounds_start_from_the_best_of_what_is_known(seed: int) -> None:
     _, bounder, batch = _bounded(graph, out, np.zeros((2, 20), dtype=np.int8))
     rows, start, box = batch.rows, batch.start, batch.box
     fresh = bounder.start(rows, list(start))
-    generator = torch.Generator().manual_seed(seed)
-    bad = {k: torch.rand(v.shape, generator=generator).double().round() for k, v in fresh.items()}
+    rng = np.random.default_rng(seed)
+    bad = {k: rng.random(v.shape).round() for k, v in fresh.items()}
     alone = [bounder.bound(rows, start, *box, Effort(0), w).value for w in (None, bad)]
     plain, _, _ = bounder.evaluate(rows, start, bad, *box)
-    assert (alone[1] >= torch.maximum(plain, alone[0]) - 1e-9).all()
+    assert (alone[1] >= np.maximum(plain, alone[0]) - 1e-9).all()
     assert (alone[1] > plain + 1e-6).any()  # the random start was worse somewhere
 
 

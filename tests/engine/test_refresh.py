@@ -12,9 +12,10 @@ import torch
 from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import proof_lines
 from verifex.engine.bounds import batched_lp
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.half_spaces import HalfSpaceMaker
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.single_lp import LeafSolver
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
@@ -103,7 +104,7 @@ def test_facts_hold_at_the_points_of_their_domains(seed: int) -> None:
     (gradient,) = gradients(b, h, [x])
     size = b.relu(gradient)
     graph = b.build({"g": size})
-    layout, bounder = Layout(graph, (size,)), Bounder(graph)
+    layout, bounder = Layout(graph, (size,)), TorchBounder(graph)
     proof = Proof()
     policy = SimpleNamespace(candidates=lambda *_: None)
     context = SearchContext(
@@ -150,7 +151,7 @@ def test_cuts_are_the_same_without_tables(monkeypatch: pytest.MonkeyPatch) -> No
     h = b.affine(dense(rng.normal(size=(6, n))), b.input("x", (n,)), rng.normal(size=6))
     h = b.affine(dense(rng.normal(size=(5, 6))), b.relu(h), rng.normal(size=5))
     graph = b.build({"y": b.affine(dense(rng.normal(size=(1, 5))), b.relu(h))})
-    layout, bounder = Layout(graph, tuple(graph.outputs.values())), Bounder(graph)
+    layout, bounder = Layout(graph, tuple(graph.outputs.values())), TorchBounder(graph)
     lo, hi = np.full((7, n), -1.0), np.full((7, n), 1.0)
     signs = rng.integers(-1, 2, (7, layout.gates)).astype(np.int8)
     boxes = layout.propagate(lo, hi, signs)

@@ -12,8 +12,9 @@ from tests.helpers.gradient_nets import network
 from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import proof_lines
 from verifex.engine.bounds import root as root_module
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.root import Root, plain_root, root_facts
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
@@ -59,9 +60,10 @@ def roots(kind: str) -> tuple[Graph, Root, Root]:
     """Bounds without optimising, and those that were optimised from there, in another `Root`."""
     graph, targets, lo, hi = question(kind)
     budget = Budget(*BUDGET)
-    plain = plain_root(Layout(graph, targets), Bounder(graph), lo, hi, budget)
-    again = plain_root(Layout(graph, targets), Bounder(graph), lo, hi, budget)
-    best = root_facts(again.layout, Bounder(graph), lo, hi, budget, Effort(40, 0.2, 0.95), again)
+    plain = plain_root(Layout(graph, targets), TorchBounder(graph), lo, hi, budget)
+    again = plain_root(Layout(graph, targets), TorchBounder(graph), lo, hi, budget)
+    effort = Effort(40, 0.2, 0.95)
+    best = root_facts(again.layout, TorchBounder(graph), lo, hi, budget, effort, again)
     return graph, plain, best
 
 

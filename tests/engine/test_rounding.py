@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 
 from tests.helpers.strategies import Drawn, graphs
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.root import root_facts
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
@@ -207,7 +208,7 @@ def test_improving_bounds_ends_with_the_budget() -> None:
 
     layout = Layout(graph, (y,))
     lo, hi = -np.ones(3), np.ones(3)
-    bounder = Bounder(graph, stopped=stopped)
+    bounder = TorchBounder(graph, stopped=stopped)
     root = root_facts(layout, bounder, lo, hi, Budget(60.0, 1 << 30, 1), Effort(50))
     assert 0 < steps[0] < 50
     values = evaluate_float(graph, rng.uniform(-1, 1, (500, 3)), [y])[y]

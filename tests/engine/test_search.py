@@ -15,7 +15,7 @@ import pytest
 from tests.helpers.gradient_nets import network
 from tests.helpers.marks import first_quick
 from tests.helpers.questions import Question, question
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.search.claims import decide_search

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.helpers import checker_parts as checker
 from tests.helpers.gradient_nets import gradient_problem
@@ -24,7 +25,9 @@ from tests.helpers.marks import first_quick
 from tests.helpers.spec_nets import pair
 from tests.helpers.waiting import hear_interrupts, until
 from verifex.certificate.write import proof_lines, write
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
+from verifex.engine.bounds.optimise import TorchBounder
+from verifex.engine.bounds.plain_bounder import PlainBounder
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.execute.channel import Channel, dumps, loads
@@ -174,10 +177,17 @@ def test_small_questions_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(os, "fork", never)
     problem, forms = gradient_problem(0, (3, 4, 4, 1))
     minima(problem, forms, seconds(60.0, 2), SearchOptions())
-    assert not team.torch.accelerator.is_available()
     many, rows = gradient_problem(0)
-    monkeypatch.setattr(team.torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(PlainBounder, "forks", False)
     minima(many, rows, seconds(60.0, 2), AT_ONCE)
+
+
+def test_nothing_is_forked_where_torch_sees_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, _ = gradient_problem(0, (3, 4, 4, 1))
+    bounder = TorchBounder(problem.graph)
+    assert bounder.forks
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    assert not bounder.forks
 
 
 # --- limits -------------------------------------------------------------------------------------
@@ -300,7 +310,7 @@ def test_an_interrupt_ends_all_processes(forks: list[int]) -> None:
 
 LONG = """
 import os
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.search import SearchOptions

@@ -9,15 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from tests.helpers.marks import first_quick
 from tests.helpers.small_nets import relu_net
 from tests.helpers.spec_nets import checked, pair, truth
 from verifex.certificate.write import proof_lines
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.half_spaces import HalfSpaceMaker
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import to_rows
 from verifex.engine.budget import Budget
@@ -69,7 +69,7 @@ def _domains(layout: Layout, count: int, seed: int) -> Domains:
 
 
 def _tight(layout: Layout, proof: Proof | None = None) -> Tighten:
-    bounder = Bounder(layout.graph)
+    bounder = TorchBounder(layout.graph)
     policy = SimpleNamespace(finished=lambda: False)
     return Tighten(SearchContext(
         layout, bounder, FormTable(layout, []), HalfSpaceMaker(layout, bounder), policy,
@@ -148,7 +148,7 @@ def test_lines_show_what_is_kept(seed: int) -> None:
     domains = _domains(layout, 2, seed)
     proof = Proof([ProofNode(-1) for _ in range(2)])
     _tight(layout, proof).tighten(domains)
-    bounder, shown = Bounder(graph), 0
+    bounder, shown = TorchBounder(graph), 0
     for d, kept in enumerate(domains.kept):
         bare = whole(domains.lo[d][None], domains.hi[d][None], domains.signs[d][None], [[0]])
         for facts in proof.nodes[d].facts:
@@ -156,18 +156,18 @@ def test_lines_show_what_is_kept(seed: int) -> None:
             size = graph.nodes[facts.node].size
             low, high = np.full(size, -np.inf), np.full(size, np.inf)
             for (i, sign), packed in zip(facts.rows, facts.splits, strict=True):
-                rows = to_rows(boxes, torch.zeros(1, dtype=torch.long), layout, bare.signs)
+                rows = to_rows(boxes, np.zeros(1, dtype=np.intp), layout, bare.signs)
                 params = bounder.start(rows, [facts.node])
                 for key, values in packed.items():
                     if isinstance(values, dict):
                         for k, v in values.items():
                             params[key][0, k] = v
                     else:
-                        params[key][0] = torch.from_numpy(values / 128.0)
-                start = torch.zeros((1, size), dtype=torch.float64)
+                        params[key][0] = values / 128.0
+                start = np.zeros((1, size))
                 start[0, i] = float(sign)
-                box = torch.from_numpy(bare.lo), torch.from_numpy(bare.hi)
-                value = float(bounder.evaluate(rows, {facts.node: start}, params, *box)[0])
+                box = bare.lo, bare.hi
+                value = float(bounder.evaluate(rows, {facts.node: start}, params, *box)[0][0])
                 taken = kept[facts.node][0][i] if sign > 0 else -kept[facts.node][1][i]
                 assert value >= taken - 1e-9
                 (low if sign > 0 else high)[i] = sign * taken
@@ -234,19 +234,19 @@ def test_multipliers_found_in_float32_bound_in_float64(norm: str | None) -> None
         ball = Ball(norm, tuple(range(n)), tuple([Fraction(0)] * n), Fraction(1))
         ends = tuple([Fraction(-1)] * n), tuple([Fraction(1)] * n)
         balls = float_balls(Region(*ends, balls=(ball,)))
-    row = Linear(torch.ones((1, n)).double(), torch.full((1,), 0.5).double())
+    row = Linear(np.ones((1, n)), np.full(1, 0.5))
     boxes = layout.propagate(lo, hi, np.zeros((1, layout.gates), dtype=np.int8))
-    rows = to_rows(boxes, torch.zeros(2, dtype=torch.long), layout,
+    rows = to_rows(boxes, np.zeros(2, dtype=np.intp), layout,
                    np.zeros((1, layout.gates), dtype=np.int8))
-    box = torch.from_numpy(lo).expand(2, -1), torch.from_numpy(hi).expand(2, -1)
+    box = np.repeat(lo, 2, axis=0), np.repeat(hi, 2, axis=0)
     values = []
     for coarse in (False, True):
-        bounder = Bounder(graph, linear=row, balls=balls, coarse=coarse)
-        found = bounder.bound(rows, {out: torch.eye(2).double()}, *box, Effort(30))
-        again, _, _ = bounder.evaluate(rows, {out: torch.eye(2).double()}, found.params, *box)
-        assert found.value.dtype == torch.float64
+        bounder = TorchBounder(graph, linear=row, balls=balls, coarse=coarse)
+        found = bounder.bound(rows, {out: np.eye(2)}, *box, Effort(30))
+        again, _, _ = bounder.evaluate(rows, {out: np.eye(2)}, found.params, *box)
+        assert found.value.dtype == np.float64
         np.testing.assert_allclose(found.value, again, 1e-12, 1e-12)
-        values.append(found.value.numpy())
+        values.append(found.value)
     x = np.random.default_rng(0).uniform(-1, 1, size=(40_000, n))
     size = {"l1": np.abs(x).sum(axis=1), "l2": (x * x).sum(axis=1), None: np.zeros(len(x))}[norm]
     x = x[(x.sum(axis=1) <= 0.5) & (size <= 1)]

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from verifex.engine import ranges
-from verifex.engine.bounds.optimise import Bounder, Effort, sure
+from verifex.engine.bounds.bounder import Effort, sure
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.single_lp import LeafSolver
 from verifex.engine.budget import Budget
 from verifex.engine.findings.reasons import ReasonKind
@@ -75,7 +76,7 @@ def test_open_domains_without_a_bound_count(inputs: int) -> None:
 
 def test_rows_without_a_bound_have_their_turn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound of -inf looked like a row that was never bounded: the same ones, for ever."""
-    calls, bound = [0], Bounder.bound
+    calls, bound = [0], TorchBounder.bound
 
     def counted(*given: object, **named: object) -> object:
         calls[0] += 1
@@ -83,7 +84,7 @@ def test_rows_without_a_bound_have_their_turn_once(monkeypatch: pytest.MonkeyPat
             pytest.fail("the search bounds the same rows again and again")
         return bound(*given, **named)
 
-    monkeypatch.setattr(Bounder, "bound", counted)
+    monkeypatch.setattr(TorchBounder, "bound", counted)
     graph = pole(1)
     r = graph.outputs["r"]
     claim = And(tuple(

@@ -14,7 +14,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import torch
 
 from tests.helpers.marks import first_quick
 from tests.helpers.whole_nets import (
@@ -24,7 +23,8 @@ from tests.helpers.whole_nets import (
     fixed,
     whole_question,
 )
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.bounder import Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.ranges import find_range
@@ -46,7 +46,7 @@ from verifex.ir.region import LinearRow, Region
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.linear import Rows
 from verifex.semantics.parameters import REGION_ROWS
-from verifex.semantics.whole import WholeFeatures, propagate
+from verifex.semantics.support.whole import WholeFeatures, propagate
 from verifex.settings import Settings
 from verifex.solvers import regions
 
@@ -381,13 +381,13 @@ def test_bounds_over_groups_are_least_values_and_those_of_single_rows(seed: int)
     x = b.input("x", (n,))
     y = b.affine(dense(rng.integers(-64, 65, size=(rows, n)) / 64), x)
     graph = b.build({"y": y})
-    bounder = Bounder(graph, linear=linear_rows(region))
+    bounder = TorchBounder(graph, linear=linear_rows(region))
     lo, hi = np.zeros((rows, n)), np.where(rng.random((rows, n)) < 0.6, 1.0, 0.0)
     hi[:, [0, 5]] = 1.0
     assert not propagate([np.array(g) for g in groups], lo, hi).any()
-    boxes = torch.from_numpy(lo), torch.from_numpy(hi)
-    start = {y: torch.eye(rows, dtype=torch.float64)}
-    nothing = Rows({}, {}, torch.zeros(rows, dtype=torch.long), {})
+    boxes = lo, hi
+    start = {y: np.eye(rows)}
+    nothing = Rows({}, {}, np.zeros(rows, dtype=np.intp), {})
     found = bounder.bound(nothing, start, *boxes, Effort(0))
     weights = np.stack([
         evaluate_float(graph, np.eye(n), [y])[y][:, k] - evaluate_float(
@@ -396,7 +396,7 @@ def test_bounds_over_groups_are_least_values_and_those_of_single_rows(seed: int)
         least = sum(min(weights[k, i] for i in g if hi[k, i] >= 1) for g in groups)
         least += sum(min(0.0, weights[k, i] * hi[k, i]) for i in (4, 7))
         assert least - 1e-8 <= float(found.value[k]) <= least + 1e-12
-        one = Rows({}, {}, torch.zeros(1, dtype=torch.long), {})
+        one = Rows({}, {}, np.zeros(1, dtype=np.intp), {})
         alone = bounder.bound(
             one, {y: start[y][k : k + 1]}, boxes[0][k : k + 1], boxes[1][k : k + 1], Effort(0))
         assert float(alone.value[0]) == float(found.value[k])

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.helpers import checker_parts as checker
 from tests.seeded.claims import CLAIMS, claim
 from verifex.certificate.write import proof_lines, witness_lines, write
-from verifex.engine.bounds.optimise import Effort
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.claims import decide_search
 from verifex.engine.search.gates.search import SearchOptions

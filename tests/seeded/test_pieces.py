@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.seeded.claims import FOLDER
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.root import _outward, root_facts
 from verifex.engine.budget import Budget
 from verifex.engine.search.extrema import linear_rows
@@ -60,7 +61,7 @@ def test_facts_hold_exactly(name: str) -> None:
     """No bound proven at the root is above the exact least value that it bounds."""
     p = problem(name)
     lo, hi = p.region.float_box()
-    bounder = Bounder(p.graph, linear=linear_rows(p.region))
+    bounder = TorchBounder(p.graph, linear=linear_rows(p.region))
     root = root_facts(_layout(p), bounder, lo, hi, Budget(20.0, 1 << 30, 1), Effort(20, 0.2, 0.97))
     assert root.facts
     for fact in root.facts[:6]:

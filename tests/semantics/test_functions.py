@@ -16,8 +16,9 @@ import onnx
 import pytest
 import torch
 
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.root import to_rows
 from verifex.errors import UnsupportedError
 from verifex.frontend import load_bytes, to_onnx
@@ -206,14 +207,14 @@ def test_linear_bounds_hold(name: str) -> None:
     x = b.input("x", (2,))
     y = b.affine(dense([[1.0, -2.0]]), b.univariate(name, x))
     graph = b.build({"y": y})
-    layout, bounder = Layout(graph, (y,)), Bounder(graph)
+    layout, bounder = Layout(graph, (y,)), TorchBounder(graph)
     lo = rng.uniform(oracle.lo, oracle.hi, (6, 2))
     hi = np.minimum(lo + rng.uniform(0, 2, (6, 2)), oracle.hi)
     signs = np.zeros((6, layout.gates), dtype=np.int8)
-    rows = to_rows(layout.propagate(lo, hi, signs), torch.arange(6), layout, signs)
-    one = torch.ones((6, 1), dtype=torch.float64)
-    box = torch.from_numpy(lo), torch.from_numpy(hi)
-    least = bounder.bound(rows, {y: one}, *box, Effort(5)).value.numpy()
+    rows = to_rows(layout.propagate(lo, hi, signs), np.arange(6), layout, signs)
+    one = np.ones((6, 1))
+    box = lo, hi
+    least = bounder.bound(rows, {y: one}, *box, Effort(5)).value
     share = rng.random((6, 50, 2))
     samples = lo[:, None] + share * (hi - lo)[:, None]
     values = find(name).value(samples) @ np.array([1.0, -2.0])

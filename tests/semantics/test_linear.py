@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import product
 
-import mpmath
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.strategies import SMOOTH, boxes, graphs, grid, points_in
+from tests.helpers.linear_cases import (
+    PIECEWISE_FOCUS,
+    Case,
+    Point,
+    batch_case,
+    consistent,
+    draw_case,
+    draw_params,
+    every_value,
+    gradient_net,
+    precise,
+    signs_at,
+    values_at,
+)
+from tests.helpers.strategies import SMOOTH, points_in
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.layout import IntermediateBounds, Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.optimise import TorchBounder
 from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import to_rows
-from verifex.ir.exact import ExactArray, FloatArray
-from verifex.ir.graph import Builder, Graph
-from verifex.ir.linmap import Conv, dense
-from verifex.ir.ops import OPS, Affine, Input, Relu, Step
-from verifex.semantics.evaluate import ExactBackend, exact_inputs, run
+from verifex.ir.exact import FloatArray
+from verifex.ir.graph import Builder
+from verifex.ir.linmap import dense
+from verifex.ir.ops import Affine, Input, Relu, Step, Univariate
+from verifex.semantics.evaluate import NumpyBackend
 from verifex.semantics.functions import find
 from verifex.semantics.linear import (
     Rows,
     concretise,
     linear,
-    node_params,
-    passed,
     substitute,
 )
 from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
 from verifex.semantics.torch_backend import TorchBackend
-from verifex.semantics.vjp import gradients
 
-Point = tuple[Fraction, ...]
-Params = dict[Parameter, torch.Tensor]
 SLACK = 1e-9
-PIECEWISE_FOCUS = sorted(op.__name__ for op in OPS if op.__name__ not in ("Input", "Univariate"))
 
 
 def test_no_cell_is_blank() -> None:
@@ -51,164 +57,56 @@ def test_no_cell_is_blank() -> None:
         linear[Input("x", (1,))]
 
 
-# --- exact values, with either gate value on a kink -------------------------------------------
+Bound = tuple[FloatArray, FloatArray, FloatArray, dict[int, FloatArray]]
 
 
-def precise(name: str, x: Fraction) -> Fraction:
-    """A smooth function of a rational, to about 200 bits."""
-    with mpmath.workprec(220):
-        z = mpmath.mpf(x.numerator) / x.denominator
-        if name in ("sigmoid", "reciprocal"):
-            value = 1 / (1 + mpmath.exp(-z)) if name == "sigmoid" else 1 / z
-        else:
-            value = getattr(mpmath, name)(z)
-        sign, mantissa, exponent, _ = value._mpf_
-        return Fraction((-1) ** sign * int(mantissa)) * Fraction(2) ** int(exponent)
+def by_torch(case: Case) -> Bound:
+    """(coefs, const, least values, what reached every node) by tensors."""
+    def tensors(values: dict) -> dict:
+        return {k: torch.tensor(np.array(v)) for k, v in values.items()}
+
+    rows = Rows(tensors(case.rows.lo), tensors(case.rows.hi), torch.from_numpy(case.rows.domain),
+                tensors(case.rows.split))
+    reached: dict[int, torch.Tensor] = {}
+    coefs, const = substitute(
+        case.graph, rows, tensors(case.start), tensors(case.params), TorchBackend(), reached)
+    lo, hi = (torch.from_numpy(v).expand(rows.count, -1) for v in (case.lo, case.hi))
+    least = concretise(coefs, const, lo, hi)
+    return coefs.numpy(), const.numpy(), least.numpy(), {i: v.numpy() for i, v in reached.items()}
 
 
-class GateBackend(ExactBackend):
-    """Exact arithmetic; a gate at zero is what `choose` says, asked once an element."""
-
-    def __init__(self, choose: Callable[[], int]) -> None:
-        self.choose = choose
-
-    def step(self, z: ExactArray) -> ExactArray:
-        flat = [int(v > 0) if v != 0 else self.choose() for v in z.num.ravel()]
-        return ExactArray(np.array(flat, dtype=object).reshape(z.shape))
-
-    def univariate(self, name: str, x: ExactArray) -> ExactArray:
-        if name in ("square", "reciprocal"):
-            return super().univariate(name, x)
-        return ExactArray.from_numbers([precise(name, f) for f in x.fractions()], x.shape)
-
-
-def values_at(graph: Graph, x: Point, bits: tuple[int, ...]) -> dict[int, list[Fraction]]:
-    """Exact values of all nodes; `bits` are the gates that lie on a kink, in order of meeting."""
-    feed = iter(bits + (0,) * 500)
-    values = run(graph, GateBackend(feed.__next__), exact_inputs(graph, x), range(len(graph.nodes)))
-    return {i: v.fractions() for i, v in values.items()}
-
-
-def every_value(graph: Graph, x: Point) -> Iterator[dict[int, list[Fraction]]]:
-    """Values for the choices of the gates on kinks (the first four of them)."""
-    first = values_at(graph, x, ())
-    steps = [n.args[0] for n in graph.nodes if isinstance(n.op, Step)]
-    zeros = sum(v == 0 for z in steps for v in first[z])
-    if not zeros:
-        yield first
-        return
-    for bits in product((0, 1), repeat=min(zeros, 4)):
-        yield values_at(graph, x, bits)
-
-
-# --- random domains and parameters ------------------------------------------------------------
-
-
-@dataclass
-class Case:
-    """A graph with the box and the signs of one domain, rows over it, and their parameters."""
-
-    graph: Graph
-    layout: Layout
-    lo: FloatArray
-    hi: FloatArray
-    signs: FloatArray
-    rows: Rows
-    start: dict[int, torch.Tensor]
-    params: Params
-
-
-def consistent(case: Case, values: dict[int, list[Fraction]]) -> bool:
-    """Whether a point with these values lies in the domain (a chosen sign fixes its gate too)."""
-    for z in case.layout.offsets:
-        sign = case.layout.signs_of(case.signs, z)[0]
-        if any(s * v < 0 for s, v in zip(sign.tolist(), values[z], strict=True)):
-            return False
-    for step, z in case.layout.steps.items():
-        sign = case.layout.signs_of(case.signs, z)[0]
-        for s, gate in zip(sign.tolist(), values[step], strict=True):
-            if s and gate != (s > 0):
-                return False
-    return True
-
-
-def draw_params(data: st.DataObject, graph: Graph, rows: Rows, targets: list[int]) -> Params:
-    """Any parameters in range; some are left to their defaults."""
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    out: Params = {}
-    for (kind, i), size in node_params(graph, targets):
-        if rng.random() < 0.15 and kind is not ParameterKind.ALPHA:
-            continue
-        raw = rng.random((rows.count, size))
-        ends = rng.random((rows.count, size))
-        raw = np.where(ends < 0.3, 0.0, np.where(ends > 0.7, 1.0, raw))
-        out[Parameter(kind, i)] = torch.from_numpy(raw)
-    for z in rows.split:
-        if z in passed(graph, targets):
-            size = graph.nodes[z].size
-            raw = rng.random((rows.count, size)) * 4 * (rng.random((rows.count, size)) < 0.6)
-            out[Parameter(ParameterKind.BETA, z)] = torch.from_numpy(raw)
-    return out
-
-
-def draw_case(data: st.DataObject, focus: str, smooth: tuple[str, ...] = ()) -> tuple[Case, Point]:
-    """A case, and a point that lies in its domain."""
-    ops = ("Affine", "Relu", "Step", "Gate", "Mul", "Concat", *(("Univariate",) if smooth else ()))
-    found = data.draw(graphs(focus, ops=ops, smooth=smooth, size=5))
-    graph, n = found.graph, found.graph.input_size
-    lo, hi = data.draw(boxes(n))
-    if data.draw(st.integers(0, 4)) == 0:  # a tiny box
-        hi = lo + np.array([data.draw(st.sampled_from([0.0, 1e-12, 2.0**-30])) for _ in range(n)])
-    x = data.draw(points_in(lo, hi))
-    targets = sorted(set(graph.outputs.values()))
-    layout = Layout(graph, tuple(targets))
-    values = data.draw(st.sampled_from(list(every_value(graph, x))))
-    signs = _signs_at(data, layout, values)
-    bounds = layout.propagate(lo[None], hi[None], signs)
-    assert not bounds.empty[0], "the domain has a point"
-    count = data.draw(st.integers(1, 3))
-    rows = to_rows(bounds, torch.zeros(count, dtype=torch.long), layout, signs)
-    start = {
-        i: torch.tensor(data.draw(st.lists(
-            st.lists(grid, min_size=graph.nodes[i].size, max_size=graph.nodes[i].size),
-            min_size=count, max_size=count)), dtype=torch.float64).reshape(count, -1)
-        for i in targets
-    }
-    params = draw_params(data, graph, rows, targets)
-    return Case(graph, layout, lo, hi, signs, rows, start, params), x
-
-
-def _signs_at(data: st.DataObject, layout: Layout, values: dict[int, list[Fraction]]) -> FloatArray:
-    """Signs of some gates as they are at a point; on a kink, as the gate there says."""
-    signs = np.zeros((1, layout.gates), dtype=np.int8)
-    gates = {z: step for step, z in layout.steps.items()}
-    for z, at in layout.offsets.items():
-        for k, v in enumerate(values[z]):
-            if not data.draw(st.booleans()):
-                continue
-            if v == 0:
-                on = values[gates[z]][k] == 1 if z in gates else data.draw(st.booleans())
-            else:
-                on = v > 0
-            signs[0, at + k] = 1 if on else -1
-    return signs
+def by_numpy(case: Case) -> Bound:
+    """The same by arrays of numpy."""
+    reached: dict[int, FloatArray] = {}
+    with np.errstate(all="ignore"):
+        coefs, const = substitute(
+            case.graph, case.rows, case.start, case.params, NumpyBackend(), reached)
+        lo, hi = (np.broadcast_to(v, coefs.shape) for v in (case.lo, case.hi))
+        return coefs, const, concretise(coefs, const, lo, hi), reached
 
 
 def check(case: Case, points: list[Point]) -> int:
-    """No point of the domain lies below the linear bound; how many points counted."""
-    n = case.graph.input_size
-    reached: dict[int, torch.Tensor] = {}
-    xp = TorchBackend()
-    coefs, const = substitute(case.graph, case.rows, case.start, case.params, xp, reached)
-    lo, hi = (torch.from_numpy(v).expand(case.rows.count, n) for v in (case.lo, case.hi))
-    least = concretise(coefs, const, lo, hi)
-    scale = torch.ones(case.rows.count, dtype=torch.float64)
-    for i, c in reached.items():
-        if i not in case.rows.lo:  # a Relu that only the tie of a gate goes through
-            continue
-        low, high = case.rows.box(i)
-        scale = scale + (c.abs() * torch.maximum(low.abs(), high.abs())).nan_to_num(0).sum(1)
-    scale = scale + const.abs().nan_to_num(0)
+    """No point of the domain lies below the linear bound; how many points counted. Where numpy
+    knows all planes, its bound is that of torch."""
+    bound = coefs, const, least, reached = by_torch(case)
+    smooth = any(isinstance(node.op, Univariate) for node in case.graph.nodes)
+    scale = np.ones(case.rows.count)
+    with np.errstate(all="ignore"):
+        for i, c in reached.items():
+            if i not in case.rows.lo:  # a Relu that only the tie of a gate goes through
+                continue
+            low, high = case.rows.box(i)
+            scale = scale + np.nan_to_num(
+                np.abs(c) * np.maximum(np.abs(low), np.abs(high)), posinf=np.inf).sum(1)
+        scale = scale + np.nan_to_num(np.abs(const), posinf=np.inf)
+    if not smooth:
+        other = by_numpy(case)
+        assert other[3].keys() == reached.keys()
+        for mine, theirs in zip(other[:3], bound[:3], strict=True):
+            near = np.maximum(1.0, np.where(np.isfinite(theirs), np.abs(theirs), 1.0))
+            close = np.abs(mine - theirs) <= 1e-12 * near * np.expand_dims(
+                scale, tuple(range(1, mine.ndim)))
+            assert (close | (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))).all()
     counted = 0
     for x in points:
         for values in every_value(case.graph, x):
@@ -219,7 +117,7 @@ def check(case: Case, points: list[Point]) -> int:
             for r in range(case.rows.count):
                 exact = sum((Fraction(float(c)) * v for i, t in case.start.items()
                              for c, v in zip(t[r], values[i], strict=True)), Fraction(0))
-                line = float(coefs[r].numpy() @ flat) + float(const[r])
+                line = float(coefs[r] @ flat) + float(const[r])
                 if np.isnan(line) or line == -np.inf:
                     assert not least[r] > -np.inf  # nothing is known: nothing is claimed
                     continue
@@ -248,20 +146,6 @@ def test_no_point_lies_below_smooth_functions(name: str, data: st.DataObject) ->
     assert check(case, [x, *more]) >= 1
 
 
-def gradient_net(
-    rng: np.random.Generator, widths: tuple[int, ...], integer: bool = False
-) -> tuple[Graph, int]:
-    """A random ReLU network and the node of its gradient; integer weights k/8 meet their kinks."""
-    b = Builder()
-    x = h = b.input("x", (widths[0],))
-    for k, (m, n) in enumerate(pairwise(widths)):
-        w = rng.integers(-8, 9, (n, m)) / 8 if integer else rng.normal(size=(n, m)) / np.sqrt(m)
-        bias = rng.integers(-4, 5, n) / 4 if integer else rng.normal(size=n) * 0.3
-        h = b.affine(dense(w), b.relu(h) if k else h, bias)
-    (gradient,) = gradients(b, h, [x])
-    return b.build({"f": h, "g": gradient}), gradient
-
-
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 10**6))
 def test_gradients_hold_on_kinks_with_either_gate(data: st.DataObject, seed: int) -> None:
@@ -274,10 +158,10 @@ def test_gradients_hold_on_kinks_with_either_gate(data: st.DataObject, seed: int
     x = tuple(Fraction(float(v)) for v in rng.choice(np.stack([lo, centre, hi]).ravel(), 2))
     x = tuple(min(max(v, Fraction(float(a))), Fraction(float(c))) for v, a, c in zip(x, lo, hi))
     values = data.draw(st.sampled_from(list(every_value(graph, x))))
-    signs = _signs_at(data, layout, values)
-    rows = to_rows(layout.propagate(lo[None], hi[None], signs), torch.zeros(4, dtype=torch.long),
+    signs = signs_at(data, layout, values)
+    rows = to_rows(layout.propagate(lo[None], hi[None], signs), np.zeros(4, dtype=np.intp),
                    layout, signs)
-    start = {node: torch.tensor([[1.0, 0], [-1, 0], [0, 1], [1, -1]], dtype=torch.float64)}
+    start = {node: np.array([[1.0, 0], [-1, 0], [0, 1], [1, -1]])}
     case = Case(graph, layout, lo, hi, signs, rows, start, draw_params(data, graph, rows, [node]))
     samples = [
         tuple(Fraction(float(v)) for v in lo + (hi - lo) * rng.integers(0, 9, 2) / 8)
@@ -297,17 +181,17 @@ def test_row_multipliers_hold_where_the_rows_hold(data: st.DataObject, seed: int
     b = a @ x + rng.choice([0.0, 0.5], 2) + 1e-12
     layout = Layout(graph, (node,))
     signs = np.zeros((1, layout.gates), dtype=np.int8)
-    rows = to_rows(layout.propagate(lo[None], hi[None], signs), torch.zeros(2, dtype=torch.long),
+    rows = to_rows(layout.propagate(lo[None], hi[None], signs), np.zeros(2, dtype=np.intp),
                    layout, signs)
-    bounder = Bounder(graph, linear=Linear(torch.from_numpy(a), torch.from_numpy(b)))
-    start = {node: torch.from_numpy(rng.normal(size=(2, 3)))}
+    bounder = TorchBounder(graph, linear=Linear(a, b))
+    start = {node: rng.normal(size=(2, 3))}
     params = draw_params(data, graph, rows, [node])
-    params[REGION_ROWS] = torch.from_numpy(rng.random((2, 2)) * 5)
-    box = tuple(torch.from_numpy(v).expand(2, 3) for v in (lo, hi))
+    params[REGION_ROWS] = rng.random((2, 2)) * 5
+    box = tuple(np.broadcast_to(v, (2, 3)) for v in (lo, hi))
     least, _, _ = bounder.evaluate(rows, start, params, *box)
     exact = np.array([float(v) for v in values_at(
         graph, tuple(Fraction(float(v)) for v in x), ())[node]])
-    assert (least.numpy() <= start[node].numpy() @ exact + 1e-9).all()
+    assert (least <= start[node] @ exact + 1e-9).all()
 
 
 # --- planes of smooth functions ---------------------------------------------------------------
@@ -376,51 +260,14 @@ def test_a_narrow_interval_may_bend_sharply(name: str, lo: float, hi: float) -> 
 # --- batches ----------------------------------------------------------------------------------
 
 
-def conv_net(rng: np.random.Generator) -> tuple[Graph, int]:
-    """Convolution, ReLU, convolution, ReLU, dense; the gradient's node."""
-    b = Builder()
-    x = b.input("x", (1, 2, 4, 4))
-    pads, one = ((1, 0), (0, 1)), (1, 1)
-    first = Conv((1, 2, 4, 4), (1, 4, 2, 2), rng.normal(size=(4, 1, 3, 3)), (2, 2), pads, one, 2)
-    y = b.relu(b.affine(first, x, rng.normal(size=(1, 4, 2, 2))))
-    none, weight = ((0, 0), (0, 0)), rng.normal(size=(3, 4, 2, 2))
-    second = Conv((1, 4, 2, 2), (1, 3, 1, 1), weight, one, none, one, 1)
-    h = b.relu(b.affine(second, y))
-    out = b.affine(dense(rng.normal(size=(1, 3)), (1, 3, 1, 1), (1,)), h)
-    (gradient,) = gradients(b, out, [x])
-    return b.build({"g": gradient, "f": out}), gradient
-
-
-def batch_case(
-    seed: int, count: int, convolutional: bool
-) -> tuple[Bounder, Layout, FloatArray, FloatArray, FloatArray, FloatArray, int]:
-    """Different boxes, signs and forms over one network."""
-    rng = np.random.default_rng(seed)
-    graph, node = conv_net(rng) if convolutional else gradient_net(rng, (4, 9, 7, 1))
-    n = graph.input_size
-    layout = Layout(graph, (node,))
-    centre, radius = rng.normal(size=(count, n)), rng.choice([0.0, 0.02, 0.3, 1.0], (count, n))
-    lo, hi = centre - radius, centre + radius
-    signs = np.zeros((count, layout.gates), dtype=np.int8)
-    free = layout.propagate(lo, hi, signs)
-    for z, at in layout.offsets.items():
-        undecided = (free.lo[z] < 0) & (free.hi[z] > 0) & (rng.random(free.lo[z].shape) < 0.3)
-        chosen = np.where(rng.random(undecided.shape) < 0.5, 1, -1) * undecided
-        signs[:, at : at + chosen.shape[1]] = chosen
-    forms = rng.normal(size=(count, n))
-    return Bounder(graph), layout, lo, hi, signs, forms, node
-
-
 def _bound(
-    bounder: Bounder, layout: Layout, lo: FloatArray, hi: FloatArray, signs: FloatArray,
+    bounder: TorchBounder, layout: Layout, lo: FloatArray, hi: FloatArray, signs: FloatArray,
     forms: FloatArray, node: int,
 ) -> tuple[IntermediateBounds, FloatArray, dict[Parameter, FloatArray]]:
     boxes_ = layout.propagate(lo, hi, signs)
-    rows = to_rows(boxes_, torch.arange(len(lo)), layout, signs)
-    found = bounder.bound(
-        rows, {node: torch.from_numpy(forms)}, torch.from_numpy(lo), torch.from_numpy(hi), Effort(6)
-    )
-    return boxes_, found.value.numpy(), {k: v.numpy() for k, v in found.params.items()}
+    rows = to_rows(boxes_, np.arange(len(lo)), layout, signs)
+    found = bounder.bound(rows, {node: forms}, lo, hi, Effort(6))
+    return boxes_, found.value, found.params
 
 
 @pytest.mark.parametrize("convolutional", [False, True], ids=["dense", "conv"])
@@ -445,11 +292,10 @@ def test_a_batch_equals_its_members(count: int, convolutional: bool) -> None:
 def test_many_rows_of_one_domain_equal_one_at_a_time() -> None:
     bounder, layout, lo, hi, signs, _, node = batch_case(5, 2, convolutional=False)
     rng = np.random.default_rng(0)
-    forms, domain = rng.normal(size=(7, 4)), torch.tensor([0, 1, 1, 0, 0, 1, 0])
+    forms, domain = rng.normal(size=(7, 4)), np.array([0, 1, 1, 0, 0, 1, 0])
     boxes_ = layout.propagate(lo, hi, signs)
-    start, low, high = torch.from_numpy(forms), torch.from_numpy(lo), torch.from_numpy(hi)
     rows = to_rows(boxes_, domain, layout, signs)
-    many = bounder.bound(rows, {node: start}, low[domain], high[domain], Effort(6)).value
+    many = bounder.bound(rows, {node: forms}, lo[domain], hi[domain], Effort(6)).value
     for r in range(7):
         d = int(domain[r])
         one = _bound(bounder, layout, lo[d : d + 1], hi[d : d + 1], signs[d : d + 1],

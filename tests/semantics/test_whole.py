@@ -11,7 +11,7 @@ import pytest
 
 from verifex.engine.falsify.witness import snap
 from verifex.ir.region import Region
-from verifex.semantics.whole import LARGEST, WholeFeatures, propagate
+from verifex.semantics.support.whole import LARGEST, WholeFeatures, propagate
 
 F = Fraction
 

@@ -127,6 +127,22 @@ def run(
 class NumpyBackend:
     """float64 arithmetic."""
 
+    def __init__(self) -> None:
+        self._rounded: dict[int, tuple[ExactArray, FloatArray]] = {}
+
+    def tensor(self, values: Values) -> FloatArray:
+        """A constant, without an axis for the batch; one that is exact is rounded once and kept."""
+        if not isinstance(values, ExactArray):
+            return values
+        if id(values) not in self._rounded:
+            # The value is kept alive: its id stays its own.
+            self._rounded[id(values)] = values, as_float(values)
+        return self._rounded[id(values)][1]
+
+    def zeros(self, *shape: int) -> FloatArray:
+        """Zeros of this shape."""
+        return np.zeros(shape)
+
     def const(self, value: Values) -> FloatArray:
         return as_float(value)[None]
 

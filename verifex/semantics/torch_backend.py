@@ -46,6 +46,10 @@ class TorchBackend:
         )  # the value is kept alive: its id stays its own
         return made
 
+    def zeros(self, *shape: int) -> torch.Tensor:
+        """Zeros of this shape."""
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
     def const(self, value: Any) -> torch.Tensor:
         return self.tensor(value)[None]
 

@@ -334,7 +334,7 @@ def _head(line: dict[str, Any]) -> dict[str, Any]:
 def proof(claim: Random, folder: Path, split: bool) -> list[dict[str, Any]] | None:
     """Lines of a certificate that is accepted; with `split`, of one with more than a leaf."""
     from verifex.certificate.write import proof_lines
-    from verifex.engine.bounds.optimise import Effort
+    from verifex.engine.bounds.bounder import Effort
     from verifex.engine.budget import Budget
     from verifex.engine.search.claims import decide_search
     from verifex.engine.search.gates.search import SearchOptions

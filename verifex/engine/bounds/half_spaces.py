@@ -9,18 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from verifex.engine.bounds import batched_lp
+from verifex.engine.bounds.bounder import SHORT, Bounder, Bounds, Params, shorten
 from verifex.engine.bounds.layout import IntermediateBounds, Layout, Signs
-from verifex.engine.bounds.optimise import SHORT, Bounder, Bounds, shorten
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import Rows
-from verifex.semantics.parameters import Parameter, ParameterKind
-
-Tensor = torch.Tensor
+from verifex.semantics.parameters import ParameterKind
 
 LARGEST_TABLE = 1 << 20
 """Numbers of a table of coefficients; larger nodes are worked out as they are needed."""
@@ -58,11 +55,11 @@ class HalfSpaceMaker:
         if not self.layout.exact(preact) or size * max(size, n) > self._largest_table:
             return None
         if preact not in self._affine:
-            nothing = Rows({}, {}, torch.zeros(size, dtype=torch.long))
-            box = torch.zeros((size, n), dtype=torch.float64)
-            one = torch.eye(size, dtype=torch.float64)
+            nothing = Rows({}, {}, np.zeros(size, dtype=np.intp))
+            box = np.zeros((size, n))
+            one = np.eye(size)
             _, w, c = self.bounder.evaluate(nothing, {preact: one}, {}, box, box)
-            self._affine[preact] = w.numpy(), c.numpy()
+            self._affine[preact] = w, c
         return self._affine[preact]
 
     def of_splits(
@@ -85,70 +82,65 @@ class HalfSpaceMaker:
             if table is not None:
                 a[k, j], b[k, j] = table[0][element] * side[:, None], -table[1][element] * side
                 continue
-            start = torch.zeros((len(k), size), dtype=torch.float64)
-            start[np.arange(len(k)), element] = torch.from_numpy(-side)
-            rows = to_rows(bounds, torch.from_numpy(k), self.layout, signs)
+            start = np.zeros((len(k), size))
+            start[np.arange(len(k)), element] = -side
+            rows = to_rows(bounds, k, self.layout, signs)
             rows.split = {}
-            box = torch.from_numpy(lo[k]), torch.from_numpy(hi[k])
-            with torch.no_grad():
-                params = self.bounder.start(rows, [z])
-                _, coefs, const = self.bounder.evaluate(rows, {z: start}, params, *box)
-            a[k, j], b[k, j] = -coefs.numpy(), const.numpy()
+            params = self.bounder.start(rows, [z])
+            _, coefs, const = self.bounder.evaluate(rows, {z: start}, params, lo[k], hi[k])
+            a[k, j], b[k, j] = -coefs, const
         linear = self.bounder.linear
         if linear is not None:
             shape = (len(signs), *linear.a.shape)
-            a = np.concatenate([a, np.broadcast_to(-linear.a.numpy(), shape)], axis=1)
-            b = np.concatenate([b, np.broadcast_to(-linear.b.numpy(), shape[:2])], axis=1)
+            a = np.concatenate([a, np.broadcast_to(-linear.a, shape)], axis=1)
+            b = np.concatenate([b, np.broadcast_to(-linear.b, shape[:2])], axis=1)
         return HalfSpaces(a, b, gate)
 
     def place(
-        self, params: dict[Parameter, Tensor], half_spaces: HalfSpaces, duals: FloatArray,
+        self, params: Params, half_spaces: HalfSpaces, duals: FloatArray,
         bits: int = SHORT,
     ) -> None:
         """Write multipliers (R, m), one line a row, into the parameters of R rows."""
         s = half_spaces.gate.shape[1]
         for key in list(params):
             if key.kind is ParameterKind.GAMMA:
-                params[key] = shorten(key, torch.from_numpy(duals[:, s:].copy()), bits)
+                params[key] = shorten(key, duals[:, s:], bits)
             if key.kind is ParameterKind.BETA:
                 at, size = self.layout.offsets[key.node], self.layout.graph.nodes[key.node].size
                 r, j = np.nonzero((half_spaces.gate >= at) & (half_spaces.gate < at + size))
                 value = np.zeros((len(duals), size))
                 value[r, half_spaces.gate[r, j] - at] = duals[r, j]
-                params[key] = shorten(key, torch.from_numpy(value), bits)
+                params[key] = shorten(key, value, bits)
 
     def sharpen(
         self,
         found: Bounds,
         which: NDArray[np.intp],
         rows: Rows,
-        start: dict[int, Tensor],
-        box: tuple[Tensor, Tensor],
+        start: dict[int, FloatArray],
+        box: tuple[FloatArray, FloatArray],
         half_spaces: HalfSpaces,
     ) -> None:
         """Better multipliers for the rows `which`, all their other parameters left as they are."""
-        pick = torch.from_numpy(which)
-        some = Rows(rows.lo, rows.hi, rows.domain[pick], {})
-        begin = {i: v[pick] for i, v in start.items()}
-        lo, hi = box[0][pick], box[1][pick]
-        params = {key: v[pick] for key, v in found.params.items()}
-        mine = half_spaces.of(rows.domain[pick].numpy())
-        reached: dict[int, Tensor] = {}
-        with torch.no_grad():
-            bare = {k: v for k, v in params.items() if not k.is_multiplier}
-            _, coefs, _ = self.bounder.evaluate(some, begin, bare, lo, hi)
-            answer = batched_lp.minimise(coefs.numpy(), mine.a, mine.b, lo.numpy(), hi.numpy())
-            duals = answer.duals
-            if answer.empty.any():  # a contradiction times a large factor outweighs any form
-                size = np.maximum(duals.max(axis=1, initial=0.0), 1e-12)
-                far = 1e4 * (1.0 + found.value[pick].abs().numpy())
-                duals = np.where(answer.empty[:, None], duals * (far / size)[:, None], duals)
-            some.split = rows.split
-            self.place(params, mine, duals)
-            value, coefs, const = self.bounder.evaluate_grouped(
-                some, begin, params, lo, hi, reached)
-        better = value > found.value[pick]
-        to = pick[better]
+        some = Rows(rows.lo, rows.hi, rows.domain[which], {})
+        begin = {i: v[which] for i, v in start.items()}
+        lo, hi = box[0][which], box[1][which]
+        params = {key: v[which] for key, v in found.params.items()}
+        mine = half_spaces.of(rows.domain[which])
+        reached: dict[int, FloatArray] = {}
+        bare = {k: v for k, v in params.items() if not k.is_multiplier}
+        _, coefs, _ = self.bounder.evaluate(some, begin, bare, lo, hi)
+        answer = batched_lp.minimise(coefs, mine.a, mine.b, lo, hi)
+        duals = answer.duals
+        if answer.empty.any():  # a contradiction times a large factor outweighs any form
+            size = np.maximum(duals.max(axis=1, initial=0.0), 1e-12)
+            far = 1e4 * (1.0 + np.abs(found.value[which]))
+            duals = np.where(answer.empty[:, None], duals * (far / size)[:, None], duals)
+        some.split = rows.split
+        self.place(params, mine, duals)
+        value, coefs, const = self.bounder.evaluate_grouped(some, begin, params, lo, hi, reached)
+        better = value > found.value[which]
+        to = which[better]
         found.value[to], found.const[to] = value[better], const[better]
         found.coefs[to] = coefs[better]
         for key, v in params.items():

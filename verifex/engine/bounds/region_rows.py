@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-Tensor = torch.Tensor
+from verifex.semantics.support.arrays import Array, least_of_groups, library
 
 _BITS = 30
 """Significant bits of the multipliers of groups' rows."""
@@ -20,10 +21,11 @@ class Linear:
     and at least 1; `group_of` (n,) is each feature's group, -1 where it has none.
     """
 
-    a: Tensor
-    b: Tensor
+    a: Array
+    b: Array
     groups: int = 0
-    group_of: Tensor | None = None
+    group_of: NDArray[np.intp] | None = None
+    """Of numpy, whatever the others are of."""
 
     @property
     def before_groups(self) -> int:
@@ -31,7 +33,7 @@ class Linear:
         return len(self.b) - 2 * self.groups
 
 
-def levelled(linear: Linear, coefs: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+def levelled(linear: Linear, coefs: Array, hi: Array) -> tuple[Array, Array]:
     """The least coefficient in every group (R, groups) of those that boxes with upper corners `hi`
     allow, and the coefficients (R, n) less those of their groups.
 
@@ -39,27 +41,29 @@ def levelled(linear: Linear, coefs: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]
     duality no multipliers of the two rows of the group's sum give more.
     """
     if linear.group_of is None:
-        return torch.zeros((len(coefs), 0)).to(coefs), coefs
-    members = torch.nonzero(linear.group_of >= 0)[:, 0]
+        return coefs[:, :0], coefs
+    lib, members = library(coefs), np.flatnonzero(linear.group_of >= 0)
     group = linear.group_of[members]
-    allowed = torch.where(hi[:, members] >= 1, coefs[:, members], torch.inf)
-    least = torch.full((len(coefs), linear.groups), torch.inf).to(coefs)
-    least = least.scatter_reduce(1, group.expand(len(coefs), -1), allowed, "amin")
+    allowed = lib.where(hi[:, members] >= 1, coefs[:, members], lib.inf)
+    least = least_of_groups(allowed, group, linear.groups)
     # A box that allows no member has no point; a group that shares features may be left out.
-    least = torch.where(torch.isfinite(least), least, torch.zeros_like(least))
-    return least, coefs.index_add(1, members, -least[:, group])
+    least = lib.where(lib.isfinite(least), least, 0.0)
+    spread = lib.zeros_like(coefs)
+    spread[:, members] = least[:, group]
+    return least, coefs - spread
 
 
-def group_multipliers(linear: Linear, coefs: Tensor, hi: Tensor) -> Tensor:
+def group_multipliers(linear: Linear, coefs: Array, hi: Array) -> Array:
     """The best multipliers of the rows of groups for forms with coefficients (R, n) over boxes with
     upper corners (R, n), as certificates hold them; (R, m), zero for the other rows.
 
     They have more bits than others: what they are rounded by is lost of the bound as often as a
     group has members, on leaves too, where nothing else is lost.
     """
-    out = torch.zeros((len(coefs), len(linear.b))).to(coefs)
-    mantissa, exponent = torch.frexp(levelled(linear, coefs, hi)[0])
-    least = torch.ldexp(torch.floor(mantissa * 2**_BITS) / 2**_BITS, exponent)
-    out[:, linear.before_groups :: 2] = (-least).clamp(min=0.0)
-    out[:, linear.before_groups + 1 :: 2] = least.clamp(min=0.0)
+    lib = library(coefs)
+    out = lib.zeros_like(coefs[:, :1] + linear.b)
+    mantissa, exponent = lib.frexp(levelled(linear, coefs, hi)[0])
+    least = lib.ldexp(lib.floor(mantissa * 2**_BITS) / 2**_BITS, exponent)
+    out[:, linear.before_groups :: 2] = lib.clip(-least, 0.0, None)
+    out[:, linear.before_groups + 1 :: 2] = lib.clip(least, 0.0, None)
     return out

@@ -14,17 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import Bounder, Effort, Params
 from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.facts import Fact
 from verifex.engine.bounds.layout import IntermediateBounds, Layout, Signs
-from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget, Pace
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Affine, Concat, Const, Gate, Input, Relu, Step
 from verifex.semantics.linear import Rows
-from verifex.semantics.parameters import Parameter, ParameterKind
+from verifex.semantics.parameters import ParameterKind
 
 ROWS = 512
 
@@ -56,19 +56,16 @@ class Root:
         return low, high
 
 
-def to_rows(boxes: IntermediateBounds, domain: torch.Tensor, layout: Layout, signs: Signs) -> Rows:
-    """Boxes and signs as tensors for the linear table."""
+def to_rows(
+    boxes: IntermediateBounds, domain: NDArray[np.intp], layout: Layout, signs: Signs
+) -> Rows:
+    """Boxes and signs for the linear table."""
     split = {}
     for z in layout.offsets:
         chosen = layout.signs_of(signs, z)
         if chosen.any():
-            split[z] = torch.from_numpy(chosen.astype(np.float64))
-    return Rows(
-        {i: torch.from_numpy(np.array(v)) for i, v in boxes.lo.items()},
-        {i: torch.from_numpy(np.array(v)) for i, v in boxes.hi.items()},
-        domain,
-        split,
-    )
+            split[z] = chosen.astype(np.float64)
+    return Rows(boxes.lo, boxes.hi, domain, split)
 
 
 def plain_root(
@@ -154,50 +151,47 @@ def _improve(
     first parameters."""
     layout, k = root.layout, len(elements)
     size = layout.graph.nodes[node].size
-    start = torch.zeros((2 * k, size), dtype=torch.float64)
-    start[torch.arange(k), elements] = 1.0
-    start[torch.arange(k, 2 * k), elements] = -1.0
+    start = np.zeros((2 * k, size))
+    start[np.arange(k), elements] = 1.0
+    start[np.arange(k, 2 * k), elements] = -1.0
     signs = np.zeros((1, layout.gates), dtype=np.int8)
-    rows = to_rows(root.boxes, torch.zeros(2 * k, dtype=torch.long), layout, signs)
-    box = (torch.from_numpy(lo).expand(2 * k, -1), torch.from_numpy(hi).expand(2 * k, -1))
+    rows = to_rows(root.boxes, np.zeros(2 * k, dtype=np.intp), layout, signs)
+    box = np.repeat(lo[None], 2 * k, axis=0), np.repeat(hi[None], 2 * k, axis=0)
     old_lo, old_hi = root.boxes.lo[node][0], root.boxes.hi[node][0]
     if effort is None:
         value, params = _plainly(bounder, rows, {node: start}, box)
     else:
-        goal: float | torch.Tensor = float("inf")
+        goal: float | FloatArray = float("inf")
         if _only_relus(layout):  # whichever sign a bound shows, a ReLU is linear from there on
-            width = torch.from_numpy(old_hi - old_lo)[elements]
-            goal = (_CLEAR * width).nan_to_num().repeat(2)
+            goal = np.tile(np.nan_to_num(_CLEAR * (old_hi - old_lo)[elements]), 2)
         found = bounder.bound(
             rows, {node: start}, *box, effort, goal=goal, stopped=stopped)
         value, params = found.value, found.params
     # What earlier batches found of the node is in its facts, and not in the boxes yet.
     known = layout.facts.get(node, (old_lo, old_hi))
     low, high = known[0].copy(), known[1].copy()
-    values = value.numpy()
     for r in range(2 * k):
         i, sign = elements[r % k], 1 if r < k else -1
-        bound = _outward(float(values[r]))
+        bound = _outward(float(value[r]))
         if bound <= (old_lo[i] if sign > 0 else -old_hi[i]):
             continue
         if sign > 0:
             low[i] = bound
         else:
             high[i] = -bound
-        mine = {key: v[r].numpy() for key, v in params.items()}
+        mine = {key: v[r] for key, v in params.items()}
         root.facts.append(Fact(node, i, sign, bound, mine))
     layout.facts[node] = (low, np.maximum(low, high))
 
 
 def _plainly(
-    bounder: Bounder, rows: Rows, start: dict[int, torch.Tensor],
-    box: tuple[torch.Tensor, torch.Tensor],
-) -> tuple[torch.Tensor, dict[Parameter, torch.Tensor]]:
+    bounder: Bounder, rows: Rows, start: dict[int, FloatArray],
+    box: tuple[FloatArray, FloatArray],
+) -> tuple[FloatArray, Params]:
     """Bounds (R,) by the parameters that optimising begins with, and those that have to be told:
     a certificate's checker chooses the same slopes of ReLUs itself."""
     params = bounder.start(rows, list(start))
-    with torch.no_grad():
-        value, _, _ = bounder.evaluate_grouped(rows, start, params, *box)
+    value, _, _ = bounder.evaluate_grouped(rows, start, params, *box)
     told = {k: v for k, v in params.items() if k.kind is not ParameterKind.ALPHA}
     return value, told
 

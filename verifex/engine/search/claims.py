@@ -15,11 +15,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import Bounder
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder
 from verifex.engine.bounds.root import Root, plain_root, root_facts
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget
@@ -33,7 +32,7 @@ from verifex.engine.search.gates.search import Search, SearchOptions, Stats
 from verifex.engine.search.handover import Rest
 from verifex.engine.search.record import Closed, Proof, ProofNode
 from verifex.engine.search.replant import replanted
-from verifex.engine.search.start import linear_rows, samples
+from verifex.engine.search.start import bounder_for, linear_rows, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
 from verifex.ir.exact import FloatArray
@@ -41,7 +40,7 @@ from verifex.ir.formula import FALSE, Atom, Form, Formula, atoms, nodes, simplif
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.support.balls import drawn, float_balls
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
 MARGIN = 1e-9
 """A bound closes an atom in the search when it clears zero by this much, or by what floats may err
@@ -228,7 +227,8 @@ class ClaimSearch:
             return
         if self.policy is None:
             self._begin()
-        torch.set_num_threads(tensor_threads(self.options, self.budget))
+        if not self.ended:  # another engine may have changed it since
+            self.bounder.threads = tensor_threads(self.options, self.budget)
         while not self.ended:
             if self.search is None:
                 self.search = self._searched_by(self._plans.pop(0))
@@ -268,11 +268,10 @@ class ClaimSearch:
         # Products of matrices dominate there; smooth functions may leave the range of float32.
         coarse = not options.refresh and not options.inputs
         self.balls = float_balls(problem.region)
-        self.bounder = Bounder(
-            problem.graph, options.device, linear=linear_rows(problem.region), balls=self.balls,
-            coarse=coarse, stopped=self._stopped,
-        )
-        torch.set_num_threads(tensor_threads(options, self.budget))
+        self.bounder = bounder_for(
+            layout, options.device, linear_rows(problem.region), self.balls, coarse=coarse,
+            stopped=self._stopped)
+        self.bounder.threads = tensor_threads(options, self.budget)
         self._at_root, known_root = True, None
         if not options.refresh and self.like is None:
             known_root = plain_root(layout, self.bounder, lo, hi, self._whole.part(0.5))

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.facts import Fact
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder
 from verifex.engine.bounds.region_rows import Linear
 from verifex.engine.bounds.root import root_facts
 from verifex.engine.budget import Budget
@@ -26,7 +24,7 @@ from verifex.engine.search.gates.refresh import lightened
 from verifex.engine.search.gates.search import Search, SearchOptions, Stats
 from verifex.engine.search.handover import Rest
 from verifex.engine.search.record import Closed, Proof, shown, tree_of_row
-from verifex.engine.search.start import linear_rows, samples
+from verifex.engine.search.start import bounder_for, linear_rows, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
 from verifex.errors import UnsupportedError
@@ -35,7 +33,7 @@ from verifex.ir.formula import Form
 from verifex.ir.problem import Problem
 from verifex.semantics.evaluate import evaluate_float
 from verifex.semantics.support.balls import drawn, float_balls, inside
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
 
 @dataclass
@@ -139,7 +137,7 @@ class RangePolicy:
 
     def _offer(self, row: int, points: FloatArray, values: FloatArray) -> None:
         if self.linear is not None:  # a point that a row cuts off attains nothing
-            a, b = self.linear.a.numpy(), self.linear.b.numpy()
+            a, b = self.linear.a, self.linear.b
             cut = (points @ a.T > b + 1e-9 * (1.0 + np.abs(b))).any(axis=1)
             values = np.where(cut, np.inf, values)
         if not len(values):
@@ -217,8 +215,8 @@ def minima(
     layout = Layout(problem.graph, targets)
     linear = linear_rows(problem.region)
     balls = float_balls(problem.region)
-    bounder = Bounder(problem.graph, options.device, linear=linear, balls=balls,
-                      stopped=lambda: budget.spent)
+    bounder = bounder_for(
+        layout, options.device, linear, balls, stopped=lambda: budget.spent)
     whole_features = WholeFeatures.of(problem.region)
     if whole_features is not None and whole_features.empty:
         raise UnsupportedError("no input of the region has whole numbers", expected="some point")
@@ -229,7 +227,7 @@ def minima(
     policy.offer_all(points if known is None else np.concatenate([known, points]))
     # Every row has a tree of its own, of few splits: tightening took twice the time of 784 ranges.
     options = lightened(replace(options, tighten=bool(options.tighten)), layout)
-    torch.set_num_threads(tensor_threads(options, budget))
+    bounder.threads = tensor_threads(options, budget)
     root = root_facts(layout, bounder, lo, hi, budget.part(0.5), options.root_effort)
     if log is not None:
         log({"event": "root", "t": round(budget.elapsed, 4), "facts": len(root.facts)})

@@ -1,16 +1,49 @@
-"""What a search over gates starts from: the rows of its region and points drawn from it."""
+"""What a search over gates starts from: what bounds its rows, the rows of its region, and points
+drawn from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
+from verifex.engine.bounds.bounder import Bounder
+from verifex.engine.bounds.layout import Layout
+from verifex.engine.bounds.plain_bounder import PlainBounder
 from verifex.engine.bounds.region_rows import Linear
 from verifex.ir.exact import FloatArray
+from verifex.ir.ops import TreeLeaves, Univariate
 from verifex.ir.region import Region
 from verifex.semantics.support.balls import FloatBall, drawn
+
+PLAIN = 4000
+"""Elements of all nodes of a graph that are bounded with numpy: there it is faster, even once torch
+is loaded (benchmarks/startup.py)."""
+
+
+def is_plain(layout: Layout) -> bool:
+    """Whether numpy knows all planes of a graph, and is no slower."""
+    nodes = [layout.graph.nodes[i] for i in layout.order]
+    known = not any(isinstance(node.op, Univariate | TreeLeaves) for node in nodes)
+    return known and sum(node.size for node in nodes) <= PLAIN
+
+
+def bounder_for(
+    layout: Layout,
+    device: str,
+    linear: Linear | None,
+    balls: Sequence[FloatBall],
+    *,
+    coarse: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Bounder:
+    """A bounder of the layout's graph; `coarse` and `stopped` as `TorchBounder` has them."""
+    if device == "cpu" and is_plain(layout):
+        return PlainBounder(layout.graph, linear, balls, stopped=stopped)
+    from verifex.engine.bounds.optimise import TorchBounder
+
+    return TorchBounder(
+        layout.graph, device, linear=linear, balls=balls, coarse=coarse, stopped=stopped)
 
 
 def linear_rows(region: Region) -> Linear | None:
@@ -29,12 +62,12 @@ def linear_rows(region: Region) -> Linear | None:
         for k, sign in ((first + 2 * g, 1.0), (first + 2 * g + 1, -1.0)):
             a[k, list(group)], b[k] = sign, sign
     if not region.one_hot:
-        return Linear(torch.from_numpy(a), torch.from_numpy(b))
-    group_of = torch.full((region.size,), -1)
+        return Linear(a, b)
+    group_of = np.full(region.size, -1, dtype=np.intp)
     for g, group in enumerate(region.one_hot):
         if (group_of[list(group)] < 0).all():
             group_of[list(group)] = g
-    return Linear(torch.from_numpy(a), torch.from_numpy(b), len(region.one_hot), group_of)
+    return Linear(a, b, len(region.one_hot), group_of)
 
 
 def samples(

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.facts import pack
 from verifex.engine.bounds.half_spaces import HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
-from verifex.engine.bounds.optimise import Effort
 from verifex.engine.search.gates.branching import InputShares, gate_scores
 from verifex.engine.search.gates.domains import (
     Domains,
@@ -29,7 +28,7 @@ from verifex.engine.search.gates.policy import SearchContext, Tightener
 from verifex.engine.search.record import AtomBound
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import minimisers
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
 Numbers = NDArray[np.intp]
 
@@ -134,28 +133,26 @@ class Bounding:
         rows, start, box = context.table.rows(
             bounds, domains.signs, domains.lo, domains.hi, place, row)
         consts = context.table.consts[row]
-        goal = torch.from_numpy(context.policy.goals(row)) - consts
+        goal = context.policy.goals(row) - consts
         warm = stacked_warm(domains, place, row)
         found = context.bounder.bound(rows, start, *box, effort, warm, goal)
         if half_spaces is not None and half_spaces.a.shape[1]:
-            open_ = np.flatnonzero((found.value <= goal).numpy())
+            open_ = np.flatnonzero(found.value <= goal)
             if len(open_):
                 context.half_spaces.sharpen(found, open_, rows, start, box, half_spaces)
         found.value = found.value + consts
         x = minimisers(found.coefs, *box, context.bounder.balls)
         if context.whole is not None:
-            chosen = context.whole.with_choices(x.numpy(), found.coefs.numpy(), box[1].numpy())
-            x = torch.from_numpy(chosen)
-        context.policy.candidates(x.numpy(), row.tolist())
+            x = context.whole.with_choices(x, found.coefs, box[1])
+        context.policy.candidates(x, row.tolist())
         score = gate_scores(
-            context.layout, context.bounder, rows, found, x, context.options.rule).numpy()
+            context.layout, context.bounder, rows, found, x, context.options.rule)
         return BoundedRows(rows, start, box, goal, found, place, row, score)
 
     def _note(self, domains: Domains, found: BoundedRows) -> Flags:
         """Write the bounds into their column, and into the proof those that reach their goal; the
         domains (N,) that are closed by them."""
-        value, params = found.found.value.numpy(), found.found.params
-        arrays = {key: v.numpy() for key, v in params.items()}
+        value, params = found.found.value, found.found.params
         reached = value > self.context.policy.goals(found.row)
         for k, mine in by_domain(found.place):
             known = value[mine]
@@ -168,7 +165,7 @@ class Bounding:
             # A domain may close by the bound of its parent, once a better value is attained.
             kept = reached[mine] | (closed[k] and not reached[mine].any())
             for r in mine.start + np.flatnonzero(kept):
-                packed = pack({key: v[r] for key, v in arrays.items()})
+                packed = pack({key: v[r] for key, v in params.items()})
                 bound = AtomBound(int(found.row[r]), float(value[r]), packed)
                 attach(self.context.proof, domains, k, bound)
         return closed
@@ -184,7 +181,7 @@ class Bounding:
 
     def _warm(self, domains: Domains, kept: BoundedRows, still: Numbers) -> None:
         """Let open domains keep the parameters of their open rows, and their least bound."""
-        params = {key: v.numpy() for key, v in kept.found.params.items()}
+        params = kept.found.params
         left, open_ = self._left(domains, kept), set(still.tolist())
         for k, lines in by_domain(kept.place):
             if k in open_:
@@ -202,7 +199,7 @@ class Bounding:
         parts = {
             k: mine.start + np.flatnonzero(left[mine]) for k, mine in by_domain(kept.place)}
         asked: list[Asked] = []
-        coefs = kept.found.coefs.numpy()
+        coefs = kept.found.coefs
         for k in still.tolist():
             mine = parts[k]
             score = kept.score[mine].sum(axis=0)

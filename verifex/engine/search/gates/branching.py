@@ -9,19 +9,16 @@ point. Three rules are kept (see benchmarks/branching.py for the comparison): "g
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import Bounder, Bounds
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Bounds
 from verifex.engine.bounds.root import to_rows
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
-from verifex.semantics.evaluate import run, split_input
 from verifex.semantics.linear import Rows, relus_of
 from verifex.semantics.parameters import Parameter, ParameterKind
 
-Tensor = torch.Tensor
 RULES = ("gap", "intercept", "width")
 
 
@@ -50,19 +47,17 @@ class InputShares:
         signs = np.zeros((1, layout.gates), dtype=np.int8)
         bounds = layout.propagate(lo[None], hi[None], signs)
         self._reach = np.zeros((layout.gates, len(lo)))
-        low, high = torch.from_numpy(lo)[None], torch.from_numpy(hi)[None]
         for z, at in layout.offsets.items():
             size = layout.graph.nodes[z].size
             for first in range(0, size, _TOGETHER):
-                element = torch.arange(first, min(first + _TOGETHER, size))
-                rows = to_rows(bounds, torch.zeros_like(element), layout, signs)
-                start = torch.zeros((len(element), size), dtype=torch.float64)
-                start[torch.arange(len(element)), element] = 1.0
-                box = low.expand(len(element), -1), high.expand(len(element), -1)
-                with torch.no_grad():
-                    params = bounder.start(rows, [z])
-                    _, coefs, _ = bounder.evaluate(rows, {z: start}, params, *box)
-                self._reach[at + first : at + first + len(element)] = coefs.abs().numpy()
+                element = np.arange(first, min(first + _TOGETHER, size))
+                rows = to_rows(bounds, np.zeros_like(element), layout, signs)
+                start = np.zeros((len(element), size))
+                start[np.arange(len(element)), element] = 1.0
+                low, high = (np.repeat(end[None], len(element), axis=0) for end in (lo, hi))
+                params = bounder.start(rows, [z])
+                _, coefs, _ = bounder.evaluate(rows, {z: start}, params, low, high)
+                self._reach[at + first : at + first + len(element)] = np.abs(coefs)
 
     def of(self, loss: FloatArray, width: FloatArray) -> FloatArray:
         """The part (n,) of the gates' losses (gates,) that each input of these widths (n,) has."""
@@ -91,15 +86,12 @@ def few_cells(layout: Layout, seen: NDArray[np.bool_]) -> bool:
 
 
 def gate_scores(
-    layout: Layout, bounder: Bounder, rows: Rows, bounds: Bounds, points: Tensor, rule: str = "gap"
-) -> Tensor:
+    layout: Layout, bounder: Bounder, rows: Rows, bounds: Bounds, points: FloatArray,
+    rule: str = "gap",
+) -> FloatArray:
     """(R, gates) scores, zero for decided gates; a greater score promises more."""
-    scores = torch.zeros((rows.count, layout.gates), dtype=bounder.host.dtype)
-    values: dict[int, Tensor] = {}
-    if rule == "gap":
-        inputs = split_input(layout.graph, points)
-        raw = run(layout.graph, bounder.host, inputs, list(bounds.reached))
-        values = {i: v.reshape(v.shape[0], -1).expand(rows.count, -1) for i, v in raw.items()}
+    scores = np.zeros((rows.count, layout.gates))
+    values = bounder.values(points, list(bounds.reached)) if rule == "gap" else {}
     for i, c in bounds.reached.items():
         node = layout.graph.nodes[i]
         if isinstance(node.op, Relu | Step):
@@ -112,10 +104,10 @@ def gate_scores(
         lo, hi = rows.box(z)
         undecided = (lo < 0) & (hi > 0)
         if z in layout.steps.values():
-            sign = rows.split[z][rows.domain] if z in rows.split else torch.zeros_like(lo)
+            sign = rows.split[z][rows.domain] if z in rows.split else np.zeros_like(lo)
             undecided = (lo <= 0) & (hi >= 0) & (sign == 0)
         loss = _loss(rule, layout, rows, bounds, i, z, c, values)
-        scores[:, at : at + c.shape[1]] += torch.where(undecided, loss, torch.zeros_like(loss))
+        scores[:, at : at + c.shape[1]] += np.where(undecided, loss, 0.0)
     return scores
 
 
@@ -126,35 +118,35 @@ def _loss(
     bounds: Bounds,
     node: int,
     preact: int,
-    coefs: Tensor,
-    values: dict[int, Tensor],
-) -> Tensor:
+    coefs: FloatArray,
+    values: dict[int, FloatArray],
+) -> FloatArray:
     lo, hi = rows.box(preact)
     if rule == "width":
-        return coefs.abs() * torch.minimum(hi.clamp(min=0), (-lo).clamp(min=0))
+        return np.asarray(np.abs(coefs) * np.minimum(np.maximum(hi, 0), np.maximum(-lo, 0)))
     op, params = layout.graph.nodes[node].op, bounds.params
     if isinstance(op, Relu):
-        slope, k = params[Parameter(ParameterKind.ALPHA, node)], hi / (hi - lo).clamp(min=1e-300)
+        slope, k = params[Parameter(ParameterKind.ALPHA, node)], hi / np.maximum(hi - lo, 1e-300)
         if rule == "intercept":
-            return (-coefs).clamp(min=0) * k * -lo
-        relaxed = torch.where(coefs >= 0, slope * values[preact], k * (values[preact] - lo))
-        return (coefs * (values[node] - relaxed)).clamp(min=0)
+            return np.asarray(np.maximum(-coefs, 0) * k * -lo)
+        relaxed = np.where(coefs >= 0, slope * values[preact], k * (values[preact] - lo))
+        return np.asarray(np.maximum(coefs * (values[node] - relaxed), 0))
     if isinstance(op, Step):
         return _step_loss(rule, layout, rows, bounds, node, preact, coefs, values)
     v = layout.graph.nodes[node].args[1]
     low, high = rows.box(v)
     if rule == "intercept":
-        return coefs.abs() * (high - low)
+        return np.asarray(np.abs(coefs) * (high - low))
     positive = coefs >= 0
     below, above = (
         params[Parameter(kind, node)]
         for kind in (ParameterKind.MIX_BELOW, ParameterKind.MIX_ABOVE)
     )
-    mix = torch.where(positive, below, above)
-    near, far = torch.where(positive, low, high), torch.where(positive, high, low)
+    mix = np.where(positive, below, above)
+    near, far = np.where(positive, low, high), np.where(positive, high, low)
     s, g = values[layout.graph.nodes[node].args[0]], values[v]
     plane = mix * near * s + (1 - mix) * (g + far * s - far)
-    return (coefs * (values[node] - plane)).clamp(min=0)
+    return np.asarray(np.maximum(coefs * (values[node] - plane), 0))
 
 
 def _step_loss(
@@ -164,18 +156,18 @@ def _step_loss(
     bounds: Bounds,
     node: int,
     preact: int,
-    coefs: Tensor,
-    values: dict[int, Tensor],
-) -> Tensor:
+    coefs: FloatArray,
+    values: dict[int, FloatArray],
+) -> FloatArray:
     if rule == "intercept":
-        return coefs.abs()
+        return np.abs(coefs)
     lo, hi = rows.box(preact)
     tie = bounds.params[Parameter(ParameterKind.TIE, node)]
     at = values[preact]
-    relu = at.clamp(min=0)
+    relu = np.maximum(at, 0)
     has_relu = relus_of(layout.graph).get(preact, node) < node
     y = relu if has_relu else at
-    below = tie * y / hi.clamp(min=1e-300)
-    above = 1 - tie * (relu - at if has_relu else -at) / (-lo).clamp(min=1e-300)
-    relaxed = torch.where(coefs >= 0, below, above)
-    return (coefs * (values[node] - relaxed)).clamp(min=0)
+    below = tie * y / np.maximum(hi, 1e-300)
+    above = 1 - tie * (relu - at if has_relu else -at) / np.maximum(-lo, 1e-300)
+    relaxed = np.where(coefs >= 0, below, above)
+    return np.asarray(np.maximum(coefs * (values[node] - relaxed), 0))

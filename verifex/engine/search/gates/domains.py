@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.facts import pack
@@ -16,9 +15,8 @@ from verifex.engine.bounds.layout import DomainFacts
 from verifex.engine.search.record import AtomBound, Proof
 from verifex.ir.exact import FloatArray
 from verifex.semantics.parameters import Parameter
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
-Tensor = torch.Tensor
 Flags = NDArray[np.bool_]
 Places = NDArray[np.intp]
 Column = NDArray[Any]
@@ -218,10 +216,10 @@ class Sides:
         """Some of the rows."""
         return Sides(self.domain[picked], self.element[picked], self.sign[picked])
 
-    def start(self, size: int) -> Tensor:
+    def start(self, size: int) -> FloatArray:
         """Their coefficients (R, size) at the node."""
-        start = torch.zeros((len(self.domain), size), dtype=torch.float64)
-        start[np.arange(len(start)), self.element] = torch.from_numpy(self.sign)
+        start = np.zeros((len(self.domain), size))
+        start[np.arange(len(start)), self.element] = self.sign
         return start
 
     def tighter(self, value: FloatArray, low: FloatArray, high: FloatArray) -> Flags:
@@ -256,7 +254,7 @@ def local_facts(domains: Domains, *, own: bool = True) -> DomainFacts:
     return out
 
 
-def stacked_warm(domains: Domains, place: Places, row: Places) -> dict[Parameter, Tensor]:
+def stacked_warm(domains: Domains, place: Places, row: Places) -> dict[Parameter, FloatArray]:
     """The parents' parameters for rows (R,) on domains (R,), which come domain by domain; what a
     parent does not have is zero there."""
     first = next((w for w in domains.warm[np.unique(place)] if w is not None), None)
@@ -277,7 +275,7 @@ def stacked_warm(domains: Domains, place: Places, row: Places) -> dict[Parameter
         for key, value in stacked.items():
             if key in warm.params:
                 value[mine][known] = warm.params[key][at]
-    return {key: torch.from_numpy(value) for key, value in stacked.items()}
+    return stacked
 
 
 def by_domain(place: Places) -> Iterator[tuple[int, slice]]:

@@ -1,11 +1,10 @@
-"""The linear forms that a search bounds, as tensors: coefficients of any of them on any domain."""
+"""The linear forms that a search bounds, as arrays: coefficients of any of them on any domain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from verifex.engine.bounds.layout import IntermediateBounds, Layout
@@ -14,7 +13,6 @@ from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
 from verifex.semantics.linear import Rows
 
-Tensor = torch.Tensor
 Numbers = NDArray[np.intp]
 
 
@@ -34,15 +32,16 @@ class FormTable:
                     terms[node] = [[] for _ in forms]
                 terms[node][r].append((index, float(c)))
         self._terms = {node: _padded(lines) for node, lines in terms.items()}
-        self.consts = torch.tensor([float(f.const) for f in forms], dtype=torch.float64)
+        self.consts = np.array([float(f.const) for f in forms])
 
-    def start(self, rows: Numbers) -> dict[int, Tensor]:
+    def start(self, rows: Numbers) -> dict[int, FloatArray]:
         """Coefficients (R, size) of the forms `rows` (R,), by node."""
         out = {}
         for node, (element, value) in self._terms.items():
             size = self.layout.graph.nodes[node].size
-            start = torch.zeros((len(rows), size), dtype=torch.float64)
-            out[node] = start.scatter_add_(1, element[rows], value[rows])
+            start = np.zeros((len(rows), size))
+            np.add.at(start, (np.arange(len(rows))[:, None], element[rows]), value[rows])
+            out[node] = start
         return out
 
     def rows(
@@ -53,23 +52,22 @@ class FormTable:
         hi: FloatArray,
         place: Numbers,
         rows: Numbers,
-    ) -> tuple[Rows, dict[int, Tensor], tuple[Tensor, Tensor]]:
+    ) -> tuple[Rows, dict[int, FloatArray], tuple[FloatArray, FloatArray]]:
         """(rows, start coefficients, input boxes) of the forms `rows` (R,) on the domains `place`
         (R,) with these bounds, signs (D, gates) and input boxes (D, n)."""
-        domain = torch.from_numpy(place)
-        box = (torch.from_numpy(lo)[domain], torch.from_numpy(hi)[domain])
-        return to_rows(bounds, domain, self.layout, signs), self.start(rows), box
+        box = lo[place], hi[place]
+        return to_rows(bounds, place, self.layout, signs), self.start(rows), box
 
 
-def _padded(lines: list[list[tuple[int, float]]]) -> tuple[Tensor, Tensor]:
+def _padded(lines: list[list[tuple[int, float]]]) -> tuple[Numbers, FloatArray]:
     """Elements and coefficients (forms, most terms) of one node; terms that are not there are zero
     times element 0."""
     most = max(map(len, lines))
-    element = torch.zeros((len(lines), most), dtype=torch.long)
-    value = torch.zeros((len(lines), most), dtype=torch.float64)
+    element = np.zeros((len(lines), most), dtype=np.intp)
+    value = np.zeros((len(lines), most))
     for r, line in enumerate(lines):
         if line:
             index, factors = zip(*line, strict=True)
-            element[r, : len(line)] = torch.tensor(index)
-            value[r, : len(line)] = torch.tensor(factors, dtype=torch.float64)
+            element[r, : len(line)] = index
+            value[r, : len(line)] = factors
     return element, value

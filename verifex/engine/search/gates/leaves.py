@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import FINE, Effort
 from verifex.engine.bounds.facts import Packed, pack
 from verifex.engine.bounds.half_spaces import HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
-from verifex.engine.bounds.optimise import FINE, Effort
 from verifex.engine.bounds.single_lp import LeafAnswer, LeafSolver
 from verifex.engine.search.gates.domains import Domains, RowBounds, attach, local_facts
 from verifex.engine.search.gates.policy import SearchContext, Tightened, still_open
@@ -26,7 +25,7 @@ from verifex.ir.exact import FloatArray
 from verifex.semantics.parameters import Parameter
 from verifex.semantics.support.balls import cut as ball_cut
 from verifex.semantics.support.balls import inside, tangents
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
 _TANGENTS = 40
 """Rounds of tangents at most."""
@@ -271,14 +270,9 @@ class Leaves:
         place = np.zeros(len(leaf.rows), dtype=np.intp)
         rows, start, box = self.context.table.rows(leaf.bounds, signs, lo, hi, place, leaf.rows)
         rows.split = {}
-        params = {
-            key: torch.from_numpy(v)
-            for key, v in leaf.params.items()
-            if not key.is_multiplier
-        }
-        with torch.no_grad():
-            _, coefs, const = self.context.bounder.evaluate(rows, start, params, *box)
-        return coefs.numpy(), (const + self.context.table.consts[leaf.rows]).numpy()
+        params = {key: v for key, v in leaf.params.items() if not key.is_multiplier}
+        _, coefs, const = self.context.bounder.evaluate(rows, start, params, *box)
+        return coefs, const + self.context.table.consts[leaf.rows]
 
     def _bound_again(
         self, leaf: _Leaf, attempt: int, duals: FloatArray, empty: bool
@@ -288,10 +282,7 @@ class Leaves:
         row, first = leaf.rows[attempt : attempt + 1], np.zeros(1, dtype=np.intp)
         lo, hi, signs = leaf.box
         rows, start, box = context.table.rows(leaf.bounds, signs, lo, hi, first, row)
-        kept = {
-            key: torch.from_numpy(v[attempt : attempt + 1]).clone()
-            for key, v in leaf.params.items()
-        }
+        kept = {key: v[attempt : attempt + 1] for key, v in leaf.params.items()}
         fresh = context.bounder.start(rows, list(start))
         params = {key: kept.get(key, v) for key, v in fresh.items()}
         if empty:  # a contradiction times a large factor outweighs any form
@@ -299,7 +290,7 @@ class Leaves:
             duals = duals * (1e4 * (1.0 + abs(float(leaf.domain.value[0]))) / scale)
         context.half_spaces.place(params, leaf.half_spaces, duals[None], FINE)
         found = context.bounder.bound(rows, start, *box, Effort(0), params, bits=FINE)
-        packed = pack({key: v[0].numpy() for key, v in found.params.items()})
+        packed = pack({key: v[0] for key, v in found.params.items()})
         return float(found.value[0] + context.table.consts[row[0]]), packed
 
     def _inward(

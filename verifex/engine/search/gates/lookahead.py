@@ -12,17 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import Bounder, Bounds
 from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Bounds
 from verifex.engine.search.gates.domains import RowBounds
 from verifex.ir.exact import FloatArray
 from verifex.semantics.linear import Rows
-
-Tensor = torch.Tensor
 
 GATES = 8
 """Gates of a domain that are compared."""
@@ -38,9 +35,9 @@ class BoundedRows:
     constants, what was found, and the branching scores (R, gates)."""
 
     rows: Rows
-    start: dict[int, Tensor]
-    box: tuple[Tensor, Tensor]
-    goal: Tensor
+    start: dict[int, FloatArray]
+    box: tuple[FloatArray, FloatArray]
+    goal: FloatArray
     found: Bounds
     place: NDArray[np.intp]
     row: NDArray[np.intp]
@@ -49,7 +46,7 @@ class BoundedRows:
     @property
     def bounds(self) -> RowBounds:
         """The lower bounds alone."""
-        return RowBounds(self.place, self.row, self.found.value.numpy())
+        return RowBounds(self.place, self.row, self.found.value)
 
 
 @dataclass(frozen=True)
@@ -102,18 +99,17 @@ def _lack(
     pairs = [(a, g) for a, gates in zip(asked, tried, strict=True) for g in gates]
     parents = [int(batch.rows.domain[a.rows[0]]) for a, _ in pairs]
     halves = _halves(layout, batch.rows, parents, [g for _, g in pairs])
-    pick = torch.tensor([r for a, _ in pairs for _ in range(2) for r in a.rows])
+    pick = np.array([r for a, _ in pairs for _ in range(2) for r in a.rows])
     lengths = np.repeat([len(a.rows) for a, _ in pairs], 2)
-    halves.domain = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
-    with torch.no_grad():
-        value, _, _ = bounder.evaluate(
-            halves,
-            {i: v[pick] for i, v in batch.start.items()},
-            {k: v[pick] for k, v in batch.found.params.items()},
-            batch.box[0][pick],
-            batch.box[1][pick],
-        )
-    short = (value - batch.goal[pick]).clamp(max=0.0).numpy()
+    halves.domain = np.repeat(np.arange(len(lengths)), lengths)
+    value, _, _ = bounder.evaluate(
+        halves,
+        {i: v[pick] for i, v in batch.start.items()},
+        {k: v[pick] for k, v in batch.found.params.items()},
+        batch.box[0][pick],
+        batch.box[1][pick],
+    )
+    short = np.minimum(value - batch.goal[pick], 0.0)
     ends = np.cumsum(lengths[::2] + lengths[1::2])
     return np.asarray(np.add.reduceat(short, np.concatenate([[0], ends[:-1]])), dtype=np.float64)
 
@@ -121,12 +117,12 @@ def _lack(
 def _halves(layout: Layout, rows: Rows, parents: list[int], gates: list[int]) -> Rows:
     """The bounds of both halves of domains, z >= 0 first, two by two; only the gate itself changes:
     what follows from that is left to the real split."""
-    at = torch.tensor(parents).repeat_interleave(2)
+    at = np.repeat(parents, 2)
     lo, hi = ({i: v[at] for i, v in part.items()} for part in (rows.lo, rows.hi))
     for c, gate in enumerate(gates):
         z, k = layout.name(gate)
-        lo[z][2 * c, k] = lo[z][2 * c, k].clamp(min=0.0)
-        hi[z][2 * c + 1, k] = hi[z][2 * c + 1, k].clamp(max=0.0)
+        lo[z][2 * c, k] = max(lo[z][2 * c, k], 0.0)
+        hi[z][2 * c + 1, k] = min(hi[z][2 * c + 1, k], 0.0)
         for step, of in layout.steps.items():
             if of == z and step in lo:
                 lo[step][2 * c, k], hi[step][2 * c + 1, k] = 1.0, 0.0

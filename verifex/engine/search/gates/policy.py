@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import Bounder, Effort
 from verifex.engine.bounds.half_spaces import HalfSpaceMaker, HalfSpaces
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.budget import Budget
 from verifex.engine.search.exact_claim import ExactClaim
 from verifex.engine.search.gates.domains import Domains, Flags, RowBounds
@@ -21,7 +21,7 @@ from verifex.engine.search.record import Proof
 from verifex.engine.verdict import Witness
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Form
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
 
 class Policy(Protocol):

@@ -13,14 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from verifex.engine.bounds import batched_lp
+from verifex.engine.bounds.bounder import Effort, Params
 from verifex.engine.bounds.facts import Packed, pack
 from verifex.engine.bounds.half_spaces import HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds, Layout
-from verifex.engine.bounds.optimise import Effort
 from verifex.engine.bounds.root import to_rows
 from verifex.engine.search.gates.domains import SEEN, Domains, Flags, Sides, local_facts
 from verifex.engine.search.gates.lookahead import GATES
@@ -39,7 +38,6 @@ from verifex.semantics.linear import Rows
 from verifex.semantics.parameters import Parameter
 from verifex.semantics.support.balls import inside
 
-Tensor = torch.Tensor
 _ROOT, _FEW = 2, 1
 """Iterations for bounds at the root, and on a domain."""
 
@@ -146,27 +144,24 @@ class Refresh:
         if len(none):
             zs = list(self.layout.offsets)
             start = {
-                z: torch.zeros((len(none), self.layout.graph.nodes[z].size), dtype=torch.float64)
+                z: np.zeros((len(none), self.layout.graph.nodes[z].size))
                 for z in zs
             }
-            at_none = torch.from_numpy(k[none])
-            rows = to_rows(batch.bounds, at_none, self.layout, domains.signs)
+            rows = to_rows(batch.bounds, k[none], self.layout, domains.signs)
             params = self.bounder.start(rows, zs)
             self.context.half_spaces.place(params, half_spaces.of(none), found.duals[none])
-            box = torch.from_numpy(lo[none]), torch.from_numpy(hi[none])
-            with torch.no_grad():
-                value, _, _ = self.bounder.evaluate(rows, start, params, *box)
+            value, _, _ = self.bounder.evaluate(rows, start, params, lo[none], hi[none])
             for r, at in enumerate(k[none].tolist()):
                 if value[r] > 1e-9:
                     batch.empty[at] = True
                     self._say_empty(domains, at, float(value[r]), params, r)
 
     def _say_empty(
-        self, domains: Domains, place: int, value: float, params: dict[Parameter, Tensor], row: int
+        self, domains: Domains, place: int, value: float, params: Params, row: int
     ) -> None:
         """The line that shows that a domain has no point."""
         if self.context.options.record:
-            packed = pack({key: v[row].numpy() for key, v in params.items()})
+            packed = pack({key: v[row] for key, v in params.items()})
             bound = AtomBound(-1, value, packed)
             self.context.proof.nodes[domains.node[place]].bounds.append(bound)
 
@@ -233,41 +228,34 @@ class Refresh:
         return Sides(domain, element, signs), hopeful
 
     def _bounds(
-        self, batch: _Refreshing, preact: int, asked: Sides, start: Tensor, hopeful: Flags
-    ) -> tuple[FloatArray, dict[Parameter, Tensor]]:
+        self, batch: _Refreshing, preact: int, asked: Sides, start: FloatArray, hopeful: Flags
+    ) -> tuple[FloatArray, Params]:
         """Lower bounds of the rows, first without split multipliers, then with the best ones."""
-        domain = torch.from_numpy(asked.domain)
+        domain = asked.domain
         rows = to_rows(batch.bounds, domain, self.layout, batch.domains.signs)
-        lo = torch.from_numpy(batch.domains.lo)[domain]
-        hi = torch.from_numpy(batch.domains.hi)[domain]
+        lo = batch.domains.lo[domain]
+        hi = batch.domains.hi[domain]
         params = self.bounder.start(rows, [preact])
-        with torch.no_grad():
-            bare = Rows(rows.lo, rows.hi, domain, {})
-            value, coefs, _ = self.bounder.evaluate_grouped(
-                bare, {preact: start}, params, lo, hi)
-            j = np.flatnonzero(hopeful & (value.numpy() < 0))
-            if len(j) and batch.half_spaces.a.shape[1]:
-                pick = torch.from_numpy(j)
-                half_spaces = batch.half_spaces.of(asked.domain[j])
-                found = batched_lp.minimise(
-                    coefs[pick].numpy(), half_spaces.a, half_spaces.b,
-                    lo[pick].numpy(), hi[pick].numpy(),
-                )
-                some = {key: v[pick] for key, v in params.items()}
-                self.context.half_spaces.place(some, half_spaces, found.duals)
-                part = Rows(rows.lo, rows.hi, domain[pick], rows.split)
-                better, _, _ = self.bounder.evaluate_grouped(
-                    part, {preact: start[pick]}, some, lo[pick], hi[pick]
-                )
-                use = better > value[pick]
-                value[pick[use]] = better[use]
-                reach = (coefs[pick].abs() * (hi - lo)[pick]).sum(dim=1).clamp(min=1e-300)
-                self._put_off(batch, preact, asked.of(j), (better / reach).numpy())
-                for key, v in some.items():
-                    params[key][pick[use]] = v[use]
-                good = np.flatnonzero(~found.empty & found.done & (better.numpy() < 0))
-                self._visit(batch, asked.domain[j[good]], found.x[good])
-        return value.numpy(), params
+        bare = Rows(rows.lo, rows.hi, domain, {})
+        value, coefs, _ = self.bounder.evaluate_grouped(bare, {preact: start}, params, lo, hi)
+        j = np.flatnonzero(hopeful & (value < 0))
+        if len(j) and batch.half_spaces.a.shape[1]:
+            half_spaces = batch.half_spaces.of(domain[j])
+            found = batched_lp.minimise(coefs[j], half_spaces.a, half_spaces.b, lo[j], hi[j])
+            some = {key: v[j] for key, v in params.items()}
+            self.context.half_spaces.place(some, half_spaces, found.duals)
+            part = Rows(rows.lo, rows.hi, domain[j], rows.split)
+            better, _, _ = self.bounder.evaluate_grouped(
+                part, {preact: start[j]}, some, lo[j], hi[j])
+            use = better > value[j]
+            value[j[use]] = better[use]
+            reach = np.maximum((np.abs(coefs[j]) * (hi - lo)[j]).sum(axis=1), 1e-300)
+            self._put_off(batch, preact, asked.of(j), better / reach)
+            for key, v in some.items():
+                params[key][j[use]] = v[use]
+            good = np.flatnonzero(~found.empty & found.done & (better < 0))
+            self._visit(batch, domain[j[good]], found.x[good])
+        return value, params
 
     def _put_off(self, batch: _Refreshing, preact: int, asked: Sides, value: FloatArray) -> None:
         """Sides that a program did not decide are not asked about for some splits: the more, the
@@ -308,18 +296,17 @@ class Refresh:
         domains: Domains,
         preact: int,
         asked: Sides,
-        params: dict[Parameter, Tensor],
+        params: Params,
         decides: Flags,
         own: Flags,
     ) -> None:
         """The lines that prove the facts: kept ones at once, own ones if they are ever used."""
-        arrays = {key: v.numpy() for key, v in params.items()}
         for which, mine in ((decides, False), (own, True)):
             rows = np.flatnonzero(which)
             rows = rows[np.argsort(asked.domain[rows], kind="stable")]
             ends = np.flatnonzero(np.diff(asked.domain[rows])) + 1
             for part in np.split(rows, ends) if len(rows) else []:
-                facts = _lines(preact, asked, part, arrays)
+                facts = _lines(preact, asked, part, params)
                 k = asked.domain[part[0]]
                 node = self.context.proof.nodes[domains.node[k]]
                 (domains.pending[k] if mine else node.facts).append(facts)

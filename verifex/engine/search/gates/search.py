@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from verifex.engine.bounds.bounder import Bounder, Effort
 from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.half_spaces import HalfSpaceMaker, HalfSpaces
 from verifex.engine.bounds.layout import IntermediateBounds
-from verifex.engine.bounds.optimise import Bounder, Effort
 from verifex.engine.bounds.root import Root
 from verifex.engine.budget import Budget, Pace
 from verifex.engine.search.gates.bounding import Bounding
@@ -46,7 +46,7 @@ from verifex.engine.search.gates.tighten import TOGETHER, Tighten
 from verifex.engine.search.record import Proof, ProofNode
 from verifex.ir.exact import FloatArray
 from verifex.limits.checkpoint import CutOff
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
 _STEP = 0.4
 """Seconds that a step may take, before fewer domains are worked on together."""

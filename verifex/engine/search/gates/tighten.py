@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from verifex.engine.bounds.bounder import Effort, Params
 from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.facts import BITS, Packed, pack
 from verifex.engine.bounds.layout import IntermediateBounds, Layout
-from verifex.engine.bounds.optimise import Effort
 from verifex.engine.bounds.root import to_rows
 from verifex.engine.search.gates.domains import Domains, Flags, Sides, local_facts
 from verifex.engine.search.gates.policy import SearchContext, Tightened, still_open
@@ -26,9 +25,6 @@ from verifex.engine.search.record import LocalFacts
 from verifex.ir.exact import FloatArray
 from verifex.ir.ops import Gate, Relu, Step
 from verifex.semantics.linear import Rows
-from verifex.semantics.parameters import Parameter
-
-Tensor = torch.Tensor
 
 EVERY = 2
 """Splits of a branch from one time to the next (benchmarks/lookahead.py)."""
@@ -123,17 +119,17 @@ class Tighten:
     def _bound(self, node: _OneNode, asked: Sides) -> None:
         """Bound the rows, and let their domains keep what is tighter."""
         context, domains, z = self.context, node.domains, node.z
-        at, places = torch.from_numpy(asked.domain), _places(asked)
-        lo, hi = torch.from_numpy(domains.lo)[at], torch.from_numpy(domains.hi)[at]
+        at, places = asked.domain, _places(asked)
+        lo, hi = domains.lo[at], domains.hi[at]
         rows = to_rows(node.bounds, at, context.layout, domains.signs)
         warm = self._inherited(node, asked, places, rows)
         start = {z: asked.start(context.layout.graph.nodes[z].size)}
         # A row that is decided needs no tighter bound: its relaxation is exact then.
         found = context.bounder.bound(rows, start, lo, hi, _EFFORT, warm, goal=1e-9)
-        value = found.value.numpy()
+        value = found.value
         value = value - 1e-9 * (1.0 + np.abs(value))
         use = asked.tighter(value, node.bounds.lo[z], node.bounds.hi[z]) | (value >= 0)
-        params = {key: v.numpy() for key, v in found.params.items()}
+        params = found.params
         for k in range(len(domains)):
             mine = np.flatnonzero(asked.domain == k)
             packed = {int(r): pack({key: v[r] for key, v in params.items()}) for r in mine}
@@ -168,7 +164,7 @@ class Tighten:
 
     def _inherited(
         self, node: _OneNode, asked: Sides, places: list[int], rows: Rows
-    ) -> dict[Parameter, Tensor]:
+    ) -> Params:
         """What the rows begin with: multipliers from above, or else what any bound begins with."""
         starts = [starts.get(node.z, {}) for starts in node.domains.starts]
         known = [starts[k].get(p, {}) for k, p in zip(asked.domain, places, strict=True)]
@@ -179,7 +175,7 @@ class Tighten:
             for key, values in packed.items():
                 if isinstance(values, dict):
                     out[key][r] = 0.0
-                    out[key][r, list(values)] = torch.tensor(list(values.values())).double()
+                    out[key][r, list(values)] = list(values.values())
                 else:
-                    out[key][r] = torch.from_numpy(values / 2.0**BITS)
+                    out[key][r] = values / 2.0**BITS
         return out

@@ -41,7 +41,7 @@ from verifex.ir.problem import Problem
 from verifex.limits.checkpoint import CutOff
 from verifex.semantics.claim import NodeBounds
 from verifex.semantics.support.balls import drawn, float_balls
-from verifex.semantics.whole import WholeFeatures
+from verifex.semantics.support.whole import WholeFeatures
 
 MOST_INPUTS = 24
 """Free inputs beyond which halving boxes is hopeless."""

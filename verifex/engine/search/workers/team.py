@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import torch
-
 from verifex.engine.budget import Budget
 from verifex.engine.execute.channel import Channel, wait_for_any
 from verifex.engine.execute.child_process import ChildProcess, fork_child
@@ -68,14 +66,12 @@ def tensor_threads(options: SearchOptions, budget: Budget) -> int:
 
 
 def may_share(search: Search) -> bool:
-    """Whether other processes may help: several threads, enough to do, and no GPU about.
-
-    A forked process can use neither a GPU nor, where torch sees one, its automatic derivatives.
-    """
+    """Whether other processes may help: several threads, enough to do, and a bounder that works in
+    a forked process."""
     options = search.options
     if search.budget.threads < 2 or search.open < options.share_from or not hasattr(os, "fork"):
         return False
-    return options.device == "cpu" and not torch.accelerator.is_available()
+    return search.context.bounder.forks
 
 
 # --- the first process ---------------------------------------------------------------------------
@@ -115,8 +111,8 @@ class Team:
     def __init__(self, search: Search, others: int) -> None:
         self.search, self.members = search, list[_Member]()
         self._look = time.monotonic()
-        self._torch_threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the processor is shared by processes now
+        self._bounder = search.context.bounder
+        self._threads, self._bounder.threads = self._bounder.threads, 1  # processes share it now
         parts = search.deal(others + 1)
         search.adopt(parts[0])
         for part in parts[1:]:
@@ -168,7 +164,7 @@ class Team:
         for m in self.members:
             m.child.end()
         self.members = []
-        torch.set_num_threads(self._torch_threads)
+        self._bounder.threads = self._threads
 
     # --- messages -------------------------------------------------------------------------------
 
