@@ -21,6 +21,7 @@ from typing import Any
 
 from verifex.certificate.attempts import Attempt, attempts
 from verifex.certificate.write import Line, write
+from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import (
     BY_CHECKER,
@@ -35,6 +36,7 @@ from verifex.engine.verdict import Closest, Outcome, StageRecord, Verdict
 from verifex.engine.watch import StopRequest, Watch
 from verifex.errors import InputError
 from verifex.ir.problem import Problem
+from verifex.limits.checkpoint import CutOff
 from verifex.settings import Settings
 from verifex.source import QuestionFiles
 
@@ -198,6 +200,7 @@ def decide_and_check(
 
 
 INTERRUPTED = "no certificate: it was interrupted before one was written"
+LATE = "no certificate: there was no time to write one"
 SEVERAL = "no certificate: the checker reads one network"
 
 UNNAMED = "proof.vxc"
@@ -266,10 +269,16 @@ def certify(
         def left() -> float:
             return 0.0 if asked.is_set() else ended - time.monotonic()
 
+        budget = Budget(seconds, settings.memory, stopped=asked.is_set)
         try:
-            return _first_accepted(
-                attempts(problem, verdict, files, settings, left), files, target, settings, left,
-                asked)
+            with budget.enforced():
+                return _first_accepted(
+                    attempts(problem, verdict, files, settings, left), files, target, settings,
+                    left, asked)
+        except CutOff:
+            return _with_note(verdict, INTERRUPTED if asked.is_set() else LATE)
+        except MemoryError as error:
+            return _with_note(verdict, f"no certificate: out of memory: {error}")
         except ValueError as error:
             return _with_note(verdict, f"no certificate: {error}")
 

@@ -24,6 +24,7 @@ from verifex.engine.bounds.layout import Layout
 from verifex.engine.search.record import AtomBound, Closed, Proof, ProofNode
 from verifex.engine.verdict import Witness
 from verifex.ir.problem import Problem
+from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.parameters import ParameterKind
 from verifex.source import QuestionFiles
 
@@ -212,6 +213,7 @@ def write(path: Path, lines: Iterator[Line]) -> int:
     with opener(path, "wt", encoding="utf-8", newline="\n") as file:
         try:
             for line in lines:
+                checkpoint()
                 file.write(json.dumps(line, separators=(",", ":")) + "\n")
         except BaseException:
             path.unlink(missing_ok=True)

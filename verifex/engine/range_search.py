@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
@@ -22,6 +23,7 @@ from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import TRUE, Atom, Form, Or
 from verifex.ir.problem import Objective, Problem
+from verifex.limits.checkpoint import CutOff
 from verifex.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,22 +100,29 @@ def search_ends(
     seekers = [
         {side: Seeker(about(problem, [form]), Objective(form, side), settings.seed)
          for side in SIDES} for form in forms]
-    points = _sought_before(seekers, budget.part(_BEFORE))
-    share = budget.part(1 - _BEFORE)
+    unsearched = [replace(e, seekers=s) for e, s in zip(empty, seekers, strict=True)]
     try:
-        found, stats, _, _ = minima(
-            problem, signed, share, options, watch.search(), settings.seed, record, points)
+        with budget.enforced():
+            points = _sought_before(seekers, budget.part(_BEFORE))
+            share = budget.part(1 - _BEFORE)
+            found, stats, _, _ = minima(
+                problem, signed, share, options, watch.search(), settings.seed, record, points)
     except UnsupportedError as error:
         reasons.append(Reason(ReasonKind.UNSUPPORTED, SEARCH, str(error)))
-        return [replace(e, seekers=s) for e, s in zip(empty, seekers, strict=True)]
+        return unsearched
+    except CutOff:
+        reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH))
+        return unsearched
     watch.stage("search", budget.elapsed, f"{stats.domains} domains, {stats.lps} leaf programs")
     reasons += [Reason(ReasonKind.PROCESS_LOST, SEARCH, why) for why in stats.lost]
     if share.spent:
         reasons.append(Reason(ReasonKind.SEARCH_OUT_OF_TIME, SEARCH, count=stats.domains))
     both = [(found[k], found[k + len(forms)]) for k in range(len(forms))]
     started = time.monotonic()
-    if _sought_after(seekers, both, budget.part(1.0 if share.spent else _AFTER)):
-        watch.stage("attained", time.monotonic() - started, _told(seekers))
+    # Values attained are worth something, but bounds hold without them.
+    with suppress(CutOff), budget.enforced():
+        if _sought_after(seekers, both, budget.part(1.0 if share.spent else _AFTER)):
+            watch.stage("attained", time.monotonic() - started, _told(seekers))
     return [_ends(form, pair, mine, known) for form, pair, mine, known in zip(
         forms, both, seekers, proven, strict=True)]
 

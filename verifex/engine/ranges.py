@@ -22,6 +22,7 @@ from verifex.engine.findings.reasons import (
     Reason,
     ReasonKind,
     as_interrupted,
+    out_of_memory,
 )
 from verifex.engine.findings.undefined import region_notes
 from verifex.engine.range_end import End
@@ -40,6 +41,7 @@ from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
 from verifex.ir.formula import Form
 from verifex.ir.problem import Objective, Problem
+from verifex.limits.checkpoint import CutOff
 from verifex.settings import Settings
 
 _SLICE = 0.25
@@ -158,11 +160,30 @@ class _OneRange:
         self.notes: list[str] = []
 
     def find(self) -> RangeVerdict:
-        """Both ends with their evidence."""
+        """Both ends with their evidence; what is known of them where that is cut off."""
+        if self.settings.searches:
+            self.started += _loaded()
+        budget = self.question.watch.budget(self.settings, self._left())
+        try:
+            with budget.enforced():
+                return self._found()
+        except CutOff:
+            pass
+        except (MemoryError, RuntimeError) as error:
+            reason = out_of_memory(error, SEARCH)
+            if reason is None:
+                raise
+            self.reasons.append(reason)
+        if not self.stop.is_set():
+            self.reasons.append(Reason(ReasonKind.OUT_OF_TIME, seconds=self.settings.seconds))
+        return self.unknown()
+
+    def _found(self) -> RangeVerdict:
+        """Both ends with their evidence; may be cut off."""
         found = self.known
         ended = found is not None and (found.closed or found.ended)
         if self.settings.searches and not ended and not (found and self.stop.is_set()):
-            found = self._searched()
+            found = self.known = self._searched()
         if found is None:
             return self._verdict(self._sought(self._solved(SearchedEnds({})), {}))
         if any(end.claimed is not None for end in found.ends.values()):
@@ -298,6 +319,15 @@ class _OneRange:
                 ReasonKind.NOT_ATTAINED)
             told.append(Reason(kind, name, bound=end.best_bound))
         return told
+
+
+def _loaded() -> float:
+    """The seconds that loading torch takes, which count for nobody: none from the second time on.
+    """
+    started = time.monotonic()
+    import verifex.engine.search.extrema  # noqa: F401
+
+    return time.monotonic() - started
 
 
 def _notes(problem: Problem) -> tuple[str, ...]:

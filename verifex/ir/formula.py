@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.ir.exact import ExactArray, FloatArray, Number
+from verifex.limits.checkpoint import checkpoint
 
 Cell: TypeAlias = tuple[int, int]
 """One element of one node: (node position, flat index)."""
@@ -199,6 +200,7 @@ def fold(
         case Dominance():
             return fold(formula.expand(), atom, join) if block is None else block(formula)
         case And() | Or() | AtLeast():
+            checkpoint()
             return join(formula, [fold(p, atom, join, block) for p in formula.parts])
 
 

@@ -36,6 +36,7 @@ from verifex.ir.ops import (
     TreeLeaves,
     Univariate,
 )
+from verifex.limits.checkpoint import checkpoint
 from verifex.semantics.functions import find
 from verifex.semantics.support.table import Table
 
@@ -159,6 +160,7 @@ class Encoder:
 
     def total(self, terms: list[tuple[Number, Expr]], const: Number, box: Range, name: str) -> Expr:
         """`sum c * expr + const`: kept as it is when it has one variable, else a new variable."""
+        checkpoint()
         coefs: dict[int, Number] = {}
         for c, e in terms:
             const = plus(const, times(c, e.const) if e.const != 0 else 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +33,7 @@ from verifex.engine.verdict import Outcome, Verdict
 from verifex.engine.watch import Watch
 from verifex.errors import UnsupportedError, UsageError
 from verifex.ir.text.toml_text import read_table, toml_text
+from verifex.limits.checkpoint import CutOff
 from verifex.problem.document.moved import Moved, moved_document
 from verifex.problem.document.variants.changed_file import (
     beside,
@@ -151,9 +153,11 @@ class _Certifying:
         """Search and check; nothing is lost to Ctrl-C."""
         interrupted = False
         try:
-            for _ in self.search.run():
-                if self._checks and self._worthwhile():
-                    self._check_last()
+            # What is known of the radius is kept where the search for more is cut off.
+            with suppress(CutOff), self.search.budget.enforced():
+                for _ in self.search.run():
+                    if self._checks and self._worthwhile():
+                        self._check_last()
             self._finish()
         except KeyboardInterrupt:
             interrupted = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -18,6 +19,7 @@ from verifex.engine.findings.undefined import region_notes
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
+from verifex.limits.checkpoint import CutOff
 from verifex.problem.spec.thresholds.threshold_expression import ThresholdExpression
 from verifex.settings import Settings
 
@@ -43,6 +45,12 @@ class ThresholdRange:
     def find(self) -> RangeVerdict:
         """Both ends with their evidence. The maximum comes first: it is mostly attained at x0."""
         self.started = time.monotonic()
+        # What is known of the ends is kept where the search for more is cut off.
+        with suppress(CutOff), self.question.watch.budget(self.settings).enforced():
+            self._both_ends()
+        return self.unknown()
+
+    def _both_ends(self) -> None:
         scale = Fraction(0)
         for maximum in (True, False):
             if self.question.watch.stop.is_set():
@@ -51,7 +59,6 @@ class ThresholdRange:
             self.searches[maximum] = search
             search.run()
             scale = abs(search.end.attained or Fraction(0))
-        return self.unknown()
 
     def unknown(self) -> RangeVerdict:
         """What is known so far."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from verifex.limits.checkpoint import checkpoint
+
 if TYPE_CHECKING:  # solver processes do without numpy, which `exact` needs
     from verifex.ir.exact import Number
 
@@ -86,6 +88,7 @@ class Model:
     def add(
         self, coefs: Mapping[int, Number], sense: str, rhs: Number, strict: bool = False
     ) -> None:
+        checkpoint()
         self.rows.append(Row(tuple((v, c) for v, c in coefs.items() if c != 0), sense, rhs, strict))
 
     def imply(self, var: int, value: int, row: Row, slack: Number) -> None:
@@ -176,6 +179,7 @@ def _required(value: Any) -> Number:
 
 
 def _row_to_json(row: Row) -> list[Any]:
+    checkpoint()
     coefs = [[v, number_to_json(c)] for v, c in row.coefs]
     return [coefs, row.sense, number_to_json(row.rhs), row.strict]
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from verifex.errors import UnsupportedError
 from verifex.ir.model.logical import Implies, Model, Row, merged, relaxed_row
+from verifex.limits.checkpoint import checkpoint
 
 if TYPE_CHECKING:
     from verifex.ir.exact import Number
@@ -294,6 +295,7 @@ class _Lowering:
 
     def _floats(self, row: Row) -> FloatRow:
         """The row in floats, scaled; coefficients too small beside others go to its sides."""
+        checkpoint()
         coefs = {v: _times(c, self.units[v]) for v, c in merged(row.coefs).items()}
         scale = self._scale(coefs)
         self.strict |= row.strict

@@ -176,6 +176,7 @@ class InputSearch:
     _least: float = np.inf
     _settled: float = -np.inf
     """Of boxes that are not split any further: the greatest upper bound of the margin there."""
+    _cut_off: bool = False
 
     def __post_init__(self) -> None:
         if free_inputs(self.problem) > MOST_INPUTS:
@@ -236,7 +237,7 @@ class InputSearch:
         if open_ is self._first:
             open_ = self._one_step(open_, None)
         with ThreadPoolExecutor(max(1, self.budget.threads)) as pool:
-            while len(open_) and self.witness is None and not self.budget.spent:
+            while len(open_) and self.witness is None and not self._over:
                 chosen = self._choose(open_)
                 batch, open_ = open_.take(chosen), open_.take(~chosen)
                 open_ = open_.join(self._one_step(self._parts(batch), pool))
@@ -286,8 +287,12 @@ class InputSearch:
         except CutOff:
             # Sound: boxes that are not bounded to the end are open, with the margins of those that
             # they are parts of.
-            open_ = open_.join(parts.take(slice(done, None)))
+            open_, self._cut_off = open_.join(parts.take(slice(done, None))), True
         return open_
+
+    @property
+    def _over(self) -> bool:
+        return self._cut_off or self.budget.spent
 
     def _choose(self, open_: _Open) -> Any:
         """The boxes to split next: half those nearest to a violation, half the newest."""
