@@ -20,6 +20,7 @@ from benchmarks import (
     adult_top3,
     balls,
     branching,
+    deadlines,
     gpu_bounds,
     gradient_ranges,
     hand_over,
@@ -43,7 +44,7 @@ SCRIPTS: dict[str, list[str]] = {
     "mnist_components": [str(NETWORK)],
     "input_splits": [], "root_bounds": [], "open_gates": [], "branching": [], "profile_hot": [],
     "gpu_bounds": [], "search_threads": [], "hand_over": [], "balls": [],
-    "lookahead": [], "large_top_k": [],
+    "lookahead": [], "large_top_k": [], "deadlines": [],
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 PEERS = "### ACAS Xu beside other verifiers"
@@ -319,6 +320,7 @@ SECTIONS: list[tuple[str, str, Any]] = [
     ("search_threads", "Search on two processes", threads_section),
     ("hand_over", "What a search leaves, handed to a MILP", handover_section),
     ("profile_hot", "Profile of the search, 40 ranges at eps .05", profile_section),
+    ("deadlines", deadlines.TITLE, deadlines.page_section),
     ("gpu_bounds_cpu", "Bounds a second, CPU", device_section),
     ("gpu_bounds_cuda", "Bounds a second, GPU", device_section),
 ]

@@ -38,7 +38,8 @@ class Settings:
     seconds: float = 60.0
     """Wall time, for each expression of a range and each measure of a difference."""
     memory: int = 4 << 30
-    """Bytes that each process of a solver, and of the checker, may take."""
+    """Bytes that each process of a solver, and of the checker, may take, and a search beyond what
+    its process holds before."""
     threads: int = 1
     """Processes of a search, threads of a solver."""
     engine: str = "auto"

@@ -110,7 +110,7 @@ def test_a_search_that_is_cut_off_anywhere_has_closed_nothing(engine: Engine) ->
     whole = Counted()
     with looking(whole):
         assert engine(problem) is not None
-    assert whole.seen > 50
+    assert whole.seen > 20
     # The last checkpoints too: what a lost batch would leave looks finished there.
     last = range(max(1, whole.seen - 4), whole.seen + 1)
     for at in {*np.linspace(1, whole.seen, 5).astype(int).tolist(), *last}:

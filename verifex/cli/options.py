@@ -101,7 +101,7 @@ OPTIONS: Mapping[str, Option] = {
         "--device", metavar="cpu|cuda|auto", help="Where the search computes bounds.",
     )], "cpu", _one_of("--device", DEVICES)),
     "memory": Option("memory", Annotated[str, typer.Option(
-        "--memory", metavar="SIZE", help="Memory of a solver, such as 4G or 800M.",
+        "--memory", metavar="SIZE", help="Memory of a search, and of a solver, such as 4G or 800M.",
     )], "4G", _memory),
     "certificate": Option("certificate", Annotated[Path | None, typer.Option(
         "--certificate", metavar="FILE", help="Keep the certificate (.vxc, .vxc.gz).")], None),
