@@ -223,6 +223,8 @@ class _OneRange:
     def _sought(self, ends: dict[bool, RangeEnd], seekers: Seekers) -> dict[bool, RangeEnd]:
         """The ends with what a local search attains in the time that is left, where they are open.
         Both have their turn until they are attained, or the search knows no more pieces."""
+        if SearchedEnds(ends).closed or self._left() <= 0:
+            return ends
         form, out, slice_ = self.question.form, dict(ends), _SLICE
         known = {side: seekers.get(side) or Seeker(
             self.problem, Objective(form, side), self.settings.seed) for side in SIDES}
