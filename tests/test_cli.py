@@ -201,12 +201,16 @@ def test_a_refutation_has_a_certificate_too(cli: Cli, place: Path) -> None:
 
 
 def test_a_log_tells_every_stage_and_is_drawn(cli: Cli, place: Path) -> None:
-    code, _, _ = cli("verify", "component.toml", "--log", "run.jsonl")
+    code, _, _ = cli("verify", "component.toml", "--engine", "search", "--log", "run.jsonl")
     assert code == 0
     entries = [json.loads(line) for line in (place / "run.jsonl").read_text().splitlines()]
     assert [e["t"] for e in entries] == sorted(e["t"] for e in entries)
     stages = [e["stage"] for e in entries if e["event"] == "stage"]
-    assert stages == ["bounds", "attack", "search", "certificate", "check"]
+    # Engines that share the time end in an order that depends on how fast they are.
+    assert stages[0] == "bounds"
+    assert {"attack", "search"} <= set(stages)
+    assert stages[-2:] == ["certificate", "check"]
+    assert "gates" in {e["engine"] for e in entries if e["event"] == "slice"}
     searched = [e for e in entries if e["event"] == "search"]
     assert searched[0]["open"] == 1
     assert searched[0]["bound"] < 0
@@ -707,7 +711,7 @@ def test_ctrl_c_tells_what_is_known_as_a_whole_document(
 def test_ctrl_c_while_a_range_is_searched_tells_its_bounds(
     cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupt_at(monkeypatch, "verifex.engine.ranges", "node_bounds")
+    interrupt_at(monkeypatch, "verifex.engine.range_search", "node_bounds")
     words = ("bound", "hard.toml", "-e", "component:mean_area", "-e", "logit:0", "--json")
     code, out, err = cli(*words)
     document = json.loads(out)
