@@ -19,11 +19,11 @@ from verifex.errors import InputError, UsageError
 
 ENGINES: Mapping[str, tuple[str, ...]] = {
     "auto": ("highs", "z3"), "search": (), "milp": ("highs",), "smt": ("z3",), "inputs": (),
-    "gates": ()}
+    "gates": (), "programs": ()}
 """The solvers of each engine. "auto" shares the time among them and our own searches, "search" is
-our own searches, "inputs" and "gates" only one of them (for ranges, "search")."""
+our own searches, "inputs", "gates" and "programs" only one of them (for ranges, "search")."""
 
-SEARCHING = ("auto", "search", "inputs", "gates")
+SEARCHING = ("auto", "search", "inputs", "gates", "programs")
 """The engines with a search of our own."""
 
 DEVICES = ("cpu", "cuda", "auto")

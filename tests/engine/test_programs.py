@@ -16,8 +16,10 @@ from tests.helpers.marks import first_quick
 from tests.helpers.small_nets import relu_net
 from verifex.certificate.write import proof_lines, write
 from verifex.engine.budget import Budget
+from verifex.engine.decide import decide
 from verifex.engine.search.programs.search import ProgramSearch
 from verifex.engine.search.programs.units import UnitMultipliers, shortened
+from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
 from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.graph import Graph
@@ -26,6 +28,7 @@ from verifex.ir.region import LinearRow
 from verifex.problem.read import ReadProblem
 from verifex.reading import read
 from verifex.semantics.evaluate import evaluate_exact
+from verifex.settings import Settings
 from verifex.solvers import regions
 
 
@@ -214,3 +217,15 @@ def test_what_is_not_taken_is_named(tmp_path: Path) -> None:
             continue
         refused += 1
     assert refused >= 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_decided_as_an_engine_with_a_proof(seed: int, tmp_path: Path) -> None:
+    found = question(seed, False, tmp_path)
+    verdict = decide(found.problem, Settings(seconds=20.0, engine="programs", attack=False))
+    if any("no plain" in str(reason) for reason in verdict.reasons):
+        return
+    truth = regions.decide(found.problem, 60.0).status
+    assert (verdict.outcome is Outcome.REFUTED) == (truth is Status.OPTIMAL)
+    assert (verdict.outcome is Outcome.CLAIMED) == (truth is Status.INFEASIBLE)
+    assert verdict.proof is not None or truth is Status.OPTIMAL

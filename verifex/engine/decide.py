@@ -211,18 +211,22 @@ def _by_portfolio(run: Run) -> Verdict | None:
     """The searches, and the solvers that are asked, in turns (`portfolio/`)."""
     from verifex.engine.portfolio.others import AttackEngine, SolverEngine
     from verifex.engine.portfolio.portfolio import Portfolio
+    from verifex.engine.portfolio.programs import ProgramsEngine
     from verifex.engine.portfolio.searches import GatesEngine, InputsEngine
 
     settings = run.settings
     wanted = settings.check or settings.certificate is not None
     portfolio = Portfolio(run, proof_wanted=wanted)
-    if settings.engine != "gates":
+    alone = settings.engine if settings.engine in ("inputs", "gates", "programs") else ""
+    if alone in ("", "inputs"):
         try:
             portfolio.engines.append(InputsEngine(run))
         except UnsupportedError as error:  # the search over gates takes every claim
-            if settings.engine == "inputs":
+            if alone:
                 run.reasons.append(Reason(ReasonKind.UNSUPPORTED, INPUT_SEARCH, str(error)))
-    if settings.engine != "inputs":
+    if alone in ("", "programs"):
+        portfolio.engines.append(ProgramsEngine(run))
+    if alone in ("", "gates"):
         portfolio.engines.append(GatesEngine(run))
     for name in settings.asked:
         _, availability = run.pool.info(name)

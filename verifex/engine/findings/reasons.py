@@ -14,6 +14,8 @@ from typing import Any
 SEARCH = "search"
 """The source of what the search over activation patterns says, in proofs and ranges."""
 INPUT_SEARCH = "search over inputs"
+PROGRAM_SEARCH = "search by programs"
+"""The source of what linear programs over all units say."""
 TREE_SEARCH = "search between thresholds"
 ATTACK = "attack"
 BOUNDS = "interval bounds"
