@@ -108,7 +108,7 @@ def test_every_clause_is_bounded_only_where_it_can_hold() -> None:
     graph = builder.build({"y": out})
     problem = Problem(graph, Region((Fraction(-4),), (Fraction(4),)), negate(Or(tuple(parts))))
     search = InputSearch(problem, Budget(60.0))
-    search.run()
+    search.go_on()
     assert search.finished
     assert len(search.tree.closed) <= 4 * 64
     assert max(map(len, search.tree.closed.values())) <= 4

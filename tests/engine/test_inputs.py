@@ -28,7 +28,7 @@ from verifex.engine.search.inputs.box_claim import BoxClaim
 from verifex.engine.search.inputs.box_thresholds import Thresholds
 from verifex.engine.search.inputs.dense import MOST_WEIGHTS, DenseNet
 from verifex.engine.search.inputs.dense_bounds import DenseBounds, relax
-from verifex.engine.search.inputs.dense_splits import ascend, least, shorten
+from verifex.engine.search.inputs.dense_splits import best_factors, least, shorten
 from verifex.engine.search.inputs.search import InputSearch, decide_inputs
 from verifex.engine.verdict import Outcome
 from verifex.errors import UnsupportedError
@@ -125,7 +125,7 @@ def test_multipliers_are_never_worse_than_none_and_reach_the_optimum() -> None:
         c, k = rng.normal(size=(1, 3)), rng.normal(size=1)
         a, h = rng.normal(size=(1, 1, 3)), rng.normal(size=(1, 1)) / 2
         lo, hi = -np.ones((1, 3)), np.ones((1, 3))
-        found = ascend(c, k, a, h, lo, hi)
+        found = best_factors(c, k, a, h, lo, hi)
         value = least(c + (found[:, :, None] * a).sum(1), k + (found * h).sum(1), lo, hi)[0]
         assert value >= least(c, k, lo, hi)[0] - 1e-9
         best = linprog(c[0], A_ub=a[0], b_ub=-h[0], bounds=[(-1, 1)] * 3)
@@ -134,7 +134,7 @@ def test_multipliers_are_never_worse_than_none_and_reach_the_optimum() -> None:
         else:
             assert value <= best.fun + k[0] + 1e-7
             reached += value >= best.fun + k[0] - 1e-6
-    assert reached > 100  # with one halfspace the line search is exact
+    assert reached > 100
 
 
 def test_short_multipliers_have_few_bits() -> None:

@@ -18,12 +18,21 @@ from verifex.engine.search.inputs.dense_bounds import Boxes
 from verifex.engine.search.record import AtomBound, Closed, Proof, ProofNode
 from verifex.ir.exact import FloatArray
 from verifex.ir.formula import Atom
-from verifex.semantics.parameters import Parameter, ParameterKind
+from verifex.semantics.parameters import REGION_ROWS, Parameter, ParameterKind
 
 Index = NDArray[np.intp]
 Bools = NDArray[np.bool_]
-Multipliers = dict[int, float]
-"""Unit -> multiplier of its sign."""
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """Multipliers > 0 of what a bound of an atom rests on: of the signs of split units, of the
+    region's rows, and of other atoms that a violation needs as well."""
+
+    units: Mapping[int, float] = field(default_factory=dict)
+    rows: Mapping[int, float] = field(default_factory=dict)
+    atoms: Mapping[int, float] = field(default_factory=dict)
+
 
 Rows = NDArray[np.int32]
 """(k, 3): node, element, sign of bounds that a backward pass without multipliers gives."""
@@ -113,7 +122,7 @@ class BoxTree:
         for j in np.flatnonzero(judged.closed).tolist():
             bounded = judged.rests[j] & ~passed[j]
             rests = [] if boxes.empty[j] else np.flatnonzero(bounded).tolist()
-            self.closed[int(nodes[j])] = {k: used.get((j, k), {}) for k in rests}
+            self.closed[int(nodes[j])] = {k: used.get((j, k), Multipliers()) for k in rests}
 
     def pass_thresholds(self, nodes: Index, atoms: Bools) -> None:
         """Keep the atoms (B, A) that are false from these nodes on by what single inputs are."""
@@ -139,7 +148,7 @@ class BoxTree:
                     continue
                 node.closed = "empty" if k in self.hollow else "bounds"
                 for row, used in self.closed[k].items():
-                    node.bounds.append(AtomBound(row, 0.0, _packed(layout, used)))
+                    node.bounds.append(AtomBound(row, 0.0, _packed(layout, used), used.atoms))
                 continue
             node.children = (first, first + 1)
             for child, sign in zip(node.children, (1, -1), strict=True):
@@ -158,10 +167,11 @@ class BoxTree:
 
 def _packed(layout: Layout, used: Multipliers) -> Packed:
     out: dict[int, dict[int, float]] = {}
-    for gate, value in used.items():
+    for gate, value in used.units.items():
         z, k = layout.name(gate)
         out.setdefault(z, {})[k] = value
-    return {Parameter(ParameterKind.BETA, z): values for z, values in out.items()}
+    packed: Packed = {Parameter(ParameterKind.BETA, z): values for z, values in out.items()}
+    return {**packed, REGION_ROWS: dict(used.rows)} if used.rows else packed
 
 
 def _by_box(boxes: Boxes, wanted: Bools) -> dict[int, Rows]:

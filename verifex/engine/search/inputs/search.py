@@ -24,9 +24,10 @@ from verifex.engine.bounds.layout import Layout
 from verifex.engine.bounds.rounding import Rounding
 from verifex.engine.budget import Budget, Pace
 from verifex.engine.falsify.witness import refute
+from verifex.engine.search.counts import Counts
 from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement, refuse_underflow
 from verifex.engine.search.inputs.box_ends import FEW_UNDECIDED, BoxEnds
-from verifex.engine.search.inputs.box_rows import BoxRows, ClaimRows
+from verifex.engine.search.inputs.box_rows import BoxRows, ClaimRows, JointUse
 from verifex.engine.search.inputs.box_sides import BoxSides, sides, told_apart
 from verifex.engine.search.inputs.box_thresholds import Thresholds
 from verifex.engine.search.inputs.box_tree import BoxTree, Multipliers
@@ -186,7 +187,8 @@ class InputSearch:
         targets = self.problem.targets()
         if next(atoms(self.violation), None) is None:
             raise UnsupportedError("the claim is constant", expected="atoms to bound")
-        self.net = DenseNet(graph, targets)
+        # Rows of the region may read inputs that the claim does not.
+        self.net = DenseNet(graph, sorted({*targets, *graph.inputs}))
         self.layout = Layout(graph, tuple(targets))
         self.balls = float_balls(self.problem.region)
         self.bounds = DenseBounds(self.net, self.balls)
@@ -197,7 +199,10 @@ class InputSearch:
         if self.whole is not None:
             box = self.whole.lo, self.whole.hi
             self.tree.whole = frozenset(np.flatnonzero(self.whole.splits).tolist())
-        self.net.refuse_tiny([*box, self.claim.const, *self.claim.coefs.values()])
+        rows = self.problem.region.rows
+        self.net.refuse_tiny([
+            *box, self.claim.const, *self.claim.coefs.values(),
+            np.array([float(v) for row in rows for v in (row.rhs, *row.coefs.values())])])
         refuse_underflow(self.claim.atoms)
         rounding = Rounding(graph, targets, box, ({}, {}))  # nothing smooth is in there
         self.box = box
@@ -206,10 +211,12 @@ class InputSearch:
         self._doubt = max(1e-12, rounding.of_formula(self.violation))
         outputs = self.claim.const[~self.claim.on_inputs]
         self._tie = _TIE * (1.0 + float(np.abs(outputs).max(initial=0.0)))
-        self.rows = ClaimRows(self.bounds, self.claim)
+        self.rows = ClaimRows(self.bounds, self.claim, self.problem.region)
+        self.joint = JointUse(bool(self.problem.region.rows))
         self.ends = BoxEnds(
             self.problem, self.layout, self.claim, lambda: self.whole_time or self.budget)
         forms = [a.form for a in self.claim.atoms]
+        self.counts = Counts.of(self.violation, self.claim.place)
         self.thresholds = Thresholds(forms, graph.input_offsets)
         self._rows_a_box = float(len(forms))
         first = _FIRST // max(1, self.bounds.operations * (self.net.gates + len(forms)))
@@ -364,9 +371,16 @@ class InputSearch:
         judged = self.claim.judge(upper, boxes.empty)
         used: dict[tuple[int, int], Multipliers] = {}
         split = np.array([bool(c) for c in batch.cuts]) & ~judged.closed
+        needed = np.zeros(upper.shape, dtype=bool)
+        if self.joint.due():
+            needed = self.counts.necessary(self.claim.false(upper))
+            needed &= ~judged.closed[:, None]
+            split |= ~judged.closed & (self.joint.always | (needed.sum(axis=1) > 1))
         if split.any():
-            used = self.rows.improve(boxes, rows, judged, upper, split, batch.cuts)
+            used = self.rows.improve(boxes, rows, judged, upper, split, batch.cuts, needed)
+            before = int(judged.closed.sum())
             judged = self.claim.judge(upper, boxes.empty)
+            self.joint.note(needed.any(axis=1).sum(), int(judged.closed.sum()) - before)
         return _Bounded(boxes, rows, judged, passed, self.claim.false(upper), used, hollow)
 
     def _by_atom(self, passed: NDArray[np.bool_]) -> NDArray[np.bool_]:
