@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifex.engine.search.inputs.box_claim import BoxClaim, Judgement
-from verifex.engine.search.inputs.box_tree import Multipliers
+from verifex.engine.search.inputs.box_tree import BoxMultipliers
 from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds, Passed
 from verifex.engine.search.inputs.dense_splits import best_factors
 from verifex.ir.exact import FloatArray
@@ -115,7 +115,7 @@ class ClaimRows:
         wanted: NDArray[np.bool_],
         cuts: Any,
         needed: NDArray[np.bool_],
-    ) -> dict[tuple[int, int], Multipliers]:
+    ) -> dict[tuple[int, int], BoxMultipliers]:
         """Better upper bounds, put into `upper`, of the atoms that the `wanted` boxes rest on.
 
         What holds at every violation, g(x) <= 0 by a linear bound of a unit or of an atom that is
@@ -139,7 +139,7 @@ class ClaimRows:
         factors[own | (spaces.source[at] < 0)] = 0.0
         coefs, const = self._combined(atom, spaces, at, factors)
         better = -self.bounds.lower(boxes, coefs, const, box).value
-        used: dict[tuple[int, int], Multipliers] = {}
+        used: dict[tuple[int, int], BoxMultipliers] = {}
         for i in np.flatnonzero(better < upper[box, atom]).tolist():
             b, k = int(box[i]), int(atom[i])
             upper[b, k] = better[i]
@@ -181,7 +181,7 @@ class ClaimRows:
             add(i, of_atoms @ table)
         return coefs, const
 
-    def _named(self, source: Index, factors: FloatArray) -> Multipliers:
+    def _named(self, source: Index, factors: FloatArray) -> BoxMultipliers:
         """The multipliers of one row."""
         units, rows, atoms = dict[int, float](), dict[int, float](), dict[int, float]()
         for k, value in zip(source.tolist(), factors.tolist(), strict=True):
@@ -191,7 +191,7 @@ class ClaimRows:
                 rows[k - self._first_row] = value
             elif value > 0:
                 units[k] = value
-        return Multipliers(units, rows, atoms)
+        return BoxMultipliers(units, rows, atoms)
 
     def _half_spaces(
         self, boxes: Boxes, rows: BoxRows, chosen: Index, cuts: Any, needed: NDArray[np.bool_]

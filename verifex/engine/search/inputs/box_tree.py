@@ -25,7 +25,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Multipliers:
+class BoxMultipliers:
     """Multipliers > 0 of what a bound of an atom rests on: of the signs of split units, of the
     region's rows, and of other atoms that a violation needs as well."""
 
@@ -65,7 +65,7 @@ class BoxTree:
     first: list[int] = field(default_factory=list)
     depth: list[int] = field(default_factory=list)
     facts: dict[int, Rows] = field(default_factory=dict)
-    closed: dict[int, dict[int, Multipliers]] = field(default_factory=dict)
+    closed: dict[int, dict[int, BoxMultipliers]] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()
     hollow: set[int] = field(default_factory=set)
     exact: dict[int, list[AtomBound]] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class BoxTree:
         judged: Judgement,
         boxes: Boxes,
         shared: Bools,
-        used: Mapping[tuple[int, int], Multipliers],
+        used: Mapping[tuple[int, int], BoxMultipliers],
         passed: Bools,
     ) -> None:
         """Keep all facts of boxes that are `shared` or closed, of these also what they rest on,
@@ -122,7 +122,7 @@ class BoxTree:
         for j in np.flatnonzero(judged.closed).tolist():
             bounded = judged.rests[j] & ~passed[j]
             rests = [] if boxes.empty[j] else np.flatnonzero(bounded).tolist()
-            self.closed[int(nodes[j])] = {k: used.get((j, k), Multipliers()) for k in rests}
+            self.closed[int(nodes[j])] = {k: used.get((j, k), BoxMultipliers()) for k in rests}
 
     def pass_thresholds(self, nodes: Index, atoms: Bools) -> None:
         """Keep the atoms (B, A) that are false from these nodes on by what single inputs are."""
@@ -165,7 +165,7 @@ class BoxTree:
         return Closed(layout, [], self.proof(layout), atoms)
 
 
-def _packed(layout: Layout, used: Multipliers) -> Packed:
+def _packed(layout: Layout, used: BoxMultipliers) -> Packed:
     out: dict[int, dict[int, float]] = {}
     for gate, value in used.units.items():
         z, k = layout.name(gate)

@@ -30,7 +30,7 @@ from verifex.engine.search.inputs.box_ends import FEW_UNDECIDED, BoxEnds
 from verifex.engine.search.inputs.box_rows import BoxRows, ClaimRows, JointUse
 from verifex.engine.search.inputs.box_sides import BoxSides, sides, told_apart
 from verifex.engine.search.inputs.box_thresholds import Thresholds
-from verifex.engine.search.inputs.box_tree import BoxTree, Multipliers
+from verifex.engine.search.inputs.box_tree import BoxTree, BoxMultipliers
 from verifex.engine.search.inputs.dense import DenseNet
 from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds
 from verifex.engine.search.record import Closed
@@ -148,7 +148,7 @@ class _Bounded:
     judged: Judgement
     passed: NDArray[np.bool_]
     false: NDArray[np.bool_]
-    used: dict[tuple[int, int], Multipliers]
+    used: dict[tuple[int, int], BoxMultipliers]
     hollow: NDArray[np.bool_]
     """Boxes without a point by their one-hot groups."""
 
@@ -369,7 +369,7 @@ class InputSearch:
         upper = rows.upper(boxes.count)
         upper[false] = -_FALSE
         judged = self.claim.judge(upper, boxes.empty)
-        used: dict[tuple[int, int], Multipliers] = {}
+        used: dict[tuple[int, int], BoxMultipliers] = {}
         split = np.array([bool(c) for c in batch.cuts]) & ~judged.closed
         needed = np.zeros(upper.shape, dtype=bool)
         if self.joint.due():
