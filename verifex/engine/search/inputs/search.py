@@ -30,7 +30,7 @@ from verifex.engine.search.inputs.box_ends import FEW_UNDECIDED, BoxEnds
 from verifex.engine.search.inputs.box_rows import BoxRows, ClaimRows, JointUse
 from verifex.engine.search.inputs.box_sides import BoxSides, sides, told_apart
 from verifex.engine.search.inputs.box_thresholds import Thresholds
-from verifex.engine.search.inputs.box_tree import BoxTree, BoxMultipliers
+from verifex.engine.search.inputs.box_tree import BoxMultipliers, BoxTree
 from verifex.engine.search.inputs.dense import DenseNet
 from verifex.engine.search.inputs.dense_bounds import Boxes, DenseBounds
 from verifex.engine.search.record import Closed
