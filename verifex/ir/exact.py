@@ -70,7 +70,11 @@ class ExactArray:
     @staticmethod
     def from_numbers(values: Iterable[Number], shape: Sequence[int] | None = None) -> ExactArray:
         """An array from Python numbers, each taken at its exact value."""
-        fractions = [Fraction(v) for v in values]
+        fractions = list[Fraction]()
+        for k, v in enumerate(values):
+            if k % 1024 == 1023:
+                checkpoint()
+            fractions.append(v if isinstance(v, Fraction) else Fraction(v))
         den = math.lcm(1, *(f.denominator for f in fractions))
         num = np.empty(len(fractions), dtype=object)
         num[:] = [f.numerator * (den // f.denominator) for f in fractions]

@@ -15,6 +15,7 @@ import numpy as np
 
 from verifex.errors import InputError
 from verifex.ir.exact import ExactArray, FloatArray
+from verifex.limits.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class Region:
     @cached_property
     def _float_ends(self) -> tuple[FloatArray, FloatArray]:
         for i, ends in enumerate(zip(self.lo, self.hi, strict=True)):
+            if i % 1024 == 1023:
+                checkpoint()
             if max(map(abs, ends)) > LARGEST:
                 raise InputError(f"{self.name(i)} is bounded by a number beyond 1e300",
                                  expected="a smaller number", key="region")
