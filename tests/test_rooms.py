@@ -60,7 +60,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "optimise plain_bounder root", "half_spaces",
     ),
     "verifex.engine.portfolio": (
-        "engine progress shares", "others programs searches", "portfolio",
+        "engine progress shares sizes", "others programs searches", "portfolio",
     ),
     "verifex.engine.falsify": (
         "deployed interior open_gates replays", "witness", "kink_points points", "pieces", "attack",

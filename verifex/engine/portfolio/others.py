@@ -7,31 +7,13 @@ from collections.abc import Callable
 from verifex.engine.by_solver import steps_of
 from verifex.engine.falsify.attack import Attack
 from verifex.engine.findings.reasons import ATTACK, Reason, ReasonKind, replayed
+from verifex.engine.portfolio.sizes import by_size, undecided
 from verifex.engine.run import OpenPart, Run
 from verifex.engine.solve.steps import Steps
 from verifex.engine.verdict import Outcome, Verdict
-from verifex.ir.ops import Relu, Step
-from verifex.semantics.claim import NodeBounds
-
-_FLOATS = 30
-"""Undecided units with which a MILP solver, as a rule, needs a second or so."""
-
-_EXACT = 10
-"""The same for a solver in exact arithmetic."""
 
 _FRUITLESS = 3
 """Attacks in a row that come no nearer to a violation, after which there are no more."""
-
-
-def undecided(run: Run, bounds: NodeBounds) -> int:
-    """How many ReLUs and gates may be either within bounds of the nodes."""
-    graph, (low, high) = run.problem.graph, bounds
-    count = 0
-    for z in {graph.nodes[i].args[0] for i in graph.ancestors(run.problem.targets())
-              if isinstance(graph.nodes[i].op, Relu | Step)}:
-        if z in low:
-            count += int(((low[z] < 0) & (high[z] > 0)).sum())
-    return count
 
 
 class SolverEngine:
@@ -92,9 +74,8 @@ class SolverEngine:
         # What has taken so long will take as long again; before that, by the size of the question.
         if self._first is not None and used < 2.0 * self._first:
             return 2.0 * self._first - used  # the second run is much like the first
-        scale = _EXACT if self._exact else _FLOATS
         again = 4.0 if self._exact else 2.0
-        return max(0.5 + (self._units / scale) ** 2, again * used)
+        return max(by_size(self._units, self._exact), again * used)
 
     def result(self) -> str:
         return self._verdict

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from verifex.engine.portfolio.engine import Engine
-from verifex.engine.portfolio.others import undecided
 from verifex.engine.portfolio.shares import Shares
+from verifex.engine.portfolio.sizes import undecided
 from verifex.engine.run import OpenPart, Run
 from verifex.engine.verdict import Outcome, Verdict
 
@@ -89,6 +89,8 @@ class Portfolio:
         """Whether a verdict ends the question: a claim that nothing proves may wait for a proof."""
         if verdict.outcome is not Outcome.CLAIMED or engine.proves or not self.proof_wanted:
             return True
+        if verdict.proof is not None and not verdict.proof.proof.open:
+            return True  # a search closed all of it, but for ties: the checker will tell
         self._claim, self._claimed_at = verdict, self.run.budget.elapsed
         return False
 

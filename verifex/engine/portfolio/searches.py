@@ -1,4 +1,4 @@
-"""The two searches as engines: over input boxes, and over gates."""
+"""Two searches as engines: over input boxes, and over gates."""
 
 from __future__ import annotations
 
