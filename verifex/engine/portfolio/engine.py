@@ -59,7 +59,7 @@ class Engine(Protocol):
         where nothing moves."""
 
     def result(self) -> str:
-        """What it has done, in a few words."""
+        """What it has done, in a few words; none where it does not take the claim."""
 
     def reasons(self) -> list[Reason]:
         """Why it has not decided the claim."""

@@ -104,7 +104,7 @@ class Portfolio:
     def _told(self) -> None:
         """One step for each engine, with the time of all its slices."""
         for engine in self.engines:
-            if engine.name in self.shares.used:
+            if engine.name in self.shares.used and engine.result():
                 self.run.step(engine.stage, self.shares.used[engine.name], engine.result())
 
     def rest(self) -> OpenPart | None:
