@@ -48,8 +48,8 @@ def verify(
     """Decide the claim that a spec makes about a model.
 
     How hard to try is said by `settings`, or by keywords for single ones (`seconds=10`), which
-    `Settings` lists with their meanings. `engine`: "auto" shares the time among searches, HiGHS and z3,
-    by what they gain, "search" only searches ("inputs" and "gates": one search alone), "milp" and
+    `Settings` lists with their meanings. `engine`: "auto" shares the time among searches, HiGHS
+    and z3 by what they gain, "search" only searches ("inputs" and "gates": one search alone), "milp" and
     "smt" only ask solvers; `solver` names which,
     one or several to be tried in order (see `verifex solvers`; with "auto" they replace the
     search).
