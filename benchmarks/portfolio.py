@@ -36,7 +36,8 @@ from verifex.settings import Settings
 
 ALONE = {
     "inputs": Settings(engine="inputs"), "gates": Settings(engine="gates"),
-    "milp": Settings(engine="milp", attack=False), "smt": Settings(engine="smt", attack=False),
+    "programs": Settings(engine="programs"), "milp": Settings(engine="milp", attack=False),
+    "smt": Settings(engine="smt", attack=False),
 }
 PORTFOLIO = "auto"
 KINDS = ((2, (24, 24)), (4, (16, 16)), (6, (20, 20)), (8, (12, 12)), (12, (24,)), (5, (10, 10, 10)))

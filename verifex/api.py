@@ -49,10 +49,9 @@ def verify(
 
     How hard to try is said by `settings`, or by keywords for single ones (`seconds=10`), which
     `Settings` lists with their meanings. `engine`: "auto" shares the time among searches, HiGHS
-    and z3 by what they gain, "search" only searches ("inputs" and "gates": one search alone), "milp" and
-    "smt" only ask solvers; `solver` names which,
-    one or several to be tried in order (see `verifex solvers`; with "auto" they replace the
-    search).
+    and z3 by what they gain, "search" only searches ("inputs", "gates", "programs": one search
+    alone), "milp" and "smt" only ask solvers; `solver` names which, one or several to be tried in
+    order (see `verifex solvers`; with "auto" they replace the search).
 
     What is claimed or refuted gets a certificate, kept in the file `certificate` if one is named,
     and with `check` it is checked by `jobs` processes, which makes a claim `proved`. The check may

@@ -93,9 +93,10 @@ OPTIONS: Mapping[str, Option] = {
         "--solver", "-s", help="Solvers to use, in order, instead of the search; repeated or comma "
         "separated (see `verifex solvers`).")], None, _names),
     "engine": Option("engine", Annotated[str, typer.Option(
-        "--engine", metavar="auto|search|milp|smt|inputs|gates", help="auto: searches, HiGHS and "
-        "z3 share the time; search: no solvers; inputs, gates: one search alone; milp: HiGHS, or "
-        "the MILP solvers that --solver names; smt: z3, or the SMT solvers that --solver names.",
+        "--engine", metavar="auto|search|milp|smt|inputs|gates|programs", help="auto: searches, "
+        "HiGHS and z3 share the time; search: no solvers; inputs, gates, programs: one search "
+        "alone; milp: HiGHS, or the MILP solvers that --solver names; smt: z3, or the SMT "
+        "solvers that --solver names.",
     )], "auto", _one_of("--engine", tuple(ENGINES))),
     "device": Option("device", Annotated[str, typer.Option(
         "--device", metavar="cpu|cuda|auto", help="Where the search computes bounds.",

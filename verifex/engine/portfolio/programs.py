@@ -83,7 +83,7 @@ class ProgramsEngine:
 
     def result(self) -> str:
         if self.search is None:
-            return "unsupported"
+            return ""
         stats = self.search.stats
         return f"{stats.programs} programs, {stats.closed} closed"
 
