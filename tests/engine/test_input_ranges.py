@@ -114,6 +114,23 @@ def test_every_clause_is_bounded_only_where_it_can_hold() -> None:
     assert max(map(len, search.tree.closed.values())) <= 4
 
 
+def test_ranges_are_told_apart_before_anything_closes() -> None:
+    """The search says so, and no longer once no end of a range is left inside of its boxes."""
+    builder, x, out = relu_net([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
+    graph = builder.build({"y": out})
+    parts = tuple(
+        And((Atom(Form.of({(x, 0): 1}, -Fraction(k))), Atom(Form.of({(x, 0): -1}, Fraction(k + 1))),
+             Atom(Form.of({(out, 0): 1}, -Fraction(k + 1) - Fraction(1, 9)))))
+        for k in range(8))
+    region = Region((Fraction(0),), (Fraction(8),))
+    search = InputSearch(Problem(graph, region, negate(Or(parts))), Budget(60.0))
+    search._open = search._one_step(search._open, None)
+    assert search.parting
+    search.go_on()
+    assert search.finished
+    assert not search.parting
+
+
 def test_ranges_of_two_inputs(tmp_path: Path) -> None:
     """8 x 8 boxes over max(x, y), each with a limit of its own, and one limit that is broken."""
     builder, _, out = relu_net([

@@ -85,7 +85,9 @@ class InputsEngine:
     def remaining(self, used: float) -> float:
         self._progress.note(used, self.search.left, self.search.open)
         # What is too small to be halved stays open: only a witness can come of it yet.
-        return math.inf if self.search.stuck else self._progress.remaining()
+        remaining = math.inf if self.search.stuck else self._progress.remaining()
+        # That nothing closes while ranges are told apart is no sign of stagnation.
+        return min(remaining, used) if self.search.parting else remaining
 
     def result(self) -> str:
         tree = self.search.tree

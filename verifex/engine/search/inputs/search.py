@@ -264,6 +264,13 @@ class InputSearch:
         depth = np.array([self.tree.depth[n] for n in self._open.node.tolist()])
         return min(1.0, float(np.exp2(-depth.astype(np.float64)).sum()))
 
+    @property
+    def parting(self) -> bool:
+        """Whether most open boxes are still to be split where clauses on single inputs turn: until
+        that is done little can close."""
+        at_ends = np.isin(self._open.at, self.thresholds.at) & (self._open.side >= 0)
+        return bool(len(self._open) and at_ends.mean() > 0.5)
+
     def record(self) -> Closed:
         """The tree so far as the record of a proof, with open leaves where boxes are open."""
         return self.tree.record(self.layout, self.claim.atoms)
