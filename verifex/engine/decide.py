@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from verifex.engine.bounds.layout import Layout
 from verifex.engine.by_solver import by_solver
@@ -40,6 +41,10 @@ from verifex.ir.formula import FALSE, TRUE, Atom, fold, negate, simplify
 from verifex.ir.problem import Problem
 from verifex.ir.region import LARGEST
 from verifex.settings import Settings
+
+if TYPE_CHECKING:
+    from verifex.engine.portfolio.engine import Engine
+    from verifex.engine.portfolio.portfolio import Portfolio
 
 
 def decide(
@@ -93,10 +98,15 @@ def _found(run: Run, verdict: Verdict | None) -> Verdict:
         return run.verdict(Outcome.UNKNOWN, [Reason(ReasonKind.UNSUPPORTED, SEARCH, why)])
     if verdict is None and settings.searches and depends_on_trees(problem):
         verdict = run.tried(TREE_SEARCH, lambda: _by_trees(run))
+    portfolio = None
+    if verdict is None and settings.searches and not run.watch.stop.is_set():
+        portfolio = _searches(run)
+        verdict = portfolio.at_root()
     if verdict is None and settings.attack:
         verdict = run.tried(ATTACK, lambda: _by_attack(run, quick=settings.searches))
-    if verdict is None and settings.searches and not run.watch.stop.is_set():
-        verdict = _by_portfolio(run)
+    stopped = run.watch.stop.is_set()
+    if verdict is None and portfolio is not None and (portfolio.begun or not stopped):
+        verdict = _by_portfolio(run, portfolio)
     for name in () if settings.searches else settings.asked:
         if verdict is not None or budget.spent:
             break
@@ -207,27 +217,33 @@ def _by_trees(run: Run) -> Verdict | None:
     return run.verdict(Outcome.UNKNOWN, [open_])
 
 
-def _by_portfolio(run: Run) -> Verdict | None:
-    """The searches, and the solvers that are asked, in turns (`portfolio/`)."""
-    from verifex.engine.portfolio.others import AttackEngine, SolverEngine
+def _searches(run: Run) -> Portfolio:
+    """A portfolio of the searches that take the claim, none of which has begun."""
     from verifex.engine.portfolio.portfolio import Portfolio
     from verifex.engine.portfolio.programs import ProgramsEngine
     from verifex.engine.portfolio.searches import GatesEngine, InputsEngine
 
-    settings = run.settings
-    wanted = settings.check or settings.certificate is not None
-    portfolio = Portfolio(run, proof_wanted=wanted)
-    alone = settings.engine if settings.engine in ("inputs", "gates", "programs") else ""
+    engines: list[Engine] = []
+    alone = run.settings.engine if run.settings.engine in ("inputs", "gates", "programs") else ""
     if alone in ("", "inputs"):
         try:
-            portfolio.engines.append(InputsEngine(run))
+            engines.append(InputsEngine(run))
         except UnsupportedError as error:  # the search over gates takes every claim
             if alone:
                 run.reasons.append(Reason(ReasonKind.UNSUPPORTED, INPUT_SEARCH, str(error)))
     if alone in ("", "programs"):
-        portfolio.engines.append(ProgramsEngine(run))
+        engines.append(ProgramsEngine(run))
     if alone in ("", "gates"):
-        portfolio.engines.append(GatesEngine(run))
+        engines.append(GatesEngine(run))
+    wanted = run.settings.check or run.settings.certificate is not None
+    return Portfolio(run, engines, proof_wanted=wanted)
+
+
+def _by_portfolio(run: Run, portfolio: Portfolio) -> Verdict | None:
+    """The searches, and the solvers that are asked, in turns (`portfolio/`)."""
+    from verifex.engine.portfolio.others import AttackEngine, SolverEngine
+
+    settings = run.settings
     for name in settings.asked:
         _, availability = run.pool.info(name)
         if availability.ok:

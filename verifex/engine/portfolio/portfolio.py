@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from verifex.engine.portfolio.engine import Engine
-from verifex.engine.portfolio.shares import Shares
+from verifex.engine.portfolio.searches import GatesEngine, InputsEngine
+from verifex.engine.portfolio.shares import FIRST, Shares
 from verifex.engine.portfolio.sizes import undecided
 from verifex.engine.run import OpenPart, Run
 from verifex.engine.verdict import Outcome, Verdict
@@ -31,6 +32,26 @@ class Portfolio:
     proof_wanted: bool = True
     _claim: Verdict | None = None
     _claimed_at: float = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether an engine has had time: then there is something to tell, even if there is none
+        left."""
+        return bool(self.shares.used)
+
+    def at_root(self) -> Verdict | None:
+        """A first slice of the search over gates before any point is tried, where it needs no torch
+        and boxes of inputs are not searched: bounds at the root settle many claims sooner."""
+        plain = [e for e in self.engines if isinstance(e, GatesEngine) and e.plain]
+        if not plain or any(isinstance(e, InputsEngine) for e in self.engines):
+            return None
+        gates = plain[0]
+        verdict = self._slice(gates, FIRST, self._remaining())
+        if verdict is None:
+            return None
+        self._told()
+        return replace(
+            verdict, steps=tuple(self.run.steps), seconds=self.run.budget.elapsed)
 
     def decide(self) -> Verdict | None:
         """The verdict of the engine that decides the claim; None where none does in its time."""
@@ -55,14 +76,22 @@ class Portfolio:
                 break
             name, seconds = self.shares.next(remaining, budget.left)
             engine = next(e for e in self.engines if e.name == name)
-            started = budget.clock()
-            verdict = self._worked(engine, seconds)
-            passed = budget.clock() - started
-            self.shares.passed(name, passed, remaining, budget.left)
-            self.run.watch.slice(budget.elapsed, name, passed, engine.left)
+            verdict = self._slice(engine, seconds, remaining)
             if verdict is not None and self._final(engine, verdict):
                 return verdict
         return self._claim
+
+    def _slice(
+        self, engine: Engine, seconds: float, remaining: dict[str, float]
+    ) -> Verdict | None:
+        """What an engine comes to in a slice, which is counted and told."""
+        budget = self.run.budget
+        started = budget.clock()
+        verdict = self._worked(engine, seconds)
+        passed = budget.clock() - started
+        self.shares.passed(engine.name, passed, remaining, budget.left)
+        self.run.watch.slice(budget.elapsed, engine.name, passed, engine.left)
+        return verdict
 
     def _worked(self, engine: Engine, seconds: float) -> Verdict | None:
         """What an engine comes to in a slice. One that is cut off, for want of time or memory, has

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verifex.engine.bounds.layout import Layout
 from verifex.engine.findings.reasons import (
     INPUT_SEARCH,
     SEARCH,
@@ -22,17 +23,18 @@ from verifex.engine.portfolio.progress import Progress
 from verifex.engine.run import OpenPart, Run, has_smooth
 from verifex.engine.search.inputs.search import InputSearch
 from verifex.engine.search.record import Closed
+from verifex.engine.search.start import is_plain
 from verifex.engine.verdict import Outcome, Verdict
 from verifex.errors import UnsupportedError
 from verifex.ir.exact import FloatArray
-from verifex.ir.formula import TRUE
+from verifex.ir.formula import TRUE, nodes
 
 if TYPE_CHECKING:
     from verifex.engine.search.claims import ClaimSearch, FormulaResult
 
-BEFORE_GATES = 1.5
-"""Seconds that the search over gates reckons with before it begins: it loads torch first, which
-easy questions need not wait for."""
+BEFORE_GATES, WITH_NUMPY = 1.5, 0.2
+"""Seconds that the search over gates reckons with before it begins: where it needs torch, which is
+loaded first and which easy questions need not wait for, and where numpy bounds its rows."""
 
 _RESUMED = 5.0
 """Seconds of a slice at least where several processes search: they are begun anew in each."""
@@ -108,7 +110,8 @@ class InputsEngine:
 
 
 class GatesEngine:
-    """Branch and bound over gates, for every claim; it needs torch, loaded when it begins."""
+    """Branch and bound over gates, for every claim. Where it needs torch, that is loaded when it
+    begins."""
 
     name, stage, source = "gates", "search", SEARCH
     proves = True
@@ -120,6 +123,8 @@ class GatesEngine:
         self._progress = Progress()
         self._refused: Reason | None = None
         self._nearest: FloatArray | None = None
+        layout = Layout(run.problem.graph, tuple(sorted(nodes(run.problem.violation()))))
+        self.plain = run.settings.device == "cpu" and is_plain(layout)
 
     def go_on(self, seconds: float) -> Verdict | None:
         run = self.run
@@ -171,7 +176,7 @@ class GatesEngine:
     def remaining(self, used: float) -> float:
         left = self.left
         if left is None or self.search is None or self.search.search is None:
-            return BEFORE_GATES
+            return WITH_NUMPY if self.plain else BEFORE_GATES
         self._progress.note(used, left, self.search.search.left_open)
         return self._progress.remaining()
 
