@@ -168,7 +168,9 @@ class Leaves:
         if left < 0 and (closed := self._exactly(domain)):
             return closed
         left = int(domain.gate[0])
-        if left < 0 and not side.fractional and policy.tie(domain, found)[0]:
+        # Exact arithmetic may have had no time for it: then it is no tie yet.
+        timely = not context.budget.spent
+        if left < 0 and timely and not side.fractional and policy.tie(domain, found)[0]:
             stats.ties += 1
             return "tie"
         if left < 0:
