@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from verifex.engine.by_solver import steps_of
 from verifex.engine.falsify.attack import Attack
@@ -11,6 +12,9 @@ from verifex.engine.portfolio.sizes import by_size, undecided
 from verifex.engine.run import OpenPart, Run
 from verifex.engine.solve.steps import Steps
 from verifex.engine.verdict import Outcome, Verdict
+
+_NEARER = Fraction(1, 20)
+"""An attack comes nearer that takes this share off the least margin known before it."""
 
 _FRUITLESS = 3
 """Attacks in a row that come no nearer to a violation, after which there are no more."""
@@ -122,19 +126,24 @@ class AttackEngine:
             self._tried += self._attack.tried - before
             if self._attack.ended:
                 witness = witness or run.attained(self._attack.best_point)
-                self._fruitless = 0 if run.margin_high != self._before else self._fruitless + 1
+                self._fruitless = 0 if self._nearer() else self._fruitless + 1
                 self.ended = self._fruitless >= _FRUITLESS
                 self._attack = None
             if witness is not None:
                 return run.verdict(Outcome.REFUTED, evidence=replayed(ATTACK), witness=witness)
         return None
 
+    def _nearer(self) -> bool:
+        """Whether the last attack came clearly nearer to a violation."""
+        now, before = self.run.margin_high, self._before
+        return now is not None and (before is None or before - now > _NEARER * abs(before))
+
     @property
     def left(self) -> float | None:
         return None
 
     def remaining(self, used: float) -> float:
-        return max(1.0, 2.0 * used)
+        return max(1.0, 4.0 * used)
 
     def result(self) -> str:
         return f"{self._tried} points tried"
