@@ -58,12 +58,19 @@ def asked(arguments: list[str], state: Path) -> dict[str, Any]:
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", _RUN, *arguments], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(state), "OMP_NUM_THREADS": "1"}, cwd=state)
+        env=_environment(state), cwd=state)
     seconds = time.monotonic() - started
     if "\nENDED " not in done.stdout:
         raise SystemExit(f"{arguments}: {done.stderr.strip()[-2000:]}")
     code, torch = done.stdout.rsplit("\nENDED ", 1)[1].split()
     return {"seconds": seconds, "code": int(code), "torch": torch == "True"}
+
+
+def _environment(state: Path) -> dict[str, str]:
+    """The code of one state, one thread, and compiled modules that are kept, as after an
+    installation."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(state), "OMP_NUM_THREADS": "1"}
 
 
 def measured(states: dict[str, Path], rounds: int) -> list[dict[str, Any]]:
