@@ -192,6 +192,41 @@ def test_a_claim_without_a_proof_waits_for_one_as_long_as_one_may_come() -> None
     assert verdict.evidence[0].source == "sure"
 
 
+@dataclass
+class Knower(Worker):
+    """One that says all of the time that nothing is undecided in what it has left open, and runs
+    out of memory after `most` slices."""
+
+    run: Run | None = None
+    most: int = 0
+
+    def go_on(self, seconds: float) -> Verdict | None:
+        if len(self.slices) >= self.most:
+            raise MemoryError
+        return super().go_on(seconds)
+
+    def rest(self) -> OpenPart | None:
+        assert self.run is not None
+        low, high = self.run.bounds
+        middle = {i: (low[i] + high[i]) / 2 for i in low}
+        return OpenPart((middle, middle), self.name, lambda: pytest.fail("not asked"), rounded=False)
+
+
+def test_nobody_is_asked_about_the_rest_of_one_that_was_cut_off() -> None:
+    """It may be in the middle of something that is missing from what it says."""
+    clock = Clock()
+    problem = question(1).problem
+    run = Run(problem, Settings(), Budget(100.0, clock=clock), SolverPool(),
+              node_bounds(problem))
+    knower = Knower("knower", clock, 50.0, run=run, most=2)
+    portfolio = Portfolio(run, [knower])
+    assert portfolio.rest() is not None
+    assert portfolio.decide() is None
+    assert knower.ended
+    assert len(knower.slices) == 2
+    assert portfolio.rest() is None
+
+
 def test_shares_add_up_and_nobody_has_less_than_the_least() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):

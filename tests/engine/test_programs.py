@@ -25,6 +25,7 @@ from verifex.frontend.onnx.export import to_onnx
 from verifex.ir.graph import Graph
 from verifex.ir.model.solving import Status
 from verifex.ir.region import LinearRow
+from verifex.limits.checkpoint import CutOff
 from verifex.problem.read import ReadProblem
 from verifex.reading import read
 from verifex.semantics.evaluate import evaluate_exact
@@ -156,6 +157,30 @@ def test_slices_come_to_the_same_tree(tmp_path: Path) -> None:
         assert rounds > 1
         assert search.finished
         assert accepted(found, search, tmp_path)
+        compared += 1
+    assert compared > 2
+
+
+def test_what_is_cut_off_stays_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Time that ends within exact arithmetic, or memory, loses no domain."""
+    def cut(*_: object) -> None:
+        raise CutOff
+
+    compared = 0
+    for seed in range(40):
+        found = question(seed, False, tmp_path)
+        whole = searched(found)
+        if whole is None or whole.witness is None:
+            continue
+        search = ProgramSearch(found.problem, Budget(60.0))
+        with monkeypatch.context() as patch:
+            patch.setattr("verifex.engine.search.programs.search.refute", cut)
+            with pytest.raises(CutOff):
+                search.go_on()
+        assert search.open
+        assert not search.finished
+        search.go_on()
+        assert search.witness is not None
         compared += 1
     assert compared > 2
 

@@ -30,6 +30,7 @@ class Portfolio:
     engines: list[Engine] = field(default_factory=list)
     shares: Shares = field(default_factory=Shares)
     proof_wanted: bool = True
+    _cut_off: set[str] = field(default_factory=set)
     _claim: Verdict | None = None
     _claimed_at: float = 0.0
 
@@ -105,7 +106,9 @@ class Portfolio:
             return verdict
 
         verdict = self.run.tried(engine.source, work)
-        engine.ended = engine.ended or not came_back
+        if not came_back:
+            engine.ended = True
+            self._cut_off.add(engine.name)
         return verdict
 
     def _remaining(self) -> dict[str, float]:
@@ -141,7 +144,9 @@ class Portfolio:
         run = self.run
         if run.proof is not None and not run.proof.proof.open:
             return None  # all is closed but for ties
-        parts = [part for e in self.engines if (part := e.rest()) is not None]
+        # Sound: what an engine held when it was cut off may be missing from what it says is open.
+        whole = [e for e in self.engines if e.name not in self._cut_off]
+        parts = [part for e in whole if (part := e.rest()) is not None]
         if not parts:
             return None
         best = min(parts, key=lambda part: undecided(run, part.bounds))

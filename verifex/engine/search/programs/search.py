@@ -166,7 +166,12 @@ class ProgramSearch:
         """Search until everything is closed, a witness is found, or the budget is spent."""
         while not self.ended and not self.budget.spent:
             domain = self._waiting.pop()
-            self._decide(domain)
+            try:
+                self._decide(domain)
+            except BaseException:
+                # Sound: whatever was done for it or its halves, it counts as open.
+                self._waiting.append(domain)
+                raise
             if self.log is not None and self.stats.programs % 64 == 0:
                 self._report()
         self._report()
