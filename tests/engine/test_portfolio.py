@@ -209,7 +209,8 @@ class Knower(Worker):
         assert self.run is not None
         low, high = self.run.bounds
         middle = {i: (low[i] + high[i]) / 2 for i in low}
-        return OpenPart((middle, middle), self.name, lambda: pytest.fail("not asked"), rounded=False)
+        return OpenPart(
+            (middle, middle), self.name, lambda: pytest.fail("not asked"), rounded=False)
 
 
 def test_nobody_is_asked_about_the_rest_of_one_that_was_cut_off() -> None:
