@@ -244,16 +244,36 @@ def test_shares_add_up_and_nobody_has_less_than_the_least() -> None:
 def test_progress_is_reckoned_from_the_latter_half() -> None:
     falling = Progress()
     for k in range(1, 11):
-        falling.note(float(k), 1.0 - k / 20, 1000 - 50 * k)
+        falling.note(float(k), 1.0 - k / 20, 1000 - 50 * k, 500 * k, -1.0)
     assert falling.remaining() == pytest.approx(10.0)
     growing = Progress()
     for k in range(1, 11):
-        growing.note(float(k), 0.5**k, 100 * k)
+        growing.note(float(k), 0.5**k, 100 * k, 500 * k, -1.0)
     assert growing.remaining() == pytest.approx(10.0)
     still = Progress()
     for k in range(1, 11):
-        still.note(float(k), 0.7, 100)
+        still.note(float(k), 0.7, 100, 500 * k, -1.0 + 1e-9 * k)
     assert still.remaining() == math.inf
+
+
+def test_a_search_that_has_hardly_begun_does_not_stagnate() -> None:
+    begun = Progress()
+    for k in range(1, 11):
+        begun.note(float(k), 1.0, k + 1, 2 * k + 1, -1.0)
+    assert begun.remaining() == pytest.approx(20.0)
+
+
+def test_a_bound_that_moves_is_progress() -> None:
+    """Of 2 it has come 1 nearer in the latter half of its 10 s, so it needs 5 s more for the rest;
+    as the number of open domains grows, it is reckoned as half way."""
+    moving = Progress()
+    for k in range(1, 11):
+        moving.note(float(k), 1.0, 100 * k, 200 * k, -2.0 + 0.1 * k)
+    assert moving.remaining() == pytest.approx(10.0)
+    slow = Progress()
+    for k in range(1, 11):
+        slow.note(float(k), 1.0, 100 * k, 200 * k, -2.0 + 0.02 * k)
+    assert slow.remaining() == pytest.approx(1.8 * 5 / 0.1)
 
 
 def test_what_is_loaded_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:

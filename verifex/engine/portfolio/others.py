@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -18,6 +19,10 @@ _NEARER = Fraction(1, 20)
 
 _FRUITLESS = 3
 """Attacks in a row that come no nearer to a violation, after which there are no more."""
+
+
+_ENOUGH = 0.1
+"""Of the time limit, what attacks get as long as they come no nearer."""
 
 
 class SolverEngine:
@@ -143,7 +148,8 @@ class AttackEngine:
         return None
 
     def remaining(self, used: float) -> float:
-        return max(1.0, 4.0 * used)
+        enough = used > _ENOUGH * self.run.budget.seconds and self._fruitless
+        return math.inf if enough else max(1.0, 4.0 * used)
 
     def result(self) -> str:
         return f"{self._tried} points tried"

@@ -23,6 +23,9 @@ from verifex.ir.exact import FloatArray
 _LOADING = 0.5
 """Seconds that it reckons with before it begins: HiGHS is loaded, and a first program solved."""
 
+_FEW = 16
+"""Programs with which this search has hardly begun; on a large network each takes a while."""
+
 
 class ProgramsEngine:
     """Branch and bound over ReLUs by linear programs, for claims on outputs; without torch."""
@@ -36,7 +39,7 @@ class ProgramsEngine:
         self.search: ProgramSearch | None = None
         self.ended = False
         self._refused: Reason | None = None
-        self._progress = Progress()
+        self._progress = Progress(_FEW)
         self._nearest: FloatArray | None = None
 
     def _begun(self) -> ProgramSearch:
@@ -78,7 +81,7 @@ class ProgramsEngine:
         search = self.search
         if search is None or not search.stats.programs:
             return _LOADING
-        self._progress.note(used, search.left, search.open)
+        self._progress.note(used, search.left, search.open, search.stats.programs, -math.inf)
         return math.inf if search.stuck else self._progress.remaining()
 
     def result(self) -> str:

@@ -85,7 +85,9 @@ class InputsEngine:
         return self.search.left
 
     def remaining(self, used: float) -> float:
-        self._progress.note(used, self.search.left, self.search.open)
+        search = self.search
+        self._progress.note(
+            used, search.left, search.open, search.tree.count, -search.highest)
         # What is too small to be halved stays open: only a witness can come of it yet.
         remaining = math.inf if self.search.stuck else self._progress.remaining()
         # That nothing closes while ranges are told apart is no sign of stagnation.
@@ -177,7 +179,8 @@ class GatesEngine:
         left = self.left
         if left is None or self.search is None or self.search.search is None:
             return WITH_NUMPY if self.plain else BEFORE_GATES
-        self._progress.note(used, left, self.search.search.left_open)
+        found = self.search.search
+        self._progress.note(used, left, found.left_open, found.stats.domains, found.least)
         return self._progress.remaining()
 
     def _found(self) -> FormulaResult | None:
