@@ -32,8 +32,9 @@ from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
 from verifex.engine.execute.channel import Channel, dumps, loads
 from verifex.engine.execute.child_process import ChildProcess, ForkedCopy
+from verifex.engine.portfolio.engine import Turn
 from verifex.engine.ranges import find_range
-from verifex.engine.search.claims import decide_search
+from verifex.engine.search.claims import ClaimSearch, decide_search
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.domains import COLUMNS, Domains, WarmStart, concatenate, whole
 from verifex.engine.search.gates.policy import Stats
@@ -122,6 +123,30 @@ def test_claims_are_decided_as_by_one_process(forks: list[int]) -> None:
     assert len(forks) >= 8
     assert gone(forks)
     assert 0 < sum(outcomes) < len(outcomes)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_slices_lose_nothing_that_other_processes_had_open(
+    threads: int, forks: list[int]
+) -> None:
+    """Processes end with each slice: what waits in them is gone on with in the next one."""
+    problem, forms = gradient_problem(3, (4, 16, 14, 1))
+    least = minima(problem, forms[:1], seconds(60.0, 1), AT_ONCE)[0][0].attained
+    claim = Atom(Form(forms[0].terms, -(Fraction(least) - Fraction(1, 20))))
+    whole_time = seconds(600.0, threads)
+    turn = Turn(whole_time)
+    search = ClaimSearch(
+        replace(problem, require=claim), turn.budget, AT_ONCE, whole=whole_time)
+    rounds = 0
+    while not search.ended and rounds < 500:
+        turn.begin(0.2)
+        search.go_on()
+        rounds += 1
+    found = search.result()
+    assert len(forks) >= 2 * (threads - 1)
+    assert found.closed is not None
+    assert not found.closed.proof.open
+    assert gone(forks)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from verifex.engine.execute.channel import Channel, PeerGoneError
-from verifex.engine.search.gates.domains import Domains, concatenate
+from verifex.engine.search.gates.domains import Domains, concatenate, objects
 from verifex.engine.search.gates.policy import Stats
 from verifex.engine.search.gates.search import Search
 from verifex.engine.search.record import ProofNode
@@ -43,7 +43,10 @@ class Worker:
                 search.step()
                 self._say({})
                 self._listen(0.0)
-            self._ended = bool(search.over or self._stopped)
+            over = bool(search.over or self._stopped)
+            if over and not search.policy.finished():
+                self._give_back()
+            self._ended = over
             left, self._dry = search.open_domains(), not search.open
             search.unresolved = []
             # The proof of what is left open is of no use; of all else it is.
@@ -104,6 +107,17 @@ class Worker:
         self.search.adopt(rest)
         nodes = self._flush(concatenate([kept, rest, given]).node.tolist())
         self._say({"nodes": nodes, "given": parcels.domains_to(given)})
+
+    def _give_back(self) -> None:
+        """All that waits, with the part of the proof that leads there: the first process goes on
+        with it if there is another slice of time. Warm starts stay behind: they are long, and there
+        is little time left."""
+        (waiting,) = self.search.deal(1)
+        waiting.warm = objects(None for _ in waiting.rows)
+        for first in range(0, len(waiting), PARCEL):
+            given, kept = waiting.take(slice(first, first + PARCEL)), waiting.node[first:]
+            nodes = self._flush(kept.tolist())
+            self._say({"nodes": nodes, "given": parcels.domains_to(given)})
 
     def _flush(self, still: list[int] | None = None) -> list[dict[str, Any]]:
         """The proof since the last time. Nodes that are `still` open are told of again later."""

@@ -154,7 +154,7 @@ class Team:
             self._move(_WAIT)
         for m in self.members:
             if m.busy:  # too slow: what it was given counts as it was then
-                self.search.unresolved.append(m.lent)
+                self._take_back(m)
         self.search.report()
 
     def close(self) -> None:
@@ -201,9 +201,17 @@ class Team:
         member.ended = message["ended"]
         if member.ended and member.seen != member.sent:
             # Sound: a parcel that was still on its way is neither searched nor told of.
-            search.unresolved.append(member.lent)
+            self._take_back(member)
         if not member.busy:
             member.lent = search.nothing
+
+    def _take_back(self, member: _Member) -> None:
+        """Go on with what a process was lent, whatever has become of it there."""
+        if self.search.options.record:
+            for node in member.lent.node.tolist():
+                ours = self.search.proof.nodes[node]
+                ours.closed = ours.children = None
+        self.search.adopt(member.lent)
 
     def _arrived(self, member: _Member, message: dict[str, Any]) -> Domains:
         """Domains that a process gave back, at our nodes of the proof."""
