@@ -12,6 +12,7 @@ import pytest
 from tests.soundness.lying import FALSE, TRUE, liar
 from verifex.engine.budget import Budget
 from verifex.engine.decide import decide
+from verifex.engine.falsify.seeker import Seeker
 from verifex.engine.findings.reasons import (
     Evidence,
     EvidenceKind,
@@ -71,8 +72,12 @@ def high_of(found: RangeVerdict) -> RangeEnd:
 
 
 @pytest.mark.parametrize("lie", ["first_low", "then_low"])
-def test_two_runs_that_disagree_claim_nothing(lie: str, planted: list[SolverPool]) -> None:
+def test_two_runs_that_disagree_claim_nothing(
+    lie: str, planted: list[SolverPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One seed says that the slope is at most 0 (which is all that samples attain), one says 1."""
+    # The local search would attain the 1, and so settle what the two runs disagree about.
+    monkeypatch.setattr(Seeker, "exhausted", property(lambda _: True))
     found = find_range(NEEDLE, SLOPE, ALONE, liar(lie, "float", planted), "slope")
     assert high_of(found).claimed is None
     assert "liar: its bound" in found.reason
