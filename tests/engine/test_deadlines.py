@@ -13,9 +13,10 @@ import pytest
 
 from tests.helpers.questions import question
 from tests.helpers.small_nets import relu_net
+from verifex.engine.bounds.bounder import Effort
 from verifex.engine.bounds.cost import rows_at_once
 from verifex.engine.bounds.layout import Layout
-from verifex.engine.bounds.optimise import Bounder, Effort
+from verifex.engine.bounds.plain_bounder import PlainBounder
 from verifex.engine.bounds.root import Root, root_facts
 from verifex.engine.bounds.single_lp import LeafSolver
 from verifex.engine.budget import GRACE, Budget, Pace
@@ -222,7 +223,8 @@ def test_bounds_at_the_root_end_with_the_budget_and_hold(looks: int) -> None:
 
 def root(graph: Graph, out: int, budget: Budget) -> Root:
     lo, hi = graph_box(graph)
-    return root_facts(Layout(graph, (out,)), Bounder(graph), lo, hi, budget, Effort(3, 0.2, 0.97))
+    layout, effort = Layout(graph, (out,)), Effort(3, 0.2, 0.97)
+    return root_facts(layout, PlainBounder(graph), lo, hi, budget, effort)
 
 
 def graph_box(graph: Graph) -> tuple[FloatArray, FloatArray]:

@@ -116,7 +116,8 @@ def convolve(conv: Convolution, values: Any, weight: Any) -> Any:
 
 
 def convolve_floats(conv: Convolution, values: FloatArray) -> FloatArray:
-    """The same in float64: one matrix product for all windows of some images at a time."""
+    """The same in the floats of `values`: one matrix product for all windows of some images at a
+    time."""
     per_image = prod(conv.forward_shapes[1][2:]) * prod(conv.weight.shape[1:]) * conv.groups
     step = max(1, NUMBERS // max(1, per_image * conv.forward_shapes[1][0]))
     one = _scattered if conv.transposed else _gathered
@@ -129,20 +130,22 @@ def convolve_floats(conv: Convolution, values: FloatArray) -> FloatArray:
     return np.concatenate(parts)
 
 
-def _grouped(conv: Convolution) -> FloatArray:
-    """The weight as a matrix for each group: (groups, O / groups, C / groups * kernel)."""
-    return conv.weight.reshape(conv.groups, conv.weight.shape[0] // conv.groups, -1)
+def _grouped(conv: Convolution, values: FloatArray) -> FloatArray:
+    """The weight, in the floats of `values`, as a matrix for each group: (groups, O / groups,
+    C / groups * kernel)."""
+    weight = conv.weight.astype(values.dtype, copy=False)
+    return weight.reshape(conv.groups, weight.shape[0] // conv.groups, -1)
 
 
 def _gathered(conv: Convolution, values: FloatArray) -> FloatArray:
     (n, chans, *_), (_, outs, *out_space) = conv.forward_shapes
     kernel, batch = conv.weight.shape[2:], values.shape[0]
     padded = pad(values, conv.pads).reshape(batch * n, chans, *_padded_space(conv))
-    seen = np.empty((batch * n, chans, prod(kernel), *out_space))
+    seen = np.empty((batch * n, chans, prod(kernel), *out_space), values.dtype)
     for k, offset in enumerate(product(*map(range, kernel))):
         seen[:, :, k] = padded[(slice(None), slice(None), *window(conv, offset, tuple(out_space)))]
     columns = seen.reshape(batch * n, conv.groups, -1, prod(out_space))
-    found: FloatArray = _grouped(conv) @ columns
+    found: FloatArray = _grouped(conv, values) @ columns
     return found.reshape(batch, n, outs, *out_space)
 
 
@@ -150,9 +153,9 @@ def _scattered(conv: Convolution, values: FloatArray) -> FloatArray:
     (n, chans, *_), (_, outs, *out_space) = conv.forward_shapes
     kernel, batch, space = conv.weight.shape[2:], values.shape[0], prod(out_space)
     given = values.reshape(batch * n, conv.groups, outs // conv.groups, space)
-    terms = (_grouped(conv).swapaxes(1, 2) @ given).reshape(
+    terms = (_grouped(conv, values).swapaxes(1, 2) @ given).reshape(
         batch, n, chans, prod(kernel), *out_space)
-    acc = np.zeros((batch, n, chans, *_padded_space(conv)))
+    acc = np.zeros((batch, n, chans, *_padded_space(conv)), values.dtype)
     full = tuple(slice(None) for _ in range(3))
     for k, offset in enumerate(product(*map(range, kernel))):
         acc[(*full, *window(conv, offset, tuple(out_space)))] += terms[:, :, :, k]
