@@ -22,6 +22,7 @@ from verifex.certificate.checker.spec.formulas import (
     all_of,
     any_of,
     can_hold,
+    can_hold_beside,
     hull,
     negate,
     numbered,
@@ -110,6 +111,56 @@ def test_what_cannot_hold_is_false() -> None:
             assert can_hold(named, lambda k: k in false) == truth(formula, x)  # noqa: B023
             fewer = {k for k in false if rng.random() < .5}
             assert can_hold(named, lambda k: k in fewer) >= truth(formula, x)  # noqa: B023
+
+
+def numbers_hold(formula: NumberedFormula, false: set[int]) -> bool:
+    """Whether a formula is true where just these atoms are false."""
+    if isinstance(formula, int):
+        return formula not in false
+    return sum(numbers_hold(part, false) for part in formula.parts) >= formula.needed
+
+
+def some_numbers(rng: random.Random, depth: int) -> NumberedFormula:
+    if not depth or rng.random() < .3:
+        return rng.randrange(6)
+    parts = tuple(some_numbers(rng, depth - 1) for _ in range(rng.randint(1, 3)))
+    return AtLeastOf(rng.choice([1, len(parts), rng.randint(0, len(parts))]), parts)
+
+
+def test_what_cannot_hold_beside_sets_is_false() -> None:
+    """Of each set some atom is false: what is refused so is false for all such choices."""
+    rng, refused, combined = random.Random(4), 0, 0
+    for _ in range(1500):
+        either = AtLeastOf(1, (some_numbers(rng, 1), some_numbers(rng, 1)))
+        formula = AtLeastOf(2, (0, either)) if rng.random() < .5 else (
+            some_numbers(rng, 3))
+        false = set(rng.sample(range(6), rng.randint(0, 1)))
+        joint = [{rng.choice([0, rng.randrange(6)]), *rng.sample(range(6), rng.randint(1, 2))}
+                 for _ in range(rng.randint(1, 5))]
+        if can_hold_beside(formula, false, joint, range(6)):
+            continue
+        refused += 1
+        combined += all(can_hold_beside(formula, false, [one], range(6)) for one in joint)
+        for count in range(7):
+            for chosen in map(set, itertools.combinations(range(6), count)):
+                if false <= chosen and all(one & chosen for one in joint):
+                    assert not numbers_hold(formula, chosen), (formula, false, joint)
+    assert refused > 100
+    assert combined > 10
+
+
+def test_sets_of_an_alternative_are_used_one_after_the_other() -> None:
+    """Of 0 and (1 or 2): not 0 with 1 and not 0 with 2 leaves nothing; one of both is not enough,
+    and neither are both where there is another alternative."""
+    formula, first = AtLeastOf(2, (0, AtLeastOf(1, (1, 2)))), range(4)
+    assert not can_hold_beside(formula, set(), [{0, 1}, {0, 2}], first)
+    assert can_hold_beside(formula, set(), [{0, 1}], first)
+    assert can_hold_beside(formula, set(), [{0, 1}, {1, 2}], first)
+    assert can_hold_beside(AtLeastOf(1, (formula, 3)), set(), [{0, 1}, {0, 2}], first)
+    # Atom 3 is atom 2 again: what is false of one is so of the other.
+    twice = AtLeastOf(2, (0, AtLeastOf(1, (1, 2, 3))))
+    assert can_hold_beside(twice, set(), [{0, 1}, {0, 2}], first)
+    assert not can_hold_beside(twice, set(), [{0, 1}, {0, 2}], [0, 1, 2, 2])
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])

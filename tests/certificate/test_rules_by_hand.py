@@ -298,6 +298,28 @@ def test_a_sum_of_atoms_makes_none_of_them_false(tmp_path: Path, exact: int) -> 
     assert Asked(tmp_path, network, SUMS % "all").said(line, LEAF)[0] == 1
 
 
+ALTERNATIVES = """
+(declare-const X_0 Real)
+(declare-const Y_0 Real)
+(declare-const Y_1 Real)
+(assert (and (>= X_0 -1) (<= X_0 1) (>= Y_0 0.5) (or (>= Y_1 %s) (>= Y_1 0.75))))
+"""
+
+
+def test_sums_of_atoms_exclude_one_alternative_after_the_other(tmp_path: Path) -> None:
+    """Outputs x and -x: with x >= 1/2 there is neither -x >= 1/4 nor -x >= 3/4, but -x >= -3/4."""
+    network = save_graph(tmp_path / "net.onnx", [
+        helper.make_node("Neg", ["x"], ["n"]),
+        helper.make_node("Concat", ["x", "n"], ["y"], axis=1)], [], [1, 1], "y", [1, 2])
+    for alternative, code in (("0.25", 0), ("-0.75", 1)):
+        asked = Asked(tmp_path, network, ALTERNATIVES % alternative, "query.vnnlib")
+        # Atoms in the order of the query: two of the box, x >= 1/2, and the alternatives.
+        lines = [{"bound": k, "atoms": [[2, 1, 0]]} for k in (3, 4)]
+        assert asked.said(*lines, LEAF)[0] == code
+        assert asked.said(lines[0], LEAF)[0] == asked.said(lines[1], LEAF)[0] == 1
+        assert asked.said(lines[0], {"bound": 4}, LEAF)[0] == 1
+
+
 def test_a_reference_is_the_spec_s(tmp_path: Path) -> None:
     network = save_net(tmp_path / "net.onnx", [([[1, 1]], [0]), ([[1]], [0])])
     text = ('verifex = 1\ninput = { point = ["1/3", 0.25] }\n[region]\nlinf = 0.1\n'

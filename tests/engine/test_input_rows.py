@@ -21,6 +21,7 @@ from verifex.ir.graph import Builder, Graph
 from verifex.ir.model.solving import Status
 from verifex.ir.problem import Problem
 from verifex.ir.region import LinearRow, Region
+from verifex.reading import read
 from verifex.settings import Settings
 from verifex.solvers import regions
 
@@ -138,3 +139,27 @@ def test_a_row_with_an_input_that_the_claim_does_not_read() -> None:
         found = decide_inputs(Problem(graph, region, claim), Budget(10.0))
         assert (found.closed is not None) == closed
         assert (found.witness is not None) != closed
+
+
+@pytest.mark.parametrize("outputs", [
+    # Each alternative is excluded by what the others of the conjunction say, for itself.
+    "(>= Y_0 0.125) (>= Y_0 0.25) (or (>= Y_1 0.5) (>= Y_1 0.75))",
+    # That the first of them is needed rests on the second, which is false by its bound alone.
+    "(or (and (>= Y_0 0.125) (>= Y_0 0.25)) (>= (+ Y_0 Y_1) 1.5)) (>= Y_1 0.5)",
+])
+def test_the_checker_follows_what_makes_other_atoms_necessary(
+    tmp_path: Path, outputs: str
+) -> None:
+    """Outputs x and -x, which are never both positive."""
+    builder, _, out = relu_net([
+        ([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, -1.0], [-1.0, 1.0]], [0.0, 0.0])])
+    network, query = tmp_path / "net.onnx", tmp_path / "query.vnnlib"
+    network.write_bytes(to_onnx(builder.build({"y": out})))
+    query.write_text(
+        "(declare-const X_0 Real) (declare-const Y_0 Real) (declare-const Y_1 Real)\n"
+        f"(assert (and (>= X_0 -1) (<= X_0 1) {outputs}))")
+    search = InputSearch(read(network, query).problem, Budget(5.0))
+    search.go_on()
+    assert any(used.atoms for leaf in search.tree.closed.values() for used in leaf.values())
+    found = verifex.verify(network, query, engine="inputs", attack=False)
+    assert found.outcome is Outcome.PROVED, found.notes

@@ -27,6 +27,7 @@ from verifex.certificate.checker.spec.formulas import (
     ClaimAtom,
     NumberedFormula,
     can_hold,
+    can_hold_beside,
 )
 
 # multipliers of splits and rows
@@ -184,16 +185,15 @@ def formulas_are_false(state: Statement) -> Term:
 
 
 def sets_of_atoms(state: Statement) -> Term:
-    """A formula that needs all of a set, not all of which hold, is false."""
+    """A formula that cannot hold beside sets, of each of which some atom is false, is false."""
     holds, known = z3.Bools("a0 a1 a2"), z3.Bools("k0 k1 k2")
     state.given("the known", *(z3.Implies(k, z3.Not(a)) for k, a in zip(known, holds, strict=True)))
-    state.given("the set", z3.Not(z3.And(holds[0], holds[1])))
-    deriver: Any = SimpleNamespace(atoms=SimpleNamespace(first=[0, 1, 2]))
+    state.given("the sets", z3.Not(z3.And(holds[0], holds[1])), z3.Not(z3.And(holds[0], holds[2])))
 
     def run(formula: NumberedFormula, path: Path) -> Term:
         false = {atom for atom in range(3) if path.decide(known[atom])}
-        found = Deriver._needs_all(deriver, formula, {0, 1}, false)
-        return z3.Not(_holds(formula, holds)) if found else z3.BoolVal(True)
+        could = can_hold_beside(formula, false, [{0, 1}, {0, 2}], range(3))
+        return z3.BoolVal(True) if could else z3.Not(_holds(formula, holds))
 
     return z3.And([state.followed(partial(run, formula)) for formula in FORMULAS])
 

@@ -16,7 +16,7 @@ from ..bounds.substitution import Term, least_over_inputs, lower_bound
 from ..failures import Empty, need, pick
 from ..graph.forms import Form
 from ..graph.network_graph import PRODUCT, NetworkGraph
-from ..spec.formulas import NumberedFormula, can_hold
+from ..spec.formulas import NumberedFormula, can_hold, can_hold_beside
 from .atoms import Atoms
 from .lines import Line, numerators, weighted
 from .names import ARGUMENT, FRACTION_ROLES, ElementIndex, Groups, Place
@@ -82,13 +82,7 @@ class Deriver:
             return True
         if not can_hold(formula, lambda atom: self.atoms.first[atom] in false):
             return True
-        return any(self._needs_all(formula, together, false) for together in joint)
-
-    def _needs_all(self, formula: NumberedFormula, together: set[int], false: set[int]) -> bool:
-        """Sound: some atom of the set is false. If the formula is so whichever it is, it is."""
-        return all(
-            not can_hold(formula, lambda atom: self.atoms.first[atom] in {one, *false})  # noqa: B023
-            for one in together)
+        return not can_hold_beside(formula, false, joint, self.atoms.first)
 
     def _meet_splits(self, domain: Domain) -> None:
         """Raise Empty where the bounds of what was split on contradict the splits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
@@ -97,6 +98,39 @@ def can_hold(formula: NumberedFormula, is_false: Callable[[int], bool]) -> bool:
         else:
             spare -= 1
     return missing <= 0
+
+
+def can_hold_beside(
+    formula: NumberedFormula, false: AbstractSet[int], joint: Sequence[AbstractSet[int]],
+    first: Sequence[int],
+) -> bool:
+    """Whether a formula can be true where some atoms are false, and of each set in `joint` at least
+    one. Atom k is the same as atom first[k], and known to be false if that one is.
+
+    Sound: suppose that the formula is true. An atom with which false it could not be is true, then.
+    If that is so of all atoms of a set but one, that one is false, which may decide other sets. If
+    it is so of all of them, one of them is false all the same: the formula is not true.
+    """
+    known, needed, waiting, more = set(false), set[int](), list(joint), True
+
+    def possible(without: AbstractSet[int]) -> bool:
+        return can_hold(formula, lambda atom: first[atom] in without)
+
+    while more:
+        more, kept, spare = False, list[AbstractSet[int]](), set[int]()
+        for together in waiting:
+            for atom in sorted(together - needed - spare):
+                (spare if possible({atom, *known}) else needed).add(atom)
+            left = together - needed
+            if len(left) > 1:
+                kept.append(together)
+            else:
+                known |= left or together
+                more, spare = True, set()
+        if more and not possible(known):
+            return False
+        waiting = kept
+    return True
 
 
 InputBounds = dict[tuple[int, int], Fraction]

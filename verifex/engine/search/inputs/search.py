@@ -378,15 +378,18 @@ class InputSearch:
         judged = self.claim.judge(upper, boxes.empty)
         used: dict[tuple[int, int], BoxMultipliers] = {}
         split = np.array([bool(c) for c in batch.cuts]) & ~judged.closed
-        needed = np.zeros(upper.shape, dtype=bool)
+        needed, known = np.zeros(upper.shape, dtype=bool), self.claim.false(upper)
         if self.joint.due():
-            needed = self.counts.necessary(self.claim.false(upper))
+            needed = self.counts.necessary(known)
             needed &= ~judged.closed[:, None]
             split |= ~judged.closed & (self.joint.always | (needed.sum(axis=1) > 1))
         if split.any():
             used = self.rows.improve(boxes, rows, judged, upper, split, batch.cuts, needed)
             before = int(judged.closed.sum())
             judged = self.claim.judge(upper, boxes.empty)
+            # What makes other atoms necessary belongs to the bounds that use these.
+            for b in {b for (b, _), one in used.items() if one.atoms}:
+                judged.rests[b] |= known[b] & judged.closed[b]
             self.joint.note(needed.any(axis=1).sum(), int(judged.closed.sum()) - before)
         return _Bounded(boxes, rows, judged, passed, self.claim.false(upper), used, hollow)
 
