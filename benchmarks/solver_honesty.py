@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.bench import MEMORY, OUT, random_network, show
 from verifex import api
 from verifex.engine.budget import Budget
-from verifex.engine.falsify.witness import replay, snap
+from verifex.engine.falsify.seeker import Seeker
 from verifex.engine.run import node_bounds
 from verifex.engine.search.extrema import minima
 from verifex.engine.search.gates.search import SearchOptions
@@ -39,6 +39,9 @@ from verifex.semantics.claim import extremum
 
 NETWORKS = 50
 RADIUS = "0.02"
+_SEEK = 10.0
+"""Seconds for a value that meets the bound."""
+
 AGREED = 1e-6
 """Two values agree up to this, relative to the true one."""
 
@@ -123,18 +126,21 @@ class Truth:
 
 
 def truth_of(case: Case, seconds: float) -> Truth:
-    """The search's answer, its point replayed exactly."""
+    """The search's bound, and the best value that is attained near its point, replayed exactly."""
     problem, form = case.question()
     started, sign = time.monotonic(), -1 if case.maximise else 1
     signed = form if sign > 0 else -form
     problem = Problem(problem.graph, problem.region, Atom(form))
     (found,), *_ = minima(problem, [signed], Budget(seconds, MEMORY, 1), SearchOptions())
-    attained = float("nan")
+    seeker, bound = Seeker(problem, Objective(form, case.maximise)), sign * found.bound
     if found.point is not None:
-        at = replay(problem, snap(problem.region, found.point.tolist()))
-        if at.inside:
-            attained = float(form.value(at.values))
-    return Truth(attained, sign * found.bound, time.monotonic() - started)
+        seeker.offer(found.point.tolist())
+        seeker.best.offer_kinks(found.point.tolist(), bound)
+        seeker.start_at(found.point)
+    seeker.run(Budget(min(_SEEK, seconds)), bound)
+    value = seeker.best.extreme
+    attained = float("nan") if value is None else float(value)
+    return Truth(attained, bound, time.monotonic() - started)
 
 
 def said_by(options: OptionSet, case: Case, pool: SolverPool, seconds: float) -> dict[str, Any]:

@@ -141,7 +141,9 @@ class PieceSearch:
         return samples.inside(np.clip(batch, samples.lo, samples.hi))
 
     def _try(self, points: FloatArray) -> FloatArray:
-        """Keep the best of some points; their values."""
+        """Keep the best of some points; their values. What tangents leave of a ball reaches beyond
+        it: points there are drawn inside first."""
+        points = self.samples.inside(points)
         score = self.values(points)
         k = int(score.argmax())
         if score[k] > self.value:
