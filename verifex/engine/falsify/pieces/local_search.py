@@ -141,9 +141,7 @@ class PieceSearch:
         return samples.inside(np.clip(batch, samples.lo, samples.hi))
 
     def _try(self, points: FloatArray) -> FloatArray:
-        """Keep the best of some points; their values. What tangents leave of a ball reaches beyond
-        it: points there are drawn inside first."""
-        points = self.samples.inside(points)
+        """Keep the best of some points of the region; their values."""
         score = self.values(points)
         k = int(score.argmax())
         if score[k] > self.value:
@@ -194,10 +192,9 @@ class PieceSearch:
         self._seen.add(key)
         self.pieces += 1
         found = self._program.best(point, signs, goal, lambda: self._budget.left)
-        if found is not None and self.samples.region.rows == ():
-            self._try(found.point[None])
-        elif found is not None:
-            self._try(np.stack([found.point, self.samples.inside(found.point[None])[0]]))
+        if found is not None:
+            # What tangents leave of a ball reaches beyond it, and rows are met but for rounding.
+            self._try(self.samples.inside(found.point[None]))
         return found
 
     def _patterns_at(self, point: FloatArray, goal: PieceGoal) -> list[Signs]:
