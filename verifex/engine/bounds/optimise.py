@@ -22,11 +22,10 @@ from verifex.engine.bounds.bounder import (
 from verifex.engine.bounds.region_rows import Linear
 from verifex.ir.exact import FloatArray
 from verifex.ir.graph import Graph
-from verifex.semantics.evaluate import run, split_input
 from verifex.semantics.linear import Rows
 from verifex.semantics.parameters import REGION_ROWS, Parameter
 from verifex.semantics.support.balls import FloatBall
-from verifex.semantics.torch_backend import TorchBackend
+from verifex.semantics.torch_backend import TorchBackend, evaluate_torch
 
 Tensor = torch.Tensor
 
@@ -145,9 +144,8 @@ class TorchBounder:
     def values(self, points: FloatArray, nodes: Sequence[int]) -> dict[int, FloatArray]:
         """See `Bounder`."""
         with torch.no_grad():
-            raw = run(self.graph, self.xp, split_input(self.graph, self._to(points)), nodes)
-            return {i: _back(raw[i].reshape(raw[i].shape[0], -1).expand(len(points), -1))
-                    for i in nodes}
+            found = evaluate_torch(self.graph, self._to(points), nodes, self.xp)
+            return {i: _back(v.reshape(len(points), -1)) for i, v in found.items()}
 
     def bound(
         self,

@@ -17,7 +17,7 @@ from verifex.engine.bounds.region_rows import Linear, levelled
 from verifex.ir.exact import FloatArray
 from verifex.ir.graph import Graph
 from verifex.semantics.evaluate import NumpyBackend, evaluate_float
-from verifex.semantics.linear import Rows, concretise, minimisers, substitute
+from verifex.semantics.linear import Rows, concretise, minimisers
 from verifex.semantics.linear_slopes import parameter_slopes
 from verifex.semantics.parameters import REGION_ROWS, Parameter
 from verifex.semantics.support.balls import FloatBall
@@ -137,11 +137,8 @@ class PlainBounder:
     ) -> tuple[FloatArray, Params]:
         """Lower bounds (R,) as they steer, and their derivatives by the parameters, if wanted."""
         reached: dict[int, FloatArray] = {}
-        coefs, const = substitute(
-            self.graph, task.rows, task.start, params, self._xp, reached if climbs else None)
+        coefs, const = self.arithmetic.form(task, params, reached if climbs else None)
         gamma, linear = params.get(REGION_ROWS), self.linear
-        if linear is not None and gamma is not None:
-            coefs, const = coefs + gamma @ linear.a, const - gamma @ linear.b
         bare = coefs
         if linear is not None and linear.groups:
             least, coefs = levelled(linear, coefs, task.hi)

@@ -71,7 +71,7 @@ class UnitProgram:
         lp, (m, columns) = highspy.HighsLp(), matrix.shape
         free, k = np.inf, units.count
         lp.num_col_, lp.num_row_ = columns, m
-        lp.col_cost_ = self._cost()
+        lp.col_cost_ = np.zeros(columns)
         lp.col_lower_ = np.concatenate([units.lo, np.zeros(k)])
         lp.col_upper_ = np.concatenate([units.hi, np.full(k, free)])
         asked, region = np.full(len(self.atoms.const), -free), units.region.const
@@ -91,9 +91,6 @@ class UnitProgram:
         of z."""
         slope = self._high / (self._high - self._low)
         return slope, slope * (self.units.preact.const - self._low)
-
-    def _cost(self) -> FloatArray:
-        return np.zeros(self.units.columns)
 
     # --- one domain -------------------------------------------------------------------------------
 
