@@ -14,14 +14,16 @@ import pytest
 
 from tests.helpers.questions import question
 from tests.helpers.small_nets import relu_net
+from verifex.engine.bounds.layout import Layout
 from verifex.engine.budget import Budget, PausableClock
 from verifex.engine.decide import decide
 from verifex.engine.findings.reasons import Evidence, EvidenceKind, Reason, ReasonKind
 from verifex.engine.portfolio.portfolio import Portfolio
 from verifex.engine.portfolio.progress import Progress
 from verifex.engine.portfolio.shares import HOPELESS, LEAST, shares_of
+from verifex.engine.ranges import find_range
 from verifex.engine.run import OpenPart, Run, node_bounds
-from verifex.engine.search.claims import ClaimSearch
+from verifex.engine.search.claims import ClaimSearch, decide_search
 from verifex.engine.search.gates.search import SearchOptions
 from verifex.engine.search.inputs.search import InputSearch, decide_inputs
 from verifex.engine.solve.pool import SolverPool
@@ -286,6 +288,28 @@ def test_what_is_loaded_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
         wall.now += 100.0
     wall.now += 2.0
     assert (budget.elapsed, budget.left, part.left) == (3.0, 7.0, 2.0)
+
+
+def test_what_a_search_loads_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing else takes time, a claim and a range are settled after a long import."""
+    wall, waits = Clock(), list[float]()
+    monkeypatch.setattr("time.monotonic", wall)
+
+    def load(layout: Layout, device: str) -> None:
+        wall.now += waits.pop() if waits else 0.0  # the second time all of it is there
+
+    for place in ("claims", "start"):
+        monkeypatch.setattr(f"verifex.engine.search.{place}.load_bounder", load)
+    problem = net(3, (2, 4, 1), 2.0)
+    waits.append(100.0)
+    budget = Budget(50.0, clock=PausableClock())
+    assert decide_search(problem, budget, SearchOptions()).closed is not None
+    assert isinstance(problem.require, Atom)
+    waits.append(100.0)
+    settings = Settings(seconds=50.0, engine="search")
+    found = find_range(problem, problem.require.form, settings)
+    assert (wall.now, waits) == (200.0, [])
+    assert found.settled
 
 
 # --- searches that are interrupted ---------------------------------------------------------------

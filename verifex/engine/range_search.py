@@ -77,6 +77,18 @@ def about(problem: Problem, forms: Sequence[Form]) -> Problem:
     return replace(problem, require=atoms[0] if len(atoms) == 1 else Or(atoms))
 
 
+def loaded(problem: Problem, settings: Settings) -> float:
+    """The seconds that loading takes what a search for ranges needs, torch perhaps: they count for
+    nobody, and there are none from the second time on."""
+    started = time.monotonic()
+    from verifex.engine.bounds.layout import Layout
+    from verifex.engine.search import extrema  # noqa: F401
+    from verifex.engine.search.start import load_bounder
+
+    load_bounder(Layout(problem.graph, tuple(problem.targets())), settings.device)
+    return time.monotonic() - started
+
+
 def search_ends(
     problem: Problem, forms: Sequence[Form], seconds: float, settings: Settings,
     reasons: list[Reason], watch: Watch, record: bool = False,
@@ -84,10 +96,10 @@ def search_ends(
     """Both ends of every form by branch and bound, attained values replayed exactly, and what is
     left open at each. Why it did not come to its end is added to `reasons`; with `record` the
     trees are kept."""
+    loaded(problem, settings)
     from verifex.engine.search.extrema import minima
     from verifex.engine.search.gates.search import SearchOptions
 
-    # Loading torch, just now, does not count.
     budget = watch.budget(settings, seconds)
     bounds = node_bounds(problem)
     proven = [form.bounds(*bounds) for form in forms]

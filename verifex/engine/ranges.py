@@ -22,7 +22,6 @@ from verifex.engine.findings.reasons import (
     Reason,
     ReasonKind,
     as_interrupted,
-    out_of_memory,
 )
 from verifex.engine.findings.undefined import region_notes
 from verifex.engine.range_end import End
@@ -31,17 +30,17 @@ from verifex.engine.range_search import (
     SearchedEnds,
     Seekers,
     about,
+    loaded,
     search_ends,
     searchable,
 )
-from verifex.engine.run import has_smooth, node_bounds
+from verifex.engine.run import has_smooth, node_bounds, tried
 from verifex.engine.search.handover import SEARCH_SHARE
 from verifex.engine.solve.pool import SolverPool
 from verifex.engine.verdict import RangeEnd, RangeVerdict
 from verifex.engine.watch import Watch
 from verifex.ir.formula import Form
 from verifex.ir.problem import Objective, Problem
-from verifex.limits.checkpoint import CutOff
 from verifex.settings import Settings
 
 _SLICE = 0.25
@@ -134,10 +133,12 @@ def _together(
                   if has_smooth(about(problem, [form])) is smooth]
         if len(places) < 2:
             continue
-        forms, started = [asked[k] for k in places], time.monotonic()
-        seconds = settings.seconds * len(places) * TOGETHER
+        forms = [asked[k] for k in places]
+        mine, seconds = about(problem, forms), settings.seconds * len(places) * TOGETHER
+        loaded(mine, settings)
+        started = time.monotonic()
         # What kept it from its end is asked, and told, again of each form that is left open.
-        ends = search_ends(about(problem, forms), forms, seconds, settings, [], watch, record)
+        ends = search_ends(mine, forms, seconds, settings, [], watch, record)
         each = (time.monotonic() - started) / len(places)
         found |= {k: replace(e, seconds=each) for k, e in zip(places, ends, strict=True)}
     return found
@@ -162,18 +163,12 @@ class _OneRange:
     def find(self) -> RangeVerdict:
         """Both ends with their evidence; what is known of them where that is cut off."""
         if self.settings.searches:
-            self.started += _loaded()
+            self.started += loaded(self.problem, self.settings)
         budget = self.question.watch.budget(self.settings, self._left())
-        try:
-            with budget.enforced():
-                return self._found()
-        except CutOff:
-            pass
-        except (MemoryError, RuntimeError) as error:
-            reason = out_of_memory(error, SEARCH)
-            if reason is None:
-                raise
-            self.reasons.append(reason)
+        with budget.enforced():
+            found = tried(SEARCH, self._found, self.reasons)
+        if found is not None:
+            return found
         if not self.stop.is_set():
             self.reasons.append(Reason(ReasonKind.OUT_OF_TIME, seconds=self.settings.seconds))
         return self.unknown()
@@ -255,8 +250,9 @@ class _OneRange:
         """What a search for this form alone finds out, with what was known before."""
         settings, form = self.settings, self.question.form
         share = SEARCH_SHARE if settings.asked else 1.0
-        found = search_ends(self.problem, [form], self._left() * share, settings, self.reasons,
-                        self.question.watch, self.record)[0]
+        (found,) = search_ends(
+            self.problem, [form], self._left() * share, settings, self.reasons,
+            self.question.watch, self.record)
         self.reasons += found.reasons
         for side, proof in found.proofs.items():
             known = self.proofs.get(side)
@@ -308,7 +304,6 @@ class _OneRange:
             tuple(dict.fromkeys((*_notes(self.problem), *self.notes))),
         )
 
-
     def _why_open(self, low: RangeEnd, high: RangeEnd) -> list[Reason]:
         """What keeps the ends from being attained, where nothing else was said of it."""
         if RangeVerdict("", low, high).settled or any(r.kind in _LATE for r in self.reasons):
@@ -321,15 +316,6 @@ class _OneRange:
                 ReasonKind.NOT_ATTAINED)
             told.append(Reason(kind, name, bound=end.best_bound))
         return told
-
-
-def _loaded() -> float:
-    """The seconds that loading torch takes, which count for nobody: none from the second time on.
-    """
-    started = time.monotonic()
-    import verifex.engine.search.extrema  # noqa: F401
-
-    return time.monotonic() - started
 
 
 def _notes(problem: Problem) -> tuple[str, ...]:

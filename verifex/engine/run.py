@@ -48,6 +48,21 @@ class OpenPart:
     rounded: bool
 
 
+def tried(source: str, engine: Callable[[], Found], reasons: list[Reason]) -> Found | None:
+    """What an engine returns; None where it is cut off, at the end of the time or since the memory
+    is not enough, which is a reason. Nothing is concluded from its work then."""
+    try:
+        return engine()
+    except CutOff:
+        return None
+    except (MemoryError, RuntimeError) as error:
+        reason = out_of_memory(error, source)
+        if reason is None:
+            raise
+        reasons.append(reason)
+        return None
+
+
 @dataclass
 class Run:
     """What has been found so far while a problem is being decided."""
@@ -79,18 +94,8 @@ class Run:
     other."""
 
     def tried(self, source: str, engine: Callable[[], Found]) -> Found | None:
-        """What an engine returns; None where it is cut off, at the end of the time or since the
-        memory is not enough, which is a reason. Nothing is concluded from its work then."""
-        try:
-            return engine()
-        except CutOff:
-            return None
-        except (MemoryError, RuntimeError) as error:
-            reason = out_of_memory(error, source)
-            if reason is None:
-                raise
-            self.reasons.append(reason)
-            return None
+        """See the function of this name; what an engine lacked memory for is one of the reasons."""
+        return tried(source, engine, self.reasons)
 
     def stage(self, name: str, started: float, result: str) -> None:
         self.step(name, time.monotonic() - started, result)

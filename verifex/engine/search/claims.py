@@ -32,7 +32,7 @@ from verifex.engine.search.gates.search import Search, SearchOptions, Stats
 from verifex.engine.search.handover import Rest
 from verifex.engine.search.record import Closed, Proof, ProofNode
 from verifex.engine.search.replant import replanted
-from verifex.engine.search.start import bounder_for, linear_rows, samples
+from verifex.engine.search.start import bounder_for, linear_rows, load_bounder, samples
 from verifex.engine.search.workers.team import drive, tensor_threads
 from verifex.engine.verdict import Witness
 from verifex.ir.exact import FloatArray
@@ -268,6 +268,8 @@ class ClaimSearch:
         # Products of matrices dominate there; smooth functions may leave the range of float32.
         coarse = not options.refresh and not options.inputs
         self.balls = float_balls(problem.region)
+        with self.budget.loading():
+            load_bounder(layout, options.device)
         self.bounder = bounder_for(
             layout, options.device, linear_rows(problem.region), self.balls, coarse=coarse,
             stopped=self._stopped)

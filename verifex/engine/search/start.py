@@ -4,6 +4,7 @@ drawn from it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 import numpy as np
 
@@ -26,6 +27,13 @@ def is_plain(layout: Layout) -> bool:
     nodes = [layout.graph.nodes[i] for i in layout.order]
     known = not any(isinstance(node.op, Univariate | TreeLeaves) for node in nodes)
     return known and sum(node.size for node in nodes) <= PLAIN
+
+
+def load_bounder(layout: Layout, device: str) -> None:
+    """Import what `bounder_for` needs, torch perhaps, which takes seconds: whoever decides does
+    not let them count."""
+    if not (device == "cpu" and is_plain(layout)):
+        import_module("verifex.engine.bounds.optimise")
 
 
 def bounder_for(
